@@ -1,0 +1,59 @@
+# The commands people use: `make run` and `make test`. See README.md and CONTRIBUTING.md.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# uv where it is installed, else the virtual environment's own pip.
+UV     := $(shell command -v uv 2>/dev/null)
+INSTALL = $(if $(UV),uv pip install -q --python $(BIN)/python,$(BIN)/python -m pip install -q --disable-pip-version-check)
+ROOT   ?= .
+
+.PHONY: run test test-slow check lint types local bench lock clean
+
+run: $(VENV)/.run
+	@$(BIN)/ghostd run --root "$(ROOT)" --show-completion
+
+test: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "slow and representative"
+
+test-slow: $(VENV)/.test
+	$(BIN)/python -m pytest -m slow --timeout 900
+
+check: test
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+local: $(VENV)/.local
+
+$(BIN)/python:
+	$(if $(UV),uv venv -q --python $(PYTHON) $(VENV),$(PYTHON) -m venv $(VENV))
+
+# Wheels only: needs no compiler.
+$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Setting up $(VENV) (once, wheels only) …"
+	@$(INSTALL) --only-binary :all: -c constraints.txt -e ".[local-prebuilt]"
+	@touch $@
+
+# llama-cpp-python from source. GGML_NATIVE=OFF: native builds by gcc <= 12 crash on CPUs with AMX (docs/models.md).
+# pip does not key its wheel cache by CMAKE_ARGS, so this build has a cache of its own.
+$(VENV)/.local: constraints.txt | $(VENV)/.run
+	@echo "Building llama-cpp-python from source (about seven minutes, once) …"
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip -q
+	@CMAKE_ARGS="-DGGML_NATIVE=OFF" $(BIN)/python -m pip install -q --disable-pip-version-check \
+	  --cache-dir "$${XDG_CACHE_HOME:-$$HOME/.cache}/ghostd-build" -c constraints.txt llama-cpp-python
+	@touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/.run $(VENV)/.local
+	@echo "Installing the test tools …"
+	@$(INSTALL) -c constraints.txt -e ".[local-prebuilt,test]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,122 @@
+"""The fill engine: from a hole in a file to its text, by whichever model answers best."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+
+from ghostd.completion import families
+from ghostd.completion.postprocess import limit_lines
+from ghostd.completion.window import window
+from ghostd.errors import ContextTooLong, ModelNotFound, ProviderError
+from ghostd.ports import Provider
+from ghostd.routing.route import AUTO, Deployment, deployments, resolve
+from ghostd.types import CompletionRequest, Delta, FillRequest, TokenLogprob, Usage
+
+DEFAULT_FILL_TOKENS = 128
+_FALLBACK_CONTEXT_TOKENS = 2048
+
+
+async def fill(providers: Sequence[Provider], request: FillRequest) -> AsyncGenerator[Delta, None]:
+    """Stream the text of the hole.
+
+    "auto" asks the models that answer from ready structures first (they say nothing when they are not
+    confident), then the first model with fill-in-the-middle tokens. A failing tier is skipped where another one
+    is left.
+    """
+    if request.model != AUTO:
+        async with aclosing(_fill_with(resolve(providers, request.model, ("fill",)), request)) as deltas:
+            async for delta in deltas:
+                yield delta
+        return
+    tiers = _tiers(providers)
+    if not tiers:
+        raise ModelNotFound(AUTO, tuple(d.info.id for d in deployments(providers)))
+    for position, deployment in enumerate(tiers):
+        last = position == len(tiers) - 1
+        spoke = False
+        async with aclosing(_fill_with(deployment, request)) as deltas:
+            try:
+                async for delta in deltas:
+                    if not delta.text and not spoke and not last:
+                        continue
+                    spoke = True
+                    yield delta
+            except ProviderError:
+                if spoke or last:
+                    raise
+        if spoke:
+            return
+
+
+def _tiers(providers: Sequence[Provider]) -> list[Deployment]:
+    """One native filler, then one model with FIM tokens."""
+    known = [d for d in deployments(providers) if "fill" in d.info.capabilities and d.info.state != "failed"]
+    native = [d for d in known if d.info.fim is None]
+    prompted = [d for d in known if d.info.fim is not None]
+    return native[:1] + prompted[:1]
+
+
+async def _fill_with(deployment: Deployment, request: FillRequest) -> AsyncGenerator[Delta, None]:
+    request = replace(request, model=deployment.info.id)
+    if deployment.info.fim is None:
+        source = deployment.provider.fill(request)
+    else:
+        source = _prompted(deployment, request)
+        if request.max_lines is not None:
+            source = limit_lines(source, request.max_lines)
+    async with aclosing(source) as deltas:
+        async for delta in deltas:
+            yield replace(delta, model=deployment.info.id)
+
+
+async def _prompted(deployment: Deployment, request: FillRequest) -> AsyncGenerator[Delta, None]:
+    """Fill by a FIM prompt. The window shrinks when the tokenizer needs more than was estimated."""
+    info = deployment.info
+    assert info.fim is not None
+    max_tokens = request.max_tokens or DEFAULT_FILL_TOKENS
+    context = info.context_tokens or _FALLBACK_CONTEXT_TOKENS
+    budget = context - max_tokens - 16
+    if budget < 32:
+        raise ContextTooLong(max_tokens, context, "max_tokens")
+    sampling = request.sampling
+    if sampling.temperature is None:
+        sampling = replace(sampling, temperature=0.0)
+    while True:
+        prefix, suffix = window(request.prefix, request.suffix, budget)
+        completion = CompletionRequest(
+            model=info.id,
+            prompt=families.fill_prompt(info.fim, prefix, suffix),
+            sampling=sampling,
+            max_tokens=max_tokens,
+            stop=request.stop,
+        )
+        async with aclosing(deployment.provider.complete(completion)) as deltas:
+            try:
+                async for delta in deltas:
+                    yield delta
+            except ContextTooLong:
+                if budget < 64:
+                    raise
+                budget //= 2
+                continue
+        return
+
+
+async def collect(deltas: AsyncGenerator[Delta, None]) -> Delta:
+    """The whole reply as one delta."""
+    text: list[str] = []
+    logprobs: list[TokenLogprob] = []
+    last = Delta()
+    async with aclosing(deltas):
+        async for delta in deltas:
+            text.append(delta.text)
+            logprobs.extend(delta.logprobs)
+            last = replace(
+                delta,
+                confidence=delta.confidence if delta.confidence is not None else last.confidence,
+                finish_reason=delta.finish_reason or last.finish_reason,
+                usage=delta.usage or last.usage or Usage(0, 0),
+            )
+    return replace(last, text="".join(text), logprobs=tuple(logprobs))

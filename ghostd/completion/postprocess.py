@@ -1,0 +1,55 @@
+"""Cutting a model's fill to what an editor should show, while it streams."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+
+from ghostd.types import Delta, Usage
+
+
+async def limit_lines(deltas: AsyncGenerator[Delta, None], max_lines: int) -> AsyncGenerator[Delta, None]:
+    """The stream up to the end of its `max_lines`-th line; the generation behind it ends there.
+
+    A fill that starts with a line break starts on a new line, which does not count as one of its lines.
+    """
+    seen = ""
+    async with aclosing(deltas):
+        async for delta in deltas:
+            body_start = 1 if (seen + delta.text).startswith("\n") else 0
+            whole = seen + delta.text
+            end = body_start - 1
+            for _ in range(max_lines):
+                end = whole.find("\n", end + 1)
+                if end < 0:
+                    break
+            if end >= 0:
+                yield replace(
+                    delta,
+                    text=whole[len(seen) : end],
+                    finish_reason="stop",
+                    usage=delta.usage or Usage(prompt_tokens=0, completion_tokens=0),
+                )
+                return
+            seen = whole
+            yield delta
+
+
+def trim_overlap(text: str, suffix: str) -> str:
+    """`text` without an end that repeats what already stands after the cursor.
+
+    Two repeats are cut: the rest of the cursor's own line (a closing bracket, say), and a last line of `text`
+    that equals the first non-blank line below the cursor.
+    """
+    rest_of_line, _, below = suffix.partition("\n")
+    rest = rest_of_line.strip()
+    first, newline, _ = text.partition("\n")
+    if rest and not newline and first.rstrip().endswith(rest):
+        return first.rstrip()[: -len(rest)]
+    if newline:
+        next_line = next((line.strip() for line in below.split("\n") if line.strip()), "")
+        lines = text.rstrip().split("\n")
+        if len(next_line) > 2 and len(lines) > 1 and lines[-1].strip() == next_line:
+            return "\n".join(lines[:-1]).rstrip()
+    return text

@@ -1,0 +1,50 @@
+"""Which part of a file a fill prompt quotes: a window around the cursor that moves seldom.
+
+A window whose start followed the cursor would change the prompt's first token at each line, and a model would
+have to read all of it again. So its start moves in steps of `ANCHOR_LINES`.
+"""
+
+from __future__ import annotations
+
+ANCHOR_LINES = 64
+
+CHARS_PER_TOKEN = 2.5
+"""Low on purpose: code tokenizes to 2.5–4 characters a token, and a window that is too long costs a retry."""
+
+_PREFIX_SHARE = 0.75
+
+
+def window(prefix: str, suffix: str, budget_tokens: int) -> tuple[str, str]:
+    """The end of `prefix` and the start of `suffix` that fit into about `budget_tokens` together.
+
+    What one side does not need goes to the other. Cuts fall on line starts, the prefix's on a multiple of
+    ANCHOR_LINES lines of the file where that leaves it at least half of its share.
+    """
+    chars = max(int(budget_tokens * CHARS_PER_TOKEN), 64)
+    if len(prefix) + len(suffix) <= chars:
+        return prefix, suffix
+    for_suffix = min(len(suffix), max(int(chars * (1 - _PREFIX_SHARE)), chars - len(prefix)))
+    for_prefix = chars - for_suffix
+    return _end_of(prefix, for_prefix), _start_of(suffix, for_suffix)
+
+
+def _start_of(text: str, chars: int) -> str:
+    if len(text) <= chars:
+        return text
+    cut = text.rfind("\n", 0, chars)
+    return text[: cut + 1] if cut > 0 else text[:chars]
+
+
+def _end_of(text: str, chars: int) -> str:
+    if len(text) <= chars:
+        return text
+    start = text.find("\n", len(text) - chars - 1) + 1
+    if start == 0 or start == len(text):
+        return text[len(text) - chars :]
+    line = text.count("\n", 0, start)
+    for _ in range(-line % ANCHOR_LINES):
+        following = text.find("\n", start) + 1
+        if following == 0 or len(text) - following < chars // 2:
+            break
+        start = following
+    return text[start:]

@@ -1,0 +1,288 @@
+"""The configuration: TOML → frozen structs, checked once. Each setting has its unit in its name and a default.
+
+`docs/configuration.md` lists every setting; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from ghostd.errors import ConfigError
+
+Bytes = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0)]
+Milliseconds = Annotated[int, Meta(ge=0)]
+Probability = Annotated[float, Meta(ge=0, le=1)]
+
+
+class HttpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The OpenAI-compatible port."""
+
+    host: str = "127.0.0.1"
+    """Loopback address to listen on."""
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8080
+    """TCP port; 0 takes a free one, which the ready line names."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Further `Host` header values to accept, exactly as sent, e.g. "devbox.local:8080"."""
+    max_body_bytes: Bytes = 32 * 1024 * 1024
+    """Largest request body."""
+    max_json_depth: Count = 64
+    """Deepest nesting of a JSON body."""
+    header_timeout_s: Seconds = 10.0
+    """Time a client may take to send its request line and headers."""
+    body_timeout_s: Seconds = 30.0
+    """Time a client may take to send its body."""
+    request_timeout_s: Seconds = 600.0
+    """Time one request may take in all."""
+    max_connections: Count = 512
+    """Open connections at once."""
+
+
+class IndexConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is indexed, and the limits."""
+
+    roots: tuple[str, ...] = ()
+    """Folders to index at start, besides those given with --root and those that editors open."""
+    exclude: tuple[str, ...] = ()
+    """Further ignore patterns, in .gitignore syntax, for every root."""
+    max_file_bytes: Bytes = 1024 * 1024
+    """Larger files are skipped."""
+    max_line_bytes: Bytes = 20_000
+    """Files with a longer line (minified or generated) are skipped."""
+    max_depth: Count = 64
+    """Folders nested deeper are skipped."""
+    max_files: Count = 200_000
+    """Files of one root; the rest is skipped."""
+    parse_timeout_ms: Annotated[int, Meta(ge=1)] = 2_000
+    """Time to parse one file."""
+    parse_memory_mb: Count = 1024
+    """Address space that the parse worker may add while it works."""
+    reconcile_s: Seconds = 600.0
+    """Period of the check for changes that the file watcher missed."""
+
+
+class CompletionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Inline completion for editors."""
+
+    model: str = "auto"
+    """Model for editors' completions. "auto": ghostd/project when it is confident, else a local model that fills."""
+    max_tokens: Count = 128
+    """Tokens of one completion."""
+    max_lines: Count = 8
+    """Lines of one completion."""
+    timeout_ms: Annotated[int, Meta(ge=1)] = 10_000
+    """Time after which a completion is given up."""
+
+
+class ProjectModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The built-in model `ghostd/project`."""
+
+    enabled: bool = True
+    """Whether to learn from the indexed projects and serve the model."""
+    min_confidence: Probability | None = None
+    """Estimated probability of being right below which nothing is shown; unset: the calibrated default."""
+    max_memory_mb: Count = 96
+    """Memory that the model may take in the daemon, over all projects."""
+    max_lines: Count = 4
+    """Lines of one completion."""
+
+
+class LocalModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One GGUF file."""
+
+    path: str
+    """The file; `~` is expanded, a relative path starts at the configuration file's folder."""
+    context_tokens: Count | None = None
+    """Context to allocate; unset: local.context_tokens."""
+    threads: Count | None = None
+    """CPU threads; unset: local.threads."""
+    n_gpu_layers: Annotated[int, Meta(ge=-1)] | None = None
+    """Layers on the GPU, -1 for all; unset: local.n_gpu_layers."""
+    temperature: Annotated[float, Meta(ge=0)] | None = None
+    """Default temperature for requests that give none."""
+    max_tokens: Count | None = None
+    """Default limit of a reply for requests that give none."""
+    preload: bool = False
+    """Load at start instead of at the first request."""
+
+
+class LocalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """GGUF models on this machine."""
+
+    engine: Literal["auto", "llama-cpp-python", "xllamacpp"] = "auto"
+    """Which engine runs them; "auto" takes llama-cpp-python if it is installed, else xllamacpp."""
+    models_dir: str | None = None
+    """Folder whose *.gguf files are offered; unset: `models` in ghostd's data folder."""
+    models: dict[str, LocalModelConfig] = {}
+    """Models by path: [local.models."name"]."""
+    context_tokens: Count = 4096
+    """Context to allocate for each model, at most what the model was trained for."""
+    threads: Count | None = None
+    """CPU threads for each model; unset: physical cores - 1, at least 1."""
+    n_batch: Annotated[int, Meta(ge=8)] = 128
+    """Prompt tokens computed in one step; smaller steps react faster to a cancellation."""
+    n_gpu_layers: Annotated[int, Meta(ge=-1)] = -1
+    """Layers on the GPU where the engine has one, -1 for all."""
+    load_timeout_s: Seconds = 300.0
+    """Time a model may take to load, test and calibrate itself."""
+    idle_unload_s: Seconds = 900.0
+    """A model unused for this long is unloaded."""
+    max_queue: Count = 32
+    """Requests that may wait for one model."""
+    memory_reserve_mb: Annotated[int, Meta(ge=0)] = 512
+    """Memory that loading a model must leave free."""
+    chat_template_timeout_s: Seconds = 2.0
+    """Time a chat template may take to render."""
+
+
+class LspConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Editors over LSP."""
+
+    max_sessions: Count = 32
+    """Editors connected at once."""
+    max_document_bytes: Bytes = 8 * 1024 * 1024
+    """Larger documents get no completions."""
+    max_message_bytes: Bytes = 64 * 1024 * 1024
+    """Largest JSON-RPC message."""
+
+
+class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is written to the log."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severity that is logged."""
+    format: Literal["text", "json"] = "text"
+    """Lines for people or JSON objects."""
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All settings."""
+
+    http: HttpConfig = HttpConfig()
+    index: IndexConfig = IndexConfig()
+    completion: CompletionConfig = CompletionConfig()
+    project_model: ProjectModelConfig = ProjectModelConfig()
+    local: LocalConfig = LocalConfig()
+    lsp: LspConfig = LspConfig()
+    log: LogConfig = LogConfig()
+    frontends: tuple[str, ...] = ("lsp",)
+    """Front-ends to start besides HTTP, by entry-point name."""
+    drain_s: Seconds = 5.0
+    """Time that running requests get to finish after SIGTERM."""
+
+
+def load_config(path: Path | None) -> Config:
+    """The configuration in `path`, or the defaults for None.
+
+    Raises ConfigError, with file and line, when the file is unreadable, not TOML, or holds a key or value that
+    is not known.
+    """
+    if path is None:
+        return Config()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the configuration: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: the configuration is not UTF-8 text (byte {error.start})") from None
+    return parse_config(text, path)
+
+
+def parse_config(text: str, path: Path) -> Config:
+    """The configuration in `text`; `path` is for messages and for relative paths."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        match = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
+        where = f":{match[1]}:{match[2]}" if match else ""
+        reason = re.sub(r" \(at .*\)$", "", str(error))
+        raise ConfigError(f"{path}{where}: not valid TOML: {reason}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: the configuration is nested too deeply") from None
+    unknown = _unknown_key(data, Config)
+    if unknown is not None:
+        keys, known = unknown
+        raise ConfigError(_unknown_message(text, path, keys, known))
+    try:
+        config = msgspec.convert(data, Config)
+    except msgspec.ValidationError as error:
+        reason, _, at = str(error).partition(" - at `")
+        keys = re.findall(r"[^.\[\]`$]+", at)
+        raise ConfigError(f"{path}{_line_of(text, keys)}: `{'.'.join(keys)}`: {reason}") from None
+    _check(config, text, path)
+    return config
+
+
+def _check(config: Config, text: str, path: Path) -> None:
+    """Rules that types cannot say."""
+    host = config.http.host
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise ConfigError(
+            f"{path}{_line_of(text, ['http', 'host'])}: `http.host`: {host!r} is not a loopback address; "
+            "ghostd serves this machine only (use 127.0.0.1, ::1 or localhost)"
+        )
+
+
+def _unknown_key(data: dict[str, Any], struct: type) -> tuple[list[str], list[str]] | None:
+    """The path of the first key that `struct` does not have, and the names it has there."""
+    fields = {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
+    for key, value in data.items():
+        if key not in fields:
+            return [key], sorted(fields)
+        inner = fields[key]
+        found = None
+        if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+            found = _unknown_key(value, inner)
+        elif isinstance(value, dict) and key == "models":
+            for name, entry in value.items():
+                if isinstance(entry, dict) and (below := _unknown_key(entry, LocalModelConfig)):
+                    found = [name, *below[0]], below[1]
+                    break
+        if found:
+            return [key, *found[0]], found[1]
+    return None
+
+
+def _unknown_message(text: str, path: Path, keys: list[str], known: list[str]) -> str:
+    close = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.4)
+    hint = f"; did you mean `{close[0]}`?" if close else f"; known here: {', '.join(known)}"
+    return f"{path}{_line_of(text, keys)}: unknown setting `{'.'.join(keys)}`{hint}"
+
+
+def _line_of(text: str, keys: list[str]) -> str:
+    """ ":N" for the line that sets `keys`, or the nearest table that holds it; "" when neither is found.
+
+    tomllib keeps no positions, so this looks for the table header and the key as people write them.
+    """
+    wanted = [key.strip("\"'") for key in keys]
+    table: list[str] = []
+    best = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[\[?([^\]]+)\]\]?\s*(#.*)?$", line):
+            table = _split_key(header[1])
+            if table and table == wanted[: len(table)]:
+                best = f":{number}"
+        elif assignment := re.match(r"\s*([\w\"'. -]+?)\s*=", line):
+            full = table + _split_key(assignment[1])
+            if full == wanted:
+                return f":{number}"
+            if full == wanted[: len(full)]:
+                best = f":{number}"
+    return best
+
+
+def _split_key(text: str) -> list[str]:
+    return [a or b or c for a, b, c in re.findall(r"\"([^\"]*)\"|'([^']*)'|([^\s.\"']+)", text)]

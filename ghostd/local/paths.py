@@ -1,0 +1,103 @@
+"""Where ghostd keeps its files. Everything moves under `GHOSTD_HOME` when that is set."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from ghostd.errors import ConfigError
+
+_SOCKET_PATH_BYTES = 100
+"""sockaddr_un holds 104 bytes on macOS and 108 on Linux, its terminating zero included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The folders of one ghostd home. All are created with mode 0700 by `create()`."""
+
+    config: Path
+    """`config.toml` lies here."""
+    data: Path
+    """Models and indexes: what took time to get."""
+    cache: Path
+    """What can be deleted at any time."""
+    runtime: Path
+    """Sockets and the instance lock."""
+
+    @property
+    def config_file(self) -> Path:
+        """The configuration that is read when no --config is given."""
+        return self.config / "config.toml"
+
+    @property
+    def models(self) -> Path:
+        """Default of the setting local.models_dir."""
+        return self.data / "models"
+
+    @property
+    def indexes(self) -> Path:
+        """One SQLite file for each root, and the project model's segments."""
+        return self.data / "index"
+
+    @property
+    def http_socket(self) -> Path:
+        """Unix socket with the HTTP API and, only here, the control API."""
+        return self.runtime / "ghostd.sock"
+
+    @property
+    def lsp_socket(self) -> Path:
+        """Unix socket on which each connection is one editor's LSP session."""
+        return self.runtime / "lsp.sock"
+
+    @property
+    def lock(self) -> Path:
+        """Held (flock) by the running daemon, which writes its description into it."""
+        return self.runtime / "ghostd.lock"
+
+    @property
+    def log_file(self) -> Path:
+        """What a daemon started in the background prints."""
+        return self.data / "ghostd.log"
+
+    def create(self) -> None:
+        """Create the folders; raises ConfigError if one belongs to somebody else or cannot be made."""
+        for folder in (self.config, self.data, self.cache, self.runtime, self.models, self.indexes):
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                found = folder.stat()
+            except OSError as error:
+                raise ConfigError(f"cannot create {folder}: {error.strerror}") from None
+            if found.st_uid != os.getuid():
+                raise ConfigError(f"{folder} belongs to another user (uid {found.st_uid})")
+            if stat.S_IMODE(found.st_mode) & 0o077:
+                folder.chmod(0o700)
+
+
+def find_paths(environ: dict[str, str] | None = None) -> Paths:
+    """The folders for this user and environment."""
+    env = os.environ if environ is None else environ
+    home = env.get("GHOSTD_HOME")
+    if home:
+        base = Path(home).expanduser().absolute()
+        return Paths(base / "config", base / "data", base / "cache", _short_runtime(base / "run"))
+    dirs = platformdirs.PlatformDirs("ghostd", appauthor=False)
+    return Paths(
+        dirs.user_config_path,
+        dirs.user_data_path,
+        dirs.user_cache_path,
+        _short_runtime(dirs.user_runtime_path),
+    )
+
+
+def _short_runtime(wanted: Path) -> Path:
+    """`wanted`, or a folder of this user's in the temporary folder if a socket's path there would be too long."""
+    if len(os.fsencode(wanted / "ghostd.sock")) <= _SOCKET_PATH_BYTES:
+        return wanted
+    digest = hashlib.blake2b(os.fsencode(wanted), digest_size=8).hexdigest()
+    return Path(tempfile.gettempdir()) / f"ghostd-{os.getuid()}-{digest}"

@@ -1,0 +1,139 @@
+"""What the core asks of the outside. Each port has contract tests in `ghostd.testing`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from ghostd.types import (
+    ChangeBatch,
+    ChatRequest,
+    CompletionRequest,
+    Delta,
+    Embeddings,
+    EmbedRequest,
+    FillRequest,
+    Import,
+    IndexedFile,
+    IndexReport,
+    ModelInfo,
+    Reference,
+    RootStatus,
+    Skip,
+    Symbol,
+)
+
+
+class Provider(Protocol):
+    """An adapter for one source of models.
+
+    `request.model` is already the provider's own name of the model, one of `models()`. Every stream ends with a
+    delta that carries `finish_reason` and `usage`. Closing the generator, or cancelling the task that iterates
+    it, ends the work behind it within 50 ms.
+
+    All methods raise ProviderError or RequestError and nothing else, before the first delta or between two.
+    A method is only called for a model whose capabilities include it.
+    """
+
+    name: str
+    """Short and unique among the configured providers, e.g. "local"."""
+
+    def models(self) -> Sequence[ModelInfo]:
+        """What can be asked for now, in a stable order. Cheap; never blocks."""
+        ...
+
+    def chat(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
+        """Stream the assistant's next message (capability "chat")."""
+        ...
+
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
+        """Stream the continuation of `request.prompt`; `suffix` is None here (capability "complete")."""
+        ...
+
+    def fill(self, request: FillRequest) -> AsyncGenerator[Delta, None]:
+        """Stream the text of the hole, for a model that fills by itself (capability "fill").
+
+        A model with `ModelInfo.fim` and "complete" need not: the engine lays out its FIM prompt. A model that
+        has nothing to say ends with an empty text and "stop".
+        """
+        ...
+
+    async def embed(self, request: EmbedRequest) -> Embeddings:
+        """Embed each input (capability "embed")."""
+        ...
+
+
+class Index(Protocol):
+    """The projects' symbols, references and imports, shared by all editors.
+
+    Paths of files are relative to their root. Answers come from the last committed generation. Reads are
+    asynchronous because they may touch the disk; they never wait for a running scan.
+    """
+
+    def roots(self) -> Sequence[RootStatus]:
+        """Every root, in the order added."""
+        ...
+
+    def root_of(self, path: Path) -> Path | None:
+        """The innermost indexed root that contains this absolute path."""
+        ...
+
+    async def add_root(self, root: Path) -> None:
+        """Start to index and watch a folder; returns at once, does nothing if it is indexed already.
+
+        Raises RootError when it is missing, not a folder or unreadable.
+        """
+        ...
+
+    async def remove_root(self, root: Path) -> None:
+        """Stop to watch a folder; its stored index stays on disk."""
+        ...
+
+    async def wait_ready(self, root: Path) -> IndexReport:
+        """Wait until the root's first complete pass has been committed; raises RootError if it failed."""
+        ...
+
+    def subscribe(self, callback: Callable[[ChangeBatch], None]) -> Callable[[], None]:
+        """Call back on the event loop after each commit; returns the function that ends the subscription."""
+        ...
+
+    async def files(self, root: Path) -> Sequence[IndexedFile]:
+        """All indexed files, ordered by path."""
+        ...
+
+    async def skips(self, root: Path) -> Sequence[Skip]:
+        """What the last complete pass left out and why."""
+        ...
+
+    async def outline(self, root: Path, path: PurePosixPath) -> Sequence[Symbol]:
+        """The file's definitions in source order; empty for an unknown file."""
+        ...
+
+    async def imports(self, root: Path, path: PurePosixPath) -> Sequence[Import]:
+        """The file's imports in source order."""
+        ...
+
+    async def definitions(self, root: Path, name: str, limit: int = 50) -> Sequence[Symbol]:
+        """Definitions of exactly this name, ordered by path."""
+        ...
+
+    async def symbols(self, root: Path, prefix: str, limit: int = 50) -> Sequence[Symbol]:
+        """Definitions whose name starts with `prefix` (case-sensitive), ordered by name, then path."""
+        ...
+
+    async def references(self, root: Path, name: str, limit: int = 200) -> Sequence[Reference]:
+        """Uses of exactly this name, ordered by path and span."""
+        ...
+
+
+class ProjectModel(Provider, Protocol):
+    """The provider of `ghostd/project`: learns from the index's roots by itself, through the Index port."""
+
+    def learned(self, root: Path) -> bool:
+        """Whether the model covers the root's first complete pass."""
+        ...
+
+    async def wait_learned(self, root: Path) -> None:
+        """Wait until the model covers the root's current generation."""
+        ...

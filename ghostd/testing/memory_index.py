@@ -1,0 +1,91 @@
+"""An Index in memory, filled by the test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from ghostd.errors import RootError
+from ghostd.types import ChangeBatch, Import, IndexedFile, IndexReport, Reference, RootStatus, Skip, Symbol
+
+
+@dataclass(slots=True)
+class MemoryIndex:
+    """Answers from the lists that a test puts in; roots are any existing folders."""
+
+    symbol_list: list[Symbol] = field(default_factory=list)
+    reference_list: list[Reference] = field(default_factory=list)
+    import_list: list[Import] = field(default_factory=list)
+    file_list: list[IndexedFile] = field(default_factory=list)
+    _roots: dict[Path, RootStatus] = field(default_factory=dict)
+    _callbacks: list[Callable[[ChangeBatch], None]] = field(default_factory=list)
+
+    def roots(self) -> Sequence[RootStatus]:
+        """Every root added."""
+        return tuple(self._roots.values())
+
+    def root_of(self, path: Path) -> Path | None:
+        """The innermost root."""
+        inside = [root for root in self._roots if path.is_relative_to(root)]
+        return max(inside, key=lambda root: len(root.parts), default=None)
+
+    async def add_root(self, root: Path) -> None:
+        """Add a root that is ready at once."""
+        if not root.is_dir():
+            raise RootError(root, "no such folder")
+        self._roots.setdefault(root, RootStatus(root, "ready", len(self.file_list), len(self.symbol_list), 1))
+
+    async def remove_root(self, root: Path) -> None:
+        """Forget a root."""
+        self._roots.pop(root, None)
+
+    async def wait_ready(self, root: Path) -> IndexReport:
+        """Ready at once."""
+        if root not in self._roots:
+            raise RootError(root, "not indexed")
+        sizes = sum(file.size_bytes for file in self.file_list)
+        count = len(self.file_list)
+        return IndexReport(
+            root, count, count, len(self.symbol_list), len(self.reference_list), len(self.import_list), sizes, 0.0, ()
+        )
+
+    def subscribe(self, callback: Callable[[ChangeBatch], None]) -> Callable[[], None]:
+        """Call back on `commit`."""
+        self._callbacks.append(callback)
+        return lambda: self._callbacks.remove(callback)
+
+    def commit(self, batch: ChangeBatch) -> None:
+        """Tell the subscribers of a change."""
+        for callback in tuple(self._callbacks):
+            callback(batch)
+
+    async def files(self, root: Path) -> Sequence[IndexedFile]:
+        """All files."""
+        return tuple(self.file_list)
+
+    async def skips(self, root: Path) -> Sequence[Skip]:
+        """None."""
+        return ()
+
+    async def outline(self, root: Path, path: PurePosixPath) -> Sequence[Symbol]:
+        """The file's symbols."""
+        return sorted((s for s in self.symbol_list if s.path == path), key=lambda s: s.span.start)
+
+    async def imports(self, root: Path, path: PurePosixPath) -> Sequence[Import]:
+        """The file's imports."""
+        return [i for i in self.import_list if i.path == path]
+
+    async def definitions(self, root: Path, name: str, limit: int = 50) -> Sequence[Symbol]:
+        """Symbols of this name."""
+        return sorted((s for s in self.symbol_list if s.name == name), key=lambda s: s.path)[:limit]
+
+    async def symbols(self, root: Path, prefix: str, limit: int = 50) -> Sequence[Symbol]:
+        """Symbols whose name starts so."""
+        found = (s for s in self.symbol_list if s.name.startswith(prefix))
+        return sorted(found, key=lambda s: (s.name, s.path))[:limit]
+
+    async def references(self, root: Path, name: str, limit: int = 200) -> Sequence[Reference]:
+        """References to this name."""
+        found = (r for r in self.reference_list if r.name == name)
+        return sorted(found, key=lambda r: (r.path, r.span.start))[:limit]

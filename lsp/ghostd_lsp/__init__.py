@@ -1,0 +1,1 @@
+"""ghostd's language server: one session for each connected editor."""

@@ -1,0 +1,24 @@
+"""What all tests share: a GHOSTD_HOME of their own and a guard against blocking the event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+
+
+@pytest.fixture(autouse=True)
+def blockbuster(request: pytest.FixtureRequest) -> Iterator[BlockBuster | None]:
+    """A call that blocks the event loop, made by ghostd's own code, fails the test."""
+    with blockbuster_ctx(["ghostd", "ghostd_lsp"]) as guard:
+        yield guard
+
+
+@pytest.fixture(autouse=True)
+def ghostd_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test has a home of its own; nothing touches the user's."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("GHOSTD_HOME", str(home))
+    return home
