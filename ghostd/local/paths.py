@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 import tempfile
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,9 +71,11 @@ class Paths:
         for folder in (self.config, self.data, self.cache, self.runtime, self.models, self.indexes):
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                found = folder.stat()
+                found = folder.lstat() if folder == self.runtime else folder.stat()
             except OSError as error:
                 raise ConfigError(f"cannot create {folder}: {error.strerror}") from None
+            if not stat.S_ISDIR(found.st_mode):
+                raise ConfigError(f"{folder} is not a folder")  # a link in the temporary folder may be anybody's
             if found.st_uid != os.getuid():
                 raise ConfigError(f"{folder} belongs to another user (uid {found.st_uid})")
             if stat.S_IMODE(found.st_mode) & 0o077:
@@ -87,12 +90,16 @@ def find_paths(environ: dict[str, str] | None = None) -> Paths:
         base = Path(home).expanduser().absolute()
         return Paths(base / "config", base / "data", base / "cache", _short_runtime(base / "run"))
     dirs = platformdirs.PlatformDirs("ghostd", appauthor=False)
-    return Paths(
-        dirs.user_config_path,
-        dirs.user_data_path,
-        dirs.user_cache_path,
-        _short_runtime(dirs.user_runtime_path),
-    )
+    return Paths(dirs.user_config_path, dirs.user_data_path, dirs.user_cache_path, _short_runtime(_user_runtime(dirs)))
+
+
+def _user_runtime(dirs: platformdirs.PlatformDirs) -> Path:
+    """The platform's folder for sockets; without a login session, one of this user's in the temporary folder."""
+    with warnings.catch_warnings(action="ignore"):
+        wanted = dirs.user_runtime_path
+    if wanted.is_relative_to(tempfile.gettempdir()):
+        return Path(tempfile.gettempdir()) / f"ghostd-{os.getuid()}"
+    return wanted
 
 
 def _short_runtime(wanted: Path) -> Path:

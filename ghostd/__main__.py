@@ -1,0 +1,5 @@
+"""`python -m ghostd`."""
+
+from ghostd.cli.main import ghostd
+
+ghostd()

@@ -1,0 +1,31 @@
+"""`ghostctl config`: check the configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ghostd.cli.options import read_config
+from ghostd.local.paths import find_paths
+
+
+@click.group()
+def config() -> None:
+    """Check and locate the configuration."""
+
+
+@config.command()
+def path() -> None:
+    """Print where the configuration is read from; the file need not exist."""
+    click.echo(find_paths().config_file)
+
+
+@config.command()
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+def check(file: Path | None) -> None:
+    """Check FILE, or the configuration in use, and name the first mistake with its line."""
+    paths = find_paths()
+    read_config(paths, file, None)
+    found = file is not None or paths.config_file.exists()
+    click.echo(f"{file or paths.config_file}: {'no mistakes' if found else 'not there; the defaults hold'}")

@@ -1,0 +1,94 @@
+"""`ghostd run`: the daemon in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import click
+
+from ghostd import __version__
+from ghostd.cli.options import checked_root, daemon_options, read_config
+from ghostd.config import Config
+from ghostd.local.instance import Instance, Lock, hold
+from ghostd.local.paths import Paths, find_paths
+from ghostd.telemetry import set_up_logging
+
+_GOODBYE_S = 10.0
+"""Time beyond `drain_s` after which a daemon that was asked to end is ended by force."""
+
+
+@click.command()
+@daemon_options
+@click.option("--demo", is_flag=True, help="Wait until the first project is indexed and show a completion in it.")
+@click.option("--ready-fd", type=int, hidden=True, help="File descriptor that gets a line once the daemon is ready.")
+def run(roots: tuple[Path, ...], port: int | None, config_path: Path | None, demo: bool, ready_fd: int | None) -> None:
+    """Run the daemon in the foreground until Ctrl-C or SIGTERM."""
+    paths = find_paths()
+    config, config_folder = read_config(paths, config_path, port)
+    checked = [checked_root(root) for root in roots]
+    set_up_logging(config.log)
+    paths.create()
+    with (
+        hold(paths, Instance(os.getpid(), __version__, time.time())) as lock,
+        asyncio.Runner(loop_factory=_event_loop) as runner,
+    ):
+        runner.run(_run(config, paths, checked, config_folder, lock, demo=demo, ready_fd=ready_fd))
+
+
+def _event_loop() -> asyncio.AbstractEventLoop:
+    import uvloop
+
+    return uvloop.new_event_loop()
+
+
+async def _run(
+    config: Config,
+    paths: Paths,
+    roots: list[Path],
+    config_folder: Path,
+    lock: Lock,
+    *,
+    demo: bool,
+    ready_fd: int | None,
+) -> None:
+    from ghostd.cli.first_run import describe, show_completion
+    from ghostd.daemon import running
+
+    async with running(config, paths, roots, config_folder) as daemon:
+        _end_on_signals(daemon.stopping, config.drain_s + _GOODBYE_S)
+        lock.describe(Instance(os.getpid(), __version__, time.time(), daemon.url))
+        click.echo(f"ghostd {__version__} ready on {daemon.url} (pid {os.getpid()})")
+        describe(daemon, paths)
+        if ready_fd is not None:
+            os.write(ready_fd, b"ready\n")
+            os.close(ready_fd)
+        gc.collect()
+        gc.freeze()  # what lives now lives until the end; later collections need not look at it
+        async with asyncio.TaskGroup() as tasks:
+            shown = tasks.create_task(show_completion(daemon, roots), name="demo") if demo and roots else None
+            await daemon.stopping.wait()
+            if shown is not None:
+                shown.cancel()
+        click.echo("ghostd is ending …")
+
+
+def _end_on_signals(stopping: asyncio.Event, limit_s: float) -> None:
+    """SIGTERM and SIGINT end the daemon in order; a second one, or `limit_s`, ends it at once."""
+
+    def end() -> None:
+        if stopping.is_set():
+            os._exit(1)
+        stopping.set()
+        force = threading.Timer(limit_s, os._exit, (1,))
+        force.daemon = True
+        force.start()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end)

@@ -1,0 +1,89 @@
+"""`status` and `models`."""
+
+from __future__ import annotations
+
+import time
+
+import click
+import msgspec
+
+from ghostd.local.client import Client
+from ghostd.local.control_types import ModelState, RootState, Status
+from ghostd.local.paths import find_paths
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--wait", "wait_s", type=float, help="Wait up to this many seconds until every project is indexed.")
+def status(as_json: bool, wait_s: float | None) -> None:
+    """Show what the daemon is and does."""
+    client = Client(find_paths())
+    found = client.status()
+    if wait_s is not None:
+        found = _wait(client, found, wait_s)
+    if as_json:
+        click.echo(msgspec.json.encode(found).decode())
+        return
+    click.echo(f"ghostd {found.version} (pid {found.pid}) on {found.url}, up {_duration(found.uptime_s)}")
+    click.echo(f"memory    {found.memory_bytes / 2**20:.0f} MiB")
+    click.echo(f"data      {found.home}")
+    _table("projects", [_root_row(root) for root in found.roots], "none; open one in an editor or `ghostctl roots add`")
+    _table("models", [_model_row(model) for model in found.models], "none")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+def models(as_json: bool) -> None:
+    """List the models on offer."""
+    found = Client(find_paths()).status().models
+    if as_json:
+        click.echo(msgspec.json.encode(found).decode())
+        return
+    for row in (_model_row(model) for model in found):
+        click.echo(row)
+
+
+def _wait(client: Client, found: Status, wait_s: float) -> Status:
+    from pathlib import Path
+
+    deadline = time.monotonic() + wait_s
+    for root in found.roots:
+        client.wait_root(Path(root.path), max(deadline - time.monotonic(), 0.1))
+    return client.status()
+
+
+def _table(title: str, rows: list[str], empty: str) -> None:
+    for number, row in enumerate(rows or [empty]):
+        click.echo(f"{title if number == 0 else '':<10}{row}")
+
+
+def _root_row(root: RootState) -> str:
+    parts = [f"{root.path}: {root.state}, {root.files} files, {root.symbols} symbols"]
+    if root.pending:
+        parts.append(f"{root.pending} to go")
+    if root.skipped:
+        parts.append(f"{root.skipped} skipped")
+    if not root.learned and root.state == "ready":
+        parts.append("being learned")
+    if root.detail:
+        parts.append(root.detail)
+    return ", ".join(parts)
+
+
+def _model_row(model: ModelState) -> str:
+    details = [model.state, ", ".join(model.capabilities)]
+    if model.context_tokens:
+        details.append(f"{model.context_tokens} tokens")
+    if model.size_bytes:
+        details.append(f"{model.size_bytes / 2**20:.0f} MiB")
+    if model.detail:
+        details.append(model.detail)
+    return f"{model.id}: {'; '.join(details)}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,97 @@
+"""A typed client of the running daemon's control API, over its Unix socket. Stdlib and msgspec: starts fast."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from ghostd.errors import GhostdError, InstanceError
+from ghostd.local.control_types import Problem, RootReport, Status
+from ghostd.local.paths import Paths
+
+T = TypeVar("T")
+
+_NOT_RUNNING = "ghostd is not running. Start it with `ghostd start`, or `ghostd run` to see what it does."
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP/1.1 over a Unix socket."""
+
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class Client:
+    """Calls the daemon of one home. Every method raises InstanceError when no daemon answers there."""
+
+    def __init__(self, paths: Paths, timeout_s: float = 10.0) -> None:
+        self._paths = paths
+        self._timeout_s = timeout_s
+
+    def status(self) -> Status:
+        """What the daemon is and does now."""
+        return self._call("GET", "/ghostd/v1/status", Status)
+
+    def add_root(self, root: Path) -> None:
+        """Index and watch a folder; raises GhostdError when it cannot be."""
+        self._call("POST", "/ghostd/v1/roots", dict[str, object], {"path": str(root)})
+
+    def remove_root(self, root: Path) -> None:
+        """Stop to watch a folder."""
+        self._call("DELETE", f"/ghostd/v1/roots?path={quote(str(root))}", dict[str, object])
+
+    def wait_root(self, root: Path, timeout_s: float) -> RootReport:
+        """Wait until a root is indexed and learned."""
+        return self._call("GET", f"/ghostd/v1/roots/wait?path={quote(str(root))}", RootReport, timeout_s=timeout_s)
+
+    def shutdown(self) -> None:
+        """Ask the daemon to drain and end; returns at once."""
+        self._call("POST", "/ghostd/v1/shutdown", dict[str, object], {})
+
+    def complete(self, body: dict[str, object], timeout_s: float = 60.0) -> dict[str, object]:
+        """`POST /v1/completions`, not streamed."""
+        return self._call("POST", "/v1/completions", dict[str, object], body, timeout_s)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        reply: type[T],
+        body: dict[str, object] | None = None,
+        timeout_s: float | None = None,
+    ) -> T:
+        connection = _UnixConnection(self._paths.http_socket, timeout_s or self._timeout_s)
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        try:
+            connection.request(method, path, msgspec.json.encode(body) if body is not None else None, headers)
+            response = connection.getresponse()
+            data = response.read()
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise InstanceError(_NOT_RUNNING) from None
+        except TimeoutError:
+            raise InstanceError("ghostd is running but did not answer in time; `ghostd logs` may say why.") from None
+        except (OSError, http.client.HTTPException):
+            raise InstanceError("ghostd ended while it was answering; `ghostd logs` may say why.") from None
+        finally:
+            connection.close()
+        if response.status >= 400:
+            raise GhostdError(_problem(data, response.status))
+        return msgspec.json.decode(data, type=reply)
+
+
+def _problem(data: bytes, status: int) -> str:
+    try:
+        return msgspec.json.decode(data, type=Problem).error.message
+    except msgspec.DecodeError:
+        return f"ghostd answered with HTTP status {status}"

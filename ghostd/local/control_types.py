@@ -1,0 +1,81 @@
+"""What the control API says, shared by the daemon's side and its client."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class RootState(msgspec.Struct, frozen=True):
+    """One indexed root."""
+
+    path: str
+    state: str
+    """scanning, indexing, ready or failed."""
+    files: int
+    symbols: int
+    pending: int
+    skipped: int
+    learned: bool
+    """Whether ghostd/project covers it."""
+    detail: str = ""
+
+
+class SkipState(msgspec.Struct, frozen=True):
+    """A path left out of a root's index, relative to the root, and why."""
+
+    path: str
+    reason: str
+
+
+class RootReport(msgspec.Struct, frozen=True):
+    """What the last complete pass over a root found."""
+
+    path: str
+    files: int
+    parsed: int
+    """Files whose content had changed since the pass before."""
+    symbols: int
+    references: int
+    imports: int
+    size_bytes: int
+    seconds: float
+    skips: list[SkipState]
+
+
+class ModelState(msgspec.Struct, frozen=True):
+    """One model on offer."""
+
+    id: str
+    owned_by: str
+    capabilities: list[str]
+    state: str
+    context_tokens: int | None = None
+    size_bytes: int | None = None
+    detail: str = ""
+
+
+class Status(msgspec.Struct, frozen=True):
+    """What a daemon is and does now."""
+
+    version: str
+    pid: int
+    uptime_s: float
+    url: str
+    home: str
+    """Folder of its data."""
+    memory_bytes: int
+    """Resident memory of the daemon's own process."""
+    roots: list[RootState]
+    models: list[ModelState]
+
+
+class ProblemDetail(msgspec.Struct, frozen=True):
+    """The inside of an OpenAI error object, as far as the client needs it."""
+
+    message: str
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """An OpenAI error object."""
+
+    error: ProblemDetail

@@ -1,0 +1,53 @@
+"""Logging set-up and the id of the request that is being served."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from contextvars import ContextVar
+from typing import TextIO
+
+from ghostd.config import LogConfig
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+"""Set by the front-ends for the time of one request; shown in every log record made meanwhile."""
+
+
+def set_up_logging(config: LogConfig, stream: TextIO | None = None) -> None:
+    """Send ghostd's log to `stream` (standard error by default); replaces an earlier set-up."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(_JsonFormatter() if config.format == "json" else _TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)  # libraries speak up only when something is wrong
+    for name in ("ghostd", "ghostd_lsp"):
+        logging.getLogger(name).setLevel(config.level.upper())
+
+
+class _TextFormatter(logging.Formatter):
+    """`2026-01-31T12:00:00 INFO ghostd.index message [request id]`, in local time."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(record.created))
+        current = request_id.get()
+        line = f"{when} {record.levelname} {record.name} {record.getMessage()}{f' [{current}]' if current else ''}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+class _JsonFormatter(logging.Formatter):
+    """One JSON object a line; `ts` is seconds since the epoch."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, object] = {
+            "ts": round(record.created, 3),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if current := request_id.get():
+            fields["request_id"] = current
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        return json.dumps(fields, ensure_ascii=False)
