@@ -1,0 +1,43 @@
+"""Cutting a fill to what an editor should show."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from ghostd.completion.fill import collect
+from ghostd.completion.postprocess import limit_lines, trim_overlap
+from ghostd.types import Delta, Usage
+
+
+async def stream(*pieces: str) -> AsyncGenerator[Delta, None]:
+    for piece in pieces:
+        yield Delta(piece)
+    yield Delta(finish_reason="stop", usage=Usage(1, 1))
+
+
+@pytest.mark.parametrize(
+    ("pieces", "max_lines", "text"),
+    [
+        (["a\nb\nc"], 1, "a"),
+        (["a", "\n", "b\nc"], 2, "a\nb"),
+        (["\n", "  a\n", "  b\n", "  c"], 2, "\n  a\n  b"),
+        (["a"], 3, "a"),
+    ],
+)
+async def test_a_fill_ends_with_its_last_wanted_line(pieces: list[str], max_lines: int, text: str) -> None:
+    assert (await collect(limit_lines(stream(*pieces), max_lines))).text == text
+
+
+@pytest.mark.parametrize(
+    ("text", "suffix", "shown"),
+    [
+        ("a, b)", ")\nnext", "a, b"),
+        ("a, b)  ", ")\nnext", "a, b"),
+        ("a, b)", "\nnext", "a, b)"),
+        ("x = 1\n    return x", "\n    return x\n", "x = 1"),
+        ("x = 1\n}", "\n}\n", "x = 1\n}"),
+        ("x = 1", "", "x = 1"),
+    ],
+)
+def test_what_stands_after_the_cursor_is_not_repeated(text: str, suffix: str, shown: str) -> None:
+    assert trim_overlap(text, suffix) == shown

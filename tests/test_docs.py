@@ -1,0 +1,58 @@
+"""What the documentation lists is what the code has."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import pytest
+
+from ghostd.cli.main import ghostctl, ghostd
+from ghostd.config import Config, LocalModelConfig
+
+ROOT = Path(__file__).parents[1]
+DOCS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("editors/**/*.md")])
+
+
+def settings(struct: type[msgspec.Struct], prefix: str = "") -> dict[str, Any]:
+    found = {}
+    for field in msgspec.structs.fields(struct):
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            found |= settings(field.type, f"{prefix}{field.name}.")
+        else:
+            found[prefix + field.name] = field.default
+    return found
+
+
+def toml(value: Any) -> str:
+    if value is msgspec.NODEFAULT:
+        return ""
+    if value is None:
+        return "unset"
+    return f"`{json.dumps(value)}`"  # numbers, strings, booleans and arrays of them look the same in TOML
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    expected = settings(Config) | settings(LocalModelConfig, "local.models.NAME.")
+    text = (ROOT / "docs" / "configuration.md").read_text("utf-8")
+    documented = dict(re.findall(r"^\| `([\w.]+)` \| (.*?) \|", text, re.M))
+    assert documented.keys() == expected.keys()
+    for name, default in expected.items():
+        if default is not msgspec.NODEFAULT:
+            said, meant = documented[name].replace(" ", ""), toml(default).replace(" ", "")
+            assert said == meant, name
+
+
+@pytest.mark.parametrize("group", [ghostd, ghostctl])
+def test_every_command_is_documented(group: click.Group) -> None:
+    text = "\n".join(path.read_text("utf-8") for path in DOCS)
+    for name in group.list_commands(click.Context(group)):
+        assert f"{group.name} {name}" in text, f"no page mentions `{group.name} {name}`"
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in DOCS:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text("utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
