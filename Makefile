@@ -8,10 +8,10 @@ UV     := $(shell command -v uv 2>/dev/null)
 INSTALL = $(if $(UV),uv pip install -q --python $(BIN)/python,$(BIN)/python -m pip install -q --disable-pip-version-check)
 ROOT   ?= .
 
-.PHONY: run test test-slow check lint types local bench lock clean
+.PHONY: run test test-slow check local bench lock clean
 
 run: $(VENV)/.run
-	@$(BIN)/ghostd run --root "$(ROOT)" --show-completion
+	@$(BIN)/ghostd run --root "$(ROOT)" $(if $(PORT),--port $(PORT)) --demo
 
 test: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -25,10 +25,6 @@ test-slow: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow --timeout 900
 
 check: test
-
-lint: $(VENV)/.test
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
 
 local: $(VENV)/.local
 
@@ -54,6 +50,16 @@ $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/.run $(VENV)/.local
 	@echo "Installing the test tools …"
 	@$(INSTALL) -c constraints.txt -e ".[local-prebuilt,test]"
 	@touch $@
+
+bench: $(VENV)/.test
+	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+# New exact versions; needs uv.
+lock:
+	@echo "# Exact versions of everything a checkout installs. Made by 'make lock'." > constraints.new
+	@uv pip compile -q --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
+	  --extra local --extra local-prebuilt --extra test pyproject.toml >> constraints.new
+	@mv constraints.new constraints.txt
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
