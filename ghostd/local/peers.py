@@ -7,25 +7,24 @@ import struct
 import sys
 from typing import Protocol
 
-_LOCAL_PEERCRED = 1
-"""macOS and the BSDs: `getsockopt` name at level SOL_LOCAL (0), which Python does not export."""
+_LOCAL_PEERCRED = 0x001
+"""macOS and the BSDs, `<sys/un.h>`; Python's socket module does not name it."""
 
 
-class ConnectedSocket(Protocol):
-    """A socket, or what an asyncio transport offers in its place."""
+class Connection(Protocol):
+    """The part of a socket that is needed; asyncio's and uvloop's transports offer one as extra info "socket"."""
 
-    def getsockopt(self, level: int, optname: int, buflen: int, /) -> bytes:
-        """As `socket.socket.getsockopt`."""
+    def getsockopt(self, level: int, option: int, size: int, /) -> bytes:
+        """`size` bytes of the option's value."""
         ...
 
 
-def peer_uid(sock: ConnectedSocket) -> int:
-    """The user id of the process that connected; raises OSError if the kernel cannot say."""
+def peer_uid(connection: Connection) -> int:
+    """The uid under which the peer's process connected; raises OSError if the system does not say."""
     if sys.platform == "linux":
-        credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        _pid, uid, _gid = struct.unpack("3i", credentials)
+        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        _pid, uid, _gid = struct.unpack("iII", credentials)  # struct ucred, <sys/socket.h>
     else:
-        # struct xucred: version, uid, number of groups, groups.
-        credentials = sock.getsockopt(0, _LOCAL_PEERCRED, struct.calcsize("2I") + 68)
-        _version, uid = struct.unpack_from("2I", credentials)
+        credentials = connection.getsockopt(0, _LOCAL_PEERCRED, 76)
+        _version, uid = struct.unpack_from("II", credentials)  # struct xucred, <sys/ucred.h>
     return int(uid)

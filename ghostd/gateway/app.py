@@ -1,0 +1,265 @@
+"""The HTTP front-end: both listening addresses, and each request from the guard to its reply."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+
+from ghostd import __version__
+from ghostd.config import HttpConfig
+from ghostd.engine import Engine
+from ghostd.errors import GhostdError
+from ghostd.gateway.connections import Connections, GatewayServer
+from ghostd.gateway.dialects import openai_chat, openai_completions, openai_embeddings, openai_models
+from ghostd.gateway.errors import INTERNAL, HttpError, problem
+from ghostd.gateway.exchange import Exchange
+from ghostd.gateway.guard import Guard, own_hosts, own_origins
+from ghostd.gateway.listen import bind_tcp, unix_listener
+from ghostd.gateway.routes import Route, Routes
+from ghostd.telemetry import request_id
+
+log = logging.getLogger(__name__)
+
+_GOODBYE_S = 1.0
+"""What is cancelled after the drain gets this long to say so to its client."""
+_ERROR_S = 5.0
+"""Time to get an error reply out to a client that may have stopped reading."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpServer:
+    """A running server."""
+
+    port: int
+    """The TCP port, also where the configuration says 0."""
+    http_socket: Path
+
+
+@asynccontextmanager
+async def serve_http(
+    engine: Engine,
+    config: HttpConfig,
+    http_socket: Path,
+    status: Callable[[], Mapping[str, object]],
+    control: Sequence[web.RouteDef] = (),
+    *,
+    drain_s: float = 5.0,
+) -> AsyncIterator[HttpServer]:
+    """Serve the HTTP API on TCP and on the Unix socket while the block runs; entering returns once both accept.
+
+    `status` adds to what `/health` says (values that JSON has). `control` is served on the Unix socket only. At
+    the end running requests get `drain_s` to finish. Raises PortTaken, ConfigError or InstanceError.
+    """
+    async with AsyncExitStack() as stack:
+        tcp = await bind_tcp(config.host, config.port)
+        for listener in tcp:
+            stack.callback(listener.close)
+        port: int = tcp[0].getsockname()[1]
+        unix = await stack.enter_async_context(unix_listener(http_socket))
+
+        addresses = dict.fromkeys(("127.0.0.1", "localhost", "::1", config.host))
+        hosts = own_hosts(addresses, port, config.allowed_hosts)
+        origins = own_origins(hosts, config.allowed_hosts)
+        public = Routes()
+        public.add(_api(engine, status))
+        private = Routes()
+        private.add(_api(engine, status))
+        private.add(_control_route(route) for route in control)
+
+        running = _Running()
+        open_connections = Connections(config.max_connections)
+        doors = [
+            _Door(config, Guard(hosts, origins, config.max_body_bytes), public, running, open_connections, local=False),
+            _Door(config, Guard(None, origins, config.max_body_bytes), private, running, open_connections, local=True),
+        ]
+        listening = [await _accept(doors[0], listener) for listener in tcp]
+        listening.append(await _accept(doors[1], unix))
+        try:
+            yield HttpServer(port, http_socket)
+        finally:
+            for server in listening:
+                server.close()
+            await _leave([door.server for door in doors], running, drain_s)
+
+
+def _api(engine: Engine, status: Callable[[], Mapping[str, object]]) -> Iterable[Route]:
+    health = partial(_health, status)
+    chat = partial(openai_chat.chat_completions, engine)
+    return (
+        Route("GET", "/health", health),
+        Route("GET", "/v1/health", health),
+        Route("GET", "/v1/models", partial(openai_models.list_models, engine)),
+        Route("GET", "/v1/models/", partial(openai_models.retrieve_model, engine), prefix=True),
+        Route("POST", "/v1/chat/completions", chat),
+        Route("POST", "/v1/v1/chat/completions", chat),  # Zeke's Rust version doubles the prefix
+        Route("POST", "/v1/completions", partial(openai_completions.completions, engine)),
+        Route("POST", "/v1/embeddings", partial(openai_embeddings.embeddings, engine)),
+    )
+
+
+async def _health(status: Callable[[], Mapping[str, object]], exchange: Exchange) -> web.StreamResponse:
+    return exchange.json(msgspec.json.encode({**status(), "status": "ok", "version": __version__}))
+
+
+def _control_route(route: web.RouteDef) -> Route:
+    handler = route.handler
+    if isinstance(handler, type):
+        raise TypeError(f"{route.path}: class-based views are not served")
+
+    async def handle(exchange: Exchange) -> web.StreamResponse:
+        await exchange.expect_continue()
+        return await handler(exchange.request)
+
+    return Route(route.method, route.path, handle, timed=False)
+
+
+class _Running:
+    """The requests being served; `leaving` once the server drains."""
+
+    def __init__(self) -> None:
+        self.deadlines: set[asyncio.Timeout] = set()
+        self.leaving = False
+        self.none = asyncio.Event()
+
+    def done(self, deadline: asyncio.Timeout) -> None:
+        """Forget a request."""
+        self.deadlines.discard(deadline)
+        if self.leaving and not self.deadlines:
+            self.none.set()
+
+    async def wait(self, patience_s: float) -> None:
+        """Wait until none is left, or for so long."""
+        if not self.deadlines:
+            return
+        try:
+            async with asyncio.timeout(patience_s):
+                await self.none.wait()
+        except TimeoutError:
+            return
+
+    def expire(self) -> None:
+        """End what still runs, with an error to its client."""
+        now = asyncio.get_running_loop().time()
+        for deadline in self.deadlines:
+            if not deadline.expired():
+                deadline.reschedule(now)
+
+
+class _Door:
+    """One listening address: its guard, its routes, its connections."""
+
+    def __init__(
+        self,
+        config: HttpConfig,
+        guard: Guard,
+        routes: Routes,
+        running: _Running,
+        connections: Connections,
+        *,
+        local: bool,
+    ) -> None:
+        self._config = config
+        self._guard = guard
+        self._routes = routes
+        self._running = running
+        self.server = GatewayServer(self._serve, config, connections, check_peer=local)
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request, whatever happens; only cancellation (the client has gone) and a dead connection leave."""
+        exchange = Exchange(request, self._config)
+        request_id.set(exchange.request_id)
+        deadline = asyncio.timeout(self._config.request_timeout_s)
+        self._running.deadlines.add(deadline)
+        try:
+            async with deadline:
+                return await self._send(exchange, await self._answer(exchange, deadline))
+        except TimeoutError:
+            return await self._give_up(exchange)
+        finally:
+            self._running.done(deadline)
+            if log.isEnabledFor(logging.DEBUG):
+                log.debug("%s %s took %d ms", request.method, exchange.path, exchange.age_ms())
+
+    async def _answer(self, exchange: Exchange, deadline: asyncio.Timeout) -> web.StreamResponse:
+        try:
+            request = exchange.request
+            exchange.path = self._guard.admit(request, request.raw_path)
+            route = self._routes.find(request.method, exchange.path)
+            if not route.timed:
+                deadline.reschedule(None)
+            return await route.handler(exchange)
+        except GhostdError as error:
+            return await _refuse(exchange, error)
+        except web.HTTPException as error:  # aiohttp's own, from a control route's body
+            return await _refuse(exchange, HttpError(error.status, "bad_request", error.reason))
+        except Exception as error:
+            if isinstance(error, ConnectionError) and _is_gone(exchange):
+                raise
+            log.exception("a request failed")
+            return await _refuse(exchange, INTERNAL)
+
+    async def _send(self, exchange: Exchange, response: web.StreamResponse) -> web.StreamResponse:
+        if not response.prepared:
+            for name, value in exchange.headers().items():
+                response.headers.setdefault(name, value)
+            if self._running.leaving:
+                response.force_close()
+            await response.prepare(exchange.request)
+        await response.write_eof()
+        return response
+
+    async def _give_up(self, exchange: Exchange) -> web.StreamResponse:
+        """The request's time is over, or the server's."""
+        limit_s = self._config.request_timeout_s
+        error = HttpError(
+            504, "request_timeout", f"The request took longer than {limit_s:g} s (http.request_timeout_s)."
+        )
+        if self._running.leaving:
+            error = HttpError(503, "shutting_down", "ghostd is shutting down.")
+        streaming = exchange.stream is not None and exchange.stream.begun
+        try:
+            if streaming or exchange.request.writer.output_size == 0:
+                async with asyncio.timeout(_ERROR_S):
+                    return await self._send(exchange, await _refuse(exchange, error))
+        except TimeoutError:
+            log.debug("a client did not take its error")
+        if exchange.request.transport is not None:
+            exchange.request.transport.abort()  # part of a reply has been sent, or the client does not read
+        raise ConnectionResetError("given up")
+
+
+def _is_gone(exchange: Exchange) -> bool:
+    transport = exchange.request.transport
+    return transport is None or transport.is_closing()
+
+
+async def _refuse(exchange: Exchange, error: GhostdError) -> web.StreamResponse:
+    """The error as a reply of its own or, when a stream has begun, as its last event."""
+    if exchange.stream is not None and exchange.stream.begun:
+        return await exchange.stream.fail(problem(error).body)
+    return exchange.error(error)
+
+
+async def _accept(door: _Door, listener: socket.socket) -> asyncio.Server:
+    return await asyncio.get_running_loop().create_server(door.server, sock=listener)
+
+
+async def _leave(servers: Sequence[GatewayServer], running: _Running, drain_s: float) -> None:
+    running.leaving = True
+    for server in servers:
+        server.close_idle()
+    await running.wait(drain_s)
+    running.expire()
+    await running.wait(_GOODBYE_S)
+    for server in servers:
+        server.close_idle()
+    await asyncio.gather(*(server.close(_GOODBYE_S) for server in servers))

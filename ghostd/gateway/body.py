@@ -1,0 +1,95 @@
+"""Reading a request's body: bounded in size, time and nesting, then decoded into a struct, or refused with a path."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestPayloadError
+
+from ghostd.errors import InvalidRequest
+from ghostd.gateway.errors import HttpError
+from ghostd.gateway.guard import too_large
+
+T = TypeVar("T")
+
+_WHERE = re.compile(r"^(?P<reason>.*?)(?: - at (?:`key[^`]*` in )?`\$\.?(?P<path>.*)`)?$", re.DOTALL)
+_MISSING = re.compile(r"missing required field `(\w+)`")
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_SQUARE = bytes.maketrans(b"{}", b"[]")
+_SURROGATE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
+
+
+async def read_body(request: web.Request, max_bytes: int, timeout_s: float) -> bytes:
+    """The whole body; raises BodyTooLarge, or HttpError when it does not come in time or is malformed."""
+    content = request.content
+    if content.is_eof() and content.exception() is None and content.total_bytes <= max_bytes:
+        return content.read_nowait(-1)  # the usual case: it came in one packet with the head
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(timeout_s):
+            while part := await content.readany():
+                size += len(part)
+                if size > max_bytes:
+                    raise too_large(f"at least {size}", max_bytes)
+                parts.append(part)
+    except TimeoutError:
+        raise HttpError(
+            408, "body_timeout", f"The request body did not arrive within {timeout_s:g} s (http.body_timeout_s)."
+        ) from None
+    except (RequestPayloadError, HttpProcessingError):
+        raise HttpError(400, "malformed_http", "The request body is not valid HTTP.") from None
+    return b"".join(parts)
+
+
+def decode(decoder: msgspec.json.Decoder[T], body: bytes, max_depth: int) -> T:
+    """The body as the decoder's type; raises InvalidRequest with the path of the wrong field."""
+    if not body:
+        raise InvalidRequest("The request body is empty; a JSON object is needed.")
+    check_depth(body, max_depth)
+    try:
+        if not body.isascii():
+            body.decode("utf-8")  # msgspec does not look into fields that it skips
+        return decoder.decode(body)
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"The request body is not UTF-8 text (byte {error.start}).") from None
+    except msgspec.ValidationError as error:
+        raise _invalid_field(str(error)) from None
+    except msgspec.DecodeError as error:
+        if _SURROGATE.search(body):
+            raise InvalidRequest("The request body is not valid JSON: it has a lone surrogate (\\ud800…).") from None
+        raise InvalidRequest(f"The request body is not valid JSON: {error}.") from None
+
+
+def check_depth(body: bytes, limit: int) -> None:
+    """Raise InvalidRequest for JSON nested deeper than `limit`, without recursion and in time linear in its size."""
+    if body.count(b"[") + body.count(b"{") <= limit:
+        return
+    outside = b'"'.join(body.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])  # drops the strings
+    brackets = outside.translate(_SQUARE, _NOT_BRACKETS)
+    depth = 0
+    while b"[" in brackets:
+        if depth == limit:
+            raise InvalidRequest(
+                f"The request body is nested deeper than {limit} levels (http.max_json_depth), or its brackets do "
+                "not match."
+            )
+        brackets = brackets.replace(b"[]", b"")  # takes away the innermost level
+        depth += 1
+
+
+def _invalid_field(text: str) -> InvalidRequest:
+    """msgspec's message with its path taken out: `reason - at `$.messages[0].content``."""
+    match = _WHERE.match(text)
+    reason, path = (match["reason"], match["path"] or "") if match else (text, "")
+    if missing := _MISSING.search(reason):
+        path = f"{path}.{missing[1]}" if path else missing[1]
+        return InvalidRequest(f"Missing required parameter: '{path}'.", path)
+    if not path:
+        return InvalidRequest(f"{reason}.")
+    return InvalidRequest(f"Invalid value for '{path}': {reason}.", path)

@@ -1,0 +1,70 @@
+"""Running the choices of one request: seeds, order, usage, splitting long deltas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from ghostd.errors import WorkerFailed
+from ghostd.types import Delta, Sampling, TokenLogprob, Usage
+
+MAX_PIECE_CHARS = 1000
+"""A character takes at most six bytes of JSON, so that a piece and its frame stay under sse.MAX_EVENT_BYTES."""
+
+_MAX_PIECE_LOGPROBS = 4
+
+
+def seeded(sampling: Sampling, choice: int) -> Sampling:
+    """The sampling of one of several choices: with a given seed each choice has its own, repeatable one."""
+    if sampling.seed is None or choice == 0:
+        return sampling
+    return replace(sampling, seed=sampling.seed + choice if sampling.seed < 2**62 else sampling.seed - choice)
+
+
+@dataclass(slots=True)
+class Tally:
+    """The usage of all choices: a prompt counts once, however many choices continue it."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+    def add(self, usage: Usage | None, choice: int) -> None:
+        """Add the usage of a prompt's `choice`-th continuation."""
+        if usage is None:
+            return
+        self.completion_tokens += usage.completion_tokens
+        if choice == 0:
+            self.prompt_tokens += usage.prompt_tokens
+            self.cached_tokens += usage.cached_tokens
+
+    def fields(self) -> dict[str, int]:
+        """OpenAI's `usage`."""
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "total_tokens": self.prompt_tokens + self.completion_tokens,
+        }
+
+    def details(self) -> dict[str, object]:
+        """`usage` with what was cached, for the usage chunk of a stream."""
+        if not self.cached_tokens:
+            return {**self.fields()}
+        return {**self.fields(), "prompt_tokens_details": {"cached_tokens": self.cached_tokens}}
+
+
+def pieces(delta: Delta) -> Iterator[tuple[str, tuple[TokenLogprob, ...]]]:
+    """The delta's text and log probabilities in parts small enough for one event each; nothing for an empty delta."""
+    text, logprobs = delta.text, delta.logprobs
+    if len(text) <= MAX_PIECE_CHARS and len(logprobs) <= _MAX_PIECE_LOGPROBS:
+        if text or logprobs:
+            yield text, logprobs
+        return
+    while text or logprobs:
+        yield text[:MAX_PIECE_CHARS], logprobs[:_MAX_PIECE_LOGPROBS]
+        text, logprobs = text[MAX_PIECE_CHARS:], logprobs[_MAX_PIECE_LOGPROBS:]
+
+
+def ended_early() -> WorkerFailed:
+    """A provider's stream stopped without a finish reason, so that nobody knows whether the reply is whole."""
+    return WorkerFailed("The model's reply broke off.")

@@ -1,0 +1,72 @@
+"""`POST /v1/embeddings`."""
+
+from __future__ import annotations
+
+import base64
+import sys
+from array import array
+from collections.abc import Sequence
+
+import msgspec
+from aiohttp import web
+
+from ghostd.engine import Engine
+from ghostd.errors import ContextTooLong, InvalidRequest, UnsupportedParameter
+from ghostd.gateway.dialects.token_input import texts_or_tokens
+from ghostd.gateway.exchange import Exchange
+from ghostd.types import EmbedRequest
+
+MAX_INPUTS = 2048
+
+
+class _Body(msgspec.Struct):
+    model: str
+    input: str | list[str | int | list[int]]
+    encoding_format: str | None = None
+    dimensions: int | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Body)
+
+
+async def embeddings(engine: Engine, exchange: Exchange) -> web.StreamResponse:
+    """Embed one or more inputs, as numbers or as base64 of little-endian 32-bit floats."""
+    body = await exchange.read(_DECODER)
+    if body.encoding_format not in (None, "float", "base64"):
+        raise InvalidRequest("Invalid value for 'encoding_format': supported: float, base64.", "encoding_format")
+    inputs = texts_or_tokens(body.input, "input", MAX_INPUTS)
+    if ("",) in inputs:
+        raise InvalidRequest("Invalid value for 'input': an empty text.", "input")
+    try:
+        info, found = await engine.embed(EmbedRequest(body.model, tuple(inputs)))
+    except ContextTooLong as error:
+        if error.param == "messages":
+            error.param = "input"  # there are no messages here
+        raise
+    size = len(found.vectors[0]) if found.vectors else 0
+    if body.dimensions is not None and body.dimensions != size:
+        raise UnsupportedParameter(f"The model '{info.id}' makes vectors of {size} dimensions only.", "dimensions")
+    as_base64 = body.encoding_format == "base64"
+    return exchange.json(
+        msgspec.json.encode(
+            {
+                "object": "list",
+                "data": [
+                    {"object": "embedding", "index": index, "embedding": _base64(vector) if as_base64 else vector}
+                    for index, vector in enumerate(found.vectors)
+                ],
+                "model": info.id,
+                "usage": {
+                    "prompt_tokens": found.usage.prompt_tokens,
+                    "total_tokens": found.usage.prompt_tokens,
+                },
+            }
+        )
+    )
+
+
+def _base64(vector: Sequence[float]) -> str:
+    packed = array("f", vector)
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return base64.b64encode(packed.tobytes()).decode("ascii")

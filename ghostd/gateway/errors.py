@@ -1,0 +1,128 @@
+"""The HTTP front-end's table of errors: error class → status, OpenAI type and code, and the error object's bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from ghostd.errors import (
+    BodyTooLarge,
+    ConfigError,
+    ContextTooLong,
+    EngineMissing,
+    GhostdError,
+    InstanceError,
+    InvalidRequest,
+    ModelFileInvalid,
+    ModelNotFound,
+    ModelTooLarge,
+    ModelUnavailable,
+    Overloaded,
+    PortTaken,
+    ProviderError,
+    RequestError,
+    RootError,
+    UnsupportedParameter,
+    WorkerCrashed,
+    WorkerFailed,
+)
+
+
+class HttpError(GhostdError):
+    """A refusal that only HTTP knows: a foreign Host or Origin, an unknown route, a deadline."""
+
+    def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.headers = headers or {}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How one error class looks over HTTP; `code` None takes the class's own."""
+
+    status: int
+    code: str | None = None
+
+
+KINDS: Mapping[type[GhostdError], Kind] = {
+    ConfigError: Kind(500, "config_error"),
+    InstanceError: Kind(409, "instance_error"),
+    PortTaken: Kind(500, "port_taken"),
+    RootError: Kind(400, "invalid_root"),
+    RequestError: Kind(400),
+    InvalidRequest: Kind(400),
+    UnsupportedParameter: Kind(400),
+    ModelNotFound: Kind(404),
+    ContextTooLong: Kind(400),
+    BodyTooLarge: Kind(413),
+    ProviderError: Kind(502, "provider_error"),
+    ModelFileInvalid: Kind(500, "model_file_invalid"),
+    ModelTooLarge: Kind(503, "model_too_large"),
+    EngineMissing: Kind(501, "engine_missing"),
+    WorkerCrashed: Kind(502, "worker_crashed"),
+    WorkerFailed: Kind(502, "worker_failed"),
+    ModelUnavailable: Kind(503, "model_unavailable"),
+    Overloaded: Kind(503, "overloaded"),
+}
+"""GhostdError itself is not here: every subclass says what it is, and a test finds one that does not."""
+
+INTERNAL = HttpError(500, "internal_error", "ghostd failed to serve this request; its log has the details.")
+
+
+def kind_of(error: type[GhostdError]) -> Kind:
+    """The table's row for a class: its own or its nearest base's; raises KeyError for one that has none."""
+    for cls in error.__mro__:
+        if cls in KINDS:
+            return KINDS[cls]
+    raise KeyError(error)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error, ready to be sent."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    """OpenAI's error object as JSON."""
+
+
+def problem(error: GhostdError) -> Problem:
+    """What a client sees of an error: nothing but its message, class and field."""
+    headers: dict[str, str] = {}
+    if isinstance(error, HttpError):
+        status, code = error.status, error.code
+        headers.update(error.headers)
+    else:
+        kind = kind_of(type(error))
+        status, code = kind.status, kind.code or str(getattr(error, "code", "") or "")
+    retry_after_s = getattr(error, "retry_after_s", None)
+    if retry_after_s is not None:
+        headers["retry-after"] = str(max(1, round(retry_after_s)))
+        headers["retry-after-ms"] = str(max(0, round(retry_after_s * 1000)))
+    may_help = error.retryable if isinstance(error, ProviderError) else status == 503
+    if status >= 500 and not may_help:
+        headers["x-should-retry"] = "false"  # the official SDKs would repeat it for nothing
+    return Problem(
+        status,
+        headers,
+        msgspec.json.encode(
+            {
+                "error": {
+                    "message": printable(str(error)),
+                    "type": "invalid_request_error" if status < 500 else "server_error",
+                    "param": getattr(error, "param", None),
+                    "code": code or None,
+                }
+            }
+        ),
+    )
+
+
+def printable(text: str, limit: int = 2000) -> str:
+    """`text`, short, and without the lone surrogates that undecodable bytes of a path or header become."""
+    return text[:limit].encode("utf-8", "backslashreplace").decode("utf-8")

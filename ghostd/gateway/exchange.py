@@ -1,0 +1,92 @@
+"""One request on its way through the gateway: its body, its reply, its stream."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from typing import TypeVar
+
+import msgspec
+from aiohttp import hdrs, web
+from multidict import CIMultiDict, istr
+
+from ghostd.config import HttpConfig
+from ghostd.errors import GhostdError
+from ghostd.gateway.body import decode, read_body
+from ghostd.gateway.errors import HttpError, problem
+from ghostd.gateway.sse import EventStream
+
+T = TypeVar("T")
+
+_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_ID_HEADER = istr("x-request-id")
+_MS_HEADER = istr("openai-processing-ms")
+_EVERY_REPLY = (
+    (hdrs.SERVER, "ghostd"),
+    (hdrs.CACHE_CONTROL, "no-store"),
+    (istr("X-Content-Type-Options"), "nosniff"),
+)
+
+
+class Exchange:
+    """A request and what answers it. Handlers return a response, or finish `open_stream()` and return its response."""
+
+    __slots__ = ("config", "path", "request", "request_id", "started", "stream")
+
+    def __init__(self, request: web.Request, config: HttpConfig) -> None:
+        self.request = request
+        self.config = config
+        self.path = ""
+        sent = request.headers.get(_ID_HEADER)
+        self.request_id = sent if sent and _SANE_ID.fullmatch(sent) else f"req_{os.urandom(12).hex()}"
+        self.started = time.monotonic()
+        self.stream: EventStream | None = None
+
+    async def read(self, decoder: msgspec.json.Decoder[T]) -> T:
+        """The body as the decoder's type; raises InvalidRequest, BodyTooLarge or HttpError."""
+        await self.expect_continue()
+        body = await read_body(self.request, self.config.max_body_bytes, self.config.body_timeout_s)
+        return decode(decoder, body, self.config.max_json_depth)
+
+    async def expect_continue(self) -> None:
+        """Answer `Expect: 100-continue`, now that the guard and the route have accepted the head."""
+        expected = self.request.headers.get(hdrs.EXPECT)
+        if expected is None:
+            return
+        if expected.lower() != "100-continue":
+            raise HttpError(417, "expectation_failed", "The only expectation that is met is 100-continue.")
+        writer = self.request.writer
+        await writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        writer.output_size = 0  # nothing of the reply itself has been sent
+
+    def json(self, body: bytes, status: int = 200) -> web.Response:
+        """A reply with JSON that is encoded already."""
+        headers = self.headers()
+        headers[hdrs.CONTENT_TYPE] = "application/json"
+        return web.Response(body=body, status=status, headers=headers)
+
+    def error(self, error: GhostdError) -> web.Response:
+        """The reply for an error; the connection ends where the rest of the body is not worth reading."""
+        found = problem(error)
+        response = self.json(found.body, found.status)
+        response.headers.update(found.headers)
+        if not self.request.content.is_eof():
+            response.force_close()
+        return response
+
+    def headers(self) -> CIMultiDict[str]:
+        """What every reply carries."""
+        headers = CIMultiDict(_EVERY_REPLY)
+        headers[_ID_HEADER] = self.request_id
+        headers[_MS_HEADER] = str(self.age_ms())
+        return headers
+
+    def age_ms(self) -> int:
+        """Milliseconds since the head came."""
+        return int((time.monotonic() - self.started) * 1000)
+
+    def open_stream(self) -> EventStream:
+        """The reply as server-sent events; nothing is sent before the first event."""
+        self.stream = EventStream(self.request, self.headers)
+        return self.stream

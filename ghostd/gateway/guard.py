@@ -1,0 +1,129 @@
+"""The first look at every request: may this client speak to ghostd at all, and is the body of a kind we read?
+
+A web page that the user visits can make the browser send requests to a loopback port, and DNS rebinding can make
+them look same-origin. Both betray themselves by their Host or Origin header, which a page cannot set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from aiohttp import hdrs, web
+
+from ghostd.errors import BodyTooLarge
+from ghostd.gateway.errors import HttpError, printable
+
+_SHOWN = 100
+
+
+class Guard:
+    """The rules of one listening address.
+
+    `hosts` are the accepted Host values; None does not check Host (Unix sockets, whose peer is known).
+    """
+
+    def __init__(self, hosts: Iterable[str] | None, origins: Iterable[str], max_body_bytes: int) -> None:
+        self._hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
+        self._origins = frozenset(origin.lower() for origin in origins)
+        self._max_body_bytes = max_body_bytes
+
+    def admit(self, request: web.Request, target: str) -> str:
+        """The path of the request target, its dot segments removed; raises HttpError or BodyTooLarge.
+
+        `target` is the request line's, as sent.
+        """
+        headers = request.headers
+        self._check_host(headers.getall(hdrs.HOST, ()))
+        for origin in headers.getall(hdrs.ORIGIN, ()):
+            if origin.lower() not in self._origins:
+                raise HttpError(403, "origin_not_allowed", f"Requests from {_shown(origin)} are not allowed.")
+        if not target.startswith("/"):
+            target = self._origin_form(target)
+        if request.method == "POST":
+            self._check_body_headers(request)
+        path, _, _query = target.partition("?")
+        return collapse(path) if "/." in path else path
+
+    def _check_host(self, values: Sequence[str]) -> None:
+        if self._hosts is None:
+            return
+        if len(values) != 1 or values[0].lower() not in self._hosts:
+            sent = _shown(values[0]) if values else "none"
+            raise HttpError(
+                421,
+                "host_not_allowed",
+                f"The Host header ({sent}) does not name this server. Call it by "
+                f"{', '.join(sorted(self._hosts))}; http.allowed_hosts adds further names.",
+            )
+
+    def _origin_form(self, target: str) -> str:
+        """The path of an absolute request target, whose authority replaces Host (RFC 9112, 3.2.2)."""
+        scheme, separator, rest = target.partition("://")
+        if not separator or scheme.lower() != "http":
+            raise HttpError(400, "invalid_target", "The request target must be a path.")
+        authority, slash, path = rest.partition("/")
+        self._check_host([authority])
+        return slash + path if slash else "/"
+
+    def _check_body_headers(self, request: web.Request) -> None:
+        headers = request.headers
+        types = headers.getall(hdrs.CONTENT_TYPE, ())
+        if len(types) != 1 or not _is_json(types[0]):
+            sent = _shown(types[0]) if types else "none"
+            raise HttpError(
+                415, "unsupported_media_type", f"The Content-Type must be application/json in UTF-8, not {sent}."
+            )
+        for encoding in headers.getall(hdrs.CONTENT_ENCODING, ()):
+            if encoding.strip().lower() not in ("", "identity"):
+                raise HttpError(
+                    415, "unsupported_content_encoding", f"Compressed bodies ({_shown(encoding)}) are not accepted."
+                )
+        length = request.content_length
+        if length is not None and length > self._max_body_bytes:
+            raise too_large(str(length), self._max_body_bytes)
+
+
+def too_large(size: str, limit: int) -> BodyTooLarge:
+    """The error for a body of `size` bytes (in words)."""
+    return BodyTooLarge(f"The request body has {size} bytes; the limit is {limit} bytes (http.max_body_bytes).")
+
+
+def own_hosts(addresses: Iterable[str], port: int, allowed: Iterable[str]) -> list[str]:
+    """The Host values of a server on these addresses: each with the port, which may be left out if it is 80."""
+    names = [f"[{address}]" if ":" in address else address for address in addresses]
+    hosts = [f"{name}:{port}" for name in names]
+    return hosts + (names if port == 80 else []) + list(allowed)
+
+
+def own_origins(hosts: Iterable[str], allowed: Iterable[str]) -> list[str]:
+    """The Origin values of pages that such a server serves itself."""
+    return [f"http://{host}" for host in hosts] + [f"https://{host}" for host in allowed]
+
+
+def collapse(path: str) -> str:
+    """`path` without "." and ".." segments (RFC 3986, 5.2.4); never climbs above the root."""
+    kept: list[str] = []
+    for segment in path.split("/")[1:]:
+        if segment == "..":
+            if kept:
+                kept.pop()
+        elif segment != ".":
+            kept.append(segment)
+    return "/" + "/".join(kept)
+
+
+def _is_json(content_type: str) -> bool:
+    if content_type == "application/json":
+        return True
+    media, _, parameters = content_type.lower().partition(";")
+    if media.strip() != "application/json":
+        return False
+    for parameter in filter(str.strip, parameters.split(";")):
+        name, _, value = parameter.partition("=")
+        if name.strip() != "charset" or value.strip().strip('"') not in ("utf-8", "utf8", "us-ascii"):
+            return False
+    return True
+
+
+def _shown(value: str) -> str:
+    return repr(printable(value, _SHOWN))

@@ -1,0 +1,61 @@
+"""The table of routes: path and method → handler, and OpenAI's errors for what is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from ghostd.gateway.errors import HttpError, printable
+from ghostd.gateway.exchange import Exchange
+
+Handler = Callable[[Exchange], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one path. With `prefix`, of every longer path that starts so."""
+
+    method: str
+    path: str
+    handler: Handler
+    prefix: bool = False
+    timed: bool = True
+    """Whether http.request_timeout_s applies."""
+
+
+@dataclass(slots=True)
+class Routes:
+    """Routes by path, then by method. HEAD goes where GET does."""
+
+    exact: dict[str, dict[str, Route]] = field(default_factory=dict)
+    prefixes: dict[str, dict[str, Route]] = field(default_factory=dict)
+
+    def add(self, routes: Iterable[Route]) -> None:
+        """Add routes; a later one replaces an earlier one of the same path and method."""
+        for route in routes:
+            methods = (self.prefixes if route.prefix else self.exact).setdefault(route.path, {})
+            methods[route.method] = route
+            if route.method == "GET":
+                methods["HEAD"] = route
+
+    def find(self, method: str, path: str) -> Route:
+        """The route; raises HttpError 404 or 405."""
+        methods = self.exact.get(path) or self._by_prefix(path)
+        if methods is None:
+            shown = printable(f"{method} {path}", 200)
+            raise HttpError(404, "unknown_url", f"Unknown request URL: {shown}. docs/http-api.md lists what there is.")
+        route = methods.get(method)
+        if route is None:
+            allowed = ", ".join(methods)
+            shown = printable(f"{method} on {path}", 200)
+            raise HttpError(
+                405, "method_not_supported", f"Not allowed to {shown}; allowed: {allowed}.", {"Allow": allowed}
+            )
+        return route
+
+    def _by_prefix(self, path: str) -> Mapping[str, Route] | None:
+        return next(
+            (methods for prefix, methods in self.prefixes.items() if path.startswith(prefix) and path != prefix), None
+        )

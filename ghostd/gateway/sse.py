@@ -1,0 +1,101 @@
+"""Server-sent events: when a stream begins, how it stays alive, how it ends or fails."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+
+from aiohttp import hdrs, web
+from multidict import CIMultiDict, istr
+
+SILENCE_S = 15.0
+"""A stream that has said nothing for this long (at most twice as long) sends a comment, so that no proxy or
+client gives up on it. Until then an error still gets its own HTTP status; afterwards it goes into the stream."""
+
+MAX_EVENT_BYTES = 8192
+"""Zeke reads an event into a buffer of this size."""
+
+DONE = b"data: [DONE]\n\n"
+_COMMENT = b": waiting\n\n"
+_UNBUFFERED = istr("X-Accel-Buffering")
+
+
+class EventStream:
+    """A streamed reply. Entered before the first delta is awaited; its status line goes out with the first event."""
+
+    def __init__(self, request: web.Request, headers: Callable[[], CIMultiDict[str]]) -> None:
+        self._request = request
+        self._headers = headers
+        self._response: web.StreamResponse | None = None
+        self._spoke = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._comment: asyncio.Task[None] | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether the status line has been sent."""
+        return self._response is not None
+
+    async def __aenter__(self) -> EventStream:
+        self._timer = asyncio.get_running_loop().call_later(SILENCE_S, self._on_timer)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._comment is not None:
+            self._comment.cancel()
+            await asyncio.gather(self._comment, return_exceptions=True)
+
+    async def send(self, events: bytes) -> None:
+        """Send one or more whole events at once; waits while the client reads more slowly than it is sent to."""
+        self._spoke = True
+        response = self._response or await self._begin()
+        await response.write(events)
+
+    async def end(self, events: bytes = b"") -> web.StreamResponse:
+        """Send the last events and `[DONE]`."""
+        await self.send(events + DONE)
+        return await self._finish()
+
+    async def fail(self, error_object: bytes) -> web.StreamResponse:
+        """End a begun stream with an error event: no finish, no `[DONE]`, and the connection closes."""
+        assert self._response is not None
+        self._response.force_close()
+        if self._request.protocol.writing_paused and self._request.transport is not None:
+            self._request.transport.abort()  # the client has stopped reading: it would never get the event
+            return self._response
+        await self._response.write(b"data: " + error_object + b"\n\n")
+        return await self._finish()
+
+    async def _begin(self) -> web.StreamResponse:
+        headers = self._headers()
+        headers[hdrs.CONTENT_TYPE] = "text/event-stream"
+        headers[_UNBUFFERED] = "no"
+        self._response = response = web.StreamResponse(headers=headers)
+        await response.prepare(self._request)
+        return response
+
+    async def _finish(self) -> web.StreamResponse:
+        assert self._response is not None
+        await self._response.write_eof()
+        return self._response
+
+    def _on_timer(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._spoke or (self._comment is not None and not self._comment.done()):
+            self._spoke = False
+        else:
+            self._comment = loop.create_task(self._say_waiting(), name="SSE comment")
+        self._timer = loop.call_later(SILENCE_S, self._on_timer)
+
+    async def _say_waiting(self) -> None:
+        try:
+            response = self._response or await self._begin()
+            await response.write(_COMMENT)
+        except ConnectionError:
+            return  # the client has gone; its request's task is cancelled for that
