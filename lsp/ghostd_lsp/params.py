@@ -1,0 +1,183 @@
+"""The parameters of the LSP messages that ghostd reads: the fields it uses, and no others.
+
+Unknown fields and values are ignored, so that a client newer than this file is understood. Counts are not
+bounded above: clients send huge numbers for "the end".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+UInt = Annotated[int, Meta(ge=0)]
+
+
+class Params(msgspec.Struct, frozen=True, rename="camel"):
+    """Base: names as on the wire."""
+
+
+class NoParams(Params, frozen=True):
+    """For messages whose parameters nobody reads."""
+
+
+class Position(Params, frozen=True):
+    """Line and character, from 0, the latter in code units of the negotiated encoding."""
+
+    line: UInt
+    character: UInt
+
+
+class Range(Params, frozen=True):
+    """Half-open."""
+
+    start: Position
+    end: Position
+
+
+class TextDocumentIdentifier(Params, frozen=True):
+    """A document."""
+
+    uri: str
+
+
+class VersionedTextDocumentIdentifier(Params, frozen=True):
+    """A document and the version after the change; old clients may leave the version out."""
+
+    uri: str
+    version: int | None = None
+
+
+class TextDocumentItem(Params, frozen=True):
+    """A document as it is opened."""
+
+    uri: str
+    text: str
+    language_id: str = ""
+    version: int | None = None
+
+
+class ContentChange(Params, frozen=True):
+    """One edit; without a range the text is the whole document."""
+
+    text: str
+    range: Range | None = None
+
+
+class DidOpenParams(Params, frozen=True):
+    """textDocument/didOpen."""
+
+    text_document: TextDocumentItem
+
+
+class DidChangeParams(Params, frozen=True):
+    """textDocument/didChange."""
+
+    text_document: VersionedTextDocumentIdentifier
+    content_changes: Sequence[ContentChange]
+
+
+class DidCloseParams(Params, frozen=True):
+    """textDocument/didClose."""
+
+    text_document: TextDocumentIdentifier
+
+
+class WorkspaceFolder(Params, frozen=True):
+    """A root."""
+
+    uri: str
+    name: str = ""
+
+
+class FoldersChange(Params, frozen=True):
+    """Which roots came and went."""
+
+    added: Sequence[WorkspaceFolder] = ()
+    removed: Sequence[WorkspaceFolder] = ()
+
+
+class DidChangeWorkspaceFoldersParams(Params, frozen=True):
+    """workspace/didChangeWorkspaceFolders."""
+
+    event: FoldersChange
+
+
+class GeneralCapabilities(Params, frozen=True):
+    """capabilities.general."""
+
+    position_encodings: Sequence[str] | None = None
+
+
+class TextDocumentCapabilities(Params, frozen=True):
+    """capabilities.textDocument."""
+
+    inline_completion: Mapping[str, Any] | None = None
+
+
+class ClientCapabilities(Params, frozen=True):
+    """What the client can do."""
+
+    general: GeneralCapabilities | None = None
+    text_document: TextDocumentCapabilities | None = None
+
+
+class Options(Params, frozen=True):
+    """ghostd's own initializationOptions."""
+
+    plain_completion: bool | None = None
+    """Offer completions in the editor's completion list too; None: if it has no inline completion."""
+
+
+class InitializeParams(Params, frozen=True):
+    """initialize."""
+
+    capabilities: ClientCapabilities
+    root_uri: str | None = None
+    root_path: str | None = None
+    workspace_folders: Sequence[WorkspaceFolder] | None = None
+    initialization_options: Options | None = None
+
+
+class SelectedCompletion(Params, frozen=True):
+    """The entry that is selected in the editor's completion list."""
+
+    range: Range
+    text: str
+
+
+class InlineCompletionContext(Params, frozen=True):
+    """Why it was asked: 1 by the user, 2 automatically."""
+
+    trigger_kind: Literal[1, 2] = 2
+    selected_completion_info: SelectedCompletion | None = None
+
+
+class InlineCompletionParams(Params, frozen=True):
+    """textDocument/inlineCompletion."""
+
+    text_document: TextDocumentIdentifier
+    position: Position
+    context: InlineCompletionContext = InlineCompletionContext()
+
+
+class CompletionContext(Params, frozen=True):
+    """Why it was asked: 1 by the user or while an identifier is typed, 2 by a character, 3 to go on with a list."""
+
+    trigger_kind: int = 1
+
+
+class CompletionParams(Params, frozen=True):
+    """textDocument/completion."""
+
+    text_document: TextDocumentIdentifier
+    position: Position
+    context: CompletionContext | None = None
+
+
+class CancelParams(Params, frozen=True):
+    """$/cancelRequest."""
+
+    id: int | str

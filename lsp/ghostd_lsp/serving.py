@@ -1,0 +1,107 @@
+"""Serves one connection: the table of methods, and the session's beginning and end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import select
+from typing import Any
+
+from lsprotocol import types
+
+from ghostd import __version__
+from ghostd.engine import FrontendHost
+from ghostd_lsp.completion import TRIGGER_CHARACTERS, plain_completion
+from ghostd_lsp.inline_completion import inline_completion
+from ghostd_lsp.params import (
+    CompletionParams,
+    DidChangeParams,
+    DidChangeWorkspaceFoldersParams,
+    DidCloseParams,
+    DidOpenParams,
+    InitializeParams,
+    InlineCompletionParams,
+)
+from ghostd_lsp.protocol import Notification, Request, SessionProtocol, SessionServer
+from ghostd_lsp.session import Session
+
+log = logging.getLogger(__name__)
+
+GRACE_S = 2.0
+"""Time for pending answers after a client has closed its sending side only (`ghostd lsp` at the end of stdin)."""
+
+
+async def serve_session(host: FrontendHost, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Serve one connection until `exit`, its loss, or cancellation; its requests end with it."""
+    protocol = SessionServer(__version__).protocol
+    async with asyncio.TaskGroup() as tasks:
+        session = Session(host, protocol, tasks)
+        _begin(session, protocol, writer, tasks)
+        try:
+            if await protocol.receive(reader, host.config.lsp.max_message_bytes):
+                await _answer_the_rest(protocol, writer)
+            await writer.drain()
+        except ConnectionError:
+            log.debug("an editor's connection was lost")
+        finally:
+            protocol.end()
+            session.end()
+
+
+def _begin(session: Session, protocol: SessionProtocol, writer: asyncio.StreamWriter, tasks: asyncio.TaskGroup) -> None:
+    def initialize(params: InitializeParams) -> types.InitializeResult:
+        session.initialize(params)
+        return types.InitializeResult(_capabilities(session), protocol.server_info)
+
+    requests = {
+        types.TEXT_DOCUMENT_INLINE_COMPLETION: Request(
+            InlineCompletionParams, lambda params: inline_completion(session, params), _document_of
+        ),
+        types.TEXT_DOCUMENT_COMPLETION: Request(
+            CompletionParams, lambda params: plain_completion(session, params), _document_of
+        ),
+    }
+    notifications = {
+        types.TEXT_DOCUMENT_DID_OPEN: Notification(DidOpenParams, session.open_document),
+        types.TEXT_DOCUMENT_DID_CHANGE: Notification(DidChangeParams, session.change_document),
+        types.TEXT_DOCUMENT_DID_CLOSE: Notification(DidCloseParams, session.close_document),
+        types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: Notification(
+            DidChangeWorkspaceFoldersParams, session.change_folders
+        ),
+    }
+    protocol.begin(writer, tasks, initialize, requests, notifications)
+
+
+def _document_of(params: Any) -> str:
+    uri: str = params.text_document.uri
+    return uri
+
+
+def _capabilities(session: Session) -> types.ServerCapabilities:
+    plain = types.CompletionOptions(trigger_characters=TRIGGER_CHARACTERS) if session.plain_completion else None
+    folders = types.WorkspaceFoldersServerCapabilities(supported=True, change_notifications=True)
+    return types.ServerCapabilities(
+        position_encoding=session.encoding,
+        text_document_sync=types.TextDocumentSyncOptions(
+            open_close=True, change=types.TextDocumentSyncKind.Incremental
+        ),
+        inline_completion_provider=types.InlineCompletionOptions(),
+        completion_provider=plain,
+        workspace=types.WorkspaceOptions(workspace_folders=folders),
+    )
+
+
+async def _answer_the_rest(protocol: SessionProtocol, writer: asyncio.StreamWriter) -> None:
+    """Let running requests end while the client still listens, for GRACE_S at most."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + GRACE_S
+    while not _hung_up(writer) and loop.time() < deadline:
+        if await protocol.answer_running(timeout_s=0.05):
+            return
+
+
+def _hung_up(writer: asyncio.StreamWriter) -> bool:
+    """Whether the client has closed its receiving side too, or is gone."""
+    poll = select.poll()
+    poll.register(writer.get_extra_info("socket").fileno(), 0)
+    return bool(poll.poll(0))

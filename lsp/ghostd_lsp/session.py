@@ -1,0 +1,179 @@
+"""One connected editor, from `initialize` to `exit`: what it can do, its folders and its open documents."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+from lsprotocol import types
+
+from ghostd.engine import FrontendHost
+from ghostd.errors import RootError
+from ghostd.types import OpenDocument
+from ghostd_lsp.documents import Document, Snapshot
+from ghostd_lsp.errors import INVALID_PARAMS, RpcError
+from ghostd_lsp.params import (
+    DidChangeParams,
+    DidChangeWorkspaceFoldersParams,
+    DidCloseParams,
+    DidOpenParams,
+    InitializeParams,
+    TextDocumentIdentifier,
+)
+from ghostd_lsp.positions import Encoding, choose_encoding
+from ghostd_lsp.protocol import SessionProtocol
+from ghostd_lsp.uris import file_path
+
+log = logging.getLogger(__name__)
+
+OPEN_DOCUMENTS = 8
+OPEN_DOCUMENTS_CHARS = 512 * 1024
+"""What a request carries of the other open documents: this many, of this many characters together."""
+
+
+class Session:
+    """The state of one connected editor."""
+
+    def __init__(self, host: FrontendHost, protocol: SessionProtocol, tasks: asyncio.TaskGroup) -> None:
+        self.host = host
+        self.protocol = protocol
+        self.encoding: Encoding = "utf-16"
+        self.plain_completion = False
+        """Whether completions are offered in the editor's completion list, besides inline ones."""
+        self._tasks = tasks
+        self._background: set[asyncio.Task[None]] = set()
+        self._documents: dict[str, Document] = {}
+        """By URI, least recently used first."""
+        self._told = ""
+
+    def initialize(self, params: InitializeParams) -> None:
+        """Take over what the client can do and wants, and have its folders indexed."""
+        general, documents = params.capabilities.general, params.capabilities.text_document
+        self.encoding = choose_encoding((general and general.position_encodings) or ())
+        inline = documents is not None and documents.inline_completion is not None
+        wanted = params.initialization_options.plain_completion if params.initialization_options else None
+        self.plain_completion = not inline if wanted is None else wanted
+        self._add_roots(_roots(params))
+
+    def end(self) -> None:
+        """Cancel what still runs."""
+        for task in self._background:
+            task.cancel()
+
+    def tell_once(self, problem: str) -> None:
+        """window/logMessage, unless it would repeat the last problem."""
+        if problem != self._told:
+            self._told = problem
+            self.protocol.log_message(problem, types.MessageType.Warning)
+
+    def all_well(self) -> None:
+        """Forget the last problem, so that it is told if it comes back."""
+        self._told = ""
+
+    # --- folders ----------------------------------------------------------------
+
+    def change_folders(self, params: DidChangeWorkspaceFoldersParams) -> None:
+        """Index the added folders. Removed ones stay indexed: other editors may show them."""
+        self._add_roots(_paths(folder.uri for folder in params.event.added))
+
+    def _add_roots(self, roots: list[Path]) -> None:
+        if roots:
+            task = self._tasks.create_task(self._index(roots), name="lsp roots")
+            self._background.add(task)
+            task.add_done_callback(self._background.discard)
+
+    async def _index(self, roots: list[Path]) -> None:
+        for root in roots:
+            try:
+                await self.host.index.add_root(root)
+            except RootError as error:
+                self.protocol.show_message(f"ghostd: {error}")
+            except Exception:
+                log.exception("cannot add the root %s", root)
+                self.protocol.show_message(f"ghostd: cannot index {root}; `ghostd logs` says why")
+
+    # --- documents --------------------------------------------------------------
+
+    def open_document(self, params: DidOpenParams) -> None:
+        """textDocument/didOpen; a document that is open already is replaced."""
+        item = params.text_document
+        limit = self.host.config.lsp.max_document_bytes
+        document = Document(item.uri, file_path(item.uri), item.language_id, item.version, self.encoding, limit)
+        document.replace_all(item.text)
+        self._documents.pop(item.uri, None)
+        self._documents[item.uri] = document
+        self._tell_if_too_large(document, was_too_large=False)
+
+    def change_document(self, params: DidChangeParams) -> None:
+        """textDocument/didChange; raises RpcError, and does nothing, for a closed document or an old version."""
+        document = self._use(params.text_document.uri)
+        was_too_large = document.too_large
+        version = params.text_document.version
+        if not document.change(params.content_changes, version):
+            raise RpcError(
+                INVALID_PARAMS,
+                f"params.textDocument.version: {version} is older than {document.version}; the change is ignored.",
+            )
+        self._tell_if_too_large(document, was_too_large)
+
+    def close_document(self, params: DidCloseParams) -> None:
+        """textDocument/didClose."""
+        self._documents.pop(params.text_document.uri, None)
+
+    def snapshot(self, identifier: TextDocumentIdentifier) -> Snapshot | None:
+        """The document as it is now, None if it is too large; raises RpcError if it is not open."""
+        document = self._use(identifier.uri)
+        return None if document.too_large else document.snapshot()
+
+    def moved_on(self, snapshot: Snapshot) -> bool:
+        """Whether the document has been changed, closed or reopened since the snapshot."""
+        document = self._documents.get(snapshot.uri)
+        return document is None or document.revision != snapshot.revision
+
+    def others(self, snapshot: Snapshot) -> tuple[OpenDocument, ...]:
+        """The other open files, most recently used first, within OPEN_DOCUMENTS and OPEN_DOCUMENTS_CHARS."""
+        found: list[OpenDocument] = []
+        left = OPEN_DOCUMENTS_CHARS
+        for document in reversed(self._documents.values()):
+            if document.path is None or document.uri == snapshot.uri or document.too_large:
+                continue
+            text = document.text()
+            if len(found) == OPEN_DOCUMENTS:
+                break
+            if len(text) <= left:
+                left -= len(text)
+                found.append(OpenDocument(document.path, text))
+        return tuple(found)
+
+    def _use(self, uri: str) -> Document:
+        """The open document, from now on the most recently used one."""
+        document = self._documents.pop(uri, None)
+        if document is None:
+            raise RpcError(INVALID_PARAMS, f"params.textDocument.uri: {uri:.200} is not open.")
+        self._documents[uri] = document
+        return document
+
+    def _tell_if_too_large(self, document: Document, was_too_large: bool) -> None:
+        if document.too_large and not was_too_large:
+            limit = self.host.config.lsp.max_document_bytes
+            self.protocol.log_message(
+                f"{document.uri} gets no completions: it has more than {limit} bytes (setting lsp.max_document_bytes) "
+                "or a very long line. Reopen it once it is smaller.",
+                types.MessageType.Warning,
+            )
+
+
+def _roots(params: InitializeParams) -> list[Path]:
+    """The folders to index: workspaceFolders, or the older fields that it replaced."""
+    if params.workspace_folders is not None:
+        return _paths(folder.uri for folder in params.workspace_folders)
+    if params.root_uri is not None:
+        return _paths([params.root_uri])
+    path = Path(params.root_path) if params.root_path else None
+    return [path] if path is not None and path.is_absolute() else []
+
+
+def _paths(uris: Iterable[str]) -> list[Path]:
+    return list(dict.fromkeys(path for uri in uris if (path := file_path(uri)) is not None))
