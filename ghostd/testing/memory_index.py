@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -32,7 +33,7 @@ class MemoryIndex:
 
     async def add_root(self, root: Path) -> None:
         """Add a root that is ready at once."""
-        if not root.is_dir():
+        if not await asyncio.to_thread(root.is_dir):
             raise RootError(root, "no such folder")
         self._roots.setdefault(root, RootStatus(root, "ready", len(self.file_list), len(self.symbol_list), 1))
 

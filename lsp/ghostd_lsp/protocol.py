@@ -181,7 +181,7 @@ class SessionProtocol(LanguageServerProtocol):
             self._latest[subject] = msg_id
         task = self._tasks.create_task(self._answer(work, method), name=f"lsp {method}")
         self._running[msg_id] = _Running(task, subject)
-        task.add_done_callback(partial(self._finished, msg_id))
+        task.add_done_callback(partial(self._finished, msg_id, work))
 
     def _check_state(self, method: str) -> None:
         if self._state == "new" and method != types.INITIALIZE:
@@ -227,7 +227,8 @@ class SessionProtocol(LanguageServerProtocol):
             rpc = _as_rpc_error(error, method)
             return {"error": {"code": rpc.code, "message": str(rpc)}}
 
-    def _finished(self, msg_id: MsgId, task: asyncio.Task[dict[str, Any]]) -> None:
+    def _finished(self, msg_id: MsgId, work: Coroutine[Any, Any, object], task: asyncio.Task[dict[str, Any]]) -> None:
+        work.close()  # it has not begun if the task was cancelled before
         if msg_id not in self._running or self._running[msg_id].task is not task:
             return  # it was cancelled, and answered then
         self._forget(msg_id)
