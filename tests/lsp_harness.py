@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -176,6 +176,13 @@ def edit(line: int, start: int, end: int, text: str, end_line: int | None = None
         "range": {"start": {"line": line, "character": start}, "end": {"line": last, "character": end}},
         "text": text,
     }
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until something that happens in this event loop has happened."""
+    async with asyncio.timeout(TIMEOUT_S):
+        while not condition():
+            await asyncio.sleep(0.001)
 
 
 def make_host(

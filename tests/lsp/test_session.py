@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lsp_harness import INLINE, LspError, at, connected, edit, make_host
+from lsp_harness import INLINE, LspError, at, connected, edit, make_host, until
 
 from ghostd.config import Config, LspConfig
 from ghostd.testing.memory_index import MemoryIndex
@@ -78,18 +78,11 @@ async def test_exit_without_shutdown_ends_the_session_and_its_requests() -> None
         await client.initialize()
         client.open(URI, "x")
         _, answer = client.ask("textDocument/inlineCompletion", at(URI, 0, 1))
-        await started(provider, 1)
+        await until(lambda: provider.started == 1)
         client.notify("exit", None)
         await client.wait_closed()
         answer.cancel()
     assert provider.closed == 1
-
-
-async def started(provider: ScriptedProvider, count: int) -> None:
-    """Wait until the provider has been asked so often."""
-    async with asyncio.timeout(20):
-        while provider.started < count:
-            await asyncio.sleep(0)
 
 
 async def test_a_lost_connection_cancels_its_requests() -> None:
@@ -98,7 +91,7 @@ async def test_a_lost_connection_cancels_its_requests() -> None:
         await client.initialize()
         client.open(URI, "x")
         _, answer = client.ask("textDocument/inlineCompletion", at(URI, 0, 1))
-        await started(provider, 1)
+        await until(lambda: provider.started == 1)
         await client.vanish()
         answer.cancel()
     assert provider.closed == 1
@@ -111,7 +104,7 @@ async def test_a_client_that_only_stops_sending_still_gets_its_answer() -> None:
         await client.initialize()
         client.open(URI, "x")
         _, answer = client.ask("textDocument/inlineCompletion", at(URI, 0, 1))
-        await started(provider, 1)
+        await until(lambda: provider.started == 1)
         client.writer.write_eof()
         hold.set()
         assert (await client.answer(answer))["items"][0]["insertText"] == "later"
@@ -277,7 +270,7 @@ async def test_a_cancelled_request_is_answered_at_once_and_exactly_once() -> Non
         await client.initialize()
         client.open(URI, "x")
         msg_id, answer = client.ask("textDocument/inlineCompletion", at(URI, 0, 1))
-        await started(provider, 1)
+        await until(lambda: provider.started == 1)
         client.notify("$/cancelRequest", {"id": msg_id})
         client.notify("$/cancelRequest", {"id": msg_id})
         client.notify("$/cancelRequest", {"id": 4711})
@@ -313,7 +306,7 @@ async def test_an_id_that_is_still_running_cannot_be_used_again() -> None:
         await client.initialize()
         client.open(URI, "x")
         msg_id, answer = client.ask("textDocument/inlineCompletion", at(URI, 0, 1))
-        await started(provider, 1)
+        await until(lambda: provider.started == 1)
         client.send({"jsonrpc": "2.0", "id": msg_id, "method": "shutdown"})
         with pytest.raises(LspError, match="-32600"):
             await client.answer(answer)
@@ -351,7 +344,7 @@ async def test_requests_about_other_documents_go_on() -> None:
         for name in ("a", "b"):
             client.open(f"file:///{name}.py", name)
             answers.append(client.ask("textDocument/inlineCompletion", at(f"file:///{name}.py", 0, 1))[1])
-        await started(provider, 2)
+        await until(lambda: provider.started == 2)
         hold.set()
         assert [len((await client.answer(answer))["items"]) for answer in answers] == [1, 1]
 
@@ -405,7 +398,7 @@ async def test_the_clients_folders_are_indexed(fields: dict[str, Any], names: st
     index = MemoryIndex()
     async with connected(make_host(index=index)) as client:
         await client.initialize(**json.loads(text))
-        await client.refused("nothing")
+        await until(lambda: len(index.roots()) >= len(names))
     assert [status.root for status in index.roots()] == [folders[name] for name in names]
 
 
@@ -416,7 +409,7 @@ async def test_added_folders_are_indexed_and_a_missing_one_is_shown_to_the_user(
         await client.initialize()
         client.notify("workspace/didChangeWorkspaceFolders", {"event": {**event, "removed": []}})
         assert "no such folder" in (await client.notice("window/showMessage"))["message"]
-        await client.refused("nothing")
+        await until(lambda: len(index.roots()) == 1)
         client.notify("workspace/didChangeWorkspaceFolders", {"event": {"added": [], "removed": event["added"]}})
     assert [status.root for status in index.roots()] == [tmp_path]
 
