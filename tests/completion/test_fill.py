@@ -1,0 +1,99 @@
+"""The fill engine, over scripted models."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, replace
+
+import pytest
+
+from ghostd.completion.fill import collect, fill
+from ghostd.errors import ContextTooLong, ModelNotFound, WorkerCrashed
+from ghostd.testing.scripted import ScriptedProvider
+from ghostd.types import Capability, CompletionRequest, Delta, FillRequest, FimVocabulary, ModelInfo, Usage
+
+QWEN = FimVocabulary({"<|fim_prefix|>": 1, "<|fim_suffix|>": 2, "<|fim_middle|>": 3})
+REQUEST = FillRequest(model="auto", prefix="def f(", suffix=")\n")
+CHAT: frozenset[Capability] = frozenset(("chat",))
+FILLER: frozenset[Capability] = frozenset(("fill",))
+
+
+@dataclass(slots=True)
+class GgufLike(ScriptedProvider):
+    """A scripted model with FIM tokens, whose tokenizer counts every character as one token."""
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        return (
+            ModelInfo(
+                self.model, self.name, frozenset(("complete", "fill")), context_tokens=self.context_tokens, fim=QWEN
+            ),
+        )
+
+    async def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
+        size = sum(len(piece) if isinstance(piece, str) else 1 for piece in request.prompt)
+        assert self.context_tokens
+        if size > self.context_tokens:
+            self.requests.append(request)
+            raise ContextTooLong(size, self.context_tokens)
+        async for delta in ScriptedProvider.complete(self, request):
+            yield delta
+
+
+async def test_auto_takes_the_models_that_answer_at_once_first() -> None:
+    project = ScriptedProvider(["a, b"], model="ghostd/project", capabilities=FILLER)
+    gguf = GgufLike(["x"], model="gguf")
+    reply = await collect(fill([project, gguf], REQUEST))
+    assert (reply.text, reply.model, gguf.started) == ("a, b", "ghostd/project", 0)
+
+
+async def test_auto_asks_the_next_tier_when_the_first_is_not_sure() -> None:
+    silent = ScriptedProvider([], model="ghostd/project", capabilities=FILLER)
+    gguf = GgufLike(["x, ", "y"], model="gguf")
+    reply = await collect(fill([silent, gguf], REQUEST))
+    assert reply == Delta("x, y", "stop", Usage(7, 2), model="gguf")
+    (request,) = gguf.requests
+    assert isinstance(request, CompletionRequest)
+    assert request.prompt == (1, "def f(", 2, ")\n", 3)
+    assert request.sampling.temperature == 0.0
+
+
+async def test_auto_skips_a_tier_that_fails_before_it_spoke() -> None:
+    broken = ScriptedProvider(model="ghostd/project", capabilities=FILLER, error=WorkerCrashed("gone"))
+    reply = await collect(fill([broken, GgufLike(["ok"], model="gguf")], REQUEST))
+    assert (reply.text, reply.model) == ("ok", "gguf")
+
+
+async def test_auto_raises_the_last_tiers_failure() -> None:
+    silent = ScriptedProvider([], model="ghostd/project", capabilities=FILLER)
+    broken = GgufLike(model="gguf", error=WorkerCrashed("gone"))
+    with pytest.raises(WorkerCrashed):
+        await collect(fill([silent, broken], REQUEST))
+
+
+async def test_without_any_model_that_fills_auto_is_not_found() -> None:
+    with pytest.raises(ModelNotFound):
+        await collect(fill([ScriptedProvider(capabilities=CHAT)], REQUEST))
+
+
+async def test_a_silent_last_tier_ends_with_an_empty_text() -> None:
+    reply = await collect(fill([ScriptedProvider([], capabilities=FILLER)], REQUEST))
+    assert (reply.text, reply.finish_reason) == ("", "stop")
+
+
+async def test_a_window_that_is_too_long_for_the_tokenizer_is_made_smaller() -> None:
+    gguf = GgufLike(["x"], model="gguf", context_tokens=1000)
+    long = replace(REQUEST, model="gguf", prefix="p" * 5000, suffix="s" * 5000, max_tokens=100)
+    assert (await collect(fill([gguf], long))).text == "x"
+    assert gguf.started == 1
+
+
+async def test_the_generation_ends_with_the_last_line_that_is_wanted() -> None:
+    gguf = GgufLike(["a\n", "b\n", "c\n"], model="gguf")
+    reply = await collect(fill([gguf], replace(REQUEST, model="gguf", max_lines=2)))
+    assert (reply.text, reply.finish_reason, gguf.closed) == ("a\nb", "stop", 1)
+
+
+async def test_closing_the_stream_ends_the_generation_behind_it() -> None:
+    gguf = GgufLike(["a", "b", "c"], model="gguf")
+    stream = fill([gguf], replace(REQUEST, model="gguf", max_lines=4))
+    await anext(stream)
+    await stream.aclose()
+    assert gguf.closed == 1
