@@ -1,6 +1,7 @@
 """The fill engine, over scripted models."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 import pytest
@@ -33,8 +34,9 @@ class GgufLike(ScriptedProvider):
         if size > self.context_tokens:
             self.requests.append(request)
             raise ContextTooLong(size, self.context_tokens)
-        async for delta in ScriptedProvider.complete(self, request):
-            yield delta
+        async with aclosing(ScriptedProvider.complete(self, request)) as deltas:
+            async for delta in deltas:
+                yield delta
 
 
 async def test_auto_takes_the_models_that_answer_at_once_first() -> None:
