@@ -1,0 +1,1 @@
+"""The project index: scan, watch, parse in a worker process, store in SQLite, search."""

@@ -1,0 +1,143 @@
+"""One file → its row: read it, check it, hash it, parse it."""
+
+# ruff: noqa: PTH112, PTH114, PTH123, PTH208
+# (A Path object for every entry would cost more than the walk itself.)
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+
+from ghostd.index.languages import GRAMMARS, language_of
+from ghostd.index.rows import encode_outline, encode_uses, name_crc
+from ghostd.index.scan import Limits, refusal
+from ghostd.index.store import Known, Record, Touched
+
+_BINARY_PROBE_BYTES = 8192
+_SETTLED_NS = 50_000_000
+"""A file that was written less than this before it was read may change again without a new mtime."""
+
+Guard = Callable[[str, Callable[[], None]], None]
+"""Runs a step that may kill the process, so that a survivor knows by which file."""
+
+
+class Gone(Exception):
+    """The file is no longer there, or no regular file any more."""
+
+
+def examine(root: str, path: str, limits: Limits, known: Known | None, guard: Guard) -> Record | Touched:
+    """The file's new row, or its new status when its content is what `known` says.
+
+    Raises Gone.
+    """
+    try:
+        # O_NONBLOCK: opening a FIFO that took the file's place must not wait for a writer.
+        descriptor = os.open(f"{root}/{path}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise Gone from error
+    except OSError as error:
+        return _unreadable(root, path, error)
+    try:
+        status = os.fstat(descriptor)
+        if refusal(root, path, status, limits) is not None:
+            raise Gone  # the walk that follows its change says why
+        settled = time.time_ns() - status.st_mtime_ns > _SETTLED_NS
+        source = _read(descriptor, status.st_size)
+    except OSError as error:
+        return _unreadable(root, path, error)
+    finally:
+        os.close(descriptor)
+    stamp = (len(source), status.st_mtime_ns, settled)
+    language = language_of(path.rpartition("/")[2])
+    lines = source.split(b"\n")
+    problem = _problem(source, lines, limits)
+    if problem is not None:
+        return Record(path, language, *stamp, None, problem)
+    digest = hashlib.blake2b(source, digest_size=16).digest()
+    if known is not None and known.hash == digest:
+        return Touched(known.file_id, *stamp)
+    grammar = GRAMMARS.get(language)
+    if grammar is None:
+        return Record(path, language, *stamp, digest)
+    return _parsed(Record(path, language, *stamp, digest), grammar, source, lines, guard)
+
+
+def failed(root: str, path: str, reason: str) -> Record:
+    """The row of a file that the parser did not survive; it is tried again when its content changes."""
+    try:
+        with open(f"{root}/{path}", "rb", opener=_plain_opener) as file:
+            status = os.fstat(file.fileno())
+            digest = hashlib.blake2b(file.read(), digest_size=16).digest()
+    except OSError as error:
+        raise Gone from error
+    language = language_of(path.rpartition("/")[2])
+    return Record(path, language, status.st_size, status.st_mtime_ns, True, digest, reason)
+
+
+def _parsed(record: Record, grammar: str, source: bytes, lines: list[bytes], guard: Guard) -> Record:
+    # Imported late: a pass that finds nothing to parse does without tree-sitter.
+    from ghostd.index.parse import Parsed, parse
+
+    results: list[Parsed] = []
+    try:
+        guard(record.path, lambda: results.append(parse(grammar, source)))
+    except MemoryError:
+        return _with_problem(record, "parsing it needs more memory than index.parse_memory_mb allows")
+    except (ValueError, RuntimeError) as error:
+        return _with_problem(record, f"the parser failed: {error}")
+    parsed = results[0]
+    return Record(
+        *(record.path, record.language, record.size, record.mtime_ns, record.settled, record.hash),
+        outline=encode_outline(parsed.symbols, parsed.imports),
+        uses=encode_uses(parsed.references, lines),
+        defined=frozenset(symbol[0] for symbol in parsed.symbols),
+        used=frozenset(map(name_crc, parsed.references)),
+        symbol_count=len(parsed.symbols),
+        use_count=sum(map(len, parsed.references.values())),
+        import_count=len(parsed.imports),
+    )
+
+
+def _with_problem(record: Record, problem: str) -> Record:
+    return Record(record.path, record.language, record.size, record.mtime_ns, record.settled, record.hash, problem)
+
+
+def _problem(source: bytes, lines: list[bytes], limits: Limits) -> str | None:
+    if b"\0" in source[:_BINARY_PROBE_BYTES]:
+        return "binary (a NUL byte in its first 8 KiB)"
+    if not source.isascii():
+        try:
+            source.decode("utf-8")
+        except UnicodeDecodeError as error:
+            return f"not UTF-8 text (byte {error.start})"
+    if len(source) > limits.max_line_bytes and max(map(len, lines)) > limits.max_line_bytes:
+        return f"a line longer than index.max_line_bytes ({limits.max_line_bytes} bytes)"
+    return None
+
+
+def _read(descriptor: int, size: int) -> bytes:
+    """Up to `size` bytes and one more; a file that grows meanwhile is read again by its change event."""
+    pieces: list[bytes] = []
+    while size >= 0:
+        piece = os.read(descriptor, size + 1)
+        if not piece:
+            break
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
+
+
+def _unreadable(root: str, path: str, error: OSError) -> Record:
+    try:
+        status = os.lstat(f"{root}/{path}")
+    except OSError as gone:
+        raise Gone from gone
+    language = language_of(path.rpartition("/")[2])
+    # Not settled: permissions change without a new mtime.
+    return Record(path, language, status.st_size, status.st_mtime_ns, False, None, f"unreadable: {error.strerror}")
+
+
+def _plain_opener(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

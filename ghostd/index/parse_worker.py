@@ -1,0 +1,191 @@
+"""The index's worker process: walks, reads, parses, and is the one writer of the stores.
+
+Started by `ghostd.index.supervisor` as `python -P -m ghostd.index.parse_worker`. Orders come as JSON lines on
+standard input, answers leave as JSON lines on standard output. It dies with the daemon. The kernel ends it when a
+file takes too much CPU time (SIGPROF) or memory; the daemon then reads from the slot file which file that was.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import select
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ghostd.index import inotify
+from ghostd.index.passes import Message, RootContext, complete_pass, update
+from ghostd.index.scan import Limits
+from ghostd.index.slot import Slot
+from ghostd.index.store import Store
+from ghostd.index.version import extractor_version
+
+_PR_SET_PDEATHSIG = 1
+_READ_BYTES = 64 * 1024
+_OOM_SCORE = 500
+
+
+@dataclass(slots=True)
+class _Job:
+    number: int
+    context: RootContext
+    work: Iterator[Message | None]
+    urgent: bool
+
+
+@dataclass(slots=True)
+class _Worker:
+    inotify_fd: int
+    slot: Slot
+    output: int
+    contexts: dict[str, RootContext] = field(default_factory=dict)
+    jobs: list[_Job] = field(default_factory=list)
+    pending: bytes = b""
+    watch_limit_told: bool = False
+
+    def run(self) -> None:
+        """Work until standard input ends."""
+        while self._take_orders(wait=not self.jobs):
+            if self.jobs:
+                self._step(next((job for job in self.jobs if job.urgent), self.jobs[0]))
+        for context in self.contexts.values():
+            context.store.close()
+
+    def _take_orders(self, wait: bool) -> bool:
+        """Read what orders there are; False at the end of the input."""
+        while select.select([0], [], [], None if wait else 0)[0]:
+            data = os.read(0, _READ_BYTES)
+            if not data:
+                return False
+            *lines, self.pending = (self.pending + data).split(b"\n")
+            for line in lines:
+                self._order(json.loads(line))
+                wait = False
+        return True
+
+    def _order(self, order: dict[str, Any]) -> None:
+        kind = order["op"]
+        if kind == "cancel":
+            self.jobs = [job for job in self.jobs if job.number != order["job"]]
+            return
+        if kind == "close":
+            context = self.contexts.pop(order["root"], None)
+            if context is not None:
+                context.store.close()
+            self._send(order["job"], {"done": None})
+            return
+        try:
+            context = self._context(order)
+        except (sqlite3.Error, OSError) as error:
+            self._send(order["job"], {"error": f"the index file cannot be written: {error}"})
+            return
+        context.failed.update(order["failed"])
+        work = complete_pass(context) if kind == "pass" else update(context, order["paths"])
+        self.jobs.append(_Job(order["job"], context, work, kind == "update"))
+
+    def _context(self, order: dict[str, Any]) -> RootContext:
+        root = order["root"]
+        limits = Limits(**{**order["limits"], "exclude": tuple(order["limits"]["exclude"])})
+        context = self.contexts.get(root)
+        if context is None:
+            store = Store(Path(order["store"]))
+            store.prepare(root, extractor_version(), json.dumps(order["limits"], sort_keys=True))
+            context = RootContext(root, store, limits, self._watch, self._guard(root, limits.parse_timeout_ms / 1000))
+            self.contexts[root] = context
+        self._send(order["job"], {"opened": context.store.rebuilt})
+        return context
+
+    def _step(self, job: _Job) -> None:
+        try:
+            message = next(job.work)
+        except StopIteration:
+            self.jobs.remove(job)
+        except sqlite3.OperationalError as error:
+            self.jobs.remove(job)
+            self._send(job.number, {"error": f"the index file cannot be written: {error}"})
+        except sqlite3.DatabaseError as error:
+            job.context.store.rebuild(f"it is damaged ({error})")
+            job.context.store.prepare(job.context.root, extractor_version(), "")
+            self._send(job.number, {"opened": job.context.store.rebuilt})
+            job.work = complete_pass(job.context)
+        except OSError as error:
+            self.jobs.remove(job)
+            self._send(job.number, {"error": f"the pass failed: {error}"})
+        else:
+            if message:
+                self._send(job.number, message)
+
+    def _watch(self, absolute: str, folder: str) -> int | None:
+        if self.inotify_fd < 0:
+            return None
+        try:
+            return inotify.add(self.inotify_fd, absolute, follow=folder == "")
+        except inotify.WatchLimit:
+            if not self.watch_limit_told:
+                self.watch_limit_told = True
+                self._send(0, {"watch_limit": True})
+            return None
+
+    def _guard(self, root: str, timeout_s: float) -> Callable[[str, Callable[[], None]], None]:
+        def guard(path: str, step: Callable[[], None]) -> None:
+            self.slot.write(root, path)
+            signal.setitimer(signal.ITIMER_PROF, timeout_s)
+            try:
+                step()
+            finally:
+                signal.setitimer(signal.ITIMER_PROF, 0)
+                self.slot.clear()
+
+        return guard
+
+    def _send(self, job: int, message: Message) -> None:
+        data = memoryview(json.dumps({"job": job, **message}, separators=(",", ":")).encode() + b"\n")
+        while data:
+            data = data[os.write(self.output, data) :]
+
+
+def _limit_memory(more_mb: int) -> None:
+    """Let the address space grow by so much; a parser that wants more gets an error, or aborts."""
+    if sys.platform != "linux":
+        return  # macOS ignores RLIMIT_AS
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + more_mb * 1024 * 1024
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if hard == resource.RLIM_INFINITY or limit < hard:
+        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+
+
+def _die_with_parent(parent: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        with suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE))
+    if os.getppid() != parent:
+        sys.exit(0)
+
+
+def main(arguments: list[str]) -> None:
+    """Run with the numbers of: parent process, inotify instance (-1: none), slot file, megabytes to add."""
+    parent, inotify_fd, slot_fd, memory_mb = map(int, arguments)
+    _die_with_parent(parent)
+    for number in (signal.SIGINT, signal.SIGHUP):  # Ctrl-C goes to the whole terminal; the daemon decides
+        signal.signal(number, signal.SIG_IGN)
+    os.nice(5)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _limit_memory(memory_mb)
+    output = os.dup(1)
+    os.dup2(2, 1)
+    with suppress(BrokenPipeError):
+        _Worker(inotify_fd, Slot(slot_fd), output).run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

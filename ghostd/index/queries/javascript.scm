@@ -1,0 +1,36 @@
+; Definitions
+(class_declaration name: (identifier) @name.class) @definition
+(class name: (identifier) @name.class) @definition
+(function_declaration name: (identifier) @name.function) @definition
+(generator_function_declaration name: (identifier) @name.function) @definition
+(method_definition name: [(property_identifier) (private_property_identifier)] @name.method) @definition
+(field_definition property: [(property_identifier) (private_property_identifier)] @name.field) @definition
+(variable_declarator name: (identifier) @name.function value: [(arrow_function) (function_expression) (generator_function)]) @definition
+(variable_declarator name: (identifier) @name.class value: (class)) @definition
+(lexical_declaration "const" (variable_declarator name: (identifier) @name.constant) @definition)
+(lexical_declaration "let" (variable_declarator name: (identifier) @name.variable) @definition)
+(variable_declaration (variable_declarator name: (identifier) @name.variable) @definition)
+(pair key: (property_identifier) @name.method value: [(arrow_function) (function_expression)]) @definition
+(assignment_expression
+  left: (member_expression property: (property_identifier) @name.function)
+  right: [(arrow_function) (function_expression)]) @definition
+(arrow_function) @local
+(function_expression) @local
+
+; References
+(identifier) @reference
+(property_identifier) @reference
+(private_property_identifier) @reference
+(shorthand_property_identifier) @reference
+(shorthand_property_identifier_pattern) @reference
+
+; Imports
+(import_statement source: (string) @import.module) @import
+(import_statement (import_clause (identifier) @import.default))
+(import_specifier name: (identifier) @import.name)
+(export_statement source: (string) @import.module) @import
+(export_statement "*" @import.all source: (string))
+(export_statement (export_clause (export_specifier name: (identifier) @import.name)) source: (string))
+(call_expression function: (import) arguments: (arguments . (string) @import.module)) @import
+((call_expression function: (identifier) @_require arguments: (arguments . (string) @import.module)) @import
+  (#eq? @_require "require"))

@@ -1,0 +1,19 @@
+; Definitions
+(class_definition name: (identifier) @name.class) @definition
+(function_definition name: (identifier) @name.function) @definition
+(assignment left: (identifier) @name.variable) @definition
+(type_alias_statement left: (type (identifier) @name.type)) @definition
+(lambda) @local
+
+; References
+(identifier) @reference
+
+; Imports
+(import_statement name: (dotted_name) @import.module) @import
+(import_statement name: (aliased_import name: (dotted_name) @import.module)) @import
+(import_from_statement module_name: (_) @import.module) @import
+(import_from_statement name: (dotted_name) @import.name)
+(import_from_statement name: (aliased_import name: (dotted_name) @import.name))
+(import_from_statement (wildcard_import) @import.all)
+(future_import_statement "__future__" @import.module) @import
+(future_import_statement name: (dotted_name) @import.name)

@@ -1,0 +1,77 @@
+"""The two compressed blobs that hold what is known of one file.
+
+`outline`: JSON of the definitions and imports. `uses`: the names, each name's start offsets, and the lengths of the
+file's lines, from which a use's line follows. Both are native-endian: the store is a cache of this machine.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator
+from itertools import accumulate
+from typing import Any
+
+_LEVEL = 1
+"""zlib's fastest: a third larger than its default on these blobs, at a quarter of the time."""
+_HEADER = struct.Struct("=IIIc")
+
+
+def encode_outline(symbols: list[Any], imports: list[Any]) -> bytes:
+    """The blob for `decode_outline`."""
+    text = json.dumps([symbols, imports], ensure_ascii=False, separators=(",", ":"))
+    return zlib.compress(text.encode("utf-8", "replace"), _LEVEL)
+
+
+def decode_outline(blob: bytes) -> tuple[list[list[Any]], list[list[Any]]]:
+    """Rows of symbols and of imports, as `parse` made them."""
+    symbols, imports = json.loads(zlib.decompress(blob))
+    return symbols, imports
+
+
+def encode_uses(references: dict[bytes, list[int]], lines: list[bytes]) -> bytes:
+    """The blob for `find_uses`; `lines` are the file's lines without their line feeds."""
+    names = b"\n".join(references)
+    counts = array("I", map(len, references.values()))
+    starts = array("I")
+    for found in references.values():
+        starts.extend(found)
+    lengths = [len(line) for line in lines]
+    code = "H" if max(lengths, default=0) < 65536 else "I"
+    header = _HEADER.pack(len(references), len(names), len(starts), code.encode())
+    body = b"".join((header, names, counts.tobytes(), starts.tobytes(), array(code, lengths).tobytes()))
+    return zlib.compress(body, _LEVEL)
+
+
+def names_used(blob: bytes) -> list[bytes]:
+    """Every name that the file uses."""
+    body = zlib.decompress(blob)
+    count, names_length, _, _ = _HEADER.unpack_from(body)
+    return body[_HEADER.size : _HEADER.size + names_length].split(b"\n") if count else []
+
+
+def find_uses(blob: bytes, name: bytes) -> Iterator[tuple[int, int]]:
+    """(start, 1-based line) of each use of `name`, in source order."""
+    body = zlib.decompress(blob)
+    count, names_length, total, code = _HEADER.unpack_from(body)
+    position = _HEADER.size + names_length
+    names = body[_HEADER.size : position].split(b"\n")
+    if not count or name not in names:
+        return
+    index = names.index(name)
+    counts = array("I", body[position : position + 4 * count])
+    position += 4 * count
+    before = sum(counts[:index])
+    starts = array("I", body[position + 4 * before : position + 4 * (before + counts[index])])
+    lengths = array(code.decode(), body[position + 4 * total :])
+    line_starts = list(accumulate((length + 1 for length in lengths), initial=0))
+    for start in starts:
+        yield start, bisect_right(line_starts, start)
+
+
+def name_crc(name: bytes) -> int:
+    """The key of a name in the table `use`."""
+    return zlib.crc32(name)

@@ -1,0 +1,169 @@
+"""Reads of one root's store, in threads, each on a connection of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+from ghostd.index.rows import decode_outline, find_uses, name_crc
+from ghostd.index.store import BUSY_TIMEOUT_S
+from ghostd.types import Import, IndexedFile, Reference, Skip, Span, Symbol
+
+T = TypeVar("T")
+
+_LAST_CHARACTER = chr(0x10FFFF)
+
+
+@dataclass(slots=True)
+class Reader:
+    """Connections to a store that are free now; reads see its last committed generation."""
+
+    path: Path
+    executor: Executor
+    _free: list[sqlite3.Connection] = field(default_factory=list)
+    _age: int = 0
+
+    async def run(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """The query's answer; raises sqlite3.Error."""
+        age = self._age
+        connection = self._free.pop() if self._free else None
+        loop = asyncio.get_running_loop()
+        # Shielded: a connection in use by a thread must not be closed by a cancelled caller.
+        future = loop.run_in_executor(self.executor, self._ask, connection, query)
+        future.add_done_callback(lambda done: self._give_back(done, age))
+        return (await asyncio.shield(future))[1]
+
+    def reopen(self) -> None:
+        """Forget all connections: the file has been replaced, or reading ends."""
+        self._age += 1
+        free, self._free = self._free, []
+        for connection in free:
+            self.executor.submit(connection.close)
+
+    def _ask(
+        self, connection: sqlite3.Connection | None, query: Callable[[sqlite3.Connection], T]
+    ) -> tuple[sqlite3.Connection, T]:
+        if connection is None:
+            # Not mode=ro: a read-only connection cannot take part in WAL's shared memory in every case.
+            connection = sqlite3.connect(
+                f"{self.path.as_uri()}?mode=rw", uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=False
+            )
+            connection.execute("PRAGMA query_only = 1")
+        try:
+            return connection, query(connection)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _give_back(self, done: asyncio.Future[tuple[sqlite3.Connection, Any]], age: int) -> None:
+        if done.cancelled() or done.exception() is not None:
+            return
+        connection = done.result()[0]
+        if age == self._age:
+            self._free.append(connection)
+        else:
+            self.executor.submit(connection.close)
+
+
+def files(db: sqlite3.Connection) -> list[IndexedFile]:
+    """All indexed files by path."""
+    rows = db.execute(
+        "SELECT path, language, size, mtime_ns, hash FROM file WHERE problem IS NULL AND hash IS NOT NULL ORDER BY path"
+    )
+    found = [IndexedFile(PurePosixPath(row[0]), row[1], row[2], row[3], row[4]) for row in rows]
+    return sorted(found, key=lambda file: file.path)
+
+
+def skips(db: sqlite3.Connection) -> list[Skip]:
+    """What is left out, by path."""
+    found = dict(db.execute("SELECT path, problem FROM file WHERE problem IS NOT NULL"))
+    found.update(db.execute("SELECT path, reason FROM skip"))
+    return [Skip(PurePosixPath(path), reason) for path, reason in sorted(found.items())]
+
+
+def outline(db: sqlite3.Connection, path: PurePosixPath) -> list[Symbol]:
+    """The file's definitions."""
+    blob = _outline_of(db, path)
+    return [_symbol(path, row) for row in decode_outline(blob)[0]] if blob else []
+
+
+def imports(db: sqlite3.Connection, path: PurePosixPath) -> list[Import]:
+    """The file's imports."""
+    blob = _outline_of(db, path)
+    return [Import(path, row[0], tuple(row[1]), row[2]) for row in decode_outline(blob)[1]] if blob else []
+
+
+def definitions(db: sqlite3.Connection, name: str, limit: int) -> list[Symbol]:
+    """Definitions of exactly this name."""
+    rows = db.execute(
+        "SELECT file.path, file.id FROM definition JOIN file ON file.id = definition.file_id WHERE definition.name = ?",
+        (_storable(name),),
+    ).fetchall()
+    found: list[Symbol] = []
+    for path, file_id in _by_path(rows):
+        if len(found) >= limit:
+            break
+        blob = db.execute("SELECT outline FROM parsed WHERE file_id = ?", (file_id,)).fetchone()
+        if blob is not None:
+            found.extend(_symbol(path, row) for row in decode_outline(blob[0])[0] if row[0] == name)
+    return found[:limit]
+
+
+def symbols(db: sqlite3.Connection, prefix: str, limit: int) -> list[Symbol]:
+    """Definitions by the start of their name."""
+    names = db.execute(
+        "SELECT DISTINCT name FROM definition WHERE name >= ? AND name < ? ORDER BY name LIMIT ?",
+        (_storable(prefix), _storable(prefix) + _LAST_CHARACTER, limit),
+    ).fetchall()
+    found: list[Symbol] = []
+    for (name,) in names:
+        found.extend(definitions(db, name, limit - len(found)))
+        if len(found) >= limit:
+            break
+    return found
+
+
+def references(db: sqlite3.Connection, name: str, limit: int) -> list[Reference]:
+    """Uses of exactly this name."""
+    encoded = name.encode("utf-8", "replace")
+    rows = db.execute(
+        "SELECT file.path, file.id FROM use JOIN file ON file.id = use.file_id WHERE use.name_crc = ?",
+        (name_crc(encoded),),
+    ).fetchall()
+    found: list[Reference] = []
+    for path, file_id in _by_path(rows):
+        blob = db.execute("SELECT uses FROM parsed WHERE file_id = ?", (file_id,)).fetchone()
+        if blob is None:
+            continue
+        for start, line in find_uses(blob[0], encoded):
+            if len(found) >= limit:
+                return found
+            found.append(Reference(name, path, Span(start, start + len(encoded)), line))
+    return found
+
+
+def _outline_of(db: sqlite3.Connection, path: PurePosixPath) -> bytes | None:
+    row = db.execute(
+        "SELECT parsed.outline FROM file JOIN parsed ON parsed.file_id = file.id WHERE file.path = ?",
+        (_storable(str(path)),),
+    ).fetchone()
+    return row[0] if row else None
+
+
+def _by_path(rows: list[tuple[str, int]]) -> list[tuple[PurePosixPath, int]]:
+    return sorted((PurePosixPath(path), file_id) for path, file_id in rows)
+
+
+def _storable(text: str) -> str:
+    """`text` without lone surrogates, which SQLite refuses and no stored name has."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _symbol(path: PurePosixPath, row: list[Any]) -> Symbol:
+    name, kind, start, end, name_start, name_end, line, container, signature = row
+    return Symbol(name, kind, path, Span(start, end), Span(name_start, name_end), line, container, signature)

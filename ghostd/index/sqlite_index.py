@@ -1,0 +1,217 @@
+"""The Index port on SQLite stores, one for each root, written by a worker process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+import stat
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from ghostd.config import IndexConfig
+from ghostd.errors import RootError
+from ghostd.index import search
+from ghostd.index.indexed_root import IndexedRoot
+from ghostd.index.lock import RootLock, acquire
+from ghostd.index.search import Reader
+from ghostd.index.store import store_path
+from ghostd.index.supervisor import Supervisor
+from ghostd.index.watch import Watch, open_watch
+from ghostd.types import ChangeBatch, Import, IndexedFile, IndexReport, Reference, RootStatus, Skip, Symbol
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_READERS = 4
+
+
+@dataclass(slots=True)
+class SqliteIndex:
+    """See the port `Index`. Made by `open_index`."""
+
+    folder: Path
+    config: IndexConfig
+    _supervisor: Supervisor
+    _watch: Watch
+    _executor: ThreadPoolExecutor
+    _roots: dict[Path, IndexedRoot] = field(default_factory=dict)
+    _callbacks: list[Callable[[ChangeBatch], None]] = field(default_factory=list)
+    _adding: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def roots(self) -> Sequence[RootStatus]:
+        """Every root, in the order added."""
+        return tuple(root.status for root in self._roots.values())
+
+    def root_of(self, path: Path) -> Path | None:
+        """The innermost indexed root that contains this absolute path."""
+        inside = [root for root in self._roots if path.is_relative_to(root)]
+        return max(inside, key=lambda root: len(root.parts), default=None)
+
+    async def add_root(self, root: Path, on_progress: Callable[[int, int], None] | None = None) -> None:
+        """Start to index and watch a folder; `on_progress` gets (files read, files to read) of complete passes."""
+        root = Path(os.path.abspath(root))  # noqa: PTH100  (Path.absolute keeps "..")
+        async with self._adding:
+            if root in self._roots:
+                return
+            store = store_path(self.folder, root)
+            lock = await asyncio.to_thread(_check_and_lock, root, store)
+            added = IndexedRoot(
+                *(root, store, self.config, lock, Reader(store, self._executor)),
+                *(self._supervisor, self._watch, self._publish, on_progress),
+            )
+            self._roots[root] = added
+            await added.start()
+
+    async def remove_root(self, root: Path) -> None:
+        """Stop to watch a folder; its stored index stays on disk."""
+        removed = self._roots.pop(_absolute(root), None)
+        if removed is not None:
+            await removed.stop()
+
+    async def wait_ready(self, root: Path) -> IndexReport:
+        """Wait until the root's first complete pass has been committed."""
+        return await self._root(root).wait_ready()
+
+    def subscribe(self, callback: Callable[[ChangeBatch], None]) -> Callable[[], None]:
+        """Call back on the event loop after each commit."""
+        self._callbacks.append(callback)
+
+        def unsubscribe() -> None:
+            with suppress(ValueError):
+                self._callbacks.remove(callback)
+
+        return unsubscribe
+
+    async def files(self, root: Path) -> Sequence[IndexedFile]:
+        """All indexed files, ordered by path."""
+        return await self._read(root, search.files, [])
+
+    async def skips(self, root: Path) -> Sequence[Skip]:
+        """What is left out and why."""
+        return await self._read(root, search.skips, [])
+
+    async def outline(self, root: Path, path: PurePosixPath) -> Sequence[Symbol]:
+        """The file's definitions in source order."""
+        return await self._read(root, lambda db: search.outline(db, path), [])
+
+    async def imports(self, root: Path, path: PurePosixPath) -> Sequence[Import]:
+        """The file's imports in source order."""
+        return await self._read(root, lambda db: search.imports(db, path), [])
+
+    async def definitions(self, root: Path, name: str, limit: int = 50) -> Sequence[Symbol]:
+        """Definitions of exactly this name, ordered by path."""
+        return await self._read(root, lambda db: search.definitions(db, name, limit), [])
+
+    async def symbols(self, root: Path, prefix: str, limit: int = 50) -> Sequence[Symbol]:
+        """Definitions whose name starts with `prefix`, ordered by name, then path."""
+        return await self._read(root, lambda db: search.symbols(db, prefix, limit), [])
+
+    async def references(self, root: Path, name: str, limit: int = 200) -> Sequence[Reference]:
+        """Uses of exactly this name, ordered by path and span."""
+        return await self._read(root, lambda db: search.references(db, name, limit), [])
+
+    @property
+    def worker_pid(self) -> int | None:
+        """The worker's process id; None while none runs."""
+        return self._supervisor.pid
+
+    async def close(self) -> None:
+        """Stop to follow all roots."""
+        for root in tuple(self._roots):
+            await self.remove_root(root)
+        await self._watch.close()
+
+    def fail_all(self, problem: str) -> None:
+        """The worker's supervision itself broke: say so in every root's status."""
+        for root in self._roots.values():
+            root.fail(problem)
+
+    def told_watch_limit(self) -> None:
+        """The kernel grants no more watches."""
+        detail = (
+            "inotify watches are used up (fs.inotify.max_user_watches): changes in some folders are seen only "
+            f"every {self.config.reconcile_s:g} s"
+        )
+        _log.warning("%s", detail)
+        for root in self._roots.values():
+            root.detail = detail
+
+    def _root(self, root: Path) -> IndexedRoot:
+        found = self._roots.get(_absolute(root))
+        if found is None:
+            raise RootError(root, "it is not one of the indexed folders")
+        return found
+
+    async def _read(self, root: Path, query: Callable[[sqlite3.Connection], T], empty: T) -> T:
+        """The query's answer; `empty` when the store cannot be read, which has it compared or built again."""
+        found = self._root(root)
+        await found.opened.wait()
+        try:
+            return await found.reader.run(query)
+        except sqlite3.Error as error:
+            _log.warning("the index of %s cannot be read (%s); comparing it with the files", root, error)
+            found.reader.reopen()
+            found.overflowed()
+            return empty
+
+    def _publish(self, batch: ChangeBatch) -> None:
+        for callback in tuple(self._callbacks):
+            callback(batch)
+
+
+@asynccontextmanager
+async def open_index(folder: Path, config: IndexConfig, watch: Watch | None = None) -> AsyncIterator[SqliteIndex]:
+    """The index whose stores lie in `folder`, while the block runs. Starts no process until there is a root.
+
+    `watch` says how changes are noticed; None: the best way of this system.
+    """
+    await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+    watch = open_watch() if watch is None else watch
+    executor = ThreadPoolExecutor(_READERS, thread_name_prefix="index-read")
+    supervisor = Supervisor(config, watch.descriptor)
+    index = SqliteIndex(folder, config, supervisor, watch, executor)
+    supervisor.on_watch_limit = index.told_watch_limit
+    # Not a TaskGroup: that would turn every error of the block into a group.
+    task = asyncio.create_task(supervisor.run(), name="index worker")
+    task.add_done_callback(lambda done: _hear_failure(done, index))
+    try:
+        yield index
+    finally:
+        try:
+            await index.close()
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            await asyncio.to_thread(executor.shutdown)
+
+
+def _hear_failure(task: asyncio.Task[None], index: SqliteIndex) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("the supervision of the index worker failed", exc_info=error)
+        index.fail_all(f"internal error: {error!r}")
+
+
+def _absolute(root: Path) -> Path:
+    return Path(os.path.abspath(root))  # noqa: PTH100
+
+
+def _check_and_lock(root: Path, store: Path) -> RootLock:
+    try:
+        mode = root.stat().st_mode
+    except FileNotFoundError:
+        raise RootError(root, "there is no such folder") from None
+    except OSError as error:
+        raise RootError(root, f"it cannot be looked at: {error.strerror}") from None
+    if not stat.S_ISDIR(mode):
+        raise RootError(root, "it is not a folder")
+    if not os.access(root, os.R_OK | os.X_OK):
+        raise RootError(root, "it may not be read (check its permissions)")
+    return acquire(store, root)

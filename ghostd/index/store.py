@@ -1,0 +1,335 @@
+"""The SQLite file of one root: schema, migrations, and its one writer.
+
+The file is a cache: one that is damaged, or was written by a newer ghostd, is set aside and built again. Each batch
+is one transaction, in WAL mode, so that a kill at any moment leaves the last committed generation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from ghostd.index.rows import decode_outline, name_crc, names_used
+
+_log = logging.getLogger(__name__)
+
+BUSY_TIMEOUT_S = 10.0
+_CACHE_KB = 8 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the store knows of a file without reading it."""
+
+    file_id: int
+    size: int
+    mtime_ns: int
+    settled: bool
+    hash: bytes | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A file's new row. A record without `outline` has no grammar, or a problem."""
+
+    path: str
+    language: str
+    size: int
+    mtime_ns: int
+    settled: bool
+    hash: bytes | None
+    problem: str | None = None
+    outline: bytes | None = None
+    uses: bytes = b""
+    defined: frozenset[str] = frozenset()
+    used: frozenset[int] = frozenset()
+    """CRCs of names."""
+    symbol_count: int = 0
+    use_count: int = 0
+    import_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """A file whose content is as the store has it, with its new status."""
+
+    file_id: int
+    size: int
+    mtime_ns: int
+    settled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over all indexed files."""
+
+    files: int
+    symbols: int
+    uses: int
+    imports: int
+    size_bytes: int
+    skipped: int
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What one transaction changed."""
+
+    generation: int
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+def store_path(folder: Path, root: Path) -> Path:
+    """Where the index of `root` lies in `folder`."""
+    digest = hashlib.blake2b(os.fsencode(root), digest_size=12).hexdigest()
+    return folder / f"{digest}.sqlite3"
+
+
+def migrations() -> list[str]:
+    """The SQL of every schema version, the first one first."""
+    found = [item for item in (files("ghostd.index") / "migrations").iterdir() if item.name.endswith(".sql")]
+    return [item.read_text(encoding="utf-8") for item in sorted(found, key=lambda item: item.name)]
+
+
+class Store:
+    """The writer's side. Use from one thread; close it."""
+
+    def __init__(self, path: Path, steps: Sequence[str] | None = None) -> None:
+        self.path = path
+        self.rebuilt = ""
+        """Why the previous file was set aside; "" when it was not."""
+        self._steps = migrations() if steps is None else steps
+        try:
+            self._db = self._open()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError) and not path.exists():
+                raise
+            self._set_aside(f"it is damaged ({error})")
+            self._db = self._open()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def rebuild(self, reason: str) -> None:
+        """Set the file aside and start with an empty one."""
+        with suppress(sqlite3.Error):
+            self._db.close()
+        self._set_aside(reason)
+        self._db = self._open()
+
+    @property
+    def generation(self) -> int:
+        """The last committed generation; 0 for a new store."""
+        return int(self._meta("generation") or 0)
+
+    def prepare(self, root: str, extractor: str, limits: str) -> None:
+        """Make rows stale that were made by another extractor or under other limits."""
+        with self._transaction():
+            if self._meta("extractor") != extractor:
+                self._db.execute("UPDATE file SET size = -1, hash = NULL")
+            elif self._meta("limits") != limits:
+                self._db.execute("UPDATE file SET size = -1, hash = iif(problem IS NULL, hash, NULL)")
+            for key, value in (("root", root), ("extractor", extractor), ("limits", limits)):
+                self._set_meta(key, value)
+
+    def known(self, folder: str = "") -> dict[str, Known]:
+        """What is stored of the files below `folder` ("" for all)."""
+        query = "SELECT path, id, size, mtime_ns, settled, hash, problem FROM file"
+        if folder:
+            # "0" is the character after "/".
+            rows = self._db.execute(f"{query} WHERE path > ? AND path < ?", (f"{folder}/", f"{folder}0"))
+        else:
+            rows = self._db.execute(query)
+        return {row[0]: Known(row[1], row[2], row[3], bool(row[4]), row[5], row[6]) for row in rows}
+
+    def known_file(self, path: str) -> Known | None:
+        """What is stored of one file."""
+        row = self._db.execute(
+            "SELECT id, size, mtime_ns, settled, hash, problem FROM file WHERE path = ?", (path,)
+        ).fetchone()
+        return Known(row[0], row[1], row[2], bool(row[3]), row[4], row[5]) if row else None
+
+    def commit(
+        self,
+        records: Iterable[Record] = (),
+        touched: Iterable[Touched] = (),
+        removed: Iterable[str] = (),
+        skips: Mapping[str, str | None] | None = None,
+    ) -> Commit:
+        """Replace, refresh and remove rows in one transaction; the generation rises if any content changed.
+
+        `skips` says why paths are left out, or, with None, that neither they nor what is below them are.
+        """
+        changed: list[str] = []
+        gone: list[str] = []
+        with self._transaction():
+            self._db.executemany(
+                "UPDATE file SET size = ?, mtime_ns = ?, settled = ? WHERE id = ?",
+                [(t.size, t.mtime_ns, t.settled, t.file_id) for t in touched],
+            )
+            self._set_skips(skips or {})
+            for path in removed:
+                known = self.known_file(path)
+                if known is not None:
+                    self._delete(known.file_id)
+                    if known.problem is None:
+                        gone.append(path)
+            uses: list[tuple[int, int]] = []
+            for record in records:
+                known = self.known_file(record.path)
+                self._replace(record, known, uses)
+                if record.problem is None:
+                    changed.append(record.path)
+                elif known is not None and known.problem is None:
+                    gone.append(record.path)
+            uses.sort()
+            self._db.executemany("INSERT OR IGNORE INTO use VALUES (?, ?)", uses)
+            if changed or gone:
+                self._set_meta("generation", self.generation + 1)
+            return Commit(self.generation, tuple(changed), tuple(gone))
+
+    def replace_skips(self, skips: dict[str, str], folder: str = "") -> None:
+        """Record what a walk of `folder` ("" for all) left out."""
+        with self._transaction():
+            if folder:
+                self._db.execute("DELETE FROM skip WHERE path > ? AND path < ?", (f"{folder}/", f"{folder}0"))
+            else:
+                self._db.execute("DELETE FROM skip")
+            self._db.executemany("INSERT OR REPLACE INTO skip VALUES (?, ?)", skips.items())
+
+    def skips(self) -> dict[str, str]:
+        """Every path that is left out, with its reason."""
+        rows = self._db.execute("SELECT path, problem FROM file WHERE problem IS NOT NULL").fetchall()
+        return dict(rows) | dict(self._db.execute("SELECT path, reason FROM skip").fetchall())
+
+    def totals(self) -> Totals:
+        """Sums over the indexed files."""
+        row = self._db.execute(
+            "SELECT count(*), total(symbols), total(uses), total(imports), total(size) FROM file WHERE problem IS NULL"
+        ).fetchone()
+        skipped = self._db.execute(
+            "SELECT (SELECT count(*) FROM file WHERE problem IS NOT NULL) + (SELECT count(*) FROM skip)"
+        ).fetchone()
+        return Totals(row[0], int(row[1]), int(row[2]), int(row[3]), int(row[4]), skipped[0])
+
+    def checkpoint(self) -> None:
+        """Move the write-ahead log into the file and cut it off, as far as readers allow."""
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
+    def _set_skips(self, skips: Mapping[str, str | None]) -> None:
+        for path, reason in skips.items():
+            if reason is not None:
+                self._db.execute("INSERT OR REPLACE INTO skip VALUES (?, ?)", (path, reason))
+            else:
+                self._db.execute(
+                    "DELETE FROM skip WHERE path = ? OR (path > ? AND path < ?)", (path, f"{path}/", f"{path}0")
+                )
+
+    def _replace(self, record: Record, known: Known | None, uses: list[tuple[int, int]]) -> None:
+        row = (
+            *(record.language, record.size, record.mtime_ns, record.settled, record.hash, record.problem),
+            *(record.symbol_count, record.use_count, record.import_count, record.path),
+        )
+        old_defined: set[str] = set()
+        old_used: set[int] = set()
+        if known is None:
+            cursor = self._db.execute(
+                "INSERT INTO file (language, size, mtime_ns, settled, hash, problem, symbols, uses, imports, path)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                row,
+            )
+            file_id = cursor.lastrowid
+            assert file_id is not None
+        else:
+            file_id = known.file_id
+            old_defined, old_used = self._names_of(file_id)
+            self._db.execute(
+                "UPDATE file SET language = ?, size = ?, mtime_ns = ?, settled = ?, hash = ?, problem = ?,"
+                " symbols = ?, uses = ?, imports = ? WHERE path = ?",
+                row,
+            )
+        self._forget_names(file_id, old_defined - record.defined, old_used - record.used)
+        self._db.executemany(
+            "INSERT INTO definition VALUES (?, ?)", [(name, file_id) for name in record.defined - old_defined]
+        )
+        uses.extend((crc, file_id) for crc in record.used - old_used)
+        if record.outline is not None:
+            self._db.execute("INSERT OR REPLACE INTO parsed VALUES (?, ?, ?)", (file_id, record.outline, record.uses))
+        elif known is not None:
+            self._db.execute("DELETE FROM parsed WHERE file_id = ?", (file_id,))
+
+    def _delete(self, file_id: int) -> None:
+        self._forget_names(file_id, *self._names_of(file_id))
+        self._db.execute("DELETE FROM parsed WHERE file_id = ?", (file_id,))
+        self._db.execute("DELETE FROM file WHERE id = ?", (file_id,))
+
+    def _names_of(self, file_id: int) -> tuple[set[str], set[int]]:
+        row = self._db.execute("SELECT outline, uses FROM parsed WHERE file_id = ?", (file_id,)).fetchone()
+        if row is None:
+            return set(), set()
+        symbols, _ = decode_outline(row[0])
+        return {symbol[0] for symbol in symbols}, {name_crc(name) for name in names_used(row[1])}
+
+    def _forget_names(self, file_id: int, defined: Iterable[str], used: Iterable[int]) -> None:
+        self._db.executemany(
+            "DELETE FROM definition WHERE name = ? AND file_id = ?", [(name, file_id) for name in defined]
+        )
+        self._db.executemany("DELETE FROM use WHERE name_crc = ? AND file_id = ?", [(crc, file_id) for crc in used])
+
+    def _meta(self, key: str) -> str | int | None:
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else None
+
+    def _set_meta(self, key: str, value: str | int) -> None:
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def _open(self) -> sqlite3.Connection:
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        db = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+        try:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version > len(self._steps):
+                db.close()
+                self._set_aside(f"its schema {version} is newer than this ghostd's {len(self._steps)}")
+                return self._open()
+            db.execute("PRAGMA journal_mode = WAL").fetchone()
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
+            for number in range(version, len(self._steps)):
+                # executescript would commit between statements.
+                db.executescript(f"BEGIN; {self._steps[number]}; PRAGMA user_version = {number + 1}; COMMIT;")
+            db.execute("SELECT count(*) FROM meta").fetchone()
+        except sqlite3.DatabaseError:
+            db.close()
+            raise
+        return db
+
+    def _set_aside(self, reason: str) -> None:
+        self.rebuilt = reason
+        _log.warning("%s is set aside and built again: %s", self.path, reason)
+        for suffix in ("-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                self.path.with_name(self.path.name + suffix).unlink()
+        with suppress(FileNotFoundError):
+            self.path.replace(self.path.with_name(self.path.name + ".aside"))
