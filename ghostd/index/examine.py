@@ -1,8 +1,5 @@
 """One file → its row: read it, check it, hash it, parse it."""
 
-# ruff: noqa: PTH112, PTH114, PTH123, PTH208
-# (A Path object for every entry would cost more than the walk itself.)
-
 from __future__ import annotations
 
 import hashlib

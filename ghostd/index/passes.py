@@ -4,8 +4,7 @@ Each is a generator that yields after every bounded piece of work: a message for
 pieces the worker looks for newer orders, so that a saved file does not wait for a running pass.
 """
 
-# ruff: noqa: PTH112, PTH114, PTH123, PTH208
-# (A Path object for every entry would cost more than the walk itself.)
+# ruff: noqa: PTH112
 
 from __future__ import annotations
 

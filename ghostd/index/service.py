@@ -10,7 +10,7 @@ import stat
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -22,7 +22,7 @@ from ghostd.index.lock import RootLock, acquire
 from ghostd.index.search import Reader
 from ghostd.index.store import store_path
 from ghostd.index.supervisor import Supervisor
-from ghostd.index.watch import Watch, open_watch
+from ghostd.index.watch import NoWatch, Watch, open_watch
 from ghostd.types import ChangeBatch, Import, IndexedFile, IndexReport, Reference, RootStatus, Skip, Symbol
 
 _log = logging.getLogger(__name__)
@@ -191,6 +191,23 @@ async def open_index(folder: Path, config: IndexConfig, watch: Watch | None = No
             with suppress(asyncio.CancelledError):
                 await task
             await asyncio.to_thread(executor.shutdown)
+
+
+async def index_once(
+    folder: Path,
+    root: Path,
+    config: IndexConfig,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> IndexReport:
+    """Bring the store of `root`, in `folder`, in step with its files.
+
+    `on_progress` gets (files read, files to read) on the event loop; the second is 0 until the walk has ended.
+    Raises RootError, also when another process is indexing the root.
+    """
+    async with open_index(folder, config, NoWatch()) as index:
+        await index.add_root(root, on_progress)
+        report = await index.wait_ready(root)
+        return replace(report, skips=tuple(await index.skips(root)))
 
 
 def _hear_failure(task: asyncio.Task[None], index: SqliteIndex) -> None:
