@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -16,14 +16,14 @@ from ghostd.local.instance import running
 from ghostd.local.paths import Paths, find_paths
 
 _WAIT_S = 3600.0
-_SKIPS_SHOWN = 20
+_PATHS_SHOWN = 3
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--once", is_flag=True, help="Make one pass and end; needs no daemon.")
 @click.option("--config", "config_path", type=click.Path(path_type=Path), help="Configuration file.")
-@click.option("--all-skips", is_flag=True, help=f"Print every skipped path, not only the first {_SKIPS_SHOWN}.")
+@click.option("--all-skips", is_flag=True, help="Print every skipped path, not only a few for each reason.")
 def index(folder: Path, once: bool, config_path: Path | None, all_skips: bool) -> None:
     """Index FOLDER and print files, symbols, seconds and what was skipped and why.
 
@@ -49,13 +49,14 @@ async def _once(paths: Paths, root: Path, config_path: Path | None) -> RootRepor
 
     config, _ = read_config(paths, config_path, None)
     paths.create()
-    with click.progressbar(length=0, label="indexing", file=sys.stderr) as bar:
+    bar = click.progressbar(length=1, label="indexing", file=sys.stderr)
 
-        def progress(done: int, total: int) -> None:
-            bar.length = max(total, 1)
-            bar.update(done - bar.pos)
+    def progress(done: int, total: int) -> None:
+        bar.length = max(total, 1)
+        bar.update(done - bar.pos)
 
-        report = await index_once(paths.indexes, root, config.index, progress)
+    with bar if sys.stderr.isatty() else nullcontext():
+        report = await index_once(paths.indexes, root, config.index, progress if sys.stderr.isatty() else None)
     return RootReport(
         path=str(root),
         files=report.files,
@@ -77,10 +78,13 @@ def _print(report: RootReport, all_skips: bool) -> None:
     click.echo(f"  imports     {report.imports}")
     click.echo(f"  seconds     {report.seconds:.2f}")
     click.echo(f"  skipped     {len(report.skips)}")
-    shown = report.skips if all_skips else report.skips[:_SKIPS_SHOWN]
-    for skip in shown:
-        click.echo(f"    {skip.path}: {skip.reason}")
-    if len(shown) < len(report.skips):
-        reasons = Counter(skip.reason.split(":")[0] for skip in report.skips[len(shown) :])
-        rest = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-        click.echo(f"    … and {len(report.skips) - len(shown)} more ({rest}); --all-skips prints them")
+    if all_skips:
+        for skip in report.skips:
+            click.echo(f"    {skip.path}: {skip.reason}")
+        return
+    by_reason: dict[str, list[str]] = {}
+    for skip in report.skips:
+        by_reason.setdefault(skip.reason, []).append(skip.path)
+    for reason, paths in sorted(by_reason.items(), key=lambda item: -len(item[1])):
+        more = f" and {len(paths) - _PATHS_SHOWN} more (--all-skips)" if len(paths) > _PATHS_SHOWN else ""
+        click.echo(f"    {len(paths)} × {reason}: {', '.join(paths[:_PATHS_SHOWN])}{more}")

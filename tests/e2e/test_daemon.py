@@ -218,7 +218,7 @@ def test_one_pass_over_a_project_needs_no_daemon(ghostd_home: Path, project: Pat
     done = run_command(environment(ghostd_home), "ghostd", "index", str(project), "--once").stdout
     assert re.search(r"files +9 ", done)
     assert re.search(r"symbols +(\d+)", done)[1] != "0"  # type: ignore[index]
-    assert re.search(r"huge\.py: .*max_file_bytes", done)
+    assert re.search(r"1 × .*max_file_bytes.*: huge\.py", done)
 
 
 def test_the_control_api_is_not_on_the_port(start_daemon: StartDaemon) -> None:
