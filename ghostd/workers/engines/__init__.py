@@ -1,0 +1,1 @@
+"""The native engines, behind one contract. Only the child process imports them."""

@@ -1,0 +1,148 @@
+"""What the child asks of an engine. One thread calls it; `interrupt` alone may come from another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+# llama.cpp's defaults, set by name so that both engines agree.
+DEFAULT_TEMPERATURE = 0.8
+DEFAULT_TOP_K = 40
+DEFAULT_TOP_P = 0.95
+DEFAULT_MIN_P = 0.05
+PENALTY_WINDOW_TOKENS = 64
+
+
+class LoadError(Exception):
+    """The engine cannot use the file; the message says why."""
+
+
+class RequestInvalid(Exception):
+    """The request's own fault; `param` names the field."""
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class EngineFailed(Exception):
+    """The engine could not do the request, and can do the next one."""
+
+
+class Interrupted(Exception):
+    """`interrupt` was called."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """How to load a model."""
+
+    path: Path
+    context_tokens: int
+    """Wanted; the engine takes at most what the model was trained for."""
+    trained_tokens: int | None
+    threads: int
+    n_batch: int
+    n_gpu_layers: int
+    embedding_only: bool
+    causal: bool
+    pooling: int | None = None
+    """As in GgufHeader."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationOptions:
+    """How to pick tokens and when to end. Stop strings are not the engine's concern."""
+
+    max_tokens: int
+    temperature: float = DEFAULT_TEMPERATURE
+    top_p: float = DEFAULT_TOP_P
+    top_k: int = DEFAULT_TOP_K
+    min_p: float = DEFAULT_MIN_P
+    repeat_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    seed: int | None = None
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    logprobs: int | None = None
+    grammar: str | None = None
+    json_schema: str | None = None
+    ignore_end: bool = False
+    """Go on after an end-of-generation token; for calibration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logprob:
+    """As ghostd.types.TokenLogprob."""
+
+    token_id: int
+    token: bytes
+    logprob: float
+    top: tuple[tuple[bytes, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PromptStep:
+    """A part of the prompt was computed."""
+
+    cached_tokens: int
+    """Of the whole prompt, known from the first step on."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenStep:
+    """Tokens were generated: their bytes (empty for control tokens) and their number."""
+
+    data: bytes
+    count: int
+    logprobs: tuple[Logprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EndStep:
+    """The last step: an end-of-generation token came, or the limit was reached."""
+
+    reason: Literal["stop", "length"]
+
+
+Step = PromptStep | TokenStep | EndStep
+
+
+class Engine(Protocol):
+    """One loaded model."""
+
+    name: str
+    context_tokens: int
+    vocabulary_size: int
+    embedding_size: int
+    embedding_context_tokens: int
+    """Longest input to embed."""
+
+    def tokenize(self, text: str, *, special: bool) -> list[int]:
+        """Token ids of `text`, with control tokens recognised or not; adds no BOS."""
+        ...
+
+    def generate(self, prompt: Sequence[int], options: GenerationOptions) -> Iterator[Step]:
+        """Continue the prompt; closing the iterator ends the work.
+
+        Raises RequestInvalid (a bad grammar or schema), Interrupted, EngineFailed.
+        """
+        ...
+
+    def embed(self, prompt: Sequence[int]) -> list[float]:
+        """The pooled vector of one input, of unit length. Keeps generation's cache. Raises as `generate`."""
+        ...
+
+    def interrupt(self) -> None:
+        """Stop the running call as soon as possible; it raises Interrupted. From any thread."""
+        ...
+
+    def rearm(self) -> None:
+        """Forget an earlier interrupt."""
+        ...
+
+    def close(self) -> None:
+        """Free the model."""
+        ...

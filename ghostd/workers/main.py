@@ -1,0 +1,359 @@
+"""The child process: `python -m ghostd.workers.main FD PARENT_PID`. Nothing else imports a native engine.
+
+One thread reads the socket and notices a cancellation at once; the main thread computes and is the only one to
+write. The process ends with its parent, with its socket, or when the model cannot be loaded.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from ghostd.workers.calibration import calibrate
+from ghostd.workers.engines.contract import (
+    EndStep,
+    Engine,
+    EngineFailed,
+    GenerationOptions,
+    Interrupted,
+    LoadError,
+    LoadOptions,
+    Logprob,
+    PromptStep,
+    RequestInvalid,
+    Step,
+)
+from ghostd.workers.gguf_header import GgufHeader, HeaderError, read_header
+from ghostd.workers.messages import (
+    Cancel,
+    Decoder,
+    Embed,
+    Ended,
+    Failed,
+    FrameError,
+    Generate,
+    Load,
+    Message,
+    Piece,
+    Progress,
+    Ready,
+    Vectors,
+    encode,
+    pack_vector,
+)
+from ghostd.workers.prompts import PromptEncoder
+from ghostd.workers.text_stream import TextStream
+
+if TYPE_CHECKING:
+    from ghostd.workers.chat_template import ChatTemplate
+
+_PR_SET_PDEATHSIG = 1
+_OOM_SCORE_ADJ = "800"
+"""Of -1000 to 1000: where memory runs out, a model goes before the user's other programs."""
+_SWITCH_INTERVAL_S = 0.001
+_EXIT_LOAD_FAILED = 3
+
+
+class Inbox:
+    """What the reader thread has received: work in order, and who is cancelled."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._cancelled: set[int] = set()
+        self._running: int | None = None
+        self._engine: Engine | None = None
+        self.work: SimpleQueue[Load | Generate | Embed] = SimpleQueue()
+
+    def start(self) -> None:
+        """Begin to read. The end of the connection ends the process, whatever it computes."""
+        threading.Thread(target=self._read, name="reader", daemon=True).start()
+
+    def serve(self, engine: Engine) -> None:
+        """Interrupt this engine on cancellations."""
+        self._engine = engine
+
+    def begin(self, request_id: int) -> bool:
+        """Mark a request as running; False when it was cancelled before."""
+        with self._lock:
+            if request_id in self._cancelled:
+                self._cancelled.discard(request_id)
+                return False
+            self._running = request_id
+            if self._engine is not None:
+                self._engine.rearm()
+            return True
+
+    def end(self) -> None:
+        """No request is running."""
+        with self._lock:
+            self._running = None
+
+    def _read(self) -> None:
+        decoder = Decoder()
+        with suppress(OSError, FrameError):
+            while data := self._connection.recv(1 << 16):
+                for message in decoder.feed(data):
+                    self._take(message)
+        os._exit(0)
+
+    def _take(self, message: Message) -> None:
+        if isinstance(message, (Load, Generate, Embed)):
+            self.work.put(message)
+        elif isinstance(message, Cancel):
+            with self._lock:
+                if message.id == self._running and self._engine is not None:
+                    self._engine.interrupt()
+                elif self._running is None or message.id > self._running:
+                    self._cancelled.add(message.id)
+
+
+class Worker:
+    """Answers requests with one loaded model."""
+
+    def __init__(self, connection: socket.socket, inbox: Inbox, load: Load) -> None:
+        self._connection = connection
+        self._inbox = inbox
+        self._load = load
+        self._header = _checked_header(Path(load.path))
+        self._engine = _load_engine(load, self._header)
+        inbox.serve(self._engine)
+        self._encoder = PromptEncoder(
+            self._header,
+            lambda text, special: self._engine.tokenize(text, special=special),
+            self._engine.vocabulary_size,
+        )
+        self._template: ChatTemplate | None = None
+
+    def ready(self) -> Ready:
+        """Test and calibrate the model. Raises LoadError when it cannot compute."""
+        try:
+            speeds = calibrate(self._engine, self._load.n_batch, embedding_only=self._header.embedding_only)
+        except (EngineFailed, RequestInvalid) as error:
+            raise LoadError(f"its self-test failed: {error}") from None
+        return Ready(
+            context_tokens=self._engine.context_tokens,
+            vocabulary_size=self._engine.vocabulary_size,
+            embedding_size=self._engine.embedding_size,
+            prefill_tokens_per_s=speeds.prefill_tokens_per_s,
+            decode_tokens_per_s=speeds.decode_tokens_per_s,
+            engine=self._engine.name,
+            threads=self._load.threads,
+        )
+
+    def send(self, message: Message) -> None:
+        """Send to the pool."""
+        self._connection.sendall(encode(message))
+
+    def answer(self, request: Generate | Embed) -> None:
+        """Serve one request to its last message."""
+        if not self._inbox.begin(request.id):
+            self.send(Ended(request.id, None, 0, 0, 0))
+            return
+        try:
+            if isinstance(request, Embed):
+                self._embed(request)
+            else:
+                self._generate(request)
+        except RequestInvalid as error:
+            self.send(Failed(request.id, "invalid_request", str(error), error.param))
+        except EngineFailed as error:
+            self.send(Failed(request.id, "failed", str(error)))
+        except Interrupted:
+            self.send(Ended(request.id, None, 0, 0, 0))
+        finally:
+            self._inbox.end()
+
+    def _generate(self, request: Generate) -> None:
+        prompt = self._prompt(request)
+        room = self._engine.context_tokens - len(prompt)
+        if room < 1:
+            self._too_long(request.id, len(prompt), self._engine.context_tokens, request)
+            return
+        wanted = room if request.max_tokens is None else min(request.max_tokens, room)
+        options = _options(request.sampling, wanted, self._engine.vocabulary_size)
+        reply = _Reply(self, request.id, len(prompt), TextStream(request.stop))
+        steps = self._engine.generate(prompt, options)
+        try:
+            reply.follow(steps)
+        finally:
+            _close(steps)
+
+    def _prompt(self, request: Generate) -> list[int]:
+        if request.messages:
+            segments = self._chat_template().render([(role, content) for role, content in request.messages])
+            prompt = self._encoder.encode_rendered(segments)
+        else:
+            prompt = self._encoder.encode(request.prompt)
+        if not prompt:
+            raise RequestInvalid("The prompt is empty, and this model needs at least one token.", "prompt")
+        return prompt
+
+    def _chat_template(self) -> ChatTemplate:
+        if self._template is None:
+            from ghostd.workers.chat_template import ChatTemplate
+
+            if self._header.chat_template is None:
+                raise RequestInvalid("The model has no chat template.", "model")
+            self._template = ChatTemplate(
+                self._header.chat_template,
+                bos=self._header.bos_text,
+                eos=self._header.eos_text,
+                special_texts=self._header.special_texts,
+                timeout_s=self._load.chat_template_timeout_s,
+            )
+        return self._template
+
+    def _embed(self, request: Embed) -> None:
+        limit = self._engine.embedding_context_tokens
+        prompts = [self._encoder.encode(prompt) for prompt in request.inputs]
+        for prompt in prompts:
+            if not prompt:
+                raise RequestInvalid("An input to embed is empty.", "input")
+            if len(prompt) > limit:
+                self._too_long(request.id, len(prompt), limit, request)
+                return
+        vectors = []
+        for prompt in prompts:
+            vectors.append(pack_vector(self._engine.embed(prompt)))
+            self.send(Progress(request.id))
+        self.send(Vectors(request.id, vectors, sum(map(len, prompts))))
+
+    def _too_long(self, request_id: int, prompt_tokens: int, limit: int, request: Generate | Embed) -> None:
+        param = "input" if isinstance(request, Embed) else "messages" if request.messages else "prompt"
+        self.send(Failed(request_id, "context_too_long", "", param, [prompt_tokens, limit]))
+
+
+class _Reply:
+    """One generation on its way to the pool."""
+
+    def __init__(self, worker: Worker, request_id: int, prompt_tokens: int, text: TextStream) -> None:
+        self._send = worker.send
+        self._id = request_id
+        self._prompt_tokens = prompt_tokens
+        self._cached_tokens = 0
+        self._tokens = 0
+        self._text = text
+
+    def follow(self, steps: Iterator[Step]) -> None:
+        """Send what the steps make, up to the end or the first stop string."""
+        for step in steps:
+            if isinstance(step, PromptStep):
+                self._cached_tokens = step.cached_tokens
+                self._send(Progress(self._id))
+            elif isinstance(step, EndStep):
+                self._end(self._text.finish(), "stop" if self._text.stopped else step.reason)
+                return
+            else:
+                self._tokens += step.count
+                text = self._text.feed(step.data)
+                if self._text.stopped:
+                    self._end(text, "stop", step.logprobs)
+                    return
+                self._send(Piece(self._id, text, _pack_logprobs(step.logprobs)))
+
+    def _end(self, text: str, reason: Any, logprobs: Sequence[Logprob] = ()) -> None:
+        if text or logprobs:
+            self._send(Piece(self._id, text, _pack_logprobs(logprobs)))
+        self._send(Ended(self._id, reason, self._prompt_tokens, self._tokens, self._cached_tokens))
+
+
+def _pack_logprobs(logprobs: Sequence[Logprob]) -> list[list[Any]]:
+    return [
+        [
+            entry.token_id,
+            entry.token.decode("latin-1"),
+            entry.logprob,
+            [[token.decode("latin-1"), value] for token, value in entry.top],
+        ]
+        for entry in logprobs
+    ]
+
+
+def _options(sampling: dict[str, Any], max_tokens: int, vocabulary_size: int) -> GenerationOptions:
+    bias = {int(token): float(value) for token, value in sampling.pop("logit_bias", ())}
+    for token in bias:
+        if not 0 <= token < vocabulary_size:
+            raise RequestInvalid(
+                f"The token id {token} is not in the model's vocabulary (0 to {vocabulary_size - 1}).", "logit_bias"
+            )
+    return replace(GenerationOptions(max_tokens), logit_bias=bias, **sampling)
+
+
+def _close(steps: Iterator[Step]) -> None:
+    close = getattr(steps, "close", None)
+    if close is not None:
+        close()
+
+
+def _checked_header(path: Path) -> GgufHeader:
+    try:
+        return read_header(path)
+    except (HeaderError, OSError) as error:
+        raise LoadError(str(error)) from None
+
+
+def _load_engine(load: Load, header: GgufHeader) -> Engine:
+    options = LoadOptions(
+        path=Path(load.path),
+        context_tokens=load.context_tokens,
+        trained_tokens=header.context_tokens,
+        threads=load.threads,
+        n_batch=load.n_batch,
+        n_gpu_layers=load.n_gpu_layers,
+        embedding_only=header.embedding_only,
+        causal=header.causal,
+        pooling=header.pooling,
+    )
+    if load.engine == "xllamacpp":
+        from ghostd.workers.engines.xllamacpp import XllamaCppEngine
+
+        return XllamaCppEngine(options, Path(load.scratch))
+    from ghostd.workers.engines.llama_cpp import LlamaCppEngine
+
+    return LlamaCppEngine(options)
+
+
+def _tie_to_parent(parent_pid: int) -> None:
+    """Die with the daemon, also when that is killed; be the first to go when memory runs out (both Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        with suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE_ADJ)
+    if os.getppid() != parent_pid:  # it died before the tie was made
+        os._exit(0)
+
+
+def run(fd: int, parent_pid: int) -> None:
+    """Serve the pool at the other end of the socket `fd` until it closes."""
+    _tie_to_parent(parent_pid)
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)  # the reader must get a word in between two tokens
+    connection = socket.socket(fileno=fd)
+    inbox = Inbox(connection)
+    inbox.start()
+    load = inbox.work.get()
+    assert isinstance(load, Load)
+    try:
+        worker = Worker(connection, inbox, load)
+        worker.send(worker.ready())
+    except LoadError as error:
+        connection.sendall(encode(Failed(0, "model_invalid", str(error))))
+        os._exit(_EXIT_LOAD_FAILED)
+    while True:
+        request = inbox.work.get()
+        assert not isinstance(request, Load)
+        worker.answer(request)
+
+
+if __name__ == "__main__":
+    run(int(sys.argv[1]), int(sys.argv[2]))

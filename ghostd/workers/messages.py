@@ -1,0 +1,200 @@
+"""What pool and child say to each other, and how it goes over their socket. Standard library only.
+
+A frame is a 4-byte big-endian length and that many bytes of UTF-8 JSON: `[kind, field, …]` with the fields in
+the order of the dataclass. Token bytes travel as latin-1 text, vectors as base64 of little-endian float32.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from array import array
+from base64 import b64decode, b64encode
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+MAX_FRAME_BYTES = 128 * 1024 * 1024
+"""Enough for the largest HTTP body allowed by default, and for a batch of embeddings."""
+
+_LENGTH = struct.Struct(">I")
+
+
+class FrameError(Exception):
+    """The other side sent something that is not a message."""
+
+
+# --- pool → child -------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The first message: what to load and how. Answered by Ready or Failed with id 0."""
+
+    path: str
+    engine: str
+    context_tokens: int
+    threads: int
+    n_batch: int
+    n_gpu_layers: int
+    chat_template_timeout_s: float
+    scratch: str
+    """A folder of mode 0700 for sockets, removed by the pool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """Continue `prompt`, or answer `messages` through the chat template (then `prompt` is empty)."""
+
+    id: int
+    prompt: list[str | int]
+    messages: list[list[str]]
+    """Pairs of role and content."""
+    max_tokens: int | None
+    stop: list[str]
+    sampling: dict[str, Any]
+    """Fields of ghostd.types.Sampling that are set; `logit_bias` as pairs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embed:
+    """Embed each input."""
+
+    id: int
+    inputs: list[list[str | int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Stop this request; it ends with Ended, or had ended already."""
+
+    id: int
+
+
+# --- child → pool -------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The model is loaded, has passed its self-test and is calibrated."""
+
+    context_tokens: int
+    vocabulary_size: int
+    embedding_size: int
+    prefill_tokens_per_s: float
+    decode_tokens_per_s: float
+    engine: str
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The worker is alive and computing the prompt of this request."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Text that is final, and the tokens computed for it."""
+
+    id: int
+    text: str
+    logprobs: list[list[Any]]
+    """[token id, bytes, logprob, [[bytes, logprob], …]] each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The request is over; `finish_reason` is None when it was cancelled."""
+
+    id: int
+    finish_reason: Literal["stop", "length"] | None
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """The answer to Embed; the request is over."""
+
+    id: int
+    vectors: list[str]
+    prompt_tokens: int
+
+
+FailureKind = Literal["invalid_request", "context_too_long", "failed", "model_invalid"]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The request is over, or with id 0 the model cannot be loaded and the process ends."""
+
+    id: int
+    kind: FailureKind
+    message: str
+    param: str | None = None
+    numbers: list[int] | None = None
+    """For "context_too_long": prompt tokens and context tokens."""
+
+
+Message = Load | Generate | Embed | Cancel | Ready | Progress | Piece | Ended | Vectors | Failed
+
+_KINDS: dict[str, type[Message]] = {
+    kind.__name__: kind for kind in (Load, Generate, Embed, Cancel, Ready, Progress, Piece, Ended, Vectors, Failed)
+}
+_FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in _KINDS.values()}
+_encode_json = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False).encode
+
+
+def encode(message: Message) -> bytes:
+    """The message as one frame. Raises FrameError when it is larger than MAX_FRAME_BYTES."""
+    kind = type(message)
+    body = _encode_json([kind.__name__, *(getattr(message, name) for name in _FIELDS[kind])]).encode()
+    if len(body) > MAX_FRAME_BYTES:
+        raise FrameError(f"a message of {len(body)} bytes exceeds the limit of {MAX_FRAME_BYTES}")
+    return _LENGTH.pack(len(body)) + body
+
+
+class Decoder:
+    """Frames from a stream of bytes."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[Message]:
+        """The messages that `data` completes. Raises FrameError."""
+        self._buffer += data
+        messages: list[Message] = []
+        start = 0
+        while len(self._buffer) - start >= 4:
+            (length,) = _LENGTH.unpack_from(self._buffer, start)
+            if length > MAX_FRAME_BYTES:
+                raise FrameError(f"a frame of {length} bytes exceeds the limit of {MAX_FRAME_BYTES}")
+            if len(self._buffer) - start - 4 < length:
+                break
+            body = bytes(self._buffer[start + 4 : start + 4 + length])
+            start += 4 + length
+            messages.append(_decode(body))
+        del self._buffer[:start]
+        return messages
+
+
+def _decode(body: bytes) -> Message:
+    try:
+        kind, *values = json.loads(body)
+        return _KINDS[kind](*values)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise FrameError(f"not a message: {type(error).__name__}") from None
+
+
+def pack_vector(vector: list[float]) -> str:
+    """A vector for Vectors."""
+    return b64encode(array("f", vector).tobytes()).decode()
+
+
+def unpack_vector(text: str) -> tuple[float, ...]:
+    """The vector that pack_vector packed."""
+    vector = array("f")
+    vector.frombytes(b64decode(text))
+    return tuple(vector)

@@ -1,0 +1,149 @@
+"""One worker process as the event loop sees it: start, one request at a time, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
+
+from ghostd.workers.messages import Decoder, FrameError, Load, Message, encode
+
+log = logging.getLogger(__name__)
+
+_KEPT_VARIABLES = frozenset(
+    ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH",
+     "DYLD_LIBRARY_PATH")
+)  # fmt: skip
+_KEPT_PREFIXES = ("LC_", "GGML_", "LLAMA_ARG_", "OMP_", "CUDA_", "HIP_", "ROCR_", "VK_")
+_OUTPUT_LINES = 20
+"""Last lines of a worker's output that are kept for the message about its crash."""
+
+
+def scrubbed_environment() -> dict[str, str]:
+    """What an engine needs of the environment; keys and tokens of the user's stay out of the worker."""
+    return {
+        name: value for name, value in os.environ.items() if name in _KEPT_VARIABLES or name.startswith(_KEPT_PREFIXES)
+    }
+
+
+class WorkerProcess(asyncio.Protocol):
+    """The process and its socket. `on_message` and `on_end` are called on the event loop."""
+
+    def __init__(self, on_message: Callable[[Message], None], on_end: Callable[[], None]) -> None:
+        self._on_message = on_message
+        self._on_end = on_end
+        self._decoder = Decoder()
+        self._transport: asyncio.Transport | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._scratch: Path | None = None
+        self.output: deque[str] = deque(maxlen=_OUTPUT_LINES)
+        self.ended = False
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs."""
+        return self._process.pid if self._process is not None and not self.ended else None
+
+    async def start(self, load: Callable[[str], Load]) -> None:
+        """Start the process and send it what to load; `load` is given the scratch folder."""
+        self._scratch = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="ghostd-"))
+        ours, theirs = socket.socketpair()
+        try:
+            # -P and the root folder: a file of the daemon's folder must not be imported in place of a library.
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-P", "-m", "ghostd.workers.main", str(theirs.fileno()), str(os.getpid()),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                pass_fds=(theirs.fileno(),),
+                env=scrubbed_environment(),
+                cwd="/",
+                start_new_session=True,
+            )  # fmt: skip
+            ours.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.create_unix_connection(lambda: self, sock=ours)
+        except BaseException:
+            ours.close()
+            self.kill()
+            raise
+        finally:
+            theirs.close()
+        self.send(load(str(self._scratch)))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is ours."""
+        # A cast: uvloop's transports do not inherit from asyncio's classes.
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Pass on the messages that have arrived."""
+        try:
+            messages = self._decoder.feed(data)
+        except FrameError as error:
+            log.warning("a worker sent nonsense (%s); it is ended", error)
+            self.kill()
+            return
+        for message in messages:
+            self._on_message(message)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """The process has ended, or is about to."""
+        if not self.ended:
+            self.ended = True
+            self.kill()
+            self._on_end()
+
+    def send(self, message: Message) -> None:
+        """Send a message; nothing happens when the process has ended."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(encode(message))
+
+    def kill(self) -> None:
+        """End it at once, whatever it does; a stopped process ends too."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def wait_status(self, timeout_s: float) -> int | None:
+        """How it ended, as in subprocess (negative for a signal); None when that is not known in time."""
+        if self._process is None:
+            return None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._process.wait()
+        return self._process.returncode
+
+    async def run(self) -> None:
+        """Log its output until it ends, then tidy up. Cancelling this ends the process."""
+        assert self._process is not None and self._process.stdout is not None
+        try:
+            rest = b""
+            while data := await self._process.stdout.read(8192):
+                *lines, rest = (rest + data)[-65536:].split(b"\n")
+                for line in lines:
+                    self._log_line(line)
+            self._log_line(rest)
+            await self._process.wait()
+        finally:
+            self.kill()
+            await self._process.wait()
+            if self._scratch is not None:
+                await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
+
+    def _log_line(self, line: bytes) -> None:
+        text = line.decode("utf-8", "replace").rstrip()
+        if text:
+            self.output.append(text)
+            log.debug("worker %s: %s", self.pid, text)

@@ -1,0 +1,243 @@
+"""The provider "local": GGUF files on this machine, each in a worker process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from ghostd.config import LocalConfig
+from ghostd.errors import InvalidRequest, ModelFileInvalid, ModelNotFound, WorkerFailed
+from ghostd.fim_markers import form_of
+from ghostd.types import (
+    Capability,
+    ChatRequest,
+    CompletionRequest,
+    Delta,
+    Embeddings,
+    EmbedRequest,
+    FillRequest,
+    FimVocabulary,
+    ModelInfo,
+    Sampling,
+    TokenLogprob,
+    Usage,
+)
+from ghostd.workers.catalog import Catalog, LocalModel
+from ghostd.workers.gguf_header import GgufHeader
+from ghostd.workers.messages import Embed, Ended, Generate, Piece, Vectors, unpack_vector
+from ghostd.workers.pool import ModelWorker
+
+log = logging.getLogger(__name__)
+
+_RESCAN_S = 1.0
+_ALL: frozenset[Capability] = frozenset(("chat", "complete", "fill", "embed"))
+
+
+@asynccontextmanager
+async def local_provider(config: LocalConfig, models_dir: Path, config_dir: Path) -> AsyncIterator[LocalProvider]:
+    """The provider of the GGUF files in `models_dir` and in `config.models`, while the block runs.
+
+    Entering scans once and loads nothing, except that models with `preload` start to load in the background.
+    Relative paths of `config.models` start at `config_dir`. Leaving ends every worker.
+    """
+    catalog = Catalog(config, models_dir, config_dir)
+    found = await asyncio.to_thread(catalog.scan)
+    async with asyncio.TaskGroup() as tasks:
+        provider = LocalProvider(config, catalog, tasks)
+        provider.take(found)
+        provider.preload()
+        try:
+            yield provider
+        finally:
+            provider.close()
+
+
+class LocalProvider:
+    """Implements ghostd.ports.Provider; made by `local_provider`."""
+
+    name = "local"
+
+    def __init__(self, config: LocalConfig, catalog: Catalog, tasks: asyncio.TaskGroup) -> None:
+        self._config = config
+        self._catalog = catalog
+        self._tasks = tasks
+        self._workers: dict[str, ModelWorker] = {}
+        self._scanned_s = 0.0
+        self._scanning = False
+        self._closed = False
+
+    # --- models ---------------------------------------------------------------
+
+    def models(self) -> Sequence[ModelInfo]:
+        """What the last scan found, with the workers' states.
+
+        Starts a new scan in the background when the last one is older than a second, so a file that was dropped
+        into the folder is there at the second look.
+        """
+        if not (self._scanning or self._closed) and time.monotonic() - self._scanned_s > _RESCAN_S:
+            self._scanning = True
+            self._tasks.create_task(self.refresh(), name="scan models")
+        return tuple(_info(worker) for worker in self._workers.values())
+
+    async def refresh(self) -> None:
+        """Scan the folder and the configured paths now."""
+        self._scanning = True
+        try:
+            self.take(await asyncio.to_thread(self._catalog.scan))
+        finally:
+            self._scanning = False
+
+    def take(self, found: Sequence[LocalModel]) -> None:
+        """Offer these models from now on; workers of models that are gone end."""
+        before, self._workers = self._workers, {}
+        for model in found:
+            worker = before.pop(model.id, None)
+            if worker is None or worker.model.path != model.path:
+                if worker is not None:
+                    worker.close()
+                worker = ModelWorker(model, self._config, self._catalog, self._tasks)
+            worker.update(model)
+            self._workers[model.id] = worker
+        for worker in before.values():
+            worker.close()
+        self._scanned_s = time.monotonic()
+
+    def preload(self) -> None:
+        """Start to load the models that the configuration wants loaded."""
+        for worker in self._workers.values():
+            if worker.model.settings is not None and worker.model.settings.preload:
+                self._tasks.create_task(worker.preload(), name=f"preload {worker.model.id}")
+
+    def close(self) -> None:
+        """End every worker."""
+        self._closed = True
+        for worker in self._workers.values():
+            worker.close()
+
+    def worker_pid(self, model: str) -> int | None:
+        """Process id of the model's worker; None when it is not loaded."""
+        worker = self._workers.get(model)
+        return worker.pid if worker is not None else None
+
+    def _worker(self, model: str) -> ModelWorker:
+        worker = self._workers.get(model)
+        if worker is None:
+            raise ModelNotFound(model, tuple(self._workers))
+        return worker
+
+    # --- requests -------------------------------------------------------------
+
+    def chat(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
+        """Stream the assistant's next message, through the file's chat template."""
+        messages = [[message.role, message.content] for message in request.messages]
+        return self._generate(request, [], messages)
+
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
+        """Stream the continuation of the prompt."""
+        return self._generate(request, list(request.prompt), [])
+
+    async def fill(self, request: FillRequest) -> AsyncGenerator[Delta, None]:
+        """Always an error: the engine lays out fill prompts, or the model's file is not usable."""
+        worker = self._worker(request.model)
+        if worker.model.header is None:
+            raise ModelFileInvalid(f"The model '{request.model}' cannot be used: {worker.model.problem}")
+        for delta in list[Delta]():  # an async generator that yields nothing
+            yield delta
+        raise WorkerFailed(f"The model '{request.model}' fills by its FIM tokens only; use `complete`.")
+
+    async def _generate(
+        self, request: ChatRequest | CompletionRequest, prompt: list[str | int], messages: list[list[str]]
+    ) -> AsyncGenerator[Delta, None]:
+        worker = self._worker(request.model)
+        settings = worker.model.settings
+        max_tokens = request.max_tokens
+        if max_tokens is None and settings is not None:
+            max_tokens = settings.max_tokens
+        sampling = _sampling(request.sampling, settings.temperature if settings is not None else None)
+        if isinstance(request, ChatRequest) and not messages:
+            raise InvalidRequest("There is no message to answer.", "messages")
+
+        def make(request_id: int) -> Generate:
+            return Generate(request_id, prompt, messages, max_tokens, list(request.stop), sampling)
+
+        async with aclosing(worker.run(make)) as answers:
+            async for answer in answers:
+                if isinstance(answer, Piece):
+                    if answer.text or answer.logprobs:
+                        yield Delta(answer.text, logprobs=_logprobs(answer.logprobs))
+                elif isinstance(answer, Ended):
+                    usage = Usage(answer.prompt_tokens, answer.completion_tokens, answer.cached_tokens)
+                    yield Delta(finish_reason=answer.finish_reason or "stop", usage=usage)
+
+    async def embed(self, request: EmbedRequest) -> Embeddings:
+        """Embed each input: the model's own pooling, or the mean over the tokens; unit length."""
+        worker = self._worker(request.model)
+        inputs = [list(prompt) for prompt in request.inputs]
+        make: Callable[[int], Embed] = lambda request_id: Embed(request_id, inputs)  # noqa: E731
+        async with aclosing(worker.run(make)) as answers:
+            async for answer in answers:
+                if isinstance(answer, Vectors):
+                    vectors = tuple(unpack_vector(vector) for vector in answer.vectors)
+                    return Embeddings(vectors, Usage(answer.prompt_tokens, 0))
+        raise WorkerFailed(f"The worker of '{request.model}' gave no vectors.")
+
+
+def _info(worker: ModelWorker) -> ModelInfo:
+    model, header = worker.model, worker.model.header
+    return ModelInfo(
+        id=model.id,
+        owned_by="local",
+        # A broken file offers everything, so that asking for it gives its own reason.
+        capabilities=_ALL if header is None else _capabilities(header),
+        created=model.stamp.mtime_ns // 1_000_000_000 if model.stamp is not None else 0,
+        context_tokens=worker.context_tokens if header is not None else None,
+        fim=_fim(header),
+        path=model.path,
+        size_bytes=header.size_bytes if header is not None else None,
+        state=worker.state,
+        detail=worker.detail,
+    )
+
+
+def _capabilities(header: GgufHeader) -> frozenset[Capability]:
+    if header.embedding_only:
+        return frozenset(("embed",))
+    found: set[Capability] = {"complete", "embed"}
+    if header.chat_template is not None:
+        found.add("chat")
+    if form_of(header.fim_ids) is not None:
+        found.add("fill")
+    return frozenset(found)
+
+
+def _fim(header: GgufHeader | None) -> FimVocabulary | None:
+    if header is None or header.embedding_only or form_of(header.fim_ids) is None:
+        return None
+    return FimVocabulary(header.fim_ids, header.architecture, header.bos_id if header.add_bos else None)
+
+
+def _sampling(sampling: Sampling, default_temperature: float | None) -> dict[str, Any]:
+    """The fields that are set, for the worker."""
+    values = {field.name: getattr(sampling, field.name) for field in fields(sampling)}
+    values["logit_bias"] = [[token, bias] for token, bias in sampling.logit_bias.items()]
+    if values["temperature"] is None:
+        values["temperature"] = default_temperature
+    return {name: value for name, value in values.items() if value is not None and value != []}
+
+
+def _logprobs(packed: list[list[Any]]) -> tuple[TokenLogprob, ...]:
+    return tuple(
+        TokenLogprob(
+            token_id,
+            token.encode("latin-1"),
+            logprob,
+            tuple((other.encode("latin-1"), value) for other, value in top),
+        )
+        for token_id, token, logprob, top in packed
+    )

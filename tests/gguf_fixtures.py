@@ -1,0 +1,346 @@
+"""Small GGUF files written at test time, and fixtures that hand them out.
+
+Weights are scripted: the next token depends on the current one alone, so greedy output is the same on any CPU.
+
+- after the fill trigger (the middle marker, or ":" where the prompt ends with the prefix): "return a + b", end
+- after the last token of the chat template's generation prompt: "Hello from the tiny ghostd model.", end
+- after any other token: " wa wb wc … wp wa …" for ever, good for limits and cancellation
+
+Load it as a plug-in: `pytest_plugins = ["tests.gguf_fixtures"]`, or import the fixtures in a conftest.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import gguf
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+FILL_TEXT = "return a + b"
+CHAT_TEXT = "Hello from the tiny ghostd model."
+LOOP_WORDS = tuple(f" w{chr(97 + number)}" for number in range(16))
+UNICODE_TEXT = "né😀!"
+
+_FILL = ("return", " a", " +", " b")
+_CHAT = ("Hello", " from", " the", " tiny", " ghostd", " model", ".")
+_WORDS = ("def", " def", "self", " self", "assistant", "user", "system", "import", " import", "class")
+
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+ENDLESS_TEMPLATE = (
+    "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}"
+    "{% endfor %}{% endfor %}{% endfor %}x"
+)
+FLOOD_TEMPLATE = "{% for a in range(99999) %}{{ 'x' * 900 }}{% endfor %}"
+ESCAPE_TEMPLATE = "{{ ''.__class__.__mro__[1].__subclasses__() }}"
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What one file is made of."""
+
+    specials: tuple[str, ...]
+    end: str
+    """The end-of-generation token."""
+    fill_after: str | None = None
+    """The token whose successor starts the fill."""
+    fim_ids: dict[str, str] | None = None
+    """`tokenizer.ggml.<key>_token_id` → marker text."""
+    bos: str | None = None
+    chat_template: str | None = None
+    chat_reply: tuple[str, ...] = _CHAT
+    tokenizer: Literal["bpe", "spm"] = "bpe"
+    weights: Literal["scripted", "random"] = "scripted"
+    layers: int = 2
+    dim: int = 128
+    ffn: int = 256
+    heads: int = 4
+    context: int = 2048
+    extra_tokens: int = 0
+    """Tokens that only make the vocabulary bigger."""
+
+
+QWEN = Recipe(
+    specials=(
+        "<|endoftext|>",
+        "<|fim_prefix|>",
+        "<|fim_suffix|>",
+        "<|fim_middle|>",
+        "<|fim_pad|>",
+        "<|repo_name|>",
+        "<|file_sep|>",
+        "<|im_start|>",
+        "<|im_end|>",
+    ),
+    end="<|im_end|>",
+    fill_after="<|fim_middle|>",
+    fim_ids={"fim_pre": "<|fim_prefix|>", "fim_suf": "<|fim_suffix|>", "fim_mid": "<|fim_middle|>"},
+    chat_template=CHATML,
+)
+STARCODER = Recipe(
+    specials=("<|endoftext|>", "<fim_prefix>", "<fim_middle>", "<fim_suffix>", "<fim_pad>"),
+    end="<|endoftext|>",
+    fill_after="<fim_middle>",
+)
+CODESTRAL = Recipe(
+    specials=("<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[PREFIX]", "[SUFFIX]", "[MIDDLE]"),
+    end="</s>",
+    fill_after=":",
+    bos="<s>",
+)
+CODELLAMA = Recipe(
+    specials=("<unk>", "<s>", "</s>", "▁<PRE>", "▁<SUF>", "▁<MID>", "▁<EOT>"),
+    end="</s>",
+    fill_after="▁<MID>",
+    bos="<s>",
+    tokenizer="spm",
+)
+CHAT_ONLY = Recipe(specials=("<|endoftext|>", "<|im_start|>", "<|im_end|>"), end="<|im_end|>", chat_template=CHATML)
+
+RECIPES = {
+    "qwen": QWEN,
+    "starcoder": STARCODER,
+    "codestral": CODESTRAL,
+    "codellama": CODELLAMA,
+    "chat-only": CHAT_ONLY,
+    "unicode": replace(CHAT_ONLY, chat_reply=tuple(chr(b) for b in UNICODE_TEXT.encode())),
+    "random": replace(QWEN, weights="random"),
+    "endless-template": replace(CHAT_ONLY, chat_template=ENDLESS_TEMPLATE),
+    "flood-template": replace(CHAT_ONLY, chat_template=FLOOD_TEMPLATE),
+    "escape-template": replace(CHAT_ONLY, chat_template=ESCAPE_TEMPLATE),
+    "broken-template": replace(CHAT_ONLY, chat_template="{% for %}"),
+    "strict-template": replace(CHAT_ONLY, chat_template="{{ raise_exception('roles must alternate') }}"),
+    # Big enough that a prompt of some hundred tokens takes a noticeable time.
+    "slow": replace(QWEN, weights="random", layers=8, dim=512, ffn=2048, heads=8, context=4096),
+}
+
+
+def write_gguf(path: Path, recipe: Recipe) -> Path:
+    """Write the file that `recipe` describes."""
+    tokens, merges = _bpe_vocabulary(recipe) if recipe.tokenizer == "bpe" else (_spm_vocabulary(recipe), [])
+    writer = gguf.GGUFWriter(path, "llama")
+    _write_model_keys(writer, recipe, len(tokens))
+    _write_tokenizer_keys(writer, recipe, tokens, merges)
+    _write_tensors(writer, recipe, tokens)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def _write_model_keys(writer: Any, recipe: Recipe, vocabulary: int) -> None:
+    writer.add_name("ghostd test fixture")
+    writer.add_context_length(recipe.context)
+    writer.add_embedding_length(recipe.dim)
+    writer.add_block_count(recipe.layers)
+    writer.add_feed_forward_length(recipe.ffn)
+    writer.add_head_count(recipe.heads)
+    writer.add_head_count_kv(recipe.heads // 2)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_dimension_count(recipe.dim // recipe.heads)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_vocab_size(vocabulary)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
+
+
+def _write_tokenizer_keys(writer: Any, recipe: Recipe, tokens: list[str], merges: list[str]) -> None:
+    index = {token: number for number, token in enumerate(tokens)}
+    types = [int(gguf.TokenType.CONTROL if token in recipe.specials else gguf.TokenType.NORMAL) for token in tokens]
+    if recipe.tokenizer == "bpe":
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre("qwen2")
+        writer.add_token_list(tokens)
+        writer.add_token_merges(merges)
+    else:
+        writer.add_tokenizer_model("llama")
+        writer.add_token_list(tokens)
+        writer.add_token_scores([-float(number) for number in range(len(tokens))])
+        for number in range(256):
+            types[index[f"<0x{number:02X}>"]] = int(gguf.TokenType.BYTE)
+        types[index["<unk>"]] = int(gguf.TokenType.UNKNOWN)
+    writer.add_token_types(types)
+    writer.add_eos_token_id(index[recipe.end])
+    writer.add_add_bos_token(recipe.bos is not None)
+    writer.add_add_eos_token(False)
+    if recipe.bos is not None:
+        writer.add_bos_token_id(index[recipe.bos])
+    for key, marker in (recipe.fim_ids or {}).items():
+        writer.add_uint32(f"tokenizer.ggml.{key}_token_id", index[marker])
+    if recipe.chat_template is not None:
+        writer.add_chat_template(recipe.chat_template)
+
+
+def _write_tensors(writer: Any, recipe: Recipe, tokens: list[str]) -> None:
+    noise = np.random.default_rng(0)
+    dim, kv_dim = recipe.dim, recipe.dim // 2
+    if recipe.weights == "scripted":
+        embedding, output = _scripted(recipe, tokens, noise)
+        residual = 1e-4
+    else:
+        embedding = noise.standard_normal((len(tokens), dim)).astype(np.float32)
+        output = noise.standard_normal((len(tokens), dim)).astype(np.float32) * 0.05
+        residual = 0.02
+
+    def matrix(name: str, rows: int, columns: int, scale: float = 0.02) -> None:
+        writer.add_tensor(name, (noise.standard_normal((rows, columns)) * scale).astype(np.float16))
+
+    def ones(name: str) -> None:
+        writer.add_tensor(name, np.ones(dim, np.float32))
+
+    writer.add_tensor("token_embd.weight", embedding.astype(np.float16))
+    writer.add_tensor("output.weight", output.astype(np.float16))
+    ones("output_norm.weight")
+    for layer in range(recipe.layers):
+        block = f"blk.{layer}"
+        ones(f"{block}.attn_norm.weight")
+        ones(f"{block}.ffn_norm.weight")
+        matrix(f"{block}.attn_q.weight", dim, dim)
+        matrix(f"{block}.attn_k.weight", kv_dim, dim)
+        matrix(f"{block}.attn_v.weight", kv_dim, dim)
+        matrix(f"{block}.attn_output.weight", dim, dim, residual)
+        matrix(f"{block}.ffn_gate.weight", recipe.ffn, dim)
+        matrix(f"{block}.ffn_up.weight", recipe.ffn, dim)
+        matrix(f"{block}.ffn_down.weight", dim, recipe.ffn, residual)
+
+
+def _scripted(recipe: Recipe, tokens: list[str], noise: np.random.Generator) -> tuple[Floats, Floats]:
+    """Embedding and output matrices whose product is a table of successors.
+
+    Each token has a random ±1 code with a constant first feature. The constant leads to the loop's first word;
+    least squares find the output rows that lead each scripted token to its successor more strongly.
+    """
+    index = {token: number for number, token in enumerate(tokens)}
+    successor = _successors(recipe, index)
+    code = noise.choice([-1.0, 1.0], size=(len(tokens), recipe.dim)).astype(np.float32)
+    code[:, 0] = 1.0
+    scripted = sorted(successor)
+    rows = np.vstack([code[scripted], code.mean(0, keepdims=True)])
+    wanted = np.zeros((len(rows), len(tokens)), np.float32)
+    for row, token in enumerate(scripted):
+        wanted[row, successor[token]] = 60.0
+    output = np.linalg.lstsq(rows, wanted, rcond=None)[0].T.astype(np.float32)
+    output[index[_spell(LOOP_WORDS[0], recipe)], 0] += 30.0
+    return code, output
+
+
+def _successors(recipe: Recipe, index: dict[str, int]) -> dict[int, int]:
+    table: dict[int, int] = {}
+
+    def chain(first: str, words: Sequence[str], last: str) -> None:
+        current = index[first]
+        for word in words:
+            table[current] = index[_spell(word, recipe)]
+            current = table[current]
+        table[current] = index[last]
+
+    loop = [_spell(word, recipe) for word in LOOP_WORDS]
+    chain(loop[0], LOOP_WORDS[1:], loop[0])
+    if recipe.chat_template is not None:
+        chain(_spell("\n", recipe), recipe.chat_reply, recipe.end)
+    if recipe.fill_after is not None:
+        end = "<|endoftext|>" if "<|endoftext|>" in index else recipe.end
+        chain(recipe.fill_after, _FILL, end)
+    return table
+
+
+def _spell(word: str, recipe: Recipe) -> str:
+    """The vocabulary's spelling of a word: GPT-2's byte alphabet, or SentencePiece's word marks."""
+    if recipe.tokenizer == "spm":
+        return word.replace(" ", "▁")
+    alphabet = _byte_alphabet()
+    return "".join(alphabet[byte] for byte in word.encode("latin-1"))
+
+
+def _byte_alphabet() -> list[str]:
+    """GPT-2's printable stand-in for each byte."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = iter(range(256, 512))
+    return [chr(byte) if byte in printable else chr(next(others)) for byte in range(256)]
+
+
+def _bpe_vocabulary(recipe: Recipe) -> tuple[list[str], list[str]]:
+    tokens = [*recipe.specials, *_byte_alphabet()]
+    known, merges = set(tokens), []
+    for word in (*_FILL, *_CHAT, *LOOP_WORDS, *_WORDS):
+        spelled = _spell(word, recipe)
+        for end in range(2, len(spelled) + 1):
+            if spelled[:end] not in known:
+                known.add(spelled[:end])
+                tokens.append(spelled[:end])
+                merges.append(f"{spelled[: end - 1]} {spelled[end - 1]}")
+    tokens.extend(f"<extra {number}>" for number in range(recipe.extra_tokens))
+    return tokens, merges
+
+
+def _spm_vocabulary(recipe: Recipe) -> list[str]:
+    tokens = [*recipe.specials[:3], *(f"<0x{number:02X}>" for number in range(256))]
+    known = set(tokens)
+    characters = ["▁", *(chr(number) for number in range(33, 127))]
+    words = [_spell(word, recipe) for word in (*_FILL, *LOOP_WORDS, *_WORDS)]
+    pieces = [word[:end] for word in words for end in range(2, len(word) + 1)]
+    for piece in (*reversed(pieces), *characters):
+        if piece not in known:
+            known.add(piece)
+            tokens.append(piece)
+    return [*tokens, *recipe.specials[3:]]
+
+
+# --- broken files -------------------------------------------------------------
+
+
+def write_truncated(path: Path, whole: Path) -> Path:
+    """The first half of a good file: its header promises tensors that are not there."""
+    data = whole.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    return path
+
+
+def write_not_a_gguf(path: Path) -> Path:
+    """A file of another kind under a .gguf name."""
+    path.write_bytes(b"PK\x03\x04 not a model" * 64)
+    return path
+
+
+def write_evil_counts(path: Path, *, keys: int = 2**40, array: int | None = None) -> Path:
+    """A header that promises absurd numbers of keys, or one key with an absurd array."""
+    body = b"GGUF" + struct.pack("<IQQ", 3, 1, 1 if array is not None else keys)
+    if array is not None:
+        body += struct.pack("<Q", 4) + b"evil" + struct.pack("<IIQ", 9, 8, array)
+    path.write_bytes(body + b"\0" * 64)
+    return path
+
+
+# --- fixtures -----------------------------------------------------------------
+
+ModelFile = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> ModelFile:
+    """A function from a name in RECIPES to its file, written once a session."""
+    folder = tmp_path_factory.mktemp("gguf")
+
+    def get(name: str) -> Path:
+        path = folder / f"{name}.gguf"
+        return path if path.exists() else write_gguf(path, RECIPES[name])
+
+    return get
+
+
+@pytest.fixture
+def models_dir(tmp_path: Path) -> Path:
+    """An empty folder for models."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    return folder
