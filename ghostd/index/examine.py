@@ -16,8 +16,8 @@ _BINARY_PROBE_BYTES = 8192
 _SETTLED_NS = 50_000_000
 """A file that was written less than this before it was read may change again without a new mtime."""
 
-Guard = Callable[[str, Callable[[], None]], None]
-"""Runs a step that may kill the process, so that a survivor knows by which file."""
+Guard = Callable[[str, Callable[[], None], bool], None]
+"""Runs a step that may kill the process, so that a survivor knows by which file; True: under the time limit."""
 
 
 class Gone(Exception):
@@ -75,11 +75,12 @@ def failed(root: str, path: str, reason: str) -> Record:
 
 def _parsed(record: Record, grammar: str, source: bytes, lines: list[bytes], guard: Guard) -> Record:
     # Imported late: a pass that finds nothing to parse does without tree-sitter.
-    from ghostd.index.parse import Parsed, parse
+    from ghostd.index.parse import Parsed, load, parse
 
     results: list[Parsed] = []
     try:
-        guard(record.path, lambda: results.append(parse(grammar, source)))
+        guard(record.path, lambda: load(grammar), False)
+        guard(record.path, lambda: results.append(parse(grammar, source)), True)
     except MemoryError:
         return _with_problem(record, "parsing it needs more memory than index.parse_memory_mb allows")
     except (ValueError, RuntimeError) as error:

@@ -38,6 +38,7 @@ _UNSPECIFIC = frozenset(("variable", "constant", "field", "type"))
 _BRACED = _TYPE_LIKE | {"test", "macro"}
 """Kinds whose head ends at the first brace, where the grammar has no field for the body."""
 _NAMELESS = frozenset(("", "local", "body"))
+_NAMELESS_OR_VALUE = _NAMELESS | {"variable", "constant", "field", "property"}
 
 SymbolRow = tuple[str, str, int, int, int, int, int, str, str]
 """name, kind, start, end, start of the name, end of the name, line, container, signature."""
@@ -93,6 +94,11 @@ def _grammar(name: str) -> tuple[Parser, Query]:
     return Parser(language), Query(language, text)
 
 
+def load(grammar: str) -> None:
+    """Load a grammar and compile its query; the first file of a language pays for that."""
+    _grammar(grammar)
+
+
 def parse(grammar: str, source: bytes) -> Parsed:
     """Everything the index wants to know about `source`, also around syntax errors."""
     parser, query = _grammar(grammar)
@@ -102,7 +108,7 @@ def parse(grammar: str, source: bytes) -> Parsed:
     references: dict[bytes, list[int]] = defaultdict(list)
     for node in captures.get("reference", ()):
         start, end = node.byte_range
-        if start not in taken and end - start <= MAX_NAME_BYTES:
+        if start not in taken and 0 < end - start <= MAX_NAME_BYTES:
             references[source[start:end]].append(start)
     for starts in references.values():
         starts.sort()  # captures come in no order
@@ -127,7 +133,9 @@ def _symbols(captures: dict[str, list[Node]], source: bytes) -> tuple[list[Symbo
         kind = _kind(name.kind, containers)
         if kind:
             taken.add(name.start)
-            dotted = [c.label for c in containers if c.kind not in _NAMELESS]
+            # A value holds methods (an object literal), but `A = B = 1` does not make B a part of A.
+            passed_over = _NAMELESS if kind == "method" else _NAMELESS_OR_VALUE
+            dotted = [c.label for c in containers if c.kind not in passed_over]
             if item.container:
                 dotted.append(item.container)
             signature = _signature(item, kind, name.end, source)
@@ -201,7 +209,7 @@ def _signature(item: _Open, kind: str, name_end: int, source: bytes) -> str:
     if body is None and kind in _BRACED:
         head = head.partition(b"{")[0]
     text = " ".join(head.decode("utf-8", "replace").split())
-    return text[:MAX_SIGNATURE_CHARS].rstrip(" {:=;,>")
+    return text[:MAX_SIGNATURE_CHARS].removesuffix("=>").rstrip(" {:=;,")
 
 
 def _imports(captures: dict[str, list[Node]], source: bytes) -> list[ImportRow]:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ghostd.index import inotify
+from ghostd.index.examine import Guard
 from ghostd.index.passes import Message, RootContext, complete_pass, update
 from ghostd.index.scan import Limits
 from ghostd.index.slot import Slot
@@ -134,10 +135,11 @@ class _Worker:
                 self._send(0, {"watch_limit": True})
             return None
 
-    def _guard(self, root: str, timeout_s: float) -> Callable[[str, Callable[[], None]], None]:
-        def guard(path: str, step: Callable[[], None]) -> None:
+    def _guard(self, root: str, timeout_s: float) -> Guard:
+        def guard(path: str, step: Callable[[], None], timed: bool) -> None:
             self.slot.write(root, path)
-            signal.setitimer(signal.ITIMER_PROF, timeout_s)
+            if timed:
+                signal.setitimer(signal.ITIMER_PROF, timeout_s)
             try:
                 step()
             finally:

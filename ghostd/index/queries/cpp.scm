@@ -38,6 +38,7 @@
 (field_declaration declarator: (function_declarator declarator: [(field_identifier) (operator_name)] @name.method)) @definition
 (field_declaration declarator: (pointer_declarator declarator: (function_declarator declarator: (field_identifier) @name.method))) @definition
 (field_declaration declarator: (reference_declarator (function_declarator declarator: [(field_identifier) (operator_name)] @name.method))) @definition
+(declaration declarator: (function_declarator declarator: [(destructor_name) (operator_name)] @name.function)) @definition
 (lambda_expression) @local
 
 ; References

@@ -3,6 +3,7 @@
 (function_definition name: (identifier) @name.function) @definition
 (assignment left: (identifier) @name.variable) @definition
 (type_alias_statement left: (type (identifier) @name.type)) @definition
+(type_alias_statement left: (type (generic_type (identifier) @name.type))) @definition
 (lambda) @local
 
 ; References

@@ -8,7 +8,8 @@
 (enum_body name: (property_identifier) @name.enum_member @definition)
 (enum_assignment name: (property_identifier) @name.enum_member) @definition
 (internal_module name: [(identifier) (nested_identifier)] @name.module) @definition
-(module name: [(identifier) (nested_identifier) (string)] @name.module) @definition
+(module name: [(identifier) (nested_identifier)] @name.module) @definition
+(module name: (string (string_fragment) @name.module)) @definition
 (function_declaration name: (identifier) @name.function) @definition
 (generator_function_declaration name: (identifier) @name.function) @definition
 (function_signature name: (identifier) @name.function) @definition
