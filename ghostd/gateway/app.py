@@ -86,8 +86,8 @@ async def serve_http(
         try:
             yield HttpServer(port, http_socket)
         finally:
-            for server in listening:
-                server.close()
+            running.leaving = True
+            await _stop_accepting(listening, [*tcp, unix])
             await _leave([door.server for door in doors], running, drain_s)
 
 
@@ -253,8 +253,21 @@ async def _accept(door: _Door, listener: socket.socket) -> asyncio.Server:
     return await asyncio.get_running_loop().create_server(door.server, sock=listener)
 
 
+async def _stop_accepting(listening: Sequence[asyncio.Server], listeners: Sequence[socket.socket]) -> None:
+    """Close the listening sockets.
+
+    A connection that asyncio (at least 3.11) has accepted but not yet set up when its server is closed leaks; so
+    the loop first stops to accept and sets up what it has.
+    """
+    loop = asyncio.get_running_loop()
+    for listener in listeners:
+        loop.remove_reader(listener)
+    await _settle()
+    for server in listening:
+        server.close()
+
+
 async def _leave(servers: Sequence[GatewayServer], running: _Running, drain_s: float) -> None:
-    running.leaving = True
     for server in servers:
         server.close_idle()
     await running.wait(drain_s)
@@ -263,3 +276,10 @@ async def _leave(servers: Sequence[GatewayServer], running: _Running, drain_s: f
     for server in servers:
         server.close_idle()
     await asyncio.gather(*(server.close(_GOODBYE_S) for server in servers))
+    await _settle()
+
+
+async def _settle() -> None:
+    """Let the loop make the connections that it has accepted, and lose those that have been closed."""
+    for _ in range(3):
+        await asyncio.sleep(0)

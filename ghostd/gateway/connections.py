@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -66,6 +66,7 @@ class GatewayServer(web.Server):
         self.config = config
         self.counted = connections
         self.check_peer = check_peer
+        self.leaving = False
         self.junk = LogThrottle()
         self._options: dict[str, Any] = {
             "access_log": None,
@@ -81,7 +82,8 @@ class GatewayServer(web.Server):
         return GatewayProtocol(self, loop=asyncio.get_running_loop(), **self._options)
 
     def close_idle(self) -> None:
-        """Close the connections that serve no request now."""
+        """Admit no new connection and close those that serve no request now."""
+        self.leaving = True
         for connection in self.connections:
             if isinstance(connection, GatewayProtocol) and connection.idle:
                 connection.force_close()
@@ -130,9 +132,9 @@ class GatewayProtocol(RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Admit the connection, or refuse it at once."""
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast("asyncio.Transport", transport)  # uvloop's are no subclasses of asyncio's
         counted = self._gateway.counted
-        if self._gateway.check_peer and not _is_own_user(transport):
+        if self._gateway.leaving or (self._gateway.check_peer and not _is_own_user(transport)):
             self._force_close = True
             transport.abort()
             return

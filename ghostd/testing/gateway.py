@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -43,10 +44,13 @@ async def serving(
 ) -> AsyncIterator[Served]:
     """Serve these providers over HTTP while the block runs; the port of `config` is not used."""
     wanted = msgspec.structs.replace(config or HttpConfig(), port=0)
-    with tempfile.TemporaryDirectory(prefix="ghostd") as folder:
-        socket = Path(folder) / "http.sock"
+    folder = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="ghostd")
+    try:
+        socket = Path(folder.name) / "http.sock"
         async with serve_http(Engine(providers), wanted, socket, status, control, drain_s=drain_s) as server:
             yield Served(server.port, socket)
+    finally:
+        await asyncio.to_thread(folder.cleanup)
 
 
 @dataclass(slots=True)
