@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import dataclass
 from typing import Literal
 
 import psutil
@@ -20,6 +21,26 @@ _INSTALL: dict[EngineName, str] = {
 }
 _WORKER_BYTES = 192 * 1024 * 1024
 """Interpreter, engine and its compute buffers for batches of 128 tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a model will be loaded."""
+
+    engine: EngineName
+    context_tokens: int
+    threads: int
+    n_gpu_layers: int
+
+
+def plan(model: LocalModel, config: LocalConfig, context_tokens: int) -> Plan:
+    """How to load the model here and now. Blocks on the disk. Raises EngineMissing, ModelTooLarge."""
+    settings = model.settings
+    engine = choose_engine(config)
+    check_memory(model, context_tokens, config.memory_reserve_mb)
+    threads = (settings and settings.threads) or config.threads or default_threads()
+    layers = settings.n_gpu_layers if settings and settings.n_gpu_layers is not None else config.n_gpu_layers
+    return Plan(engine, context_tokens, threads, layers)
 
 
 def choose_engine(config: LocalConfig) -> EngineName:

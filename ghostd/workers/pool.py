@@ -294,21 +294,16 @@ class ModelWorker:
     async def _start(self) -> WorkerProcess:
         model = self.model
         assert model.header is not None
-        engine = await asyncio.to_thread(capacity.choose_engine, self._config)
-        tokens = self.context_tokens
-        await asyncio.to_thread(capacity.check_memory, model, tokens, self._config.memory_reserve_mb)
-        settings = model.settings
-        threads = (settings and settings.threads) or self._config.threads or capacity.default_threads()
-        layers = settings.n_gpu_layers if settings and settings.n_gpu_layers is not None else self._config.n_gpu_layers
+        plan = await asyncio.to_thread(capacity.plan, model, self._config, self.context_tokens)
 
         def load(scratch: str) -> Load:
             return Load(
                 path=str(model.path),
-                engine=engine,
-                context_tokens=tokens,
-                threads=threads,
+                engine=plan.engine,
+                context_tokens=plan.context_tokens,
+                threads=plan.threads,
                 n_batch=self._config.n_batch,
-                n_gpu_layers=layers,
+                n_gpu_layers=plan.n_gpu_layers,
                 chat_template_timeout_s=self._config.chat_template_timeout_s,
                 scratch=scratch,
             )
