@@ -116,6 +116,8 @@ def definitions(db: sqlite3.Connection, name: str, limit: int) -> list[Symbol]:
 
 def symbols(db: sqlite3.Connection, prefix: str, limit: int) -> list[Symbol]:
     """Definitions by the start of their name."""
+    if limit <= 0:
+        return []  # SQLite takes a negative limit for none
     names = db.execute(
         "SELECT DISTINCT name FROM definition WHERE name >= ? AND name < ? ORDER BY name LIMIT ?",
         (_storable(prefix), _storable(prefix) + _LAST_CHARACTER, limit),

@@ -56,7 +56,9 @@ class SqliteIndex:
 
     async def add_root(self, root: Path, on_progress: Callable[[int, int], None] | None = None) -> None:
         """Start to index and watch a folder; `on_progress` gets (files read, files to read) of complete passes."""
-        root = Path(os.path.abspath(root))  # noqa: PTH100  (Path.absolute keeps "..")
+        root = _key(root)
+        if not root.is_absolute():
+            raise RootError(root, "its absolute path is needed")
         async with self._adding:
             if root in self._roots:
                 return
@@ -71,13 +73,16 @@ class SqliteIndex:
 
     async def remove_root(self, root: Path) -> None:
         """Stop to watch a folder; its stored index stays on disk."""
-        removed = self._roots.pop(_absolute(root), None)
+        removed = self._roots.pop(_key(root), None)
         if removed is not None:
             await removed.stop()
 
     async def wait_ready(self, root: Path) -> IndexReport:
         """Wait until the root's first complete pass has been committed."""
-        return await self._root(root).wait_ready()
+        found = self._roots.get(_key(root))
+        if found is None:
+            raise RootError(root, "it is not one of the indexed folders")
+        return await found.wait_ready()
 
     def subscribe(self, callback: Callable[[ChangeBatch], None]) -> Callable[[], None]:
         """Call back on the event loop after each commit."""
@@ -143,15 +148,11 @@ class SqliteIndex:
         for root in self._roots.values():
             root.detail = detail
 
-    def _root(self, root: Path) -> IndexedRoot:
-        found = self._roots.get(_absolute(root))
-        if found is None:
-            raise RootError(root, "it is not one of the indexed folders")
-        return found
-
     async def _read(self, root: Path, query: Callable[[sqlite3.Connection], T], empty: T) -> T:
-        """The query's answer; `empty` when the store cannot be read, which has it compared or built again."""
-        found = self._root(root)
+        """The query's answer; `empty` for an unknown root, and for an unreadable store, which is then repaired."""
+        found = self._roots.get(_key(root))
+        if found is None:
+            return empty
         await found.opened.wait()
         try:
             return await found.reader.run(query)
@@ -216,8 +217,9 @@ def _hear_failure(task: asyncio.Task[None], index: SqliteIndex) -> None:
         index.fail_all(f"internal error: {error!r}")
 
 
-def _absolute(root: Path) -> Path:
-    return Path(os.path.abspath(root))  # noqa: PTH100
+def _key(root: Path) -> Path:
+    """A root's path as the index knows it: without ".." and without asking the disk."""
+    return Path(os.path.normpath(root))
 
 
 def _check_and_lock(root: Path, store: Path) -> RootLock:

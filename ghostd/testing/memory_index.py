@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -54,7 +55,12 @@ class MemoryIndex:
     def subscribe(self, callback: Callable[[ChangeBatch], None]) -> Callable[[], None]:
         """Call back on `commit`."""
         self._callbacks.append(callback)
-        return lambda: self._callbacks.remove(callback)
+
+        def unsubscribe() -> None:
+            with suppress(ValueError):
+                self._callbacks.remove(callback)
+
+        return unsubscribe
 
     def commit(self, batch: ChangeBatch) -> None:
         """Tell the subscribers of a change."""
@@ -63,30 +69,33 @@ class MemoryIndex:
 
     async def files(self, root: Path) -> Sequence[IndexedFile]:
         """All files."""
-        return tuple(self.file_list)
+        return sorted(self.file_list, key=lambda file: file.path) if root in self._roots else []
 
     async def skips(self, root: Path) -> Sequence[Skip]:
         """None."""
-        return ()
+        return []
 
     async def outline(self, root: Path, path: PurePosixPath) -> Sequence[Symbol]:
         """The file's symbols."""
-        return sorted((s for s in self.symbol_list if s.path == path), key=lambda s: s.span.start)
+        return sorted((s for s in self._symbols(root) if s.path == path), key=lambda s: s.span.start)
 
     async def imports(self, root: Path, path: PurePosixPath) -> Sequence[Import]:
         """The file's imports."""
-        return [i for i in self.import_list if i.path == path]
+        return [i for i in self.import_list if i.path == path] if root in self._roots else []
 
     async def definitions(self, root: Path, name: str, limit: int = 50) -> Sequence[Symbol]:
         """Symbols of this name."""
-        return sorted((s for s in self.symbol_list if s.name == name), key=lambda s: s.path)[:limit]
+        return sorted((s for s in self._symbols(root) if s.name == name), key=lambda s: s.path)[:limit]
 
     async def symbols(self, root: Path, prefix: str, limit: int = 50) -> Sequence[Symbol]:
         """Symbols whose name starts so."""
-        found = (s for s in self.symbol_list if s.name.startswith(prefix))
+        found = (s for s in self._symbols(root) if s.name.startswith(prefix))
         return sorted(found, key=lambda s: (s.name, s.path))[:limit]
 
     async def references(self, root: Path, name: str, limit: int = 200) -> Sequence[Reference]:
         """References to this name."""
-        found = (r for r in self.reference_list if r.name == name)
+        found = (r for r in self.reference_list if r.name == name and root in self._roots)
         return sorted(found, key=lambda r: (r.path, r.span.start))[:limit]
+
+    def _symbols(self, root: Path) -> list[Symbol]:
+        return self.symbol_list if root in self._roots else []

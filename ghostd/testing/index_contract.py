@@ -1,0 +1,190 @@
+"""What every Index must do. Subclass IndexContract, say how to open yours, and pytest runs the tests."""
+
+# ruff: noqa: D102 (the names of the tests say it)
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from ghostd.errors import RootError
+from ghostd.ports import Index
+from ghostd.types import Import, Reference, Span, Symbol
+
+APP = PurePosixPath("app.py")
+SHAPES = PurePosixPath("lib/shapes.py")
+NOTES = PurePosixPath("notes.md")
+
+SAMPLE = {
+    APP: "from lib.shapes import area\nimport os\n\n\ndef main():\n    return area(2) + area(3)\n",
+    SHAPES: "def area(side):\n    return side\n\n\nclass Areas:\n    pass\n",
+    NOTES: "# Notes\n",
+}
+"""Files of the sample project. An index of it holds exactly the symbols, imports and references below."""
+
+SYMBOLS = (
+    Symbol("main", "function", APP, Span(41, 82), Span(45, 49), 5, "", "def main()"),
+    Symbol("area", "function", SHAPES, Span(0, 31), Span(4, 8), 1, "", "def area(side)"),
+    Symbol("Areas", "class", SHAPES, Span(34, 55), Span(40, 45), 5, "", "class Areas"),
+)
+IMPORTS = (
+    Import(APP, "lib.shapes", ("area",), 1),
+    Import(APP, "os", (), 2),
+)
+REFERENCES = (
+    Reference("lib", APP, Span(5, 8), 1),
+    Reference("shapes", APP, Span(9, 15), 1),
+    Reference("area", APP, Span(23, 27), 1),
+    Reference("os", APP, Span(35, 37), 2),
+    Reference("area", APP, Span(63, 67), 6),
+    Reference("area", APP, Span(73, 77), 6),
+    Reference("side", SHAPES, Span(9, 13), 1),
+    Reference("side", SHAPES, Span(27, 31), 2),
+)
+
+WAIT_S = 30.0
+
+
+def write_sample(project: Path) -> Path:
+    """The sample project's folder, written below `project`."""
+    for path, text in SAMPLE.items():
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        (project / path).write_text(text, encoding="utf-8")
+    return project
+
+
+class IndexContract(ABC):
+    """The tests. Each opens an index of its own and adds the sample project to it."""
+
+    @abstractmethod
+    def opened(self, folder: Path) -> AbstractAsyncContextManager[Index]:
+        """An index without roots, which may keep files in `folder`; it gives SAMPLE's contents for its project."""
+
+    @pytest.fixture
+    def project(self, tmp_path: Path) -> Path:
+        """The sample project's folder."""
+        return write_sample(tmp_path / "project")
+
+    async def _ready(self, index: Index, root: Path) -> None:
+        await index.add_root(root)
+        async with asyncio.timeout(WAIT_S):
+            await index.wait_ready(root)
+
+    async def test_the_report_counts_what_the_first_pass_found(self, project: Path, tmp_path: Path) -> None:
+        """Port: wait_ready returns once the first complete pass has been committed."""
+        async with self.opened(tmp_path / "store") as index:
+            await index.add_root(project)
+            async with asyncio.timeout(WAIT_S):
+                report = await index.wait_ready(project)
+            assert (report.root, report.files, report.symbols) == (project, 3, 3)
+            assert (report.imports, report.references, report.skips) == (2, 8, ())
+            assert report.size_bytes == sum(len(text) for text in SAMPLE.values())
+            (status,) = index.roots()
+            assert (status.root, status.state, status.files, status.symbols) == (project, "ready", 3, 3)
+            assert status.generation > 0
+
+    async def test_files_are_listed_by_path_with_their_language(self, project: Path, tmp_path: Path) -> None:
+        async with self.opened(tmp_path / "store") as index:
+            await self._ready(index, project)
+            files = await index.files(project)
+            assert [(file.path, file.language) for file in files] == [
+                (APP, "python"),
+                (SHAPES, "python"),
+                (NOTES, "markdown"),
+            ]
+            assert [file.size_bytes for file in files] == [len(SAMPLE[file.path]) for file in files]
+            assert all(len(file.content_hash) == 16 for file in files)
+            assert await index.skips(project) == []
+
+    async def test_an_outline_holds_the_definitions_in_source_order(self, project: Path, tmp_path: Path) -> None:
+        async with self.opened(tmp_path / "store") as index:
+            await self._ready(index, project)
+            assert list(await index.outline(project, SHAPES)) == [s for s in SYMBOLS if s.path == SHAPES]
+            assert list(await index.outline(project, NOTES)) == []
+            assert list(await index.outline(project, PurePosixPath("no/such.py"))) == []
+
+    async def test_imports_are_in_source_order(self, project: Path, tmp_path: Path) -> None:
+        async with self.opened(tmp_path / "store") as index:
+            await self._ready(index, project)
+            assert list(await index.imports(project, APP)) == list(IMPORTS)
+            assert list(await index.imports(project, SHAPES)) == []
+
+    async def test_definitions_match_the_whole_name(self, project: Path, tmp_path: Path) -> None:
+        async with self.opened(tmp_path / "store") as index:
+            await self._ready(index, project)
+            assert list(await index.definitions(project, "area")) == [s for s in SYMBOLS if s.name == "area"]
+            assert list(await index.definitions(project, "are")) == []
+            assert list(await index.definitions(project, "Area")) == []
+            assert list(await index.definitions(project, "area", limit=0)) == []
+
+    async def test_symbols_match_the_start_of_the_name_and_its_case(self, project: Path, tmp_path: Path) -> None:
+        async with self.opened(tmp_path / "store") as index:
+            await self._ready(index, project)
+            assert [s.name for s in await index.symbols(project, "are")] == ["area"]
+            assert [s.name for s in await index.symbols(project, "")] == ["Areas", "area", "main"]
+            assert [s.name for s in await index.symbols(project, "", limit=2)] == ["Areas", "area"]
+            assert list(await index.symbols(project, "%")) == []
+
+    async def test_references_are_the_uses_and_not_the_definitions(self, project: Path, tmp_path: Path) -> None:
+        async with self.opened(tmp_path / "store") as index:
+            await self._ready(index, project)
+            uses = [r for r in REFERENCES if r.name == "area"]
+            assert list(await index.references(project, "area")) == uses
+            assert list(await index.references(project, "area", limit=2)) == uses[:2]
+            assert list(await index.references(project, "unused")) == []
+
+    async def test_names_that_no_file_can_hold_find_nothing(self, project: Path, tmp_path: Path) -> None:
+        async with self.opened(tmp_path / "store") as index:
+            await self._ready(index, project)
+            for name in ("\udc80", "\0", "a\nb", "x" * 100_000, "' OR 1=1"):
+                assert list(await index.definitions(project, name)) == []
+                assert list(await index.symbols(project, name)) == []
+                assert list(await index.references(project, name)) == []
+                assert list(await index.outline(project, PurePosixPath(name))) == []
+
+    async def test_a_path_belongs_to_the_innermost_root(self, project: Path, tmp_path: Path) -> None:
+        async with self.opened(tmp_path / "store") as index:
+            await self._ready(index, project)
+            await self._ready(index, project / "lib")
+            assert [status.root for status in index.roots()] == [project, project / "lib"]
+            assert index.root_of(project / APP) == project
+            assert index.root_of(project / SHAPES) == project / "lib"
+            assert index.root_of(project) == project
+            assert index.root_of(tmp_path / "project-2" / "app.py") is None
+
+    async def test_adding_a_root_again_changes_nothing(self, project: Path, tmp_path: Path) -> None:
+        async with self.opened(tmp_path / "store") as index:
+            await self._ready(index, project)
+            await self._ready(index, project)
+            assert len(index.roots()) == 1
+
+    async def test_a_removed_root_answers_nothing_and_can_come_back(self, project: Path, tmp_path: Path) -> None:
+        async with self.opened(tmp_path / "store") as index:
+            await self._ready(index, project)
+            await index.remove_root(project)
+            await index.remove_root(project)
+            assert list(index.roots()) == []
+            assert index.root_of(project / APP) is None
+            assert list(await index.files(project)) == []
+            assert list(await index.definitions(project, "area")) == []
+            with pytest.raises(RootError):
+                await index.wait_ready(project)
+            await self._ready(index, project)
+            assert len(await index.definitions(project, "area")) == 1
+
+    async def test_what_is_no_readable_folder_is_refused_with_its_name(self, project: Path, tmp_path: Path) -> None:
+        async with self.opened(tmp_path / "store") as index:
+            for bad in (tmp_path / "missing", project / APP):
+                with pytest.raises(RootError, match=str(bad)):
+                    await index.add_root(bad)
+            assert list(index.roots()) == []
+
+    async def test_a_subscription_can_be_ended_twice(self, tmp_path: Path) -> None:
+        async with self.opened(tmp_path / "store") as index:
+            end = index.subscribe(lambda _: None)
+            end()
+            end()
