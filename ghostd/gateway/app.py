@@ -18,7 +18,7 @@ from ghostd import __version__
 from ghostd.config import HttpConfig
 from ghostd.engine import Engine
 from ghostd.errors import GhostdError
-from ghostd.gateway.connections import Connections, GatewayServer
+from ghostd.gateway.connections import GatewayServer
 from ghostd.gateway.dialects import openai_chat, openai_completions, openai_embeddings, openai_models
 from ghostd.gateway.errors import INTERNAL, HttpError, problem
 from ghostd.gateway.exchange import Exchange
@@ -76,10 +76,9 @@ async def serve_http(
         private.add(_control_route(route) for route in control)
 
         running = _Running()
-        open_connections = Connections(config.max_connections)
         doors = [
-            _Door(config, Guard(hosts, origins, config.max_body_bytes), public, running, open_connections, local=False),
-            _Door(config, Guard(None, origins, config.max_body_bytes), private, running, open_connections, local=True),
+            _Door(config, Guard(hosts, origins, config.max_body_bytes), public, running, local=False),
+            _Door(config, Guard(None, origins, config.max_body_bytes), private, running, local=True),
         ]
         listening = [await _accept(doors[0], listener) for listener in tcp]
         listening.append(await _accept(doors[1], unix))
@@ -157,21 +156,12 @@ class _Running:
 class _Door:
     """One listening address: its guard, its routes, its connections."""
 
-    def __init__(
-        self,
-        config: HttpConfig,
-        guard: Guard,
-        routes: Routes,
-        running: _Running,
-        connections: Connections,
-        *,
-        local: bool,
-    ) -> None:
+    def __init__(self, config: HttpConfig, guard: Guard, routes: Routes, running: _Running, *, local: bool) -> None:
         self._config = config
         self._guard = guard
         self._routes = routes
         self._running = running
-        self.server = GatewayServer(self._serve, config, connections, check_peer=local)
+        self.server = GatewayServer(self._serve, config, check_peer=local)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, whatever happens; only cancellation (the client has gone) and a dead connection leave."""

@@ -8,7 +8,7 @@ import os
 import time
 from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.http_parser import RawRequestMessage
@@ -18,6 +18,7 @@ from aiohttp.web_protocol import RequestHandler
 from ghostd.config import HttpConfig
 from ghostd.errors import GhostdError
 from ghostd.gateway.errors import INTERNAL, HttpError, problem
+from ghostd.gateway.headers import choose_request_id, reply_headers
 from ghostd.local.peers import peer_uid
 
 log = logging.getLogger(__name__)
@@ -29,14 +30,6 @@ _LINGER_S = 5.0
 """After an early refusal the rest of the body is read for so long, so that the client gets to see the reply."""
 
 _MAX_HEADERS_BYTES = 16 * 1024
-
-
-class Connections:
-    """The count that all listening addresses share."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.open = 0
 
 
 class LogThrottle:
@@ -61,10 +54,11 @@ class LogThrottle:
 class GatewayServer(web.Server):
     """aiohttp's server for one listening address, with ghostd's connections."""
 
-    def __init__(self, handler: Any, config: HttpConfig, connections: Connections, *, check_peer: bool) -> None:
+    def __init__(self, handler: Any, config: HttpConfig, *, check_peer: bool) -> None:
         super().__init__(handler, request_factory=self._web_request, handler_cancellation=True)
         self.config = config
-        self.counted = connections
+        self.open = 0
+        """Connections, each door for itself: a crowd on TCP must not lock out the user's own commands."""
         self.check_peer = check_peer
         self.leaving = False
         self.junk = LogThrottle()
@@ -133,18 +127,18 @@ class GatewayProtocol(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Admit the connection, or refuse it at once."""
         transport = cast("asyncio.Transport", transport)  # uvloop's are no subclasses of asyncio's
-        counted = self._gateway.counted
         if self._gateway.leaving or (self._gateway.check_peer and not _is_own_user(transport)):
             self._force_close = True
             transport.abort()
             return
-        if counted.open >= counted.limit:
+        limit = self._gateway.config.max_connections
+        if self._gateway.open >= limit:
             self._force_close = True
-            self._gateway.junk.warning("refused a connection: %d are open (http.max_connections)", counted.limit)
+            self._gateway.junk.warning("refused a connection: %d are open (http.max_connections)", limit)
             transport.write(_raw_error(_TOO_MANY))
             transport.close()
             return
-        counted.open += 1
+        self._gateway.open += 1
         self._counted = True
         super().connection_made(transport)
         self._watch_head()
@@ -154,7 +148,7 @@ class GatewayProtocol(RequestHandler):
         self._head_is_complete()
         if self._counted:
             self._counted = False
-            self._gateway.counted.open -= 1
+            self._gateway.open -= 1
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -180,7 +174,9 @@ class GatewayProtocol(RequestHandler):
             raise ConnectionError("part of a reply has been sent already")
         error: GhostdError = INTERNAL
         if isinstance(exc, LineTooLong):
-            error = HttpError(431, "headers_too_large", f"A header is larger than {_MAX_HEADERS_BYTES} bytes.")
+            error = HttpError(
+                431, "headers_too_large", f"The request line or a header is larger than {_MAX_HEADERS_BYTES} bytes."
+            )
         elif status == 400:
             error = HttpError(400, "malformed_http", "The request is not valid HTTP/1.1.")
         if status == 400:
@@ -188,7 +184,9 @@ class GatewayProtocol(RequestHandler):
         else:
             log.error("a request failed outside its handler", exc_info=exc)
         found = problem(error)
-        response = web.Response(status=found.status, body=found.body, headers=_BARE_HEADERS)
+        headers = reply_headers(choose_request_id(None), 0)
+        headers[hdrs.CONTENT_TYPE] = "application/json"
+        response = web.Response(status=found.status, body=found.body, headers=headers)
         response.force_close()
         return response
 
@@ -208,12 +206,6 @@ class GatewayProtocol(RequestHandler):
         self.force_close()
 
 
-_BARE_HEADERS = {
-    "Content-Type": "application/json",
-    "Server": "ghostd",
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-}
 _TOO_MANY = HttpError(503, "too_many_connections", "ghostd has too many open connections (http.max_connections).")
 _HEAD_TOO_SLOW = HttpError(408, "header_timeout", "The request's head did not arrive in time (http.header_timeout_s).")
 
@@ -221,7 +213,8 @@ _HEAD_TOO_SLOW = HttpError(408, "header_timeout", "The request's head did not ar
 def _raw_error(error: HttpError) -> bytes:
     """A whole reply for a connection that has no request."""
     found = problem(error)
-    headers = {**_BARE_HEADERS, "Content-Length": str(len(found.body)), "Connection": "close"}
+    headers = reply_headers(choose_request_id(None), 0)
+    headers.update({"Content-Type": "application/json", "Content-Length": str(len(found.body)), "Connection": "close"})
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"HTTP/1.1 {found.status} {error.code}\r\n{lines}\r\n".encode() + found.body
 

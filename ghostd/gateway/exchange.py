@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import re
 import time
 from typing import TypeVar
 
 import msgspec
 from aiohttp import hdrs, web
-from multidict import CIMultiDict, istr
+from multidict import CIMultiDict
 
 from ghostd.config import HttpConfig
 from ghostd.errors import GhostdError
 from ghostd.gateway.body import decode, read_body
 from ghostd.gateway.errors import HttpError, problem
+from ghostd.gateway.headers import REQUEST_ID, choose_request_id, reply_headers
 from ghostd.gateway.sse import EventStream
 
 T = TypeVar("T")
-
-_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_ID_HEADER = istr("x-request-id")
-_MS_HEADER = istr("openai-processing-ms")
-_EVERY_REPLY = (
-    (hdrs.SERVER, "ghostd"),
-    (hdrs.CACHE_CONTROL, "no-store"),
-    (istr("X-Content-Type-Options"), "nosniff"),
-)
 
 
 class Exchange:
@@ -38,8 +28,7 @@ class Exchange:
         self.request = request
         self.config = config
         self.path = ""
-        sent = request.headers.get(_ID_HEADER)
-        self.request_id = sent if sent and _SANE_ID.fullmatch(sent) else f"req_{os.urandom(12).hex()}"
+        self.request_id = choose_request_id(request.headers.get(REQUEST_ID))
         self.started = time.monotonic()
         self.stream: EventStream | None = None
 
@@ -77,10 +66,7 @@ class Exchange:
 
     def headers(self) -> CIMultiDict[str]:
         """What every reply carries."""
-        headers = CIMultiDict(_EVERY_REPLY)
-        headers[_ID_HEADER] = self.request_id
-        headers[_MS_HEADER] = str(self.age_ms())
-        return headers
+        return reply_headers(self.request_id, self.age_ms())
 
     def age_ms(self) -> int:
         """Milliseconds since the head came."""

@@ -424,6 +424,15 @@ async def test_log_probabilities_come_in_openais_chat_form() -> None:
     assert seen.choices[0].logprobs == 2
 
 
+async def test_many_log_probabilities_are_split_into_events_of_at_most_8_kib() -> None:
+    top = tuple((b"token" * 3, -1.0) for _ in range(20))
+    text = "\x01" * 400
+    tokens = tuple(TokenLogprob(1, b"\x01", -0.5, top) for _ in range(30))
+    provider = scripted(Delta(text, logprobs=tokens, finish_reason="stop", usage=Usage(1, 30)))
+    seen = check_stream(await stream(provider, chat(stream=True, logprobs=True, top_logprobs=20)), chat=True)
+    assert (seen.choices[0].text, seen.choices[0].logprobs) == (text, 30)
+
+
 @pytest.mark.parametrize(
     ("raw", "words"),
     [

@@ -104,6 +104,7 @@ async def test_what_is_not_http_gets_a_short_400_without_a_traceback(
         assert status == 400
         assert json.loads(body)["error"]["code"] == "malformed_http"
         assert headers["server"] == "ghostd"
+        assert headers["x-request-id"].startswith("req_")
         assert len(body) < 300
         assert await client.closed()
     assert [record.levelname for record in caplog.records] == ["WARNING"]
@@ -317,8 +318,14 @@ async def test_connections_over_the_limit_are_refused() -> None:
                 await client.send(client.head("GET /health HTTP/1.1"))
                 assert (await client.reply())[0] == 200
             async with wire(served) as third:
-                assert await third.error() == (503, "too_many_connections")
+                status, headers, body = await third.reply()
+                assert (status, json.loads(body)["error"]["code"]) == (503, "too_many_connections")
+                assert headers["x-request-id"].startswith("req_")
                 assert await third.closed()
+            reader, writer = await asyncio.open_unix_connection(str(served.socket))
+            writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")  # the user's own commands still get in
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+            writer.close()
         async with asyncio.timeout(20):
             status = 503
             while status == 503:  # until the server has noticed that the first two have gone

@@ -10,8 +10,8 @@ from ghostd.types import Delta, Sampling, TokenLogprob, Usage
 
 MAX_PIECE_CHARS = 1000
 """A character takes at most six bytes of JSON, so that a piece and its frame stay under sse.MAX_EVENT_BYTES."""
-
-_MAX_PIECE_LOGPROBS = 4
+_MAX_PIECE_CHARS_WITH_LOGPROBS = 200
+"""One token with twenty alternatives takes some 3 KiB besides."""
 
 
 def seeded(sampling: Sampling, choice: int) -> Sampling:
@@ -56,13 +56,10 @@ class Tally:
 def pieces(delta: Delta) -> Iterator[tuple[str, tuple[TokenLogprob, ...]]]:
     """The delta's text and log probabilities in parts small enough for one event each; nothing for an empty delta."""
     text, logprobs = delta.text, delta.logprobs
-    if len(text) <= MAX_PIECE_CHARS and len(logprobs) <= _MAX_PIECE_LOGPROBS:
-        if text or logprobs:
-            yield text, logprobs
-        return
+    limit = _MAX_PIECE_CHARS_WITH_LOGPROBS if logprobs else MAX_PIECE_CHARS
     while text or logprobs:
-        yield text[:MAX_PIECE_CHARS], logprobs[:_MAX_PIECE_LOGPROBS]
-        text, logprobs = text[MAX_PIECE_CHARS:], logprobs[_MAX_PIECE_LOGPROBS:]
+        yield text[:limit], logprobs[:1]
+        text, logprobs = text[limit:], logprobs[1:]
 
 
 def ended_early() -> WorkerFailed:
