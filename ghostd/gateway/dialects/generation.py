@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from ghostd.errors import WorkerFailed
-from ghostd.types import Delta, Sampling, TokenLogprob, Usage
+from ghostd.types import Delta, FinishReason, Sampling, TokenLogprob, Usage
 
 MAX_PIECE_CHARS = 1000
 """A character takes at most six bytes of JSON, so that a piece and its frame stay under sse.MAX_EVENT_BYTES."""
@@ -60,6 +61,36 @@ def pieces(delta: Delta) -> Iterator[tuple[str, tuple[TokenLogprob, ...]]]:
     while text or logprobs:
         yield text[:limit], logprobs[:1]
         text, logprobs = text[limit:], logprobs[1:]
+
+
+@dataclass(slots=True)
+class Reply:
+    """One choice, whole."""
+
+    text: str
+    finish_reason: FinishReason
+    logprobs: list[TokenLogprob]
+    usage: Usage | None
+    model: str | None
+    confidence: float | None
+
+
+async def whole(stream: AsyncGenerator[Delta, None]) -> Reply:
+    """The reply of a stream that is not shown as one; raises WorkerFailed if it breaks off."""
+    texts: list[str] = []
+    logprobs: list[TokenLogprob] = []
+    confidence = None
+    async with aclosing(stream) as deltas:
+        async for delta in deltas:
+            texts.append(delta.text)
+            if delta.logprobs:
+                logprobs.extend(delta.logprobs)
+            if delta.confidence is not None:
+                confidence = delta.confidence
+            if delta.finish_reason is not None:
+                text = "".join(texts)
+                return Reply(text, delta.finish_reason, logprobs, delta.usage, delta.model, confidence)
+    raise ended_early()
 
 
 def ended_early() -> WorkerFailed:

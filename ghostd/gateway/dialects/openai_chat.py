@@ -12,10 +12,9 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from ghostd.completion.fill import collect
 from ghostd.engine import Engine
 from ghostd.errors import InvalidRequest, UnsupportedParameter
-from ghostd.gateway.dialects.generation import Tally, ended_early, pieces, seeded
+from ghostd.gateway.dialects.generation import Tally, ended_early, pieces, seeded, whole
 from ghostd.gateway.dialects.openai_fields import GenerationFields, check_ranges, sampling, stops
 from ghostd.gateway.dialects.openai_logprobs import chat_logprobs
 from ghostd.gateway.exchange import Exchange
@@ -67,7 +66,8 @@ async def chat_completions(engine: Engine, exchange: Exchange) -> web.StreamResp
     """Answer a conversation, whole or as a stream."""
     body = await exchange.read(_DECODER)
     request = _request(body)
-    requests = [replace(request, sampling=seeded(request.sampling, choice)) for choice in range(body.n or 1)]
+    more = range(1, body.n or 1)
+    requests = [request, *(replace(request, sampling=seeded(request.sampling, choice)) for choice in more)]
     if body.stream:
         with_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
         return await _stream(engine, exchange, requests, with_usage=with_usage)
@@ -79,9 +79,7 @@ async def _whole(engine: Engine, exchange: Exchange, requests: Sequence[ChatRequ
     tally = Tally()
     model = requests[0].model
     for index, request in enumerate(requests):
-        reply = await collect(engine.chat(request))
-        if reply.finish_reason is None:
-            raise ended_early()
+        reply = await whole(engine.chat(request))
         model = reply.model or model
         tally.add(reply.usage, index)
         choice: dict[str, object] = {

@@ -12,10 +12,9 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
-from ghostd.completion.fill import collect
 from ghostd.engine import Engine
 from ghostd.errors import ContextTooLong, InvalidRequest, UnsupportedParameter
-from ghostd.gateway.dialects.generation import Tally, ended_early, pieces, seeded
+from ghostd.gateway.dialects.generation import Tally, ended_early, pieces, seeded, whole
 from ghostd.gateway.dialects.openai_fields import GenerationFields, check_ranges, sampling, stops
 from ghostd.gateway.dialects.openai_logprobs import LegacyLogprobs
 from ghostd.gateway.dialects.token_input import texts_or_tokens
@@ -70,9 +69,7 @@ async def _whole(engine: Engine, exchange: Exchange, jobs: Sequence[_Job]) -> we
     tally = Tally()
     model = jobs[0].request.model
     for index, job in enumerate(jobs):
-        reply = await collect(engine.complete(job.request))
-        if reply.finish_reason is None:
-            raise ended_early()
+        reply = await whole(engine.complete(job.request))
         model = reply.model or model
         tally.add(reply.usage, job.number)
         logprobs = job.request.sampling.logprobs
