@@ -34,6 +34,7 @@ from ghostd.workers.engines.contract import (
     Step,
 )
 from ghostd.workers.gguf_header import GgufHeader, HeaderError, read_header
+from ghostd.workers.json_schema import checked_schema
 from ghostd.workers.messages import (
     Cancel,
     Decoder,
@@ -287,6 +288,8 @@ def _options(sampling: dict[str, Any], max_tokens: int, vocabulary_size: int) ->
             raise RequestInvalid(
                 f"The token id {token} is not in the model's vocabulary (0 to {vocabulary_size - 1}).", "logit_bias"
             )
+    if (schema := sampling.pop("json_schema", None)) is not None:
+        sampling["json_schema"] = checked_schema(schema)
     return replace(GenerationOptions(max_tokens), logit_bias=bias, **sampling)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -110,9 +111,10 @@ class WorkerProcess(asyncio.Protocol):
 
     def kill(self) -> None:
         """End it at once, whatever it does; a stopped process ends too."""
-        if self._process is not None:
+        if self._process is not None and self._process.returncode is None:
+            # Not Process.kill: that polls first, and so takes the exit status away from asyncio's child watcher.
             with suppress(ProcessLookupError):
-                self._process.kill()
+                os.kill(self._process.pid, signal.SIGKILL)
         if self._transport is not None:
             self._transport.abort()
 

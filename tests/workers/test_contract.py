@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from gguf_fixtures import ModelFile
+from workers.opening import EngineName
 
 from ghostd.config import LocalConfig, LocalModelConfig
 from ghostd.testing.provider_contract import ProviderContract, Subject
@@ -26,8 +27,8 @@ class TestScriptedProvider(ProviderContract):
 
 class TestLocalProvider(ProviderContract):
     @pytest.fixture
-    async def subject(  # type: ignore[override]
-        self, engine: str, model_file: ModelFile, tmp_path_factory: pytest.TempPathFactory
+    async def subject(
+        self, engine: EngineName, model_file: ModelFile, tmp_path_factory: pytest.TempPathFactory
     ) -> AsyncIterator[Subject]:
         folder = tmp_path_factory.mktemp("none")
         models = {"tiny": LocalModelConfig(path=str(model_file("qwen")))}

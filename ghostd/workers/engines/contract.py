@@ -69,6 +69,7 @@ class GenerationOptions:
     logprobs: int | None = None
     grammar: str | None = None
     json_schema: str | None = None
+    """Checked by ghostd.workers.json_schema."""
     ignore_end: bool = False
     """Go on after an end-of-generation token; for calibration."""
 

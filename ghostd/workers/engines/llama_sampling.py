@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -79,9 +78,7 @@ def _schema_grammar(schema: str) -> str:
     from llama_cpp.llama_grammar import json_schema_to_gbnf
 
     try:
-        parsed = json.loads(schema)
-        # An empty schema allows any value; a reply in JSON mode is an object.
-        return str(json_schema_to_gbnf(json.dumps(parsed or {"type": "object"})))
+        return str(json_schema_to_gbnf(schema))
     except (
         ValueError,
         TypeError,

@@ -1,0 +1,86 @@
+"""Checks a JSON schema before an engine gets it: xllamacpp's would ignore one that it cannot use, and say nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from ghostd.workers.engines.contract import RequestInvalid
+
+_TYPES = frozenset(("object", "array", "string", "number", "integer", "boolean", "null"))
+_MAX_DEPTH = 64
+_IN_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
+_IN_OBJECTS = ("properties", "$defs", "definitions")
+_DIRECT = ("items", "additionalProperties")
+
+
+def checked_schema(text: str) -> str:
+    """The schema, with an empty one as any object: JSON mode's replies are objects.
+
+    Raises RequestInvalid for what is not a schema, or refers to another document.
+    """
+    try:
+        schema = json.loads(text)
+    except (ValueError, RecursionError):
+        raise _invalid("it is not valid JSON", "") from None
+    if schema == {}:
+        schema = {"type": "object"}
+    _check(schema, schema, "", 0)
+    return json.dumps(schema)
+
+
+def _check(schema: Any, root: Any, path: str, depth: int) -> None:
+    if isinstance(schema, bool) and path:
+        return
+    if not isinstance(schema, dict):
+        raise _invalid("a schema must be an object", path)
+    if depth > _MAX_DEPTH:
+        raise _invalid(f"it is nested deeper than {_MAX_DEPTH}", "")
+    _check_keywords(schema, root, path)
+    for place, inner in _inner_schemas(schema, path):
+        _check(inner, root, place, depth + 1)
+
+
+def _check_keywords(schema: dict[str, Any], root: Any, path: str) -> None:
+    types = schema.get("type", [])
+    for name in types if isinstance(types, list) else [types]:
+        if not isinstance(name, str) or name not in _TYPES:
+            raise _invalid(f"the type {json.dumps(name)[:60]} does not exist", path)
+    if "$ref" in schema:
+        _resolve(schema["$ref"], root, path)
+    if "enum" in schema and not (isinstance(schema["enum"], list) and schema["enum"]):
+        raise _invalid("enum must be a list of values", path)
+
+
+def _inner_schemas(schema: dict[str, Any], path: str) -> Iterator[tuple[str, Any]]:
+    for key in _DIRECT:
+        if key in schema:
+            yield f"{path}/{key}", schema[key]
+    for key in (*_IN_LISTS, *_IN_OBJECTS):
+        if key not in schema:
+            continue
+        inner = schema[key]
+        if key in _IN_LISTS and isinstance(inner, list) and inner:
+            yield from ((f"{path}/{key}/{number}", item) for number, item in enumerate(inner))
+        elif key in _IN_OBJECTS and isinstance(inner, dict):
+            yield from ((f"{path}/{key}/{name}", item) for name, item in inner.items())
+        else:
+            raise _invalid(f"{key} must be {'a list' if key in _IN_LISTS else 'an object'} of schemas", path)
+
+
+def _resolve(reference: Any, root: Any, path: str) -> None:
+    if not isinstance(reference, str) or not reference.startswith("#"):
+        raise _invalid("$ref may only point into the schema itself (#/…)", path)
+    target = root
+    for part in reference[1:].strip("/").split("/"):
+        if not part:
+            continue
+        if not isinstance(target, dict) or part not in target:
+            raise _invalid(f"$ref {reference[:100]!r} leads nowhere", path)
+        target = target[part]
+
+
+def _invalid(problem: str, path: str) -> RequestInvalid:
+    where = f" at {path[:200]}" if path else ""
+    return RequestInvalid(f"The JSON schema cannot be used{where}: {problem}.", "response_format")
