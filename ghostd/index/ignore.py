@@ -44,8 +44,8 @@ _DIRECTORIES = frozenset(
         *(".idea", ".vs", ".direnv"),
     )
 )
-_FILES = re.compile(r".*(?:\.py[co]|\.sw[op]|~)|\.#.*|#.*#|\.DS_Store|4913", re.DOTALL)
-"""Byte code, and what editors write beside a file while they save it."""
+_FILES = re.compile(r".*(?:\.py[co]|\.sw[op]|~)|\.#.*|#.*#|\.DS_Store|4913|\.git", re.DOTALL)
+"""Byte code, what editors write beside a file while they save it, and a worktree's pointer to its repository."""
 
 _TARGET_OWNERS = frozenset(("Cargo.toml", "pom.xml", "build.sbt", "project.clj"))
 """`target` is a build folder beside one of these."""
@@ -83,6 +83,8 @@ class RuleSet:
                 mark = found.end(_ANCESTOR_MARK)
                 if mark not in (-1, len(below)):
                     continue  # it names a parent folder, which has been asked already
+            elif below.endswith("/") and found.end() == len(below):
+                continue  # `folder/**`, which names what is inside and not the folder
             return ignores
         return None
 

@@ -176,10 +176,10 @@ class Supervisor:
         self._suspects.discard(at)
         if -code == signal.SIGPROF:
             reason = f"parsing took longer than index.parse_timeout_ms ({self.config.parse_timeout_ms} ms of CPU time)"
-        elif -code == signal.SIGABRT:
-            reason = f"the parser gave up ({name}): perhaps index.parse_memory_mb ({self.config.parse_memory_mb})"
         else:
-            reason = f"the parser crashed ({name})"
+            # A failed allocation ends in SIGABRT (tree-sitter's own) or SIGSEGV (some grammars' scanners).
+            limit = f"index.parse_memory_mb ({self.config.parse_memory_mb})"
+            reason = f"the parser crashed ({name}); perhaps it needed more memory than {limit}"
         _log.warning("%s/%s is left out: %s", root, path, reason)
         self._failed.setdefault(root, {})[path] = reason
 
