@@ -1,0 +1,440 @@
+"""What speaks for each token that could come next: counts of what followed the same contexts elsewhere.
+
+Every source (this document, its neighbours, the project) and every length of the matching context is a *slot*. A
+slot that saw n occurrences, c of them with token t, adds the weight of the cell (slot, n, c/n) to t's score; so do
+some properties of t itself. The weights are learned (see `weights`); a softmax over the scores gives probabilities.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from ghostd.project_model.document import MAX_MATCH, Hole, TextIndex
+from ghostd.project_model.lexicon import Lexicon
+from ghostd.project_model.tokens import (
+    BREAK,
+    BREAKS,
+    EDGE,
+    END_OF_LINE,
+    KEYWORD,
+    NAME,
+    NUMBER,
+    OPERATOR,
+    QUOTE,
+    split_line,
+)
+
+SAMPLE = 48
+"""Occurrences of one context that are looked at."""
+SAMPLE_TYPED = 400
+"""The same where only those that continue a typed word count."""
+ESCAPE = -1
+"""Candidate that stands for every token that is not a candidate."""
+
+_N_BUCKETS = 6
+_SHARE_BUCKETS = 7
+_CELLS = _N_BUCKETS * _SHARE_BUCKETS
+
+
+def _n_bucket(n: int) -> int:
+    return 0 if n == 1 else 1 if n == 2 else 2 if n < 5 else 3 if n < 10 else 4 if n < 30 else 5
+
+
+def _share_bucket(count: int, n: int) -> int:
+    share = count / n
+    if count == n:
+        return 0
+    return next((i for i, least in enumerate((0.75, 0.5, 0.25, 0.1, 0.03), 1) if share >= least), 6)
+
+
+SHARE = [[0] * (SAMPLE + 1)] + [
+    [0] + [_n_bucket(n) * _SHARE_BUCKETS + _share_bucket(c, n) for c in range(1, n + 1)] for n in range(1, SAMPLE + 1)
+]
+"""Cell within a slot, by n and c."""
+
+# Slots by length of the match.
+TEXT_SLOT = [0, 4, 3, 2, 1, 1] + [0] * MAX_MATCH
+PROJECT_SLOT = [0, 7, 6, 5, 4, 3, 2, 2, 1, 1, 1, 1] + [0] * MAX_MATCH
+SHAPE_TEXT_SLOT = [3, 3, 3, 3, 2, 2, 1, 1, 1] + [0] * MAX_MATCH
+SHAPE_PROJECT_SLOT = [0, 5, 5, 5, 4, 3, 3, 2, 2, 2, 1, 1] + [0] * MAX_MATCH
+_SHAPE_ORDERS = (10, 7, 5, 4, 3)
+_PROJECT_ORDERS = (12, 8, 6, 5, 4, 3, 2, 1)
+
+# Places of the weights.
+DOCUMENT = 0
+NEAR = DOCUMENT + 5 * _CELLS
+PROJECT = NEAR + 5 * _CELLS
+SHAPE_DOCUMENT = PROJECT + 8 * _CELLS
+SHAPE_NEAR = SHAPE_DOCUMENT + 4 * _CELLS
+SHAPE_PROJECT = SHAPE_NEAR + 4 * _CELLS
+KIND = SHAPE_PROJECT + 6 * _CELLS
+RECENCY = KIND + 8
+"""8 distances for names, 8 for the rest."""
+BELOW = RECENCY + 16
+FREQUENCY = BELOW + 6
+IN_LINE = FREQUENCY + 16
+TYPED = IN_LINE + 16
+LINE_END = TYPED + 32
+DEPTH = LINE_END + 8 * 4
+ESCAPES = DEPTH + 16
+SIZE = ESCAPES + 6 * 9 + 8
+
+Scores = dict[int, Any]
+Allowed = Callable[[int], bool] | None
+
+
+class Evidence:
+    """Scores the tokens that may follow, for one request."""
+
+    def __init__(
+        self,
+        lexicon: Lexicon,
+        hole: Hole,
+        near: Sequence[TextIndex],
+        outdated: Sequence[int],
+        weights: Sequence[Any],
+        zero: Any = 0.0,
+    ) -> None:
+        """`outdated`: see RootMemory.outdated.
+
+        `weights` are numbers; training passes one-element tuples, and () as `zero`, to get the cells themselves.
+        """
+        self.lexicon = lexicon
+        self.hole = hole
+        self.near = near
+        self.outdated = outdated
+        self.weights = weights
+        self.zero = zero
+        self._static: dict[int, Any] = {}
+        self._below = self._names_below()
+        self._recent = self._recent_names()
+
+    # --- the sum ---
+
+    def scores(self, context: Sequence[int], line: Sequence[int], typed: str = "") -> Scores:
+        """The candidates and their scores; `context` is reversed and includes `line`."""
+        scores: Scores = {}
+        exact = self.lexicon.token(split_line(typed)[0]) if typed else 0
+        allowed = self._filter(typed, exact) if typed else None
+        sample = SAMPLE_TYPED if typed else SAMPLE
+        shape = self.lexicon.shape
+        shapes = [shape(token) for token in context]
+        best_text = self._add_text(scores, self.hole.text, DOCUMENT, context, allowed)
+        self._add_shapes(scores, self.hole.text, SHAPE_DOCUMENT, shapes, allowed)
+        for text in self.near:
+            self._add_text(scores, text, NEAR, context, allowed)
+            self._add_shapes(scores, text, SHAPE_NEAR, shapes, allowed)
+        best_project = 0
+        segment = self.lexicon.segment
+        if segment:
+            best_project = self._add_project(
+                scores,
+                PROJECT,
+                PROJECT_SLOT,
+                _PROJECT_ORDERS,
+                segment.intervals(context),
+                segment.order,
+                sample,
+                allowed,
+            )
+            intervals = segment.shape_intervals(shapes, 12)
+            order = segment.shape_order
+            if len(intervals) > 2:
+                self._add_project(
+                    scores, SHAPE_PROJECT, SHAPE_PROJECT_SLOT, _SHAPE_ORDERS, intervals, order, sample, allowed
+                )
+        zero = self.zero
+        if typed:
+            self._add_typed(scores, typed, exact)
+        else:
+            for token in self._recent:
+                if token not in scores:
+                    scores[token] = zero
+            scores.setdefault(END_OF_LINE, zero)
+        self._add_static(scores)
+        self._add_line(scores, line)
+        weights = self.weights
+        escape = ESCAPES + (best_text + 1 if best_text >= 0 else 0) * 9 + best_project
+        scores[ESCAPE] = zero + weights[escape] + weights[ESCAPES + 54 + min(len(scores) // 8, 6)]
+        return scores
+
+    def _filter(self, typed: str, exact: int) -> Callable[[int], bool]:
+        known: dict[int, bool] = {exact: True}
+        word = self.lexicon.word
+
+        def allowed(token: int) -> bool:
+            found = known.get(token)
+            if found is None:
+                found = known[token] = word(token).startswith(typed)
+            return found
+
+        return allowed
+
+    def _add(self, scores: Scores, slot: int, counts: Mapping[int, int], n: int) -> None:
+        weights, zero = self.weights, self.zero
+        if n > SAMPLE:
+            counts = {token: max(count * SAMPLE // n, 1) for token, count in counts.items()}
+            n = SAMPLE
+        cells = SHARE[n]
+        for token, count in counts.items():
+            scores[token] = scores.get(token, zero) + weights[slot + cells[count]]
+
+    # --- this document, and others in memory ---
+
+    def _add_text(self, scores: Scores, text: TextIndex, base: int, context: Sequence[int], allowed: Allowed) -> int:
+        """Add a text's slots; the longest match's slot, 0 the best, or -1 without a match."""
+        found, n = -1, 0
+        if len(context) > 1:
+            places = text.after_pair(context[0], context[1], SAMPLE)
+            by_slot = _matches(text.tokens, text.tokens, places, context, 2, TEXT_SLOT, allowed)
+            found, n = self._add_slots(scores, base, by_slot)
+        places = text.after(context[0], SAMPLE)
+        single = _matches(text.tokens, text.tokens, places, context[:1], 1, TEXT_SLOT, allowed)[4]
+        count = sum(single.values())
+        if count > n:
+            self._add(scores, base + 4 * _CELLS, single, count)
+            if found < 0:
+                found = 4
+        return found
+
+    def _add_shapes(self, scores: Scores, text: TextIndex, base: int, shapes: Sequence[int], allowed: Allowed) -> None:
+        """What follows the same structure, whatever its names are."""
+        if len(shapes) < 3:
+            return
+        places = text.after_shapes((shapes[2], shapes[1], shapes[0]), SAMPLE)
+        context = shapes[:12]
+        self._add_slots(scores, base, _matches(text.tokens, text.shapes, places, context, 3, SHAPE_TEXT_SLOT, allowed))
+
+    def _add_slots(self, scores: Scores, base: int, by_slot: Sequence[Mapping[int, int]]) -> tuple[int, int]:
+        """Add slots of which each includes those before it; the first that has something, and all occurrences."""
+        total: dict[int, int] = {}
+        found, n = -1, 0
+        for slot, counts in enumerate(by_slot):
+            if not counts:
+                continue
+            if found < 0:
+                found = slot
+            for token, count in counts.items():
+                total[token] = total.get(token, 0) + count
+                n += count
+            self._add(scores, base + slot * _CELLS, total, n)
+        return found, n
+
+    # --- the project ---
+
+    def _add_project(
+        self,
+        scores: Scores,
+        base: int,
+        slots: Sequence[int],
+        orders: Sequence[int],
+        intervals: Sequence[tuple[int, int]],
+        order: memoryview[int],
+        sample: int,
+        allowed: Allowed,
+    ) -> int:
+        """Add slots of the project; 1 + the longest match's slot, or 0 without a match."""
+        assert self.lexicon.segment
+        stream = self.lexicon.segment.stream
+        outdated = self.outdated
+        best = 0
+        size_before = 0
+        longest = len(intervals)
+        for length in (longest, *(o for o in orders if o < longest)):
+            if not length:
+                break
+            low, high = intervals[length - 1]
+            size = high - low
+            if size == size_before:
+                continue
+            size_before = size
+            places = order[low : high : 1 + (size - 1) // sample].tolist()
+            counts: dict[int, int] = {}
+            n = 0
+            for place in places:
+                if outdated and bisect_right(outdated, place) & 1:
+                    continue
+                token = stream[place + 1]
+                if token < BREAKS:
+                    token = END_OF_LINE
+                elif token == EDGE:
+                    continue
+                if allowed and not allowed(token):
+                    continue
+                counts[token] = counts.get(token, 0) + 1
+                n += 1
+            if n:
+                slot = slots[length]
+                best = best or 1 + slot
+                self._add(scores, base + slot * _CELLS, counts, n)
+        return best
+
+    # --- the tokens themselves ---
+
+    def _add_typed(self, scores: Scores, typed: str, exact: int) -> None:
+        lexicon, zero, weights = self.lexicon, self.zero, self.weights
+        scores.setdefault(exact, zero)
+        kind = lexicon.kind(exact)
+        if kind == NAME:
+            word = lexicon.word
+            for token in self.hole.text.places:
+                if token not in scores and word(token).startswith(typed):
+                    scores[token] = zero
+            if lexicon.segment and len(typed) > 1:
+                more = lexicon.segment.starting_with(typed)
+                if len(more) <= 100:
+                    for token in more:
+                        scores.setdefault(token, zero)
+        length = min(len(typed), 6)
+        for token in scores:
+            if token == exact:
+                scores[token] += weights[TYPED + (length if kind == NAME else 7 + min(kind, 6))]
+            elif kind == NAME:
+                scores[token] += weights[TYPED + 16 + length]
+
+    def _add_static(self, scores: Scores) -> None:
+        static = self._static
+        for token in scores:
+            known = static.get(token)
+            if known is None:
+                known = static[token] = self._static_of(token)
+            scores[token] += known
+
+    def _static_of(self, token: int) -> Any:
+        lexicon, weights = self.lexicon, self.weights
+        kind = lexicon.kind(token)
+        found = self.zero + weights[KIND + kind]
+        if kind == BREAK:
+            return found
+        name = kind == NAME
+        places = self.hole.text.places.get(token)
+        origin = self.hole.text.origin
+        bucket = 7
+        if places:
+            distance = min(abs(place - origin) for place in _around(places, origin))
+            bucket = next((i for i, most in enumerate((8, 24, 60, 150, 400, 1200)) if distance <= most), 6)
+        found += weights[RECENCY + (0 if name else 8) + bucket]
+        if name and token in self._below:
+            found += weights[BELOW + self._below[token]]
+        frequency = lexicon.frequency(token)
+        return found + weights[FREQUENCY + (0 if name else 8) + min(frequency.bit_length() // 2, 7)]
+
+    def _names_below(self) -> dict[int, int]:
+        """Names in the lines right below the hole: 0 they are above it, too, 1 only below."""
+        text = self.hole.text
+        kind = self.lexicon.kind
+        found: dict[int, int] = {}
+        for token in text.tokens[text.origin + 1 : text.origin + 60]:
+            if token not in found and kind(token) == NAME:
+                found[token] = 0 if text.places[token][0] < text.origin else 1
+        return found
+
+    def _recent_names(self) -> list[int]:
+        """The names used last before the hole, and those first behind it."""
+        text = self.hole.text
+        kind = self.lexicon.kind
+        found: dict[int, None] = {}
+        for token in reversed(text.tokens[max(text.origin - 150, 0) : text.origin]):
+            if kind(token) == NAME:
+                found[token] = None
+                if len(found) == 16:
+                    break
+        for token in text.tokens[text.origin + 1 : text.origin + 40]:
+            if kind(token) == NAME:
+                found[token] = None
+                if len(found) == 24:
+                    break
+        return list(found)
+
+    def _add_line(self, scores: Scores, line: Sequence[int]) -> None:
+        """What the line so far says."""
+        lexicon, weights = self.lexicon, self.weights
+        kind = lexicon.kind
+        seen = set(line)
+        for token in seen:
+            if token in scores:
+                scores[token] += weights[IN_LINE + kind(token)]
+        if END_OF_LINE not in scores:
+            return
+        depth = 0
+        for token in line:
+            if kind(token) == OPERATOR:
+                depth += _DEPTH.get(lexicon.word(token).strip(), 0)
+        last = _last_class(lexicon, line)
+        scores[END_OF_LINE] += (
+            weights[DEPTH + max(min(depth, 3), -2) + 2]
+            + weights[DEPTH + 8 + min(len(line).bit_length(), 5)]
+            + weights[LINE_END + last * 4 + self.step_below]
+        )
+
+    @property
+    def step_below(self) -> int:
+        """How the next line is indented: 0 no line, 1 as this one, 2 deeper, 3 less deep."""
+        hole = self.hole
+        if not hole.next_line:
+            return 0
+        below = len((hole.next_line[: len(hole.next_line) - len(hole.next_line.lstrip())]).expandtabs(4))
+        own = len(hole.own_indent.expandtabs(4))
+        return 1 if below == own else 2 if below > own else 3
+
+
+def _matches(
+    tokens: Sequence[int],
+    known: Sequence[int],
+    places: Sequence[int],
+    context: Sequence[int],
+    certain: int,
+    slots: Sequence[int],
+    allowed: Allowed,
+) -> list[dict[int, int]]:
+    """What follows these places of `tokens`, counted by the slot of the match in `known` (5 slots).
+
+    The first `certain` tokens of the context are known to match.
+    """
+    by_slot: list[dict[int, int]] = [{}, {}, {}, {}, {}]
+    end = len(tokens) - 1
+    limit = min(len(context), MAX_MATCH)
+    for place in places:
+        if place == end:
+            continue
+        token = tokens[place + 1]
+        if token < BREAKS:
+            token = END_OF_LINE
+        elif token == EDGE:
+            continue
+        if allowed and not allowed(token):
+            continue
+        match = certain
+        while match < limit and place >= match and known[place - match] == context[match]:
+            match += 1
+        counts = by_slot[slots[match]]
+        counts[token] = counts.get(token, 0) + 1
+    return by_slot
+
+
+_DEPTH = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
+
+
+def _last_class(lexicon: Lexicon, line: Iterable[int]) -> int:
+    tokens = list(line)
+    if not tokens:
+        return 0
+    kind = lexicon.kind(tokens[-1])
+    if kind == OPERATOR:
+        return {":": 1, "{": 1, "(": 2, "[": 2, ",": 3, ")": 4, "]": 4}.get(lexicon.word(tokens[-1]).strip(), 5)
+    return 6 if kind in (NAME, NUMBER, QUOTE, KEYWORD) else 7
+
+
+def _around(places: list[int], origin: int) -> list[int]:
+    if len(places) < 3:
+        return places
+    low, high = 0, len(places)
+    while low < high:
+        middle = (low + high) // 2
+        if places[middle] < origin:
+            low = middle + 1
+        else:
+            high = middle
+    return places[max(low - 1, 0) : low + 1]

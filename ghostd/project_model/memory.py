@@ -1,0 +1,111 @@
+"""What the daemon holds of one root: the mapped segment, and what changed since it was built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ghostd.project_model.document import TextIndex
+from ghostd.project_model.lexicon import Lexicon
+from ghostd.project_model.segment import LearnedFile, Segment
+from ghostd.project_model.tokens import EDGE, Indentation
+from ghostd.project_model.train import read_file
+
+NEAR_TOKENS = 40_000
+"""Tokens of the files beside the open one that are looked at more closely."""
+CHANGED_TOKENS = 60_000
+"""When the files that changed since the segment was built have more tokens, it is built anew."""
+_NEAR_FOLDERS = 4
+"""Folders whose neighbourhood is remembered."""
+
+
+class RootMemory:
+    """One root's knowledge. Used by one thread at a time: the provider's."""
+
+    def __init__(self, root: Path, segment: Segment | None) -> None:
+        self.root = root
+        self.lexicon = Lexicon(segment)
+        self.segment = segment
+        self.files: dict[str, LearnedFile] = {file.path: file for file in segment.files} if segment else {}
+        self._changed: dict[str, tuple[str, list[int]]] = {}
+        self._gone: set[str] = set()
+        self._changed_index: TextIndex | None = None
+        self._near: dict[str, list[TextIndex]] = {}
+
+    def close(self) -> None:
+        """Unmap the segment."""
+        if self.segment:
+            self.segment.close()
+
+    # --- changes ---
+
+    def known(self) -> dict[str, str]:
+        """Path → content hash of everything learned."""
+        known = {path: file.content_hash for path, file in self.files.items() if path not in self._gone}
+        known.update((path, content_hash) for path, (content_hash, _) in self._changed.items())
+        return known
+
+    @property
+    def changed_tokens(self) -> int:
+        """Tokens that the segment lacks."""
+        return sum(len(tokens) for _, tokens in self._changed.values())
+
+    def apply(self, changed: Iterable[tuple[str, str]], removed: Iterable[str], max_file_bytes: int) -> None:
+        """Read the (path, content hash) of `changed` again and forget `removed`."""
+        for path, content_hash in changed:
+            content = read_file(str(self.root.resolve()), path, max_file_bytes) or b""
+            text = content.decode("utf-8", "replace").replace("\r\n", "\n")
+            self._changed[path] = (content_hash, [EDGE, *self.lexicon.tokens(text, Indentation())])
+            if path in self.files:
+                self._gone.add(path)
+        for path in removed:
+            self._changed.pop(path, None)
+            if path in self.files:
+                self._gone.add(path)
+        self._near.clear()
+        tokens = [token for _, part in self._changed.values() for token in part]
+        self._changed_index = TextIndex(self.lexicon, tokens, len(tokens)) if tokens else None
+
+    # --- questions ---
+
+    def outdated(self, own: str | None) -> list[int]:
+        """Bounds of the stream's parts that do not count: start, stop, start, stop, …, ascending."""
+        gone = self._gone if own is None else {*self._gone, own}
+        parts = sorted((self.files[path].start, self.files[path].end) for path in gone if path in self.files)
+        return [bound for part in parts for bound in part]
+
+    def texts_near(self, path: str | None) -> list[TextIndex]:
+        """The files beside this one, and those that changed, as texts to look into."""
+        found = list(self._neighbours(path)) if path else []
+        if self._changed_index:
+            found.append(self._changed_index)
+        return found
+
+    def _neighbours(self, path: str) -> Sequence[TextIndex]:
+        folder, _, _ = path.rpartition("/")
+        key = f"{folder}/{_suffix(path)}"
+        # A file must not be its own neighbour: it has its own entry.
+        key = path if path in self.files else key
+        if key in self._near:
+            return self._near[key]
+        if len(self._near) >= _NEAR_FOLDERS:
+            self._near.pop(next(iter(self._near)))
+        tokens: list[int] = []
+        if self.segment:
+            beside = [
+                file
+                for name, file in self.files.items()
+                if name.rpartition("/")[0] == folder
+                and name != path
+                and name not in self._gone
+                and _suffix(name) == _suffix(path)
+            ]
+            for file in beside:
+                if len(tokens) + file.end - file.start <= NEAR_TOKENS:
+                    tokens += self.segment.stream[file.start : file.end].tolist()
+        self._near[key] = found = [TextIndex(self.lexicon, tokens, len(tokens))] if tokens else []
+        return found
+
+
+def _suffix(path: str) -> str:
+    return path.rpartition("/")[2].rpartition(".")[2]

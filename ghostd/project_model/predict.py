@@ -1,0 +1,123 @@
+"""From a request to its answer: read the hole, search the likeliest line, decide whether to show it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ghostd.project_model.calibration import Calibration, confidence, probability_floor
+from ghostd.project_model.document import Hole, TextIndex, read_hole
+from ghostd.project_model.evidence import Evidence
+from ghostd.project_model.lexicon import Lexicon
+from ghostd.project_model.memory import RootMemory
+from ghostd.project_model.search import Line, best_line
+from ghostd.project_model.tokens import EDGE, Indentation
+from ghostd.types import FinishReason, OpenDocument
+
+BUDGET = 24
+"""Partial lines to expand for one answer."""
+OPEN_DOCUMENT_TOKENS = 20_000
+"""Tokens of other open documents that are looked into."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What the prediction needs of a request."""
+
+    prefix: str
+    suffix: str
+    path: str | None
+    """Relative to the root."""
+    open_documents: tuple[OpenDocument, ...]
+    min_confidence: float
+    max_tokens: int | None
+    max_lines: int
+    stop: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answer; an empty text where nothing is likely enough."""
+
+    text: str
+    confidence: float
+    finish_reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int
+
+
+def predict(
+    memory: RootMemory,
+    query: Query,
+    weights: Sequence[float],
+    calibration: Calibration,
+    cancelled: Callable[[], bool],
+) -> Prediction:
+    """Answer one request; a cancelled one gets an empty answer soon."""
+    lexicon = memory.lexicon
+    hole = read_hole(lexicon, query.prefix, query.suffix)
+    written = ""
+    if hole.new_line and (written := likely_indentation(hole)):
+        hole = read_hole(lexicon, query.prefix + written, query.suffix)
+    near = [*memory.texts_near(query.path), *_open_texts(lexicon, query)]
+    evidence = Evidence(lexicon, hole, near, memory.outdated(query.path), weights)
+    prompt_tokens = len(hole.text.tokens)
+    line = best_line(evidence, probability_floor(calibration, query.min_confidence), BUDGET, cancelled)
+    if line is None:
+        return Prediction("", 0.0, "stop", prompt_tokens, 0)
+    sure = confidence(calibration, line)
+    text = finished_text(lexicon, hole, line)
+    if sure < query.min_confidence or not text.strip():
+        return Prediction("", sure, "stop", prompt_tokens, 0)
+    return _limited(written + text, line, sure, prompt_tokens, query, lexicon)
+
+
+def finished_text(lexicon: Lexicon, hole: Hole, line: Line) -> str:
+    """What is to be inserted at the cursor: without what is typed, or stands behind the cursor, already."""
+    text = lexicon.text(line.tokens)[len(hole.typed) :].rstrip()
+    if hole.rest and text.endswith(hole.rest):
+        text = text[: -len(hole.rest)]
+    return text
+
+
+def likely_indentation(hole: Hole) -> str:
+    """The white space for a line whose cursor stands at column 0."""
+    above, below = _indent(hole.above), _indent(hole.next_line)
+    if hole.above.rstrip().endswith((":", "{", "(", "[")):
+        return above + hole.unit
+    ended = hole.above.split(maxsplit=1)[:1]
+    if hole.next_line and len(below) < len(above) and (hole.after_blank or ended[0] in _ENDS):
+        return below
+    return above
+
+
+_ENDS = frozenset(("return", "raise", "break", "continue", "pass", "}", ")", "]", "return;", "break;", "continue;"))
+
+
+def _indent(line: str) -> str:
+    return line[: len(line) - len(line.lstrip())]
+
+
+def _open_texts(lexicon: Lexicon, query: Query) -> list[TextIndex]:
+    tokens: list[int] = []
+    for document in query.open_documents:
+        if len(document.text) > 8 * OPEN_DOCUMENT_TOKENS:
+            continue
+        more = [EDGE, *lexicon.tokens(document.text.replace("\r\n", "\n"), Indentation())]
+        if len(tokens) + len(more) <= OPEN_DOCUMENT_TOKENS:
+            tokens += more
+    return [TextIndex(lexicon, tokens, 0)] if tokens else []
+
+
+def _limited(text: str, line: Line, sure: float, prompt_tokens: int, query: Query, lexicon: Lexicon) -> Prediction:
+    """Apply the request's stops and limits."""
+    count = len(line.tokens) or 1
+    reason: FinishReason = "stop"
+    if query.max_tokens is not None and count > query.max_tokens:
+        surplus = lexicon.text(line.tokens[query.max_tokens :]).rstrip()
+        text = text.removesuffix(surplus)
+        count, reason = query.max_tokens, "length"
+    ends = [at for stop in query.stop if stop and (at := text.find(stop)) >= 0]
+    if ends:
+        text, reason = text[: min(ends)], "stop"
+    return Prediction(text, sure, reason, prompt_tokens, count)
