@@ -70,9 +70,9 @@ async def serve_http(
         hosts = own_hosts(addresses, port, config.allowed_hosts)
         origins = own_origins(hosts, config.allowed_hosts)
         public = Routes()
-        public.add(_api(engine, status))
+        public.add(api_routes(engine, status))
         private = Routes()
-        private.add(_api(engine, status))
+        private.add(api_routes(engine, status))
         private.add(_control_route(route) for route in control)
 
         running = _Running()
@@ -90,7 +90,8 @@ async def serve_http(
             await _leave([door.server for door in doors], running, drain_s)
 
 
-def _api(engine: Engine, status: Callable[[], Mapping[str, object]]) -> Iterable[Route]:
+def api_routes(engine: Engine, status: Callable[[], Mapping[str, object]]) -> Iterable[Route]:
+    """The routes that both addresses serve."""
     health = partial(_health, status)
     chat = partial(openai_chat.chat_completions, engine)
     return (

@@ -1,0 +1,46 @@
+"""docs/http-api.md says what the gateway does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ghostd.engine import Engine
+from ghostd.errors import RequestError
+from ghostd.gateway.app import api_routes
+from ghostd.gateway.dialects.openai_chat import _Body as ChatBody
+from ghostd.gateway.dialects.openai_completions import _Body as CompletionBody
+from ghostd.gateway.dialects.openai_embeddings import _Body as EmbeddingBody
+from ghostd.gateway.errors import KINDS
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "http-api.md").read_text("utf-8")
+
+
+def test_every_route_is_documented() -> None:
+    for route in api_routes(Engine([]), dict):
+        path = route.path + "{id}" if route.prefix else route.path
+        assert f"`{route.method} {path}`" in PAGE
+
+
+def test_every_error_code_is_documented_with_its_status() -> None:
+    documented = {
+        (code, int(status))
+        for status, codes in re.findall(r"^\| (\d{3}) \| (.*?) \|", PAGE, re.M)
+        for code in re.findall(r"`(\w+)`", codes)
+    }
+    expected = {
+        (kind.code or str(getattr(cls, "code", None)), kind.status)
+        for cls, kind in KINDS.items()
+        if cls is not RequestError
+    }
+    for source in (ROOT / "ghostd" / "gateway").rglob("*.py"):
+        calls = re.findall(r'HttpError\(\s*(\d{3}),\s*"(\w+)"', source.read_text("utf-8"))
+        expected |= {(code, int(status)) for status, code in calls}
+    assert documented == expected | {("bad_request", 400)}
+
+
+def test_every_field_is_documented() -> None:
+    for body in (ChatBody, CompletionBody, EmbeddingBody):
+        for field in body.__struct_fields__:
+            assert f"`{field}" in PAGE, field
