@@ -1,0 +1,70 @@
+--- ghostd in Neovim: runs `ghostd lsp` for the buffers of a project and shows its completions as ghost text.
+---
+---     require("ghostd").setup({})
+---
+--- Needs Neovim 0.12 for ghost text. Neovim 0.11 gets the same completions in its completion menu.
+
+local M = {}
+
+---@class ghostd.Options
+local defaults = {
+  ---@type string[] The language server.
+  cmd = { "ghostd", "lsp" },
+  ---@type string[]? Only these filetypes; nil: all.
+  filetypes = nil,
+  ---@type string[] What makes a folder a project.
+  root_markers = { ".git", "pyproject.toml", "package.json", "Cargo.toml", "build.zig", "go.mod" },
+  ---@type string|false Insert-mode key that accepts the ghost text, and does what it always did if there is none.
+  accept = "<Tab>",
+  ---@type table? initializationOptions, e.g. { plainCompletion = true }: completions also in the menu.
+  init_options = nil,
+}
+
+local function map_accept(key, buffer)
+  vim.keymap.set("i", key, function()
+    if not vim.lsp.inline_completion.get() then
+      return key
+    end
+  end, { buffer = buffer, expr = true, desc = "Accept ghostd's completion" })
+end
+
+local function attach(client, buffer, options)
+  if vim.lsp.inline_completion and client:supports_method("textDocument/inlineCompletion", buffer) then
+    vim.lsp.inline_completion.enable(true, { client_id = client.id })
+    if options.accept then
+      map_accept(options.accept, buffer)
+    end
+  end
+  if client:supports_method("textDocument/completion", buffer) then
+    -- Without these, Neovim inserts the only entry of a list at once.
+    vim.bo[buffer].completeopt = "menuone,noselect,popup"
+    vim.lsp.completion.enable(true, client.id, buffer, { autotrigger = true })
+  end
+end
+
+--- Start ghostd for every buffer that it serves.
+---@param options ghostd.Options?
+function M.setup(options)
+  if not vim.lsp.config then
+    error("ghostd needs Neovim 0.11 or newer")
+  end
+  options = vim.tbl_extend("force", defaults, options or {})
+  vim.lsp.config("ghostd", {
+    cmd = options.cmd,
+    filetypes = options.filetypes,
+    root_markers = options.root_markers,
+    init_options = options.init_options,
+  })
+  vim.api.nvim_create_autocmd("LspAttach", {
+    group = vim.api.nvim_create_augroup("ghostd", {}),
+    callback = function(event)
+      local client = vim.lsp.get_client_by_id(event.data.client_id)
+      if client and client.name == "ghostd" then
+        attach(client, event.buf, options)
+      end
+    end,
+  })
+  vim.lsp.enable("ghostd")
+end
+
+return M
