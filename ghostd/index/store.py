@@ -136,7 +136,7 @@ class Store:
         """Make rows stale that were made by another extractor or under other limits."""
         with self._transaction():
             if self._meta("extractor") != extractor:
-                self._db.execute("UPDATE file SET size = -1, hash = NULL")
+                self._db.execute("UPDATE file SET size = -1, hash = iif(problem IS NULL, zeroblob(16), NULL)")
             elif self._meta("limits") != limits:
                 self._db.execute("UPDATE file SET size = -1, hash = iif(problem IS NULL, hash, NULL)")
             for key, value in (("root", root), ("extractor", extractor), ("limits", limits)):

@@ -160,6 +160,19 @@ async def test_other_limits_have_skipped_files_looked_at_again(root: Path, store
 
 
 @pytest.mark.e2e
+async def test_another_extractor_parses_all_again_and_the_old_rows_answer_meanwhile(root: Path, store: Path) -> None:
+    write(root, {"a.py": "def one(): pass\n"})
+    os.utime(root / "a.py", ns=(10**18, 10**18))
+    await index_once(store, root, IndexConfig())
+    writer = Store(store_path(store, root))
+    writer.prepare(str(root), "another extractor", "")
+    writer.close()
+    assert len(rows(store_path(store, root), "SELECT 1 FROM definition JOIN file ON file.id = file_id")) == 1
+    report = await index_once(store, root, IndexConfig())
+    assert (report.files, report.parsed) == (1, 1)
+
+
+@pytest.mark.e2e
 async def test_progress_is_reported_up_to_the_last_file(root: Path, store: Path) -> None:
     write(root, {f"m{n}.py": "x = 1\n" for n in range(30)})
     seen: list[tuple[int, int]] = []
