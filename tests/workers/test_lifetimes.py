@@ -89,8 +89,8 @@ async def test_cancelling_inside_the_prompt_frees_the_worker(
     reader.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reader
-    last = (await pieces_of(provider.complete(completion("slow", prompt, max_tokens=1))))[-1]
-    assert last.usage is not None and last.usage.cached_tokens < 3999
+    last = (await pieces_of(provider.complete(completion("slow", prompt[:1000], max_tokens=1))))[-1]
+    assert last.usage is not None and last.usage.cached_tokens < 999
     assert pid(provider, "slow") == worker
 
 
