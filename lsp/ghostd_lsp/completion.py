@@ -75,6 +75,11 @@ async def _complete(
     return types.CompletionList(is_incomplete=True, items=items)
 
 
+def completion_kind(kind: SymbolKind) -> types.CompletionItemKind:
+    """LSP's kind of entry for a kind of definition."""
+    return _KINDS[kind]
+
+
 def _word_before(text: str) -> str:
     found = re.search(r"\w+\Z", text)
     return found[0] if found else ""
@@ -112,7 +117,7 @@ async def _symbols(session: Session, snapshot: Snapshot, word: str) -> list[Symb
 def _symbol_item(symbol: Symbol, where: types.Range) -> types.CompletionItem:
     return types.CompletionItem(
         label=symbol.name,
-        kind=_KINDS[symbol.kind],
+        kind=completion_kind(symbol.kind),
         detail=symbol.signature or str(symbol.path),
         sort_text="~" + symbol.name,
         text_edit=types.TextEdit(where, symbol.name),
