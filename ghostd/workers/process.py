@@ -31,9 +31,11 @@ _OUTPUT_LINES = 20
 
 def scrubbed_environment() -> dict[str, str]:
     """What an engine needs of the environment; keys and tokens of the user's stay out of the worker."""
-    return {
+    kept = {
         name: value for name, value in os.environ.items() if name in _KEPT_VARIABLES or name.startswith(_KEPT_PREFIXES)
     }
+    # An engine that aborts would start a debugger for its backtrace first, where one is installed.
+    return {**kept, "GGML_NO_BACKTRACE": "1"}
 
 
 class WorkerProcess(asyncio.Protocol):
