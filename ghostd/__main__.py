@@ -2,4 +2,4 @@
 
 from ghostd.cli.main import ghostd
 
-ghostd()
+ghostd(prog_name="ghostd")

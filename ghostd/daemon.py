@@ -117,6 +117,24 @@ async def running(
     `config_folder`. Raises ConfigError, PortTaken or RootError when it cannot start; a configured root that is
     missing is logged and left out, one of `roots` is an error.
     """
+    try:
+        async with _parts(config, paths, roots, config_folder) as daemon:
+            yield daemon
+    except BaseExceptionGroup as group:
+        raise _cause(group) from None
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What the parts' task groups have wrapped, if it is one error."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+@asynccontextmanager
+async def _parts(
+    config: Config, paths: Paths, roots: Sequence[Path], config_folder: Path | None
+) -> AsyncIterator[Daemon]:
     async with AsyncExitStack() as parts:
         index = await parts.enter_async_context(open_index(paths.indexes, config.index))
         providers: list[Provider] = []

@@ -123,17 +123,22 @@ def start_daemon(paths: Paths, options: list[str]) -> Instance:
     with paths.log_file.open(encoding="utf-8", errors="replace") as file:
         file.seek(offset)
         words = "".join(deque(file, 5)).strip()
-    raise InstanceError(f"ghostd did not start: {words or 'it said nothing'}")
+    raise InstanceError(f"ghostd did not start: {words.removeprefix('ghostd: ') or 'it said nothing'}")
 
 
 def stop_daemon(paths: Paths, holder: Instance) -> None:
-    """End the daemon and wait until its lock is free; raises InstanceError when it does not end."""
-    if holder.pid:
-        os.kill(holder.pid, signal.SIGTERM)
-    deadline = time.monotonic() + _STOP_S
-    while running(paths) is not None:
-        if time.monotonic() > deadline:
-            raise InstanceError(
-                f"ghostd (pid {holder.pid}) did not end in {_STOP_S:.0f} s; `kill -9 {holder.pid}` does"
-            )
-        time.sleep(0.05)
+    """End the daemon and wait until its process has gone; raises InstanceError when it does not end."""
+    import psutil
+
+    try:
+        process = psutil.Process(holder.pid)
+        if running(paths) is None:
+            return  # it ended by itself, and the process id may be another's by now
+        process.send_signal(signal.SIGTERM)
+        process.wait(_STOP_S)
+    except psutil.NoSuchProcess:
+        return
+    except psutil.TimeoutExpired:
+        raise InstanceError(
+            f"ghostd (pid {holder.pid}) did not end in {_STOP_S:.0f} s; `kill -9 {holder.pid}` does"
+        ) from None

@@ -7,6 +7,7 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -15,10 +16,26 @@ from ghostd.completion.fill import collect
 from ghostd.daemon import Daemon
 from ghostd.errors import GhostdError
 from ghostd.local.paths import Paths
-from ghostd.types import Delta, FillRequest, IndexedFile
+from ghostd.types import FillRequest, IndexedFile
 
-_TRIES = 400
+_TRIES = 150
+_GOOD = 0.75
+"""Confidence at which the search for a completion to show ends early."""
+_SHORTEST = 8
+"""Characters; a shorter completion shows little."""
 _TEXT_ONLY = frozenset(("markdown", "toml", "json", "yaml", "plaintext", "html", "css", "xml"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A completion and where it was asked for; `line` and `column` count from 0."""
+
+    file: IndexedFile
+    lines: Sequence[str]
+    line: int
+    column: int
+    text: str
+    confidence: float
 
 
 def describe(daemon: Daemon, paths: Paths) -> None:
@@ -51,44 +68,44 @@ async def show_completion(daemon: Daemon, roots: Sequence[Path]) -> None:
     if not files:
         click.echo("There is no source code in it to complete.")
         return
-    found = await _find(daemon, root, files)
+    try:
+        found = await _find(daemon, root, files)
+    except GhostdError as error:
+        click.echo(f"ghostd: {error}", err=True)
+        return
     if found is None:
         click.echo("The built-in model is not sure of any completion here; it learns as the project grows.")
     else:
-        _print(*found)
+        _print(found)
     click.echo("\nThe daemon goes on running; end it with Ctrl-C.")
 
 
-async def _find(
-    daemon: Daemon, root: Path, files: Sequence[IndexedFile]
-) -> tuple[IndexedFile, Sequence[str], int, int, Delta] | None:
-    """The first confident completion at one of many places, the same at each start."""
+async def _find(daemon: Daemon, root: Path, files: Sequence[IndexedFile]) -> _Shown | None:
+    """The most confident completion at some places of the commonest language, the same at each start."""
     language = Counter(file.language for file in files).most_common(1)[0][0]
-    chosen = [file for file in files if file.language == language]
+    best: _Shown | None = None
     tries = 0
-    for file in _shuffled(chosen):
+    for file in _shuffled([file for file in files if file.language == language]):
         try:
             text = await asyncio.to_thread((root / file.path).read_text, "utf-8")
         except (OSError, UnicodeDecodeError):
             continue
         lines = text.split("\n")
         for number, column in _places(lines):
-            tries += 1
             before = "\n".join([*lines[:number], lines[number][:column]])
             after = "\n".join(["", *lines[number + 1 :]])
-            request = FillRequest(
-                model="ghostd/project", prefix=before, suffix=after, path=root / file.path, language=file.language
+            reply = await collect(
+                daemon.engine.fill(
+                    FillRequest("ghostd/project", before, after, path=root / file.path, language=file.language)
+                )
             )
-            try:
-                reply = await collect(daemon.engine.fill(request))
-            except GhostdError as error:
-                click.echo(f"ghostd: {error}", err=True)
-                return None
-            if len(reply.text.strip()) >= 8:
-                return file, lines, number, column, reply
-            if tries >= _TRIES:
-                return None
-    return None
+            confidence = reply.confidence or 0.0
+            if len(reply.text.strip()) >= _SHORTEST and (best is None or confidence > best.confidence):
+                best = _Shown(file, lines, number, column, reply.text, confidence)
+            tries += 1
+            if tries >= _TRIES or (best is not None and best.confidence >= _GOOD):
+                return best
+    return best
 
 
 def _shuffled(files: Sequence[IndexedFile]) -> list[IndexedFile]:
@@ -101,14 +118,20 @@ def _places(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
     for number in random.Random(len(lines)).sample(long, min(4, len(long))):  # noqa: S311
         line = lines[number]
         indent = len(line) - len(line.lstrip())
-        yield number, indent + (len(line) - indent) // 2
+        middle = indent + (len(line) - indent) // 2
+        yield (
+            number,
+            next((at for at in range(middle, len(line)) if line[at - 1] in " (.[=" and line[at] != " "), middle),
+        )
 
 
-def _print(file: IndexedFile, lines: Sequence[str], number: int, column: int, reply: Delta) -> None:
-    click.echo(f"\nA completion by {reply.model} at {file.path}:{number + 1}:{column + 1}, its text in [ ]:\n")
-    for before in range(max(0, number - 3), number):
-        click.echo(f"  {before + 1:>5} │ {lines[before]}")
-    ghost = click.style(f"[{reply.text}]", dim=True) if sys.stdout.isatty() else f"[{reply.text}]"
-    click.echo(f"  {number + 1:>5} │ {lines[number][:column]}{ghost}")
-    if reply.confidence is not None:
-        click.echo(f"\n  confidence {reply.confidence:.2f}; the line in the file ends: {lines[number][column:]}")
+def _print(shown: _Shown) -> None:
+    place = f"{shown.file.path}:{shown.line + 1}:{shown.column + 1}"
+    click.echo(f"\nA completion by ghostd/project at {place}, its text in [ ]:\n")
+    for before in range(max(0, shown.line - 3), shown.line):
+        click.echo(f"  {before + 1:>5} │ {shown.lines[before]}")
+    text = f"[{shown.text}]"
+    ghost = click.style(text, dim=True) if sys.stdout.isatty() else text
+    line = shown.lines[shown.line]
+    click.echo(f"  {shown.line + 1:>5} │ {line[: shown.column]}{ghost}")
+    click.echo(f"\n  confidence {shown.confidence:.2f}; the line in the file ends: {line[shown.column :]}")

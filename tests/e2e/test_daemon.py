@@ -41,7 +41,7 @@ def complete(daemon: DaemonProcess, project: Path, **more: object) -> str:
 def test_a_started_daemon_serves_until_sigterm_ends_it(start_daemon: StartDaemon) -> None:
     daemon = start_daemon()
     assert daemon.request("/health")["status"] == "ok"
-    assert [model["id"] for model in daemon.request("/v1/models")["data"]] == ["ghostd/project"]
+    assert [model["id"] for model in daemon.request("/v1/models")["data"]] == ["ghostd/project", "auto"]
     assert daemon.stop() == 0
     assert "Traceback" not in daemon.output
 
@@ -49,7 +49,8 @@ def test_a_started_daemon_serves_until_sigterm_ends_it(start_daemon: StartDaemon
 def test_ctrl_c_ends_it_as_well(start_daemon: StartDaemon) -> None:
     daemon = start_daemon()
     daemon.process.send_signal(signal.SIGINT)
-    assert daemon.stop() == 0
+    assert daemon.process.wait(30) == 0
+    daemon.stop()
     assert "Traceback" not in daemon.output
 
 
@@ -126,7 +127,7 @@ def test_an_edited_file_is_learned(start_daemon: StartDaemon, project: Path) -> 
                 "min_confidence": 0,
             },
         )
-        if reply["choices"][0]["text"].startswith("coatl_temple_guardian("):
+        if reply["choices"][0]["text"].startswith("coatl_temple_guardian"):
             return
     pytest.fail(f"the new name is not completed: {reply}")
 
@@ -186,7 +187,7 @@ def test_start_tells_why_the_daemon_did_not_start(ghostd_home: Path) -> None:
         port = taken.getsockname()[1]
         done = run_command(environment(ghostd_home), "ghostd", "start", f"--port={port}", check=False)
     assert done.returncode == 1
-    assert "ghostd did not start: ghostd: " in done.stderr and str(port) in done.stderr
+    assert done.stderr.startswith(f"ghostd: ghostd did not start: Port {port} on 127.0.0.1 is in use by ")
 
 
 def test_roots_are_added_and_removed_while_it_runs(start_daemon: StartDaemon, project: Path) -> None:
