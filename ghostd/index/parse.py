@@ -37,6 +37,7 @@ _LOCALS = frozenset(("variable", "constant"))
 _UNSPECIFIC = frozenset(("variable", "constant", "field", "type"))
 _BRACED = _TYPE_LIKE | {"test", "macro"}
 """Kinds whose head ends at the first brace, where the grammar has no field for the body."""
+_ANONYMOUS = frozenset(("local", "body"))
 _NAMELESS = frozenset(("", "local", "body"))
 _NAMELESS_OR_VALUE = _NAMELESS | {"variable", "constant", "field", "property"}
 
@@ -108,8 +109,11 @@ def parse(grammar: str, source: bytes) -> Parsed:
     references: dict[bytes, list[int]] = defaultdict(list)
     for node in captures.get("reference", ()):
         start, end = node.byte_range
-        if start not in taken and 0 < end - start <= MAX_NAME_BYTES:
+        if start not in taken:
             references[source[start:end]].append(start)
+    references.pop(b"", None)  # a node that the parser made up to recover from an error
+    for name in [name for name in references if len(name) > MAX_NAME_BYTES]:
+        del references[name]
     for starts in references.values():
         starts.sort()  # captures come in no order
     return Parsed(symbols, _imports(captures, source), references)
@@ -131,20 +135,19 @@ def _symbols(captures: dict[str, list[Node]], source: bytes) -> tuple[list[Symbo
     taken: set[int] = set()
     for name, item, containers in _pair(events, source):
         kind = _kind(name.kind, containers)
-        if kind:
-            taken.add(name.start)
-            # A value holds methods (an object literal), but `A = B = 1` does not make B a part of A.
-            passed_over = _NAMELESS if kind == "method" else _NAMELESS_OR_VALUE
-            dotted = [c.label for c in containers if c.kind not in passed_over]
-            if item.container:
-                dotted.append(item.container)
-            signature = _signature(item, kind, name.end, source)
-            rows.append(
-                (
-                    *(name.text, kind, item.start, item.end, name.start, name.end, name.line),
-                    *(".".join(dotted), signature),
-                )
+        taken.add(name.start)
+        # A value holds methods (an object literal), but `A = B = 1` does not make B a part of A.
+        passed_over = _NAMELESS if kind == "method" else _NAMELESS_OR_VALUE
+        dotted = [c.label for c in containers if c.kind not in passed_over]
+        if item.container:
+            dotted.append(item.container)
+        signature = _signature(item, kind, name.end, source)
+        rows.append(
+            (
+                *(name.text, kind, item.start, item.end, name.start, name.end, name.line),
+                *(".".join(dotted), signature),
             )
+        )
     rows.sort(key=itemgetter(2, 4))
     return rows, taken
 
@@ -164,10 +167,14 @@ def _pair(events: list[tuple[int, int, int, str, Node]], source: bytes) -> list[
         if order == 0:
             stack.append(_Open(node, start, node.end_byte, capture if capture in _NAMELESS else ""))
             continue
-        depth = next((n for n in range(len(stack) - 1, -1, -1) if stack[n].kind not in ("local", "body")), None)
-        if depth is None or start == last:
+        depth = len(stack) - 1
+        while depth >= 0 and stack[depth].kind in _ANONYMOUS:
+            depth -= 1
+        if depth < 0 or start == last:
             continue
         item = stack[depth]
+        if capture in _LOCALS and _is_local(stack, depth):
+            continue
         end = node.end_byte
         text = _text(source, start, end)
         if capture == "container":
@@ -182,11 +189,21 @@ def _pair(events: list[tuple[int, int, int, str, Node]], source: bytes) -> list[
     return found
 
 
+def _is_local(stack: list[_Open], depth: int) -> bool:
+    """Whether a value defined at this depth is a function's own, and so no symbol."""
+    depth -= 1
+    while depth >= 0 and stack[depth].kind == "":
+        depth -= 1
+    return depth >= 0 and stack[depth].kind in _CALLABLE
+
+
 def _kind(kind: str, containers: list[_Open]) -> str:
-    """The symbol's kind in its place; "" for a local variable, which is no symbol."""
-    inner = next((c.kind for c in reversed(containers) if c.kind != ""), "")
-    if kind in _LOCALS and inner in _CALLABLE:
-        return ""
+    """The symbol's kind in its place."""
+    inner = ""
+    for container in reversed(containers):
+        if container.kind:
+            inner = container.kind
+            break
     if kind == "variable" and inner in _TYPE_LIKE:
         return "field"
     if kind == "function" and inner in _TYPE_LIKE:
