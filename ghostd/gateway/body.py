@@ -21,6 +21,10 @@ _WHERE = re.compile(r"^(?P<reason>.*?)(?: - at (?:`key[^`]*` in )?`\$\.?(?P<path
 _MISSING = re.compile(r"missing required field `(\w+)`")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _SQUARE = bytes.maketrans(b"{}", b"[]")
+_RUN = re.compile(rb"\[+|\]+")
+_BLOCK_BYTES = 1024 * 1024
+_PEELED = 8
+"""Levels that `replace` takes away: faster than to look at each run of brackets while there are many short ones."""
 _SURROGATE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
 
 
@@ -56,6 +60,8 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes, max_depth: int) -> T:
         if not body.isascii():
             body.decode("utf-8")  # msgspec does not look into fields that it skips
         return decoder.decode(body)
+    except RecursionError:  # only with a high http.max_json_depth
+        raise InvalidRequest("The request body is nested too deeply.") from None
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"The request body is not UTF-8 text (byte {error.start}).") from None
     except msgspec.ValidationError as error:
@@ -67,20 +73,37 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes, max_depth: int) -> T:
 
 
 def check_depth(body: bytes, limit: int) -> None:
-    """Raise InvalidRequest for JSON nested deeper than `limit`, without recursion and in time linear in its size."""
+    """Raise InvalidRequest for JSON nested deeper than `limit`, without recursion and in time linear in its size.
+
+    Of a text that is not JSON it may say so, too.
+    """
     if body.count(b"[") + body.count(b"{") <= limit:
         return
-    outside = b'"'.join(body.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])  # drops the strings
-    brackets = outside.translate(_SQUARE, _NOT_BRACKETS)
+    brackets = _brackets(body)
     depth = 0
-    while b"[" in brackets:
-        if depth == limit:
+    while b"[]" in brackets and depth < min(limit, _PEELED):
+        brackets = brackets.replace(b"[]", b"")  # takes away the innermost level
+        depth += 1
+    for run in _RUN.finditer(brackets):
+        size = run.end() - run.start()
+        depth += size if run[0].startswith(b"[") else -size
+        if depth > limit:
             raise InvalidRequest(
                 f"The request body is nested deeper than {limit} levels (http.max_json_depth), or its brackets do "
                 "not match."
             )
-        brackets = brackets.replace(b"[]", b"")  # takes away the innermost level
-        depth += 1
+
+
+def _brackets(body: bytes) -> bytes:
+    """The body's brackets outside of strings, all as square ones; by blocks, so that many strings take no memory."""
+    text = body.replace(b"\\\\", b"").replace(b'\\"', b"").replace(b'""', b"")
+    kept = []
+    inside = 0
+    for start in range(0, len(text), _BLOCK_BYTES):
+        parts = text[start : start + _BLOCK_BYTES].split(b'"')
+        kept.append(b"".join(parts[inside::2]).translate(_SQUARE, _NOT_BRACKETS))
+        inside ^= (len(parts) - 1) & 1
+    return b"".join(kept)
 
 
 def _invalid_field(text: str) -> InvalidRequest:

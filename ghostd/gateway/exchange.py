@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TypeVar
 
@@ -17,6 +18,8 @@ from ghostd.gateway.headers import REQUEST_ID, choose_request_id, reply_headers
 from ghostd.gateway.sse import EventStream
 
 T = TypeVar("T")
+
+_LARGE_BODY_BYTES = 1024 * 1024
 
 
 class Exchange:
@@ -36,6 +39,8 @@ class Exchange:
         """The body as the decoder's type; raises InvalidRequest, BodyTooLarge or HttpError."""
         await self.expect_continue()
         body = await read_body(self.request, self.config.max_body_bytes, self.config.body_timeout_s)
+        if len(body) > _LARGE_BODY_BYTES:  # would hold up everybody else
+            return await asyncio.to_thread(decode, decoder, body, self.config.max_json_depth)
         return decode(decoder, body, self.config.max_json_depth)
 
     async def expect_continue(self) -> None:

@@ -37,6 +37,11 @@ class Guard:
         for origin in headers.getall(hdrs.ORIGIN, ()):
             if origin.lower() not in self._origins:
                 raise HttpError(403, "origin_not_allowed", f"Requests from {_shown(origin)} are not allowed.")
+        for encoding in headers.getall(hdrs.CONTENT_ENCODING, ()):
+            if encoding.strip().lower() not in ("", "identity"):
+                raise HttpError(
+                    415, "unsupported_content_encoding", f"Compressed bodies ({_shown(encoding)}) are not accepted."
+                )
         if not target.startswith("/"):
             target = self._origin_form(target)
         if request.method == "POST":
@@ -73,11 +78,6 @@ class Guard:
             raise HttpError(
                 415, "unsupported_media_type", f"The Content-Type must be application/json in UTF-8, not {sent}."
             )
-        for encoding in headers.getall(hdrs.CONTENT_ENCODING, ()):
-            if encoding.strip().lower() not in ("", "identity"):
-                raise HttpError(
-                    415, "unsupported_content_encoding", f"Compressed bodies ({_shown(encoding)}) are not accepted."
-                )
         length = request.content_length
         if length is not None and length > self._max_body_bytes:
             raise too_large(str(length), self._max_body_bytes)

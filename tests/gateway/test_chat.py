@@ -6,6 +6,7 @@ import io
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from ghostd.config import HttpConfig
@@ -470,6 +471,23 @@ async def test_brackets_in_strings_and_nesting_up_to_the_limit_are_fine() -> Non
     text = '[{"' * 1000 + "\\"
     status, _, _ = await post(ScriptedProvider(), chat(ignored=nested, messages=[{"role": "user", "content": text}]))
     assert status == 200
+
+
+async def test_a_large_body_is_read() -> None:
+    """Bodies over a mebibyte are decoded off the event loop."""
+    provider = ScriptedProvider()
+    text = "[é" * 1_000_000
+    async with (
+        serving(provider) as served,
+        aiohttp.ClientSession() as client,
+        client.post(
+            served.url + URL,
+            data=io.BytesIO(msgspec.json.encode(chat(messages=[{"role": "user", "content": text}]))),
+            headers={"Content-Type": "application/json"},
+        ) as reply,
+    ):
+        assert reply.status == 200
+    assert last(provider).messages == (Message("user", text),)
 
 
 async def test_of_a_key_that_comes_twice_the_last_one_counts() -> None:

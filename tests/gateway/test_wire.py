@@ -167,6 +167,9 @@ async def test_a_compressed_body_is_refused_unread(encoding: str) -> None:
     async with serving(ScriptedProvider()) as served, wire(served) as client:
         await client.send(client.post(bomb, f"Content-Encoding: {encoding}"))
         assert await client.error() == (415, "unsupported_content_encoding")
+    async with serving(ScriptedProvider()) as served, wire(served) as client:
+        await client.send(client.head("GET /health HTTP/1.1", f"Content-Encoding: {encoding}"))
+        assert await client.error() == (415, "unsupported_content_encoding")
 
 
 async def test_an_identity_encoding_is_no_compression() -> None:
