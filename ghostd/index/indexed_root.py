@@ -14,7 +14,7 @@ from ghostd.errors import RootError
 from ghostd.index.ignore import GENERATED_MARKS, IGNORE_FILES
 from ghostd.index.lock import RootLock
 from ghostd.index.search import Reader
-from ghostd.index.supervisor import Message, Supervisor, pass_order, update_order
+from ghostd.index.supervisor import Message, Supervisor, own_folder, pass_order, update_order
 from ghostd.index.watch import Watch
 from ghostd.types import ChangeBatch, IndexReport, RootStatus, Skip
 
@@ -56,6 +56,9 @@ class IndexedRoot:
     _ignored: set[str] = field(default_factory=set)
     """Entries that the worker found to be ignored, folders with a slash: their changes wake nobody."""
     _rescan: bool = False
+    _updating: int = 0
+    """Changed paths that the worker is looking at."""
+    _watch_problem: str = ""
     _jobs: dict[str, int] = field(default_factory=dict)
     """"pass" and "update" → number of the running job."""
     _flush: asyncio.TimerHandle | None = None
@@ -65,8 +68,9 @@ class IndexedRoot:
     def status(self) -> RootStatus:
         """The state now."""
         files, symbols, skipped = self._totals[0], self._totals[1], self._totals[5]
-        pending = self._left + len(self._pending)
-        return RootStatus(self.root, self.state, files, symbols, self._generation, pending, skipped, self.detail)
+        pending = self._left + len(self._pending) + self._updating
+        detail = self.detail or self._watch_problem
+        return RootStatus(self.root, self.state, files, symbols, self._generation, pending, skipped, detail)
 
     async def start(self) -> None:
         """Watch, then begin the first pass."""
@@ -97,6 +101,8 @@ class IndexedRoot:
 
     def changed(self, path: str, is_folder: bool) -> None:
         """See Sink."""
+        if self._own is not None and (path + "/").startswith(self._own + "/"):
+            return
         name = path.rpartition("/")[2]
         if name in IGNORE_FILES or name in GENERATED_MARKS:
             self._ignored.clear()
@@ -125,6 +131,16 @@ class IndexedRoot:
         """See Sink."""
         self.overflowed()
 
+    def unwatched(self, problem: str) -> None:
+        """See Sink."""
+        self._watch_problem = f"{problem}: some changes are seen only every {self.config.reconcile_s:g} s"
+        _log.warning("%s: %s", self.root, self._watch_problem)
+
+    @property
+    def _own(self) -> str | None:
+        """The folder of the stores, relative to the root; None when it lies elsewhere."""
+        return own_folder(self.root, self.store)
+
     def _schedule(self) -> None:
         if self._flush is None:
             self._flush = asyncio.get_running_loop().call_later(_DEBOUNCE_S, self._flush_now)
@@ -136,6 +152,7 @@ class IndexedRoot:
         if self._pending and "update" not in self._jobs:
             paths, self._pending = sorted(self._pending), set()
             order = update_order(self.root, self.store, self.config, paths)
+            self._updating = len(paths)
             self._jobs["update"] = self.supervisor.submit(order, lambda message: self._hear("update", message))
 
     def _begin_pass(self) -> None:
@@ -202,8 +219,7 @@ class IndexedRoot:
             self._generation = done["generation"]
             self.report = _report(self.root, done)
             self.state = "ready"
-            if self.detail and not self.detail.startswith("inotify"):
-                self.detail = ""
+            self.detail = ""
             self.settled.set()
         if self._pending or self._rescan:
             self._schedule()
@@ -212,6 +228,8 @@ class IndexedRoot:
 
     def _ended(self, kind: str) -> None:
         self._jobs.pop(kind, None)
+        if kind == "update":
+            self._updating = 0
         if kind == "pass":
             loop = asyncio.get_running_loop()
             self._reconcile = loop.call_later(self.config.reconcile_s, self._begin_pass)

@@ -140,13 +140,8 @@ class SqliteIndex:
 
     def told_watch_limit(self) -> None:
         """The kernel grants no more watches."""
-        detail = (
-            "inotify watches are used up (fs.inotify.max_user_watches): changes in some folders are seen only "
-            f"every {self.config.reconcile_s:g} s"
-        )
-        _log.warning("%s", detail)
         for root in self._roots.values():
-            root.detail = detail
+            root.unwatched("inotify watches are used up (see fs.inotify.max_user_watches)")
 
     async def _read(self, root: Path, query: Callable[[sqlite3.Connection], T], empty: T) -> T:
         """The query's answer; `empty` for an unknown root, and for an unreadable store, which is then repaired."""

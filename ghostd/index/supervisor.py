@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -231,7 +232,17 @@ def _base_order(root: Path, store: Path, config: IndexConfig) -> dict[str, Any]:
             *("parse_timeout_ms", "parse_memory_mb"),
         )
     }
+    own = own_folder(root, store)
+    if own is not None:
+        # Else each commit would change the root.
+        escaped = re.sub(r"([][*?!# \\])", r"\\\1", own)
+        limits["exclude"] = [*limits["exclude"], f"/{escaped}/"]
     return {"root": str(root), "store": str(store), "limits": limits}
+
+
+def own_folder(root: Path, store: Path) -> str | None:
+    """The folder of the stores, relative to a root that contains it; None when it lies elsewhere."""
+    return store.parent.relative_to(root).as_posix() if store.is_relative_to(root) else None
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

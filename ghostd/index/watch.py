@@ -44,6 +44,10 @@ class Sink(Protocol):
         """A folder stands where the root was."""
         ...
 
+    def unwatched(self, problem: str) -> None:
+        """Some or all changes are not noticed, and why."""
+        ...
+
 
 class Watch(Protocol):
     """A way to learn of changes."""
@@ -234,8 +238,10 @@ class WatchfilesWatch:
                         found = notify.watch(_DEBOUNCE_MS, _STEP_MS, 0, stop)
                         if isinstance(found, set):
                             post(_report, root, sink, [path for _, path in found])
-            except OSError:
+            except FileNotFoundError:
                 post(sink.lost)
+            except OSError as error:
+                post(sink.unwatched, f"changes are not noticed: {error}")
             finally:
                 post(started.set)
 
@@ -267,12 +273,16 @@ class WatchfilesWatch:
 
 @dataclass(slots=True)
 class NoWatch:
-    """Nothing is watched: for a single pass."""
+    """Nothing is watched: for a single pass, or where nothing else works."""
 
+    problem: str = ""
+    """What to tell the roots of that."""
     descriptor: int = -1
 
     async def start(self, root: Path, sink: Sink) -> None:
         """See Watch."""
+        if self.problem:
+            sink.unwatched(self.problem)
 
     def add(self, root: Path, watched: list[tuple[int, str]]) -> None:
         """See Watch."""
@@ -295,8 +305,8 @@ def open_watch() -> Watch:
     if inotify.available():
         try:
             return InotifyWatch(inotify.create())
-        except OSError:  # fs.inotify.max_user_instances
-            return WatchfilesWatch()
+        except OSError as error:
+            return NoWatch(f"inotify gives no instance ({error.strerror}; see fs.inotify.max_user_instances)")
     return WatchfilesWatch()
 
 

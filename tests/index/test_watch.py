@@ -277,10 +277,12 @@ async def test_no_change_during_the_first_pass_is_lost(root: Path, store: Path) 
 async def test_the_folder_of_the_store_may_lie_in_the_root(root: Path) -> None:
     """Its own writes must not wake it for ever."""
     write(root, {"a.py": "x = 1\n"})
-    async with following(root, root / ".store") as followed:
+    async with following(root, root / ".my [store]") as followed:
         write(root, {"b.py": "y = 1\n"})
         await followed.until_defined("y")
         await followed.until_true(lambda: followed.index.roots()[0].pending == 0)
+        assert await followed.paths() == ["a.py", "b.py"]
+        assert await followed.skips() == {}
 
 
 def state(followed: Followed) -> str:
