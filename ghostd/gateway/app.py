@@ -117,7 +117,10 @@ def _control_route(route: web.RouteDef) -> Route:
 
     async def handle(exchange: Exchange) -> web.StreamResponse:
         await exchange.expect_continue()
-        return await handler(exchange.request)
+        response = await handler(exchange.request)
+        for name, value in exchange.headers().items():
+            response.headers.setdefault(name, value)
+        return response
 
     return Route(route.method, route.path, handle, timed=False)
 
@@ -200,8 +203,6 @@ class _Door:
 
     async def _send(self, exchange: Exchange, response: web.StreamResponse) -> web.StreamResponse:
         if not response.prepared:
-            for name, value in exchange.headers().items():
-                response.headers.setdefault(name, value)
             if self._running.leaving:
                 response.force_close()
             await response.prepare(exchange.request)

@@ -107,14 +107,24 @@ def _has_loopback_6() -> bool:
 
 def test_uvloop_serves_the_same() -> None:
     """The daemon runs on uvloop, whose transports and sockets are its own."""
+    body = {"model": "auto", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
 
     async def ask() -> None:
-        async with serving(ScriptedProvider()) as served:
-            connectors = (aiohttp.TCPConnector(), aiohttp.UnixConnector(str(served.socket)))
-            for connector in connectors:
-                async with aiohttp.ClientSession(connector=connector) as client:
-                    body = {"model": "auto", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
-                    async with client.post(served.url + "/v1/chat/completions", json=body) as reply:
-                        assert b"[DONE]" in await reply.read()
+        provider = ScriptedProvider()
+        async with serving(provider) as served:
+            url = served.url + "/v1/chat/completions"
+            for connector in (aiohttp.TCPConnector(), aiohttp.UnixConnector(str(served.socket))):
+                async with (
+                    aiohttp.ClientSession(connector=connector) as client,
+                    client.post(url, json=body) as reply,
+                ):
+                    assert b"[DONE]" in await reply.read()
+            provider.pieces = ["word "] * 1_000_000
+            async with aiohttp.ClientSession() as client, client.post(url, json=body) as reply:
+                await reply.content.readuntil(b"word ")
+                reply.close()  # hangs up
+                async with asyncio.timeout(20):
+                    while not provider.closed:
+                        await asyncio.sleep(0.01)
 
     uvloop.run(ask())
