@@ -6,8 +6,6 @@ import importlib.util
 from dataclasses import dataclass
 from typing import Literal
 
-import psutil
-
 from ghostd.config import LocalConfig
 from ghostd.errors import EngineMissing, ModelTooLarge
 from ghostd.workers.catalog import LocalModel
@@ -56,11 +54,15 @@ def choose_engine(config: LocalConfig) -> EngineName:
 
 def default_threads() -> int:
     """Physical cores - 1, at least 1: one stays free for the editor and the daemon."""
+    import psutil
+
     return max((psutil.cpu_count(logical=False) or 1) - 1, 1)
 
 
 def check_memory(model: LocalModel, context_tokens: int, reserve_mb: int) -> None:
     """Raise ModelTooLarge when loading would leave less than the reserve."""
+    import psutil
+
     assert model.header is not None
     needed = model.header.size_bytes + model.header.kv_bytes_per_token * context_tokens + _WORKER_BYTES
     available = psutil.virtual_memory().available

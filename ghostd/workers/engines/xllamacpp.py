@@ -34,6 +34,9 @@ from ghostd.workers.engines.contract import (
 
 _EMBEDDING_BATCH_TOKENS = 512
 """A pooled vector needs its whole input in one batch, and a batch of n tokens reserves n × vocabulary × 4 bytes."""
+_MAX_BATCH_TOKENS = 32
+"""The server looks for a cancellation between batches only. 32 tokens read about a tenth slower than 128
+(benchmarks/worker_overhead.py's models) and stop four times sooner."""
 _SAMPLERS = ["penalties", "top_k", "top_p", "min_p", "temperature"]
 _NO_PROBABILITY = -1e4
 _LOG_WARNINGS = 1
@@ -52,12 +55,13 @@ class XllamaCppEngine:
         self._connection: _Connection | None = None
         trained = options.trained_tokens
         self.context_tokens = min(options.context_tokens, trained) if trained else options.context_tokens
-        batch = self.context_tokens if options.embedding_only else _EMBEDDING_BATCH_TOKENS
-        self.embedding_context_tokens = min(self.context_tokens, batch)
+        longest = self.context_tokens if options.embedding_only else _EMBEDDING_BATCH_TOKENS
+        self.embedding_context_tokens = min(self.context_tokens, longest)
         self._embedder: _Server | None = None
         self._server = self._embedder = self._start_embedder() if options.embedding_only else None
         if self._server is None:
-            self._server = _Server(options, self.context_tokens, options.n_batch, scratch / "generate.sock")
+            batch = min(options.n_batch, _MAX_BATCH_TOKENS)
+            self._server = _Server(options, self.context_tokens, batch, scratch / "generate.sock")
         meta = self._json("GET", self._server, "/v1/models", None)["data"][0]["meta"]
         self.vocabulary_size = int(meta["n_vocab"])
         self.embedding_size = int(meta["n_embd"])
