@@ -39,7 +39,8 @@ _BRACED = _TYPE_LIKE | {"test", "macro"}
 """Kinds whose head ends at the first brace, where the grammar has no field for the body."""
 _ANONYMOUS = frozenset(("local", "body"))
 _NAMELESS = frozenset(("", "local", "body"))
-_NAMELESS_OR_VALUE = _NAMELESS | {"variable", "constant", "field", "property"}
+_VALUES = frozenset(("variable", "constant", "field", "property"))
+_NAMELESS_OR_VALUE = _NAMELESS | _VALUES
 
 SymbolRow = tuple[str, str, int, int, int, int, int, str, str]
 """name, kind, start, end, start of the name, end of the name, line, container, signature."""
@@ -201,7 +202,7 @@ def _kind(kind: str, containers: list[_Open]) -> str:
     """The symbol's kind in its place."""
     inner = ""
     for container in reversed(containers):
-        if container.kind:
+        if container.kind and container.kind not in _VALUES:
             inner = container.kind
             break
     if kind == "variable" and inner in _TYPE_LIKE:
