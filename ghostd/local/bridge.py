@@ -62,9 +62,9 @@ async def run_bridge(paths: Paths, start_daemon: Callable[[], Awaitable[None]]) 
 
 
 async def _connect_and_copy(paths: Paths, start_daemon: Callable[[], Awaitable[None]]) -> None:
+    editor = await _standard_streams()
     daemon = await _connect(paths.lsp_socket, start_daemon)
     try:
-        editor = await _standard_streams()
         await _copy_both(editor, daemon)
     finally:
         daemon[1].close()

@@ -29,17 +29,23 @@ return table.concat(lines, "\\n")
 """
 
 
-class Screen:
-    """One Neovim with editors/neovim on its runtimepath and its own home; `setup` is Lua for the plugin's options."""
+def plugin(command: Sequence[str], options: str) -> str:
+    """An init.lua that sets editors/neovim up to run `command`; `options` is a Lua table of further ones."""
+    listed = ", ".join(f"[[{word}]]" for word in command)
+    return (
+        f"vim.opt.runtimepath:prepend([[{_PLUGIN}]])\n"
+        f'require("ghostd").setup(vim.tbl_extend("force", {{ cmd = {{ {listed} }} }}, {options}))\n'
+    )
 
-    def __init__(self, home: Path, command: Sequence[str], setup: str = "{}") -> None:
+
+class Screen:
+    """One Neovim with a home of its own and this init.lua."""
+
+    def __init__(self, home: Path, init: str) -> None:
         found = neovim.fetch()
         home.mkdir()
-        listed = ", ".join(f"[[{word}]]" for word in command)
-        (home / "init.lua").write_text(
-            f"vim.opt.runtimepath:prepend([[{_PLUGIN}]])\n"
-            f'require("ghostd").setup(vim.tbl_extend("force", {{ cmd = {{ {listed} }} }}, {setup}))\n'
-        )
+        # Messages never wait for a key: a screen that asks for one answers no call.
+        (home / "init.lua").write_text(f"vim.o.messagesopt = 'wait:0,history:500'\n{init}")
         self.process = subprocess.Popen(
             [str(found.program), "--embed", "-n", "-u", str(home / "init.lua")],
             stdin=subprocess.PIPE,

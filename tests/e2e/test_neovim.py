@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from e2e.daemons import DaemonProcess
-from e2e.screen import Screen
+from e2e.screen import Screen, plugin
 
 from ghostd.local.paths import find_paths
 
@@ -23,8 +23,8 @@ GHOSTD_LSP = (str(Path(sys.executable).with_name("ghostd")), "lsp")
 def open_neovim(tmp_path: Path) -> Iterator[OpenNeovim]:
     screens: list[Screen] = []
 
-    def start(setup: str = "{}") -> Screen:
-        screens.append(Screen(tmp_path / f"nvim{len(screens)}", GHOSTD_LSP, setup))
+    def start(setup: str = "{}", init: str | None = None) -> Screen:
+        screens.append(Screen(tmp_path / f"nvim{len(screens)}", init or plugin(GHOSTD_LSP, setup)))
         return screens[-1]
 
     yield start
@@ -76,6 +76,19 @@ def test_tab_is_a_tab_where_there_is_no_ghost_text(open_neovim: OpenNeovim, scri
     screen.call("nvim_command", "setlocal noexpandtab")
     screen.type("A<Tab>x")
     screen.until(lambda: screen.text().startswith("s = '😀é'.\tx"), "tab")
+
+
+def test_the_recipe_of_the_documentation_works_without_the_plugin(
+    open_neovim: OpenNeovim, scripted_daemon: None, file: Path
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "editors.md").read_text("utf-8")
+    recipe = page.partition("```lua\n")[2].partition("```")[0].replace('"ghostd", "lsp"', f'"{GHOSTD_LSP[0]}", "lsp"')
+    screen = open_neovim(init=recipe)
+    screen.edit(file)
+    screen.type("A")
+    screen.until(screen.ghost_text, "ghost text")
+    screen.type("<Tab>")
+    screen.until(lambda: screen.text() == "s = '😀é'.filled(1)\n    second()\nend", "accepted text")
 
 
 def test_without_inline_completion_the_text_is_in_the_completion_menu(
