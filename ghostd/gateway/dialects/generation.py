@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -91,6 +92,11 @@ async def whole(stream: AsyncGenerator[Delta, None]) -> Reply:
                 text = "".join(texts)
                 return Reply(text, delta.finish_reason, logprobs, delta.usage, delta.model, confidence)
     raise ended_early()
+
+
+def new_id(prefix: str) -> str:
+    """An id for one reply."""
+    return f"{prefix}-{os.urandom(14).hex()}"
 
 
 def ended_early() -> WorkerFailed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -14,7 +13,7 @@ from aiohttp import web
 
 from ghostd.engine import Engine
 from ghostd.errors import InvalidRequest, UnsupportedParameter
-from ghostd.gateway.dialects.generation import Tally, ended_early, pieces, seeded, whole
+from ghostd.gateway.dialects.generation import Tally, ended_early, new_id, pieces, seeded, whole
 from ghostd.gateway.dialects.openai_fields import GenerationFields, check_ranges, sampling, stops
 from ghostd.gateway.dialects.openai_logprobs import chat_logprobs
 from ghostd.gateway.exchange import Exchange
@@ -94,7 +93,7 @@ async def _whole(engine: Engine, exchange: Exchange, requests: Sequence[ChatRequ
     return exchange.json(
         _ENCODER.encode(
             {
-                "id": _new_id(),
+                "id": new_id("chatcmpl"),
                 "object": "chat.completion",
                 "created": int(time.time()),
                 "model": model,
@@ -139,7 +138,7 @@ class _Frames:
 
     def __init__(self, model: str, *, with_usage: bool) -> None:
         self._head = b'data: {"id":"%s","object":"chat.completion.chunk","created":%d,"model":%s,"choices":[' % (
-            _new_id().encode(),
+            new_id("chatcmpl").encode(),
             int(time.time()),
             _ENCODER.encode(model),
         )
@@ -240,7 +239,3 @@ def _part(part: _Part, path: str) -> str:
         name = "refusal" if part.type == "refusal" else "text"
         raise InvalidRequest(f"Missing required parameter: '{path}.{name}'.", f"{path}.{name}")
     return text
-
-
-def _new_id() -> str:
-    return f"chatcmpl-{uuid.uuid4().hex}"

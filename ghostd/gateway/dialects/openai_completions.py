@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from aiohttp import web
 
 from ghostd.engine import Engine
 from ghostd.errors import ContextTooLong, InvalidRequest, UnsupportedParameter
-from ghostd.gateway.dialects.generation import Tally, ended_early, pieces, seeded, whole
+from ghostd.gateway.dialects.generation import Tally, ended_early, new_id, pieces, seeded, whole
 from ghostd.gateway.dialects.openai_fields import GenerationFields, check_ranges, sampling, stops
 from ghostd.gateway.dialects.openai_logprobs import LegacyLogprobs
 from ghostd.gateway.dialects.token_input import texts_or_tokens
@@ -85,7 +84,7 @@ async def _whole(engine: Engine, exchange: Exchange, jobs: Sequence[_Job]) -> we
     return exchange.json(
         _ENCODER.encode(
             {
-                "id": _new_id(),
+                "id": new_id("cmpl"),
                 "object": "text_completion",
                 "created": int(time.time()),
                 "model": model,
@@ -129,7 +128,7 @@ class _Frames:
 
     def __init__(self, model: str, *, with_usage: bool) -> None:
         self._head = b'data: {"id":"%s","object":"text_completion","created":%d,"model":%s,"choices":[' % (
-            _new_id().encode(),
+            new_id("cmpl").encode(),
             int(time.time()),
             _ENCODER.encode(model),
         )
@@ -213,7 +212,3 @@ def _path(text: str | None, param: str) -> Path | None:
     if "\0" in text:
         raise InvalidRequest(f"Invalid value for '{param}': a path has no NUL character.", param)
     return Path(text)
-
-
-def _new_id() -> str:
-    return f"cmpl-{uuid.uuid4().hex}"
