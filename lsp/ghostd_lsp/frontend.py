@@ -1,6 +1,6 @@
 """Accepts editors on the daemon's LSP socket. Each connection is a session of its own.
 
-What serves a session (pygls, lsprotocol) takes half a second and 35 MB to import, so that is done when the first
+What serves a session (pygls, lsprotocol) takes half a second and about 20 MB to import, so that is done when the first
 editor connects, in a thread: a daemon without editors stays small, and one that gets its first goes on serving.
 """
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from lsp_harness import INLINE, LspError, at, connected, edit, make_host, until
 
 from ghostd.config import Config, LspConfig
@@ -85,30 +87,47 @@ async def test_exit_without_shutdown_ends_the_session_and_its_requests() -> None
     assert provider.closed == 1
 
 
-async def test_a_lost_connection_cancels_its_requests() -> None:
-    provider = ScriptedProvider(hold=asyncio.Event())
-    async with connected(make_host(providers=[provider])) as client:
-        await client.initialize()
-        client.open(URI, "x")
-        _, answer = client.ask("textDocument/inlineCompletion", at(URI, 0, 1))
-        await until(lambda: provider.started == 1)
-        await client.vanish()
-        answer.cancel()
-    assert provider.closed == 1
+LOOPS = pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+"""The daemon runs on uvloop, whose transports tell the end of a connection in their own way."""
 
 
-async def test_a_client_that_only_stops_sending_still_gets_its_answer() -> None:
+@LOOPS
+def test_a_lost_connection_cancels_its_requests(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    async def scenario() -> None:
+        provider = ScriptedProvider(hold=asyncio.Event())
+        async with connected(make_host(providers=[provider])) as client:
+            await client.initialize()
+            client.open(URI, "x")
+            _, answer = client.ask("textDocument/inlineCompletion", at(URI, 0, 1))
+            await until(lambda: provider.started == 1)
+            await client.vanish()
+            await until(lambda: provider.closed == 1)
+            answer.cancel()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(scenario())
+
+
+@LOOPS
+def test_a_client_that_only_stops_sending_still_gets_its_answer(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
     """`ghostd lsp` half-closes at the end of its stdin; the choice is ours."""
-    provider = ScriptedProvider(pieces=("later",), hold=(hold := asyncio.Event()))
-    async with connected(make_host(providers=[provider])) as client:
-        await client.initialize()
-        client.open(URI, "x")
-        _, answer = client.ask("textDocument/inlineCompletion", at(URI, 0, 1))
-        await until(lambda: provider.started == 1)
-        client.writer.write_eof()
-        hold.set()
-        assert (await client.answer(answer))["items"][0]["insertText"] == "later"
-        await client.wait_closed()
+
+    async def scenario() -> None:
+        provider = ScriptedProvider(pieces=("later",), hold=(hold := asyncio.Event()))
+        async with connected(make_host(providers=[provider])) as client:
+            await client.initialize()
+            client.open(URI, "x")
+            _, answer = client.ask("textDocument/inlineCompletion", at(URI, 0, 1))
+            await until(lambda: provider.started == 1)
+            client.writer.write_eof()
+            hold.set()
+            assert (await client.answer(answer))["items"][0]["insertText"] == "later"
+            await client.wait_closed()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(scenario())
 
 
 @pytest.mark.parametrize(
