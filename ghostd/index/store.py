@@ -215,16 +215,9 @@ class Store:
     def totals(self) -> Totals:
         """Sums over the indexed files."""
         row = self._db.execute(
-            "SELECT count(*), total(symbols), total(uses), total(imports), total(size) FROM file WHERE problem IS NULL"
+            "SELECT files, symbols, uses, imports, size, problems + (SELECT count(*) FROM skip) FROM totals"
         ).fetchone()
-        skipped = self._db.execute(
-            "SELECT (SELECT count(*) FROM file WHERE problem IS NOT NULL) + (SELECT count(*) FROM skip)"
-        ).fetchone()
-        return Totals(row[0], int(row[1]), int(row[2]), int(row[3]), int(row[4]), skipped[0])
-
-    def checkpoint(self) -> None:
-        """Move the write-ahead log into the file and cut it off, as far as readers allow."""
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return Totals(*map(int, row))
 
     def _set_skips(self, skips: Mapping[str, str | None]) -> None:
         for path, reason in skips.items():

@@ -18,7 +18,7 @@ from ghostd.config import IndexConfig
 from ghostd.errors import RootError
 from ghostd.index.rows import encode_outline, encode_uses, find_uses, name_crc
 from ghostd.index.service import index_once, open_index
-from ghostd.index.store import Record, Store, migrations, store_path
+from ghostd.index.store import Record, Store, Totals, migrations, store_path
 
 
 def record(path: str, name: str, text: bytes = b"x") -> Record:
@@ -38,7 +38,8 @@ def rows(path: Path, query: str) -> list[tuple[object, ...]]:
     """What SQLite itself sees."""
     connection = sqlite3.connect(path)
     try:
-        return connection.execute(query).fetchall()
+        with connection:
+            return connection.execute(query).fetchall()
     finally:
         connection.close()
 
@@ -49,8 +50,14 @@ def test_replacing_and_removing_a_file_leaves_no_row_of_it(tmp_path: Path) -> No
     assert store.commit([record("a.py", "one"), record("b.py", "one")]).generation == 1
     assert store.commit([record("a.py", "two", b"y")]).generation == 2
     assert rows(path, "SELECT name, file_id FROM definition ORDER BY name") == [("one", 2), ("two", 1)]
+    store.commit([Record("c.bin", "plaintext", 7, 1, True, None, "binary")])
+    assert store.totals() == Totals(files=2, symbols=2, uses=2, imports=0, size_bytes=2, skipped=1)
+    store.commit([Record("c.bin", "plaintext", 5, 1, True, b"h" * 16)], skips={"pipe": "a FIFO"})
+    assert store.totals() == Totals(files=3, symbols=2, uses=2, imports=0, size_bytes=7, skipped=1)
+    store.commit(removed=["c.bin"], skips={"pipe": None})
     commit = store.commit(removed=["a.py", "b.py", "never.py"])
-    assert (commit.generation, commit.changed, commit.removed) == (3, (), ("a.py", "b.py"))
+    assert (commit.generation, commit.changed, commit.removed) == (5, (), ("a.py", "b.py"))
+    assert store.totals() == Totals(0, 0, 0, 0, 0, 0)
     for table in ("file", "parsed", "definition", "use"):
         assert rows(path, f"SELECT count(*) FROM {table}") == [(0,)], table
     store.close()
@@ -64,8 +71,10 @@ def test_the_file_can_be_read_by_its_owner_only(tmp_path: Path) -> None:
 
 def test_a_store_of_an_older_schema_is_migrated_and_keeps_its_rows(tmp_path: Path) -> None:
     path = tmp_path / "s.sqlite3"
+    Store(path, migrations()[:1]).close()
+    rows(path, "INSERT INTO file VALUES (1, 'a.py', 'python', 9, 1, 1, x'00', NULL, 2, 3, 4)")
     store = Store(path)
-    store.commit([record("a.py", "one")])
+    assert store.totals() == Totals(files=1, symbols=2, uses=3, imports=4, size_bytes=9, skipped=0)
     store.close()
     steps = [*migrations(), "ALTER TABLE file ADD COLUMN note TEXT NOT NULL DEFAULT 'new'"]
     store = Store(path, steps)
