@@ -44,7 +44,7 @@ class Engine:
         upstream = deployment.provider.chat(replace(request, model=deployment.info.id))
         async with aclosing(upstream) as deltas:
             async for delta in deltas:
-                yield replace(delta, model=deployment.info.id)
+                yield delta.said_by(deployment.info.id)
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
         """Stream the continuation of a prompt, or the text of the hole when there is a suffix.
@@ -61,7 +61,7 @@ class Engine:
         upstream = deployment.provider.complete(replace(request, model=deployment.info.id))
         async with aclosing(upstream) as deltas:
             async for delta in deltas:
-                yield replace(delta, model=deployment.info.id)
+                yield delta.said_by(deployment.info.id)
 
     def fill(self, request: FillRequest) -> AsyncGenerator[Delta, None]:
         """Stream the text of a hole in a file."""

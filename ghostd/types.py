@@ -154,6 +154,10 @@ class Delta:
     model: str | None = None
     """The model that answers, where a virtual model was asked; set by the engine on every delta."""
 
+    def said_by(self, model: str) -> Delta:
+        """The same delta with its model. Spelled out: `dataclasses.replace` costs several times as much."""
+        return Delta(self.text, self.finish_reason, self.usage, self.logprobs, self.confidence, model)
+
 
 @dataclass(frozen=True, slots=True)
 class EmbedRequest:

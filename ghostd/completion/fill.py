@@ -68,7 +68,7 @@ async def _fill_with(deployment: Deployment, request: FillRequest) -> AsyncGener
             source = limit_lines(source, request.max_lines)
     async with aclosing(source) as deltas:
         async for delta in deltas:
-            yield replace(delta, model=deployment.info.id)
+            yield delta.said_by(deployment.info.id)
 
 
 async def _prompted(deployment: Deployment, request: FillRequest) -> AsyncGenerator[Delta, None]:
