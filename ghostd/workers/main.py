@@ -11,41 +11,33 @@ import os
 import signal
 import socket
 import sys
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from ghostd.workers.calibration import calibrate
 from ghostd.workers.engines.contract import (
-    EndStep,
     Engine,
     EngineFailed,
     GenerationOptions,
     Interrupted,
     LoadError,
     LoadOptions,
-    Logprob,
-    PromptStep,
     RequestInvalid,
     Step,
 )
 from ghostd.workers.gguf_header import GgufHeader, HeaderError, read_header
+from ghostd.workers.inbox import Inbox
 from ghostd.workers.json_schema import checked_schema
 from ghostd.workers.messages import (
-    Cancel,
-    Decoder,
     Embed,
     Ended,
     Failed,
-    FrameError,
     Generate,
     Load,
     Message,
-    Piece,
     Progress,
     Ready,
     Vectors,
@@ -53,6 +45,7 @@ from ghostd.workers.messages import (
     pack_vector,
 )
 from ghostd.workers.prompts import PromptEncoder
+from ghostd.workers.reply import Reply
 from ghostd.workers.text_stream import TextStream
 
 if TYPE_CHECKING:
@@ -63,60 +56,6 @@ _OOM_SCORE_ADJ = "800"
 """Of -1000 to 1000: where memory runs out, a model goes before the user's other programs."""
 _SWITCH_INTERVAL_S = 0.001
 _EXIT_LOAD_FAILED = 3
-
-
-class Inbox:
-    """What the reader thread has received: work in order, and who is cancelled."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-        self._lock = threading.Lock()
-        self._cancelled: set[int] = set()
-        self._running: int | None = None
-        self._engine: Engine | None = None
-        self.work: SimpleQueue[Load | Generate | Embed] = SimpleQueue()
-
-    def start(self) -> None:
-        """Begin to read. The end of the connection ends the process, whatever it computes."""
-        threading.Thread(target=self._read, name="reader", daemon=True).start()
-
-    def serve(self, engine: Engine) -> None:
-        """Interrupt this engine on cancellations."""
-        self._engine = engine
-
-    def begin(self, request_id: int) -> bool:
-        """Mark a request as running; False when it was cancelled before."""
-        with self._lock:
-            if request_id in self._cancelled:
-                self._cancelled.discard(request_id)
-                return False
-            self._running = request_id
-            if self._engine is not None:
-                self._engine.rearm()
-            return True
-
-    def end(self) -> None:
-        """No request is running."""
-        with self._lock:
-            self._running = None
-
-    def _read(self) -> None:
-        decoder = Decoder()
-        with suppress(OSError, FrameError):
-            while data := self._connection.recv(1 << 16):
-                for message in decoder.feed(data):
-                    self._take(message)
-        os._exit(0)
-
-    def _take(self, message: Message) -> None:
-        if isinstance(message, (Load, Generate, Embed)):
-            self.work.put(message)
-        elif isinstance(message, Cancel):
-            with self._lock:
-                if message.id == self._running and self._engine is not None:
-                    self._engine.interrupt()
-                elif self._running is None or message.id > self._running:
-                    self._cancelled.add(message.id)
 
 
 class Worker:
@@ -183,7 +122,7 @@ class Worker:
             return
         wanted = room if request.max_tokens is None else min(request.max_tokens, room)
         options = _options(request.sampling, wanted, self._engine.vocabulary_size)
-        reply = _Reply(self, request.id, len(prompt), TextStream(request.stop))
+        reply = Reply(self.send, request.id, len(prompt), TextStream(request.stop))
         steps = self._engine.generate(prompt, options)
         try:
             reply.follow(steps)
@@ -233,52 +172,6 @@ class Worker:
     def _too_long(self, request_id: int, prompt_tokens: int, limit: int, request: Generate | Embed) -> None:
         param = "input" if isinstance(request, Embed) else "messages" if request.messages else "prompt"
         self.send(Failed(request_id, "context_too_long", "", param, [prompt_tokens, limit]))
-
-
-class _Reply:
-    """One generation on its way to the pool."""
-
-    def __init__(self, worker: Worker, request_id: int, prompt_tokens: int, text: TextStream) -> None:
-        self._send = worker.send
-        self._id = request_id
-        self._prompt_tokens = prompt_tokens
-        self._cached_tokens = 0
-        self._tokens = 0
-        self._text = text
-
-    def follow(self, steps: Iterator[Step]) -> None:
-        """Send what the steps make, up to the end or the first stop string."""
-        for step in steps:
-            if isinstance(step, PromptStep):
-                self._cached_tokens = step.cached_tokens
-                self._send(Progress(self._id))
-            elif isinstance(step, EndStep):
-                self._end(self._text.finish(), "stop" if self._text.stopped else step.reason)
-                return
-            else:
-                self._tokens += step.count
-                text = self._text.feed(step.data)
-                if self._text.stopped:
-                    self._end(text, "stop", step.logprobs)
-                    return
-                self._send(Piece(self._id, text, _pack_logprobs(step.logprobs)))
-
-    def _end(self, text: str, reason: Any, logprobs: Sequence[Logprob] = ()) -> None:
-        if text or logprobs:
-            self._send(Piece(self._id, text, _pack_logprobs(logprobs)))
-        self._send(Ended(self._id, reason, self._prompt_tokens, self._tokens, self._cached_tokens))
-
-
-def _pack_logprobs(logprobs: Sequence[Logprob]) -> list[list[Any]]:
-    return [
-        [
-            entry.token_id,
-            entry.token.decode("latin-1"),
-            entry.logprob,
-            [[token.decode("latin-1"), value] for token, value in entry.top],
-        ]
-        for entry in logprobs
-    ]
 
 
 def _options(sampling: dict[str, Any], max_tokens: int, vocabulary_size: int) -> GenerationOptions:

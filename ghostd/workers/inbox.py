@@ -1,0 +1,66 @@
+"""The child's reader thread: takes in work and notices a cancellation while the main thread computes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from contextlib import suppress
+from queue import SimpleQueue
+
+from ghostd.workers.engines.contract import Engine
+from ghostd.workers.messages import Cancel, Decoder, Embed, FrameError, Generate, Load, Message
+
+
+class Inbox:
+    """What the reader thread has received: work in order, and who is cancelled."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._cancelled: set[int] = set()
+        self._running: int | None = None
+        self._engine: Engine | None = None
+        self.work: SimpleQueue[Load | Generate | Embed] = SimpleQueue()
+
+    def start(self) -> None:
+        """Begin to read. The end of the connection ends the process, whatever it computes."""
+        threading.Thread(target=self._read, name="reader", daemon=True).start()
+
+    def serve(self, engine: Engine) -> None:
+        """Interrupt this engine on cancellations."""
+        self._engine = engine
+
+    def begin(self, request_id: int) -> bool:
+        """Mark a request as running; False when it was cancelled before."""
+        with self._lock:
+            if request_id in self._cancelled:
+                self._cancelled.discard(request_id)
+                return False
+            self._running = request_id
+            if self._engine is not None:
+                self._engine.rearm()
+            return True
+
+    def end(self) -> None:
+        """No request is running."""
+        with self._lock:
+            self._running = None
+
+    def _read(self) -> None:
+        decoder = Decoder()
+        with suppress(OSError, FrameError):
+            while data := self._connection.recv(1 << 16):
+                for message in decoder.feed(data):
+                    self._take(message)
+        os._exit(0)
+
+    def _take(self, message: Message) -> None:
+        if isinstance(message, (Load, Generate, Embed)):
+            self.work.put(message)
+        elif isinstance(message, Cancel):
+            with self._lock:
+                if message.id == self._running and self._engine is not None:
+                    self._engine.interrupt()
+                elif self._running is None or message.id > self._running:
+                    self._cancelled.add(message.id)

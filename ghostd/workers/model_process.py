@@ -1,0 +1,248 @@
+"""The process of one model: started at need, rested after crashes, started anew when its file has changed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from ghostd.config import LocalConfig
+from ghostd.errors import GhostdError, ModelFileInvalid, ModelUnavailable, WorkerCrashed, WorkerFailed
+from ghostd.workers import capacity
+from ghostd.workers.backoff import Backoff
+from ghostd.workers.catalog import Catalog, LocalModel, Stamp
+from ghostd.workers.messages import Failed, Load, Message, Ready
+from ghostd.workers.process import WorkerProcess
+
+log = logging.getLogger(__name__)
+
+_FILE_CHECK_S = 1.0
+_STATUS_WAIT_S = 0.5
+
+State = Literal["ready", "unloaded", "loading", "failed"]
+Started = asyncio.Future[Ready | Failed | None]
+
+
+class ModelProcess:
+    """Keeps at most one process. `on_message` gets what it says, `on_end` is called when it is gone."""
+
+    def __init__(
+        self,
+        model: LocalModel,
+        config: LocalConfig,
+        catalog: Catalog,
+        tasks: asyncio.TaskGroup,
+        on_message: Callable[[Message], None],
+        on_end: Callable[[WorkerProcess], None],
+    ) -> None:
+        self.model = model
+        self._config = config
+        self._catalog = catalog
+        self._tasks = tasks
+        self._on_message = on_message
+        self._on_end = on_end
+        self._process: WorkerProcess | None = None
+        self._facts: Ready | None = None
+        self._loaded_stamp: Stamp | None = None
+        self._loading: asyncio.Task[WorkerProcess | GhostdError] | None = None
+        self._checked_s = 0.0
+        self._backoff = Backoff()
+        self._refusal: tuple[Stamp | None, GhostdError] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while a model is loaded."""
+        return self._process.pid if self._process is not None else None
+
+    @property
+    def state(self) -> State:
+        """As in ModelInfo."""
+        if self.model.header is None or self._refusal is not None:
+            return "failed"
+        if self._loading is not None:
+            return "loading"
+        return "ready" if self._process is not None else "unloaded"
+
+    @property
+    def detail(self) -> str:
+        """As in ModelInfo."""
+        if self.model.header is None:
+            return self.model.problem
+        if self._refusal is not None:
+            return str(self._refusal[1])
+        if (left_s := self._backoff.left_s) > 0:
+            return f"rests after {self._backoff.crashes} crashes, for {left_s:.0f} s more"
+        if self._process is not None and (facts := self._facts) is not None:
+            return (
+                f"{facts.engine}, {facts.threads} threads: reads {facts.prefill_tokens_per_s:.0f} and writes "
+                f"{facts.decode_tokens_per_s:.0f} tokens/s"
+            )
+        return ""
+
+    @property
+    def context_tokens(self) -> int:
+        """Context that is, or will be, allocated."""
+        if self._process is not None and self._facts is not None:
+            return self._facts.context_tokens
+        settings, header = self.model.settings, self.model.header
+        wanted = (settings and settings.context_tokens) or self._config.context_tokens
+        trained = header.context_tokens if header is not None else None
+        return min(wanted, trained) if trained else wanted
+
+    def update(self, model: LocalModel) -> None:
+        """Take over what a new scan found."""
+        if self._refusal is not None and self._refusal[0] != model.stamp:
+            self._refusal = None
+        self.model = model
+
+    async def ready(self) -> WorkerProcess:
+        """The process with the loaded model; callers at the same time share one load.
+
+        Raises ProviderError. A caller that goes away leaves the load running, for the next one.
+        """
+        await self._check_file()
+        if self._process is not None:
+            return self._process
+        self._check_rest()
+        if self._refusal is not None:
+            raise self._refusal[1]
+        if self._loading is None:
+            self._loading = self._tasks.create_task(self._load(), name=f"load {self.model.id}")
+        loading = self._loading
+        await asyncio.wait((loading,))
+        if loading.cancelled():
+            raise ModelUnavailable(f"The model '{self.model.id}' is not loaded: ghostd is shutting down.")
+        outcome = loading.result()
+        if isinstance(outcome, GhostdError):
+            raise outcome
+        return outcome
+
+    async def _check_file(self) -> None:
+        """Look for a changed file, once a second at most; a changed model is loaded anew."""
+        if time.monotonic() - self._checked_s < _FILE_CHECK_S and self.model.header is not None:
+            return
+        self.update(await asyncio.to_thread(self._catalog.reread, self.model))
+        self._checked_s = time.monotonic()
+        if self.model.header is None:
+            self.unload()
+            raise ModelFileInvalid(f"The model '{self.model.id}' cannot be used: {self.model.problem}")
+        if self._process is not None and self._loaded_stamp != self.model.stamp:
+            log.info("the file of %s has changed; it is loaded anew", self.model.id)
+            self.unload()
+
+    def _check_rest(self) -> None:
+        if (left_s := self._backoff.left_s) > 0:
+            raise ModelUnavailable(
+                f"The model '{self.model.id}' rests for {left_s:.0f} s more: its worker crashed "
+                f"{self._backoff.crashes} times in a row.",
+                retry_after_s=left_s,
+            )
+
+    async def _load(self) -> WorkerProcess | GhostdError:
+        """A loaded worker, or why there is none. Raises nothing: the task group would take all models down."""
+        try:
+            return await self._start()
+        except GhostdError as error:
+            return error
+        except Exception:
+            log.exception("cannot start the worker of %s", self.model.id)
+            return WorkerFailed(f"The worker of '{self.model.id}' cannot be started; ghostd's log says why.")
+        finally:
+            self._loading = None
+
+    async def _start(self) -> WorkerProcess:
+        model = self.model
+        plan = await asyncio.to_thread(capacity.plan, model, self._config, self.context_tokens)
+        started: Started = asyncio.get_running_loop().create_future()
+        process = WorkerProcess(lambda message: self._receive(message, started), lambda: self._ended(process, started))
+        await process.start(lambda scratch: self._load_message(model, plan, scratch))
+        self._tasks.create_task(process.run(), name=f"worker {model.id}")
+        try:
+            async with asyncio.timeout(self._config.load_timeout_s):
+                answer = await started
+        except TimeoutError:
+            process.kill()
+            raise ModelUnavailable(
+                f"The model '{model.id}' did not load within {self._config.load_timeout_s:g} s (local.load_timeout_s)."
+            ) from None
+        except asyncio.CancelledError:
+            process.kill()
+            raise
+        return await self._loaded(process, answer, model)
+
+    def _load_message(self, model: LocalModel, plan: capacity.Plan, scratch: str) -> Load:
+        return Load(
+            path=str(model.path),
+            engine=plan.engine,
+            context_tokens=plan.context_tokens,
+            threads=plan.threads,
+            n_batch=self._config.n_batch,
+            n_gpu_layers=plan.n_gpu_layers,
+            chat_template_timeout_s=self._config.chat_template_timeout_s,
+            scratch=scratch,
+        )
+
+    async def _loaded(self, process: WorkerProcess, answer: Ready | Failed | None, model: LocalModel) -> WorkerProcess:
+        if isinstance(answer, Ready):
+            self._process, self._facts, self._loaded_stamp = process, answer, model.stamp
+            log.info("loaded %s: %s", model.id, self.detail)
+            return process
+        if answer is None:
+            how = await how_it_ended(process)
+            self.crashed()
+            raise WorkerCrashed(f"The worker of '{model.id}' {how} while it loaded {model.path}.")
+        error = ModelFileInvalid(f"The model '{model.id}' cannot be loaded from {model.path}: {answer.message}.")
+        self._refusal = (model.stamp, error)
+        raise error
+
+    def _receive(self, message: Message, started: Started) -> None:
+        if isinstance(message, Ready) or (isinstance(message, Failed) and message.id == 0):
+            if not started.done():
+                started.set_result(message)
+        else:
+            self._on_message(message)
+
+    def _ended(self, process: WorkerProcess, started: Started) -> None:
+        """The process is gone, whoever ended it."""
+        if process is self._process:
+            self._process = None
+        if not started.done():
+            started.set_result(None)
+        self._on_end(process)
+
+    def crashed(self) -> None:
+        """Count a crash."""
+        self._backoff.crashed()
+        if (left_s := self._backoff.left_s) > 0:
+            log.warning(
+                "the worker of %s crashed %d times; it rests for %.0f s", self.model.id, self._backoff.crashes, left_s
+            )
+
+    def succeeded(self) -> None:
+        """A request was served: earlier crashes are forgotten."""
+        self._backoff.succeeded()
+
+    def unload(self) -> None:
+        """End the process; the next request starts a new one."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+
+    def close(self) -> None:
+        """End the process, also one that is still loading."""
+        if self._loading is not None:
+            self._loading.cancel()
+        self.unload()
+
+
+async def how_it_ended(process: WorkerProcess) -> str:
+    """In words that follow "the worker"."""
+    status = await process.wait_status(_STATUS_WAIT_S)
+    if status is None:
+        return "broke off"
+    if status < 0:
+        return f"was ended by {signal.Signals(-status).name}"
+    return f"exited with status {status}"
