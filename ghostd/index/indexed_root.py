@@ -39,6 +39,8 @@ class IndexedRoot:
     supervisor: Supervisor
     watch: Watch
     publish: Callable[[ChangeBatch], None]
+    on_quiet: Callable[[], None]
+    """Called when the root has no job left."""
     on_progress: Callable[[int, int], None] | None = None
     """Gets (files read, files to read) of complete passes."""
     state: Literal["scanning", "indexing", "ready", "failed"] = "scanning"
@@ -56,6 +58,8 @@ class IndexedRoot:
     _ignored: set[str] = field(default_factory=set)
     """Entries that the worker found to be ignored, folders with a slash: their changes wake nobody."""
     _rescan: bool = False
+    _own: str | None = None
+    """The folder of the stores, relative to the root; None when it lies elsewhere."""
     _updating: int = 0
     """Changed paths that the worker is looking at."""
     _watch_problem: str = ""
@@ -63,6 +67,14 @@ class IndexedRoot:
     """"pass" and "update" → number of the running job."""
     _flush: asyncio.TimerHandle | None = None
     _reconcile: asyncio.TimerHandle | None = None
+
+    def __post_init__(self) -> None:
+        self._own = own_folder(self.root, self.store)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the worker has a job of this root."""
+        return bool(self._jobs)
 
     @property
     def status(self) -> RootStatus:
@@ -135,11 +147,6 @@ class IndexedRoot:
         """See Sink."""
         self._watch_problem = f"{problem}: some changes are seen only every {self.config.reconcile_s:g} s"
         _log.warning("%s: %s", self.root, self._watch_problem)
-
-    @property
-    def _own(self) -> str | None:
-        """The folder of the stores, relative to the root; None when it lies elsewhere."""
-        return own_folder(self.root, self.store)
 
     def _schedule(self) -> None:
         if self._flush is None:
@@ -224,7 +231,7 @@ class IndexedRoot:
         if self._pending or self._rescan:
             self._schedule()
         elif not self._jobs:
-            self.watch.drop_orphans()
+            self.on_quiet()
 
     def _ended(self, kind: str) -> None:
         self._jobs.pop(kind, None)

@@ -45,7 +45,7 @@ WATCH_MASK = (
 )
 
 _HEADER = struct.Struct("iIII")
-READ_BYTES = 256 * 1024
+READ_BYTES = 64 * 1024
 
 
 class Event(NamedTuple):

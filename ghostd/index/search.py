@@ -43,7 +43,7 @@ class Reader:
         self._age += 1
         free, self._free = self._free, []
         for connection in free:
-            self.executor.submit(connection.close)
+            self._close(connection)
 
     def _ask(
         self, connection: sqlite3.Connection | None, query: Callable[[sqlite3.Connection], T]
@@ -60,6 +60,12 @@ class Reader:
             connection.close()
             raise
 
+    def _close(self, connection: sqlite3.Connection) -> None:
+        try:
+            self.executor.submit(connection.close)
+        except RuntimeError:  # the index is closed, and with it the executor
+            connection.close()
+
     def _give_back(self, done: asyncio.Future[tuple[sqlite3.Connection, Any]], age: int) -> None:
         if done.cancelled() or done.exception() is not None:
             return
@@ -67,7 +73,7 @@ class Reader:
         if age == self._age:
             self._free.append(connection)
         else:
-            self.executor.submit(connection.close)
+            self._close(connection)
 
 
 def files(db: sqlite3.Connection) -> list[IndexedFile]:

@@ -66,7 +66,7 @@ class SqliteIndex:
             lock = await asyncio.to_thread(_check_and_lock, root, store)
             added = IndexedRoot(
                 *(root, store, self.config, lock, Reader(store, self._executor)),
-                *(self._supervisor, self._watch, self._publish, on_progress),
+                *(self._supervisor, self._watch, self._publish, self._went_quiet, on_progress),
             )
             self._roots[root] = added
             await added.start()
@@ -156,6 +156,10 @@ class SqliteIndex:
             found.reader.reopen()
             found.overflowed()
             return empty
+
+    def _went_quiet(self) -> None:
+        if not any(root.busy for root in self._roots.values()):
+            self._watch.drop_orphans()
 
     def _publish(self, batch: ChangeBatch) -> None:
         for callback in tuple(self._callbacks):

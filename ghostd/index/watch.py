@@ -18,7 +18,6 @@ from ghostd.index import inotify
 from ghostd.index.ignore import is_default_ignored_folder
 
 _MAX_ORPHANS = 5_000
-_READS_AT_ONCE = 16
 _BURST = 1_000
 """A watchfiles batch of so many changes may have lost some: the whole root is compared."""
 _STEP_MS = 50
@@ -149,12 +148,9 @@ class InotifyWatch:
         self._orphans.clear()
 
     def _readable(self) -> None:
-        for _ in range(_READS_AT_ONCE):
-            events = list(inotify.read(self.descriptor))
-            for event in events:
-                self._handle(event)
-            if not events:
-                break
+        # One read at a time: the loop comes back at once for more, and serves others in between.
+        for event in inotify.read(self.descriptor):
+            self._handle(event)
 
     def _handle(self, event: inotify.Event) -> None:
         if event.mask & inotify.IN_Q_OVERFLOW:
@@ -184,8 +180,8 @@ class InotifyWatch:
             return
         path = f"{folder.path}/{event.name}" if folder.path else event.name
         is_folder = bool(event.mask & inotify.IN_ISDIR)
-        if is_folder and event.mask & (inotify.IN_MOVED_FROM | inotify.IN_DELETE):
-            # Its watches would go on reporting under the old name.
+        if is_folder and event.mask & inotify.IN_MOVED_FROM:
+            # Its watches would go on reporting under the old name; those of a deleted folder end by themselves.
             below = path + "/"
             self._forget(
                 lambda other: other.root == folder.root and (other.path == path or other.path.startswith(below))
@@ -193,11 +189,12 @@ class InotifyWatch:
         sink.changed(path, is_folder)
 
     def _forget(self, which: Callable[[_Folder], bool]) -> None:
-        for watch, folders in tuple(self._folders.items()):
-            kept = {folder for folder in folders if not which(folder)}
+        hit = [watch for watch, folders in self._folders.items() if any(map(which, folders))]
+        for watch in hit:
+            kept = {folder for folder in self._folders[watch] if not which(folder)}
             if kept:
                 self._folders[watch] = kept
-            elif folders:
+            else:
                 del self._folders[watch]
                 inotify.remove(self.descriptor, watch)
 
