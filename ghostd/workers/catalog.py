@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ghostd.config import LocalConfig, LocalModelConfig
-from ghostd.workers.gguf_header import GgufHeader, HeaderError, is_later_part, read_header
+from ghostd.workers.gguf_header import GgufHeader, is_later_part, read_header
+from ghostd.workers.gguf_reader import HeaderError
 
 MAX_FOLDER_DEPTH = 2
 """Folders below the models folder that are searched, counted downwards."""

@@ -28,7 +28,8 @@ from ghostd.workers.engines.contract import (
     RequestInvalid,
     Step,
 )
-from ghostd.workers.gguf_header import GgufHeader, HeaderError, read_header
+from ghostd.workers.gguf_header import GgufHeader, read_header
+from ghostd.workers.gguf_reader import HeaderError
 from ghostd.workers.inbox import Inbox
 from ghostd.workers.json_schema import checked_schema
 from ghostd.workers.messages import (

@@ -10,7 +10,8 @@ from gguf_fixtures import QWEN, ModelFile, write_evil_counts, write_gguf, write_
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ghostd.workers.gguf_header import HeaderError, read_header
+from ghostd.workers.gguf_header import read_header
+from ghostd.workers.gguf_reader import HeaderError
 
 
 def test_a_whole_file_tells_what_the_model_is(model_file: ModelFile) -> None:
