@@ -179,7 +179,7 @@ def _pair(events: list[tuple[int, int, int, str, Node]], source: bytes) -> list[
         end = node.end_byte
         text = _text(source, start, end)
         if capture == "container":
-            item.container = text
+            item.container = f"{item.container}.{text}" if item.container else text
             continue
         last = start
         if item.kind == "":

@@ -33,12 +33,22 @@
 (function_definition declarator: (reference_declarator (function_declarator declarator: [(identifier) (field_identifier) (operator_name)] @name.function))) @definition
 (function_definition declarator: (pointer_declarator declarator: (function_declarator declarator: (field_identifier) @name.function))) @definition
 (function_definition declarator: (function_declarator declarator: (qualified_identifier scope: (_) @container name: [(identifier) (destructor_name) (operator_name)] @name.method))) @definition
-(function_definition declarator: (pointer_declarator declarator: (function_declarator declarator: (qualified_identifier scope: (_) @container name: (identifier) @name.method)))) @definition
-(function_definition declarator: (reference_declarator (function_declarator declarator: (qualified_identifier scope: (_) @container name: [(identifier) (operator_name)] @name.method)))) @definition
+(function_definition declarator: (pointer_declarator declarator: (function_declarator declarator: (qualified_identifier scope: (_) @container name: [(identifier) (destructor_name) (operator_name)] @name.method)))) @definition
+(function_definition declarator: (reference_declarator (function_declarator declarator: (qualified_identifier scope: (_) @container name: [(identifier) (destructor_name) (operator_name)] @name.method)))) @definition
+(function_definition declarator: (function_declarator declarator: (qualified_identifier scope: (_) @container name: (qualified_identifier scope: (_) @container name: [(identifier) (destructor_name) (operator_name)] @name.method)))) @definition
+(function_definition declarator: (pointer_declarator declarator: (function_declarator declarator: (qualified_identifier scope: (_) @container name: (qualified_identifier scope: (_) @container name: [(identifier) (destructor_name) (operator_name)] @name.method))))) @definition
+(function_definition declarator: (reference_declarator (function_declarator declarator: (qualified_identifier scope: (_) @container name: (qualified_identifier scope: (_) @container name: [(identifier) (destructor_name) (operator_name)] @name.method))))) @definition
+(function_definition declarator: (function_declarator declarator: (qualified_identifier scope: (_) @container name: (qualified_identifier scope: (_) @container name: (qualified_identifier scope: (_) @container name: [(identifier) (destructor_name) (operator_name)] @name.method))))) @definition
 (field_declaration declarator: (function_declarator declarator: [(field_identifier) (operator_name)] @name.method)) @definition
 (field_declaration declarator: (pointer_declarator declarator: (function_declarator declarator: (field_identifier) @name.method))) @definition
 (field_declaration declarator: (reference_declarator (function_declarator declarator: [(field_identifier) (operator_name)] @name.method))) @definition
 (declaration declarator: (function_declarator declarator: [(destructor_name) (operator_name)] @name.function)) @definition
+(field_declaration declarator: (pointer_declarator declarator: (reference_declarator (function_declarator declarator: (field_identifier) @name.method)))) @definition
+(function_definition declarator: (pointer_declarator declarator: (reference_declarator (function_declarator declarator: [(identifier) (field_identifier)] @name.function)))) @definition
+(function_definition declarator: (function_declarator declarator: (template_function name: (identifier) @name.function))) @definition
+(field_declaration declarator: (reference_declarator (field_identifier) @name.field)) @definition
+(struct_specifier name: (template_type name: (type_identifier) @name.struct) body: (_)) @definition
+(type_definition declarator: (reference_declarator (type_identifier) @name.type)) @definition
 (lambda_expression) @local
 
 ; References
