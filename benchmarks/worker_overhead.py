@@ -2,7 +2,7 @@
 llama-cpp-python's low-level calls in a bare loop in one process; and how soon a cancelled request frees its worker.
 
 Both sides run the same scripted-weight models with the same threads, batch and greedy sampling, in turn, and every
-prompt is new to the cache. Medians.
+prompt is new to the cache. Medians; the ratio is the median over neighbouring runs, since other load comes and goes.
 
 Run: python benchmarks/worker_overhead.py [--runs N] [--engine NAME …]
 """
@@ -152,7 +152,8 @@ async def cancel_latency(provider: LocalProvider, ids: tuple[int, ...], after_s:
 def row(name: str, direct: list[float], ours: list[float], unit: str, scale: float = 1.0) -> str:
     """A line of the table."""
     a, b = statistics.median(direct) * scale, statistics.median(ours) * scale
-    return f"  {name:24} direct {a:9.2f} {unit:9} ghostd {b:9.2f} {unit:9} ratio {b / a:.3f}"
+    ratio = statistics.median(y / x for x, y in zip(direct, ours, strict=True))
+    return f"  {name:24} direct {a:9.2f} {unit:9} ghostd {b:9.2f} {unit:9} ratio {ratio:.2f}"
 
 
 async def measure(engine: str, size: str, folder: Path, runs: int, threads: int) -> None:
