@@ -16,6 +16,9 @@ _BINARY_PROBE_BYTES = 8192
 _SETTLED_NS = 50_000_000
 """A file that was written less than this before it was read may change again without a new mtime."""
 
+_OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""Not blocking: opening a FIFO that took the file's place must not wait for a writer."""
+
 Guard = Callable[[str, Callable[[], None], bool], None]
 """Runs a step that may kill the process, so that a survivor knows by which file; True: under the time limit."""
 
@@ -30,8 +33,7 @@ def examine(root: str, path: str, limits: Limits, known: Known | None, guard: Gu
     Raises Gone.
     """
     try:
-        # O_NONBLOCK: opening a FIFO that took the file's place must not wait for a writer.
-        descriptor = os.open(f"{root}/{path}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(f"{root}/{path}", _OPEN_FLAGS)
     except FileNotFoundError as error:
         raise Gone from error
     except OSError as error:
@@ -61,41 +63,58 @@ def examine(root: str, path: str, limits: Limits, known: Known | None, guard: Gu
     return _parsed(Record(path, language, *stamp, digest), grammar, source, lines, guard)
 
 
-def failed(root: str, path: str, reason: str) -> Record:
-    """The row of a file that the parser did not survive; it is tried again when its content changes."""
+def failed(root: str, path: str, reason: str, limits: Limits) -> Record:
+    """The row of a file that the parser did not survive; it is tried again when its content changes.
+
+    Raises Gone.
+    """
     try:
-        with open(f"{root}/{path}", "rb", opener=_plain_opener) as file:
-            status = os.fstat(file.fileno())
-            digest = hashlib.blake2b(file.read(), digest_size=16).digest()
+        descriptor = os.open(f"{root}/{path}", _OPEN_FLAGS)
     except OSError as error:
         raise Gone from error
+    try:
+        status = os.fstat(descriptor)
+        if refusal(root, path, status, limits) is not None:
+            raise Gone
+        source = _read(descriptor, status.st_size)
+    except OSError as error:
+        raise Gone from error
+    finally:
+        os.close(descriptor)
+    digest = hashlib.blake2b(source, digest_size=16).digest()
     language = language_of(path.rpartition("/")[2])
-    return Record(path, language, status.st_size, status.st_mtime_ns, True, digest, reason)
+    return Record(path, language, len(source), status.st_mtime_ns, True, digest, reason)
 
 
 def _parsed(record: Record, grammar: str, source: bytes, lines: list[bytes], guard: Guard) -> Record:
     # Imported late: a pass that finds nothing to parse does without tree-sitter.
-    from ghostd.index.parse import Parsed, load, parse
+    from ghostd.index.parse import load, parse
 
-    results: list[Parsed] = []
+    results: list[Record] = []
+
+    def step() -> None:
+        parsed = parse(grammar, source)
+        results.append(
+            Record(
+                *(record.path, record.language, record.size, record.mtime_ns, record.settled, record.hash),
+                outline=encode_outline(parsed.symbols, parsed.imports),
+                uses=encode_uses(parsed.references, lines),
+                defined=frozenset(symbol[0] for symbol in parsed.symbols),
+                used=frozenset(map(name_crc, parsed.references)),
+                symbol_count=len(parsed.symbols),
+                use_count=sum(map(len, parsed.references.values())),
+                import_count=len(parsed.imports),
+            )
+        )
+
     try:
         guard(record.path, lambda: load(grammar), False)
-        guard(record.path, lambda: results.append(parse(grammar, source)), True)
+        guard(record.path, step, True)
     except MemoryError:
         return _with_problem(record, "parsing it needs more memory than index.parse_memory_mb allows")
     except (ValueError, RuntimeError) as error:
         return _with_problem(record, f"the parser failed: {error}")
-    parsed = results[0]
-    return Record(
-        *(record.path, record.language, record.size, record.mtime_ns, record.settled, record.hash),
-        outline=encode_outline(parsed.symbols, parsed.imports),
-        uses=encode_uses(parsed.references, lines),
-        defined=frozenset(symbol[0] for symbol in parsed.symbols),
-        used=frozenset(map(name_crc, parsed.references)),
-        symbol_count=len(parsed.symbols),
-        use_count=sum(map(len, parsed.references.values())),
-        import_count=len(parsed.imports),
-    )
+    return results[0]
 
 
 def _with_problem(record: Record, problem: str) -> Record:
@@ -135,7 +154,3 @@ def _unreadable(root: str, path: str, error: OSError) -> Record:
     language = language_of(path.rpartition("/")[2])
     # Not settled: permissions change without a new mtime.
     return Record(path, language, status.st_size, status.st_mtime_ns, False, None, f"unreadable: {error.strerror}")
-
-
-def _plain_opener(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -243,7 +243,7 @@ def _read_into(batch: _Batch, context: RootContext, path: str, known: Known | No
     try:
         reason = context.failed.pop(path, None)
         if reason is not None:
-            batch.add(failed(context.root, path, reason))
+            batch.add(failed(context.root, path, reason, context.limits))
         else:
             batch.add(examine(context.root, path, context.limits, known, context.guard))
     except Gone:

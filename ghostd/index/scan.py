@@ -49,7 +49,6 @@ class Walk:
     """Called with each folder's relative path before it is listed, so that a watch can be set first."""
     skips: dict[str, str] = field(default_factory=dict)
     """Path → reason, for what cannot be a file of the index."""
-    folders: set[str] = field(default_factory=set)
     _count: int = 0
 
     def run(self, start: str = "", count: int = 0) -> Iterator[Found]:
@@ -138,7 +137,6 @@ class Walk:
         names = {entry.name for entry in entries}
         if folder and is_generated(names):
             return
-        self.folders.add(folder)
         rules = self._read_ignore_files(folder, names, rules)
         prefix = f"{folder}/" if folder else ""
         for entry in entries:

@@ -69,7 +69,12 @@ class SqliteIndex:
                 *(self._supervisor, self._watch, self._publish, self._went_quiet, on_progress),
             )
             self._roots[root] = added
-            await added.start()
+            try:
+                await added.start()
+            except BaseException:
+                del self._roots[root]
+                lock.release()
+                raise
 
     async def remove_root(self, root: Path) -> None:
         """Stop to watch a folder; its stored index stays on disk."""
