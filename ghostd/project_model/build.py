@@ -111,9 +111,21 @@ def build(files: Iterable[tuple[str, str, bytes]], target: Path, max_tokens: int
         "first": _first(stream, len(shape)),
     }
     arrays |= {"shape": shape, "shape_order": sort_by_context(shapes), "shape_first": _first(shapes, len(shape))}
-    arrays |= {"word_at": word_at, "words": b"".join(words)}
+    arrays |= {"table": _table(words), "word_at": word_at, "words": b"".join(words)}
     _write(target, collected.files, {name: bytes(data) for name, data in arrays.items()})
     return left_out
+
+
+def _table(words: Sequence[bytes]) -> Ints:
+    """A hash table, by CRC-32 with linear probing: a word's place → its number, -1 where free."""
+    size = 2 * len(words) + 1
+    table = [-1] * size
+    for number, word in enumerate(words):
+        slot = zlib.crc32(word) % size
+        while table[slot] >= 0:
+            slot = (slot + 1) % size
+        table[slot] = number
+    return np.array(table, dtype=np.int32)
 
 
 def _first(stream: Ints, vocabulary: int) -> Ints:

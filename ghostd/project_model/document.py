@@ -2,75 +2,82 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ghostd.project_model.lexicon import Lexicon
 from ghostd.project_model.tokens import EDGE, Indentation
 
 MAX_MATCH = 16
-MAX_PREFIX_CHARS = 120_000
-MAX_SUFFIX_CHARS = 60_000
-"""Of a larger document only this much before and after the hole is read: some 3,000 and 1,500 lines."""
+MAX_PREFIX_CHARS = 80_000
+MAX_SUFFIX_CHARS = 40_000
+"""Of a larger document only this much before and after the hole is read: some 2,000 and 1,000 lines."""
 
 
-class TextIndex:
+class TokenText:
     """A token sequence in memory, in which occurrences of a context are found.
 
-    `origin` is the position that others are near to or far from.
+    Both strings hold one character for each token, its code point being the token: that makes searching a matter
+    of `str.find`. `origin` is the position that others are near to or far from.
     """
 
-    def __init__(self, lexicon: Lexicon, tokens: Sequence[int], origin: int) -> None:
+    def __init__(self, tokens: str, shapes: str, origin: int) -> None:
         self.tokens = tokens
-        shape = lexicon.shape
-        self.shapes = shapes = [shape(token) for token in tokens]
-        runs: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
-        for position, run in enumerate(zip(shapes, shapes[1:], shapes[2:], strict=False), 2):
-            runs[run].append(position)
-        self._runs = dict(runs)
+        self.shapes = shapes
         self.origin = origin
-        places: defaultdict[int, list[int]] = defaultdict(list)
-        for position, token in enumerate(tokens):
-            places[token].append(position)
-        self.places = dict(places)
-        self._pairs: dict[tuple[int, int], list[int]] = {}
+        self._distinct: list[int] | None = None
+        self._found: dict[tuple[str, bool], list[int]] = {}
 
-    def after(self, last: int, limit: int) -> list[int]:
-        """Positions of this token, at most `limit`, those nearest to the origin."""
-        return self._nearest(self.places.get(last, []), limit)
+    def distinct(self) -> list[int]:
+        """Every token of the text, once, ascending."""
+        if self._distinct is None:
+            self._distinct = sorted(map(ord, set(self.tokens)))
+        return self._distinct
 
-    def after_pair(self, last: int, before: int, limit: int) -> list[int]:
-        """Positions of `last` that follow `before`."""
-        key = (last, before)
-        found = self._pairs.get(key)
-        if found is None:
-            tokens = self.tokens
-            places = self.places.get(last, ())
-            found = self._nearest([p for p in places if p and tokens[p - 1] == before], limit)
-            if len(self._pairs) > 5_000:
-                self._pairs.clear()
-            self._pairs[key] = found
+    def ends(self, pattern: str, limit: int) -> list[int]:
+        """Last positions of occurrences of these tokens, at most `limit`, the nearest to the origin."""
+        return self._ends(pattern, limit, self.tokens, False)
+
+    def shape_ends(self, pattern: str, limit: int) -> list[int]:
+        """The same for shapes."""
+        return self._ends(pattern, limit, self.shapes, True)
+
+    def _ends(self, pattern: str, limit: int, text: str, shapes: bool) -> list[int]:
+        key = (pattern, shapes)
+        found = self._found.get(key)
+        if found is not None:
+            return found
+        found = []
+        last = len(pattern) - 1
+        stop = self.origin
+        at = text.rfind(pattern, 0, stop)
+        while at >= 0 and len(found) < limit:
+            found.append(at + last)
+            at = text.rfind(pattern, 0, at + last)
+        limit = max(limit, len(found) + limit // 4) if stop < len(text) else limit
+        at = text.find(pattern, stop)
+        while at >= 0 and len(found) < limit:
+            found.append(at + last)
+            at = text.find(pattern, at + 1)
+        if len(self._found) > 2_000:
+            self._found.clear()
+        self._found[key] = found
         return found
 
-    def after_shapes(self, last: tuple[int, ...], limit: int) -> list[int]:
-        """Positions that end these three shapes, given in the order of the text."""
-        return self._nearest(self._runs.get(last, []), limit)
-
-    def _nearest(self, places: list[int], limit: int) -> list[int]:
-        if len(places) <= limit:
-            return places
-        here = bisect_left(places, self.origin)
-        start = min(max(here - limit * 3 // 4, 0), len(places) - limit)
-        return places[start : start + limit]
+    def distance(self, token: int) -> int | None:
+        """Tokens from the origin to the nearest such token; None where there is none."""
+        char = chr(token)
+        before = self.tokens.rfind(char, 0, self.origin)
+        behind = self.tokens.find(char, self.origin)
+        if before < 0:
+            return None if behind < 0 else behind - self.origin
+        return self.origin - before if behind < 0 else min(self.origin - before, behind - self.origin)
 
 
 @dataclass(frozen=True, slots=True)
 class Hole:
     """Where to write, and what stands around it."""
 
-    text: TextIndex
+    text: TokenText
     """Prefix and suffix, an EDGE for the hole between; its origin is the hole."""
     line: tuple[int, ...]
     """Tokens of the cursor's line before the cursor, without those in `typed`."""
@@ -102,27 +109,27 @@ def read_hole(lexicon: Lexicon, prefix: str, suffix: str) -> Hole:
     above, _, current = prefix.rpartition("\n")
     rest, _, below = suffix.partition("\n")
     indentation = Indentation()
-    tokens = [EDGE, *lexicon.tokens(above, indentation)]
+    tokens, shapes = lexicon.texts(above, indentation)
     body = current.lstrip()
     space = current[: len(current) - len(body)]
     new_line = not current and bool(above or prefix)
     typed = ""
     blank = bool(above) and not above.rpartition("\n")[2].strip()
-    tokens.append(indentation.step(space, blank))
     line = list(lexicon.line(body)) if body else []
     if line:
         typed = lexicon.word(line.pop())
         # Keywords bring the space before them along, and three quotes are one token: let these form, too.
         if line and (lexicon.word(line[-1]) == " " or (typed in "\"'" and lexicon.word(line[-1]) == typed)):
             typed = lexicon.word(line.pop()) + typed
-    tokens += line
-    origin = len(tokens)
-    tokens.append(EDGE)
-    behind = Indentation()
-    tokens += lexicon.tokens(below, behind)
+    edge = chr(EDGE)
+    head = chr(indentation.step(space, blank))
+    tokens = edge + tokens + head + "".join(map(chr, line))
+    shapes = edge + shapes + head + "".join(chr(lexicon.shape(token)) for token in line)
+    tokens_below, shapes_below = lexicon.texts(below, Indentation())
+    text = TokenText(tokens + edge + tokens_below, shapes + edge + shapes_below, len(tokens))
     next_line = next((text for text in below.split("\n", 40)[:40] if text.strip()), "")
     return Hole(
-        text=TextIndex(lexicon, tokens, origin),
+        text=text,
         line=tuple(line),
         typed=typed,
         new_line=new_line,

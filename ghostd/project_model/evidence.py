@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ghostd.project_model.document import MAX_MATCH, Hole, TextIndex
+from ghostd.project_model.document import MAX_MATCH, Hole, TokenText
 from ghostd.project_model.lexicon import Lexicon
 from ghostd.project_model.tokens import (
     BREAK,
@@ -70,15 +70,18 @@ SHAPE_DOCUMENT = PROJECT + 8 * _CELLS
 SHAPE_NEAR = SHAPE_DOCUMENT + 4 * _CELLS
 SHAPE_PROJECT = SHAPE_NEAR + 4 * _CELLS
 KIND = SHAPE_PROJECT + 6 * _CELLS
-RECENCY = KIND + 8
-"""8 distances for names, 8 for the rest."""
-BELOW = RECENCY + 16
-FREQUENCY = BELOW + 6
-IN_LINE = FREQUENCY + 16
-TYPED = IN_LINE + 16
+RECENCY = KIND + 8 * 5
+"""8 distances for names, by what the name follows, and 8 for all else."""
+BELOW = RECENCY + 8 * 5
+FREQUENCY = BELOW + 2 * 4
+IN_LINE = FREQUENCY + 8 * 5
+TYPED = IN_LINE + 8
 LINE_END = TYPED + 32
 DEPTH = LINE_END + 8 * 4
-ESCAPES = DEPTH + 16
+ABOVE = DEPTH + 16
+"""How the line above ends, with how this one ends so far: for the line's end, and for a comma."""
+COPY = ABOVE + 2 * 64
+ESCAPES = COPY + 4
 SIZE = ESCAPES + 6 * 9 + 8
 
 Scores = dict[int, Any]
@@ -92,7 +95,7 @@ class Evidence:
         self,
         lexicon: Lexicon,
         hole: Hole,
-        near: Sequence[TextIndex],
+        near: Sequence[TokenText],
         outdated: Sequence[int],
         weights: Sequence[Any],
         zero: Any = 0.0,
@@ -107,7 +110,10 @@ class Evidence:
         self.outdated = outdated
         self.weights = weights
         self.zero = zero
-        self._static: dict[int, Any] = {}
+        self._static: tuple[dict[int, Any], ...] = ({}, {}, {}, {})
+        self._distances: dict[int, int] = {}
+        self._above = _last_class(lexicon, lexicon.line(hole.above.strip()))
+        self._comma = lexicon.token(",")
         self._below = self._names_below()
         self._recent = self._recent_names()
 
@@ -121,11 +127,13 @@ class Evidence:
         sample = SAMPLE_TYPED if typed else SAMPLE
         shape = self.lexicon.shape
         shapes = [shape(token) for token in context]
-        best_text = self._add_text(scores, self.hole.text, DOCUMENT, context, allowed)
-        self._add_shapes(scores, self.hole.text, SHAPE_DOCUMENT, shapes, allowed)
+        chars = [chr(token) for token in context]
+        shape_chars = [chr(token) for token in shapes]
+        best_text = self._add_text(scores, self.hole.text, DOCUMENT, chars, allowed)
+        self._add_shapes(scores, self.hole.text, SHAPE_DOCUMENT, shape_chars, allowed)
         for text in self.near:
-            self._add_text(scores, text, NEAR, context, allowed)
-            self._add_shapes(scores, text, SHAPE_NEAR, shapes, allowed)
+            self._add_text(scores, text, NEAR, chars, allowed)
+            self._add_shapes(scores, text, SHAPE_NEAR, shape_chars, allowed)
         best_project = 0
         segment = self.lexicon.segment
         if segment:
@@ -153,7 +161,7 @@ class Evidence:
                 if token not in scores:
                     scores[token] = zero
             scores.setdefault(END_OF_LINE, zero)
-        self._add_static(scores)
+        self._add_static(scores, _position(self.lexicon, context))
         self._add_line(scores, line)
         weights = self.weights
         escape = ESCAPES + (best_text + 1 if best_text >= 0 else 0) * 9 + best_project
@@ -183,14 +191,14 @@ class Evidence:
 
     # --- this document, and others in memory ---
 
-    def _add_text(self, scores: Scores, text: TextIndex, base: int, context: Sequence[int], allowed: Allowed) -> int:
+    def _add_text(self, scores: Scores, text: TokenText, base: int, context: Sequence[str], allowed: Allowed) -> int:
         """Add a text's slots; the longest match's slot, 0 the best, or -1 without a match."""
         found, n = -1, 0
         if len(context) > 1:
-            places = text.after_pair(context[0], context[1], SAMPLE)
+            places = text.ends(context[1] + context[0], SAMPLE)
             by_slot = _matches(text.tokens, text.tokens, places, context, 2, TEXT_SLOT, allowed)
             found, n = self._add_slots(scores, base, by_slot)
-        places = text.after(context[0], SAMPLE)
+        places = text.ends(context[0], SAMPLE)
         single = _matches(text.tokens, text.tokens, places, context[:1], 1, TEXT_SLOT, allowed)[4]
         count = sum(single.values())
         if count > n:
@@ -199,11 +207,11 @@ class Evidence:
                 found = 4
         return found
 
-    def _add_shapes(self, scores: Scores, text: TextIndex, base: int, shapes: Sequence[int], allowed: Allowed) -> None:
+    def _add_shapes(self, scores: Scores, text: TokenText, base: int, shapes: Sequence[str], allowed: Allowed) -> None:
         """What follows the same structure, whatever its names are."""
         if len(shapes) < 3:
             return
-        places = text.after_shapes((shapes[2], shapes[1], shapes[0]), SAMPLE)
+        places = text.shape_ends(shapes[2] + shapes[1] + shapes[0], SAMPLE)
         context = shapes[:12]
         self._add_slots(scores, base, _matches(text.tokens, text.shapes, places, context, 3, SHAPE_TEXT_SLOT, allowed))
 
@@ -279,9 +287,10 @@ class Evidence:
         kind = lexicon.kind(exact)
         if kind == NAME:
             word = lexicon.word
-            for token in self.hole.text.places:
-                if token not in scores and word(token).startswith(typed):
-                    scores[token] = zero
+            for text in (self.hole.text, *self.near):
+                for token in text.distinct():
+                    if token not in scores and word(token).startswith(typed):
+                        scores[token] = zero
             if lexicon.segment and len(typed) > 1:
                 more = lexicon.segment.starting_with(typed)
                 if len(more) <= 100:
@@ -294,41 +303,43 @@ class Evidence:
             elif kind == NAME:
                 scores[token] += weights[TYPED + 16 + length]
 
-    def _add_static(self, scores: Scores) -> None:
-        static = self._static
+    def _add_static(self, scores: Scores, position: int) -> None:
+        """Add what is known of the tokens without their context; `position`: see _position."""
+        static = self._static[position]
         for token in scores:
             known = static.get(token)
             if known is None:
-                known = static[token] = self._static_of(token)
+                known = static[token] = self._static_of(token, position)
             scores[token] += known
 
-    def _static_of(self, token: int) -> Any:
+    def _static_of(self, token: int, position: int) -> Any:
         lexicon, weights = self.lexicon, self.weights
         kind = lexicon.kind(token)
-        found = self.zero + weights[KIND + kind]
+        found = self.zero + weights[KIND + 8 * position + kind]
         if kind == BREAK:
             return found
         name = kind == NAME
-        places = self.hole.text.places.get(token)
-        origin = self.hole.text.origin
-        bucket = 7
-        if places:
-            distance = min(abs(place - origin) for place in _around(places, origin))
-            bucket = next((i for i, most in enumerate((8, 24, 60, 150, 400, 1200)) if distance <= most), 6)
-        found += weights[RECENCY + (0 if name else 8) + bucket]
+        distance = self._distances.get(token, -1)
+        if distance < 0:
+            measured = self.hole.text.distance(token)
+            distance = self._distances[token] = 9999 if measured is None else measured
+        bucket = next((i for i, most in enumerate((8, 24, 60, 150, 400, 1200, 9998)) if distance <= most), 7)
+        row = 8 * position if name else 32
+        found += weights[RECENCY + row + bucket]
         if name and token in self._below:
-            found += weights[BELOW + self._below[token]]
+            found += weights[BELOW + 2 * position + self._below[token]]
         frequency = lexicon.frequency(token)
-        return found + weights[FREQUENCY + (0 if name else 8) + min(frequency.bit_length() // 2, 7)]
+        return found + weights[FREQUENCY + row + min(frequency.bit_length() // 2, 7)]
 
     def _names_below(self) -> dict[int, int]:
         """Names in the lines right below the hole: 0 they are above it, too, 1 only below."""
         text = self.hole.text
         kind = self.lexicon.kind
         found: dict[int, int] = {}
-        for token in text.tokens[text.origin + 1 : text.origin + 60]:
+        for char in text.tokens[text.origin + 1 : text.origin + 60]:
+            token = ord(char)
             if token not in found and kind(token) == NAME:
-                found[token] = 0 if text.places[token][0] < text.origin else 1
+                found[token] = 0 if text.tokens.find(char, 0, text.origin) >= 0 else 1
         return found
 
     def _recent_names(self) -> list[int]:
@@ -336,12 +347,12 @@ class Evidence:
         text = self.hole.text
         kind = self.lexicon.kind
         found: dict[int, None] = {}
-        for token in reversed(text.tokens[max(text.origin - 150, 0) : text.origin]):
+        for token in map(ord, reversed(text.tokens[max(text.origin - 150, 0) : text.origin])):
             if kind(token) == NAME:
                 found[token] = None
                 if len(found) == 16:
                     break
-        for token in text.tokens[text.origin + 1 : text.origin + 40]:
+        for token in map(ord, text.tokens[text.origin + 1 : text.origin + 40]):
             if kind(token) == NAME:
                 found[token] = None
                 if len(found) == 24:
@@ -356,17 +367,22 @@ class Evidence:
         for token in seen:
             if token in scores:
                 scores[token] += weights[IN_LINE + kind(token)]
+        if len(line) > 1 and lexicon.word(line[-1]) in _COPIES and line[-2] in scores:
+            scores[line[-2]] += weights[COPY + _COPIES[lexicon.word(line[-1])]]
+        last = _last_class(lexicon, line)
+        if self._comma in scores:
+            scores[self._comma] += weights[ABOVE + 64 + 8 * self._above + last]
         if END_OF_LINE not in scores:
             return
         depth = 0
         for token in line:
             if kind(token) == OPERATOR:
                 depth += _DEPTH.get(lexicon.word(token).strip(), 0)
-        last = _last_class(lexicon, line)
         scores[END_OF_LINE] += (
             weights[DEPTH + max(min(depth, 3), -2) + 2]
             + weights[DEPTH + 8 + min(len(line).bit_length(), 5)]
             + weights[LINE_END + last * 4 + self.step_below]
+            + weights[ABOVE + 8 * self._above + last]
         )
 
     @property
@@ -381,10 +397,10 @@ class Evidence:
 
 
 def _matches(
-    tokens: Sequence[int],
-    known: Sequence[int],
+    tokens: str,
+    known: str,
     places: Sequence[int],
-    context: Sequence[int],
+    context: Sequence[str],
     certain: int,
     slots: Sequence[int],
     allowed: Allowed,
@@ -399,7 +415,7 @@ def _matches(
     for place in places:
         if place == end:
             continue
-        token = tokens[place + 1]
+        token = ord(tokens[place + 1])
         if token < BREAKS:
             token = END_OF_LINE
         elif token == EDGE:
@@ -414,6 +430,8 @@ def _matches(
     return by_slot
 
 
+_COPIES = {"=": 0, " = ": 1, ": ": 2, " as ": 3}
+"""After these, what stands before them is often repeated."""
 _DEPTH = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
 
 
@@ -427,14 +445,10 @@ def _last_class(lexicon: Lexicon, line: Iterable[int]) -> int:
     return 6 if kind in (NAME, NUMBER, QUOTE, KEYWORD) else 7
 
 
-def _around(places: list[int], origin: int) -> list[int]:
-    if len(places) < 3:
-        return places
-    low, high = 0, len(places)
-    while low < high:
-        middle = (low + high) // 2
-        if places[middle] < origin:
-            low = middle + 1
-        else:
-            high = middle
-    return places[max(low - 1, 0) : low + 1]
+def _position(lexicon: Lexicon, context: Sequence[int]) -> int:
+    """What a name here would be: 0 an attribute, 1 the first of a line, 2 an argument, 3 something else."""
+    last = context[0]
+    if last < BREAKS:
+        return 1
+    word = lexicon.word(last).strip()
+    return 0 if word in (".", "->", "::", "?.") else 2 if word in ("(", ",", "[", "{") else 3

@@ -16,6 +16,8 @@ from ghostd.project_model.tokens import (
 )
 
 MAX_MEMO_LINES = 20_000
+MAX_MEMO_CHARS = 400
+"""Longer lines are not remembered."""
 MAX_MEMO_WORDS = 30_000
 MAX_NEW_WORDS = 100_000
 
@@ -29,7 +31,7 @@ class Lexicon:
         self._ids: dict[str, int] = {}
         self._new_ids: dict[str, int] = {}
         self._new_words: list[str] = []
-        self._lines: dict[str, tuple[int, ...]] = {}
+        self._texts: dict[str, tuple[str, str]] = {}
         self._words: dict[int, str] = {}
         self._kinds: dict[int, int] = {}
         self._shapes: dict[int, int] = {}
@@ -91,25 +93,36 @@ class Lexicon:
 
     def line(self, body: str) -> tuple[int, ...]:
         """The tokens of a line without its indentation."""
-        known = self._lines.get(body)
-        if known is None:
-            if len(self._lines) >= MAX_MEMO_LINES:
-                self._lines.clear()
-            token = self.token
-            known = tuple([token(word) for word in split_line(body)])
-            if len(body) < 400:
-                self._lines[body] = known
-        return known
+        token = self.token
+        return tuple([token(word) for word in split_line(body)])
 
-    def tokens(self, text: str, indentation: Indentation) -> list[int]:
-        """The tokens of whole lines; `indentation` carries on from the text before, and to the text behind."""
-        found: list[int] = []
-        line = self.line
+    def texts(self, text: str, indentation: Indentation) -> tuple[str, str]:
+        """The tokens and shapes of whole lines, a character for each (see TokenText).
+
+        `indentation` carries on from the text before, and to the text behind.
+        """
+        tokens: list[str] = []
+        shapes: list[str] = []
+        lines = self._texts
         step = indentation.step
         for space, body, blank in lines_of(text):
-            found.append(step(space, blank))
-            found += line(body)
-        return found
+            head = chr(step(space, blank))
+            known = lines.get(body)
+            if known is None:
+                known = self._line_texts(body)
+            tokens += (head, known[0])
+            shapes += (head, known[1])
+        return "".join(tokens), "".join(shapes)
+
+    def _line_texts(self, body: str) -> tuple[str, str]:
+        shape = self.shape
+        line = self.line(body)
+        known = "".join(map(chr, line)), "".join([chr(shape(token)) for token in line])
+        if len(body) < MAX_MEMO_CHARS:
+            if len(self._texts) >= MAX_MEMO_LINES:
+                self._texts.clear()
+            self._texts[body] = known
+        return known
 
     def text(self, tokens: Sequence[int]) -> str:
         """The text of one line's tokens."""

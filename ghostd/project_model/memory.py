@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ghostd.project_model.document import TextIndex
+from ghostd.project_model.document import TokenText
 from ghostd.project_model.lexicon import Lexicon
 from ghostd.project_model.segment import LearnedFile, Segment
 from ghostd.project_model.tokens import EDGE, Indentation
 from ghostd.project_model.train import read_file
 
-NEAR_TOKENS = 40_000
+NEAR_TOKENS = 25_000
 """Tokens of the files beside the open one that are looked at more closely."""
 CHANGED_TOKENS = 60_000
 """When the files that changed since the segment was built have more tokens, it is built anew."""
@@ -27,10 +27,10 @@ class RootMemory:
         self.lexicon = Lexicon(segment)
         self.segment = segment
         self.files: dict[str, LearnedFile] = {file.path: file for file in segment.files} if segment else {}
-        self._changed: dict[str, tuple[str, list[int]]] = {}
+        self._changed: dict[str, tuple[str, tuple[str, str]]] = {}
         self._gone: set[str] = set()
-        self._changed_index: TextIndex | None = None
-        self._near: dict[str, list[TextIndex]] = {}
+        self._changed_index: TokenText | None = None
+        self._near: dict[str, list[TokenText]] = {}
 
     def close(self) -> None:
         """Unmap the segment."""
@@ -48,14 +48,14 @@ class RootMemory:
     @property
     def changed_tokens(self) -> int:
         """Tokens that the segment lacks."""
-        return sum(len(tokens) for _, tokens in self._changed.values())
+        return sum(len(tokens) for _, (tokens, _) in self._changed.values())
 
     def apply(self, changed: Iterable[tuple[str, str]], removed: Iterable[str], max_file_bytes: int) -> None:
         """Read the (path, content hash) of `changed` again and forget `removed`."""
         for path, content_hash in changed:
             content = read_file(str(self.root.resolve()), path, max_file_bytes) or b""
             text = content.decode("utf-8", "replace").replace("\r\n", "\n")
-            self._changed[path] = (content_hash, [EDGE, *self.lexicon.tokens(text, Indentation())])
+            self._changed[path] = (content_hash, self.lexicon.texts(text, Indentation()))
             if path in self.files:
                 self._gone.add(path)
         for path in removed:
@@ -63,8 +63,10 @@ class RootMemory:
             if path in self.files:
                 self._gone.add(path)
         self._near.clear()
-        tokens = [token for _, part in self._changed.values() for token in part]
-        self._changed_index = TextIndex(self.lexicon, tokens, len(tokens)) if tokens else None
+        edge = chr(EDGE)
+        tokens = edge.join(part for _, (part, _) in self._changed.values())
+        shapes = edge.join(part for _, (_, part) in self._changed.values())
+        self._changed_index = TokenText(tokens, shapes, len(tokens)) if tokens else None
 
     # --- questions ---
 
@@ -74,14 +76,14 @@ class RootMemory:
         parts = sorted((self.files[path].start, self.files[path].end) for path in gone if path in self.files)
         return [bound for part in parts for bound in part]
 
-    def texts_near(self, path: str | None) -> list[TextIndex]:
+    def texts_near(self, path: str | None) -> list[TokenText]:
         """The files beside this one, and those that changed, as texts to look into."""
         found = list(self._neighbours(path)) if path else []
         if self._changed_index:
             found.append(self._changed_index)
         return found
 
-    def _neighbours(self, path: str) -> Sequence[TextIndex]:
+    def _neighbours(self, path: str) -> Sequence[TokenText]:
         folder, _, _ = path.rpartition("/")
         key = f"{folder}/{_suffix(path)}"
         # A file must not be its own neighbour: it has its own entry.
@@ -90,20 +92,25 @@ class RootMemory:
             return self._near[key]
         if len(self._near) >= _NEAR_FOLDERS:
             self._near.pop(next(iter(self._near)))
-        tokens: list[int] = []
+        tokens: list[str] = []
+        room = NEAR_TOKENS
+        shapes = ""
         if self.segment:
-            beside = [
+            beside = (
                 file
                 for name, file in self.files.items()
                 if name.rpartition("/")[0] == folder
                 and name != path
                 and name not in self._gone
                 and _suffix(name) == _suffix(path)
-            ]
+            )
             for file in beside:
-                if len(tokens) + file.end - file.start <= NEAR_TOKENS:
-                    tokens += self.segment.stream[file.start : file.end].tolist()
-        self._near[key] = found = [TextIndex(self.lexicon, tokens, len(tokens))] if tokens else []
+                if file.end - file.start <= room:
+                    room -= file.end - file.start
+                    tokens.append(self.segment.text(file.start, file.end))
+            shape = self.segment.shape
+            shapes = "".join([chr(shape[ord(token)]) for part in tokens for token in part])
+        self._near[key] = found = [TokenText("".join(tokens), shapes, len(shapes))] if tokens else []
         return found
 
 

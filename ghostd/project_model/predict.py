@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ghostd.project_model.calibration import Calibration, confidence, probability_floor
-from ghostd.project_model.document import Hole, TextIndex, read_hole
+from ghostd.project_model.document import Hole, TokenText, read_hole
 from ghostd.project_model.evidence import Evidence
 from ghostd.project_model.lexicon import Lexicon
 from ghostd.project_model.memory import RootMemory
@@ -69,7 +69,7 @@ def predict(
     text = finished_text(lexicon, hole, line)
     if sure < query.min_confidence or not text.strip():
         return Prediction("", sure, "stop", prompt_tokens, 0)
-    return _limited(written + text, line, sure, prompt_tokens, query, lexicon)
+    return _limited(written + text, line, sure, prompt_tokens, query, lexicon, hole.typed)
 
 
 def finished_text(lexicon: Lexicon, hole: Hole, line: Line) -> str:
@@ -98,26 +98,44 @@ def _indent(line: str) -> str:
     return line[: len(line) - len(line.lstrip())]
 
 
-def _open_texts(lexicon: Lexicon, query: Query) -> list[TextIndex]:
-    tokens: list[int] = []
+def _open_texts(lexicon: Lexicon, query: Query) -> list[TokenText]:
+    tokens: list[str] = []
+    shapes: list[str] = []
+    room = OPEN_DOCUMENT_TOKENS
     for document in query.open_documents:
         if len(document.text) > 8 * OPEN_DOCUMENT_TOKENS:
             continue
-        more = [EDGE, *lexicon.tokens(document.text.replace("\r\n", "\n"), Indentation())]
-        if len(tokens) + len(more) <= OPEN_DOCUMENT_TOKENS:
-            tokens += more
-    return [TextIndex(lexicon, tokens, 0)] if tokens else []
+        more = lexicon.texts(document.text.replace("\r\n", "\n"), Indentation())
+        if len(more[0]) <= room:
+            room -= len(more[0])
+            tokens.append(more[0])
+            shapes.append(more[1])
+    edge = chr(EDGE)
+    return [TokenText(edge.join(tokens), edge.join(shapes), 0)] if tokens else []
 
 
-def _limited(text: str, line: Line, sure: float, prompt_tokens: int, query: Query, lexicon: Lexicon) -> Prediction:
+def _limited(
+    text: str, line: Line, sure: float, prompt_tokens: int, query: Query, lexicon: Lexicon, typed: str
+) -> Prediction:
     """Apply the request's stops and limits."""
-    count = len(line.tokens) or 1
+    tokens = _new_tokens(lexicon, line, typed)
+    count = len(tokens) or 1
     reason: FinishReason = "stop"
     if query.max_tokens is not None and count > query.max_tokens:
-        surplus = lexicon.text(line.tokens[query.max_tokens :]).rstrip()
+        surplus = lexicon.text(tokens[query.max_tokens :]).rstrip()
         text = text.removesuffix(surplus)
         count, reason = query.max_tokens, "length"
     ends = [at for stop in query.stop if stop and (at := text.find(stop)) >= 0]
     if ends:
         text, reason = text[: min(ends)], "stop"
     return Prediction(text, sure, reason, prompt_tokens, count)
+
+
+def _new_tokens(lexicon: Lexicon, line: Line, typed: str) -> tuple[int, ...]:
+    """The line's tokens that are not typed already; one that is typed in part counts."""
+    length = 0
+    for number, token in enumerate(line.tokens):
+        length += len(lexicon.word(token))
+        if length > len(typed):
+            return line.tokens[number:]
+    return ()

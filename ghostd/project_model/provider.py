@@ -148,7 +148,7 @@ async def project_model(index: Index, folder: Path, config: ProjectModelConfig) 
                 unsubscribe()
                 learner.stop()
     finally:
-        thread.shutdown(wait=True, cancel_futures=True)
+        await asyncio.to_thread(thread.shutdown)
 
 
 def _prepare(folder: Path) -> Weights:

@@ -51,7 +51,7 @@ def best_line(
     """
     hole = evidence.hole
     text = hole.text
-    before = list(reversed(text.tokens[max(text.origin - CONTEXT, 0) : text.origin]))
+    before = [ord(char) for char in reversed(text.tokens[max(text.origin - CONTEXT, 0) : text.origin])]
     heap: list[tuple[float, int, tuple[int, ...], float]] = [(0.0, 0, (), 1.0)]
     counter = 0
     log_floor = -math.log(floor) if floor > 0 else math.inf

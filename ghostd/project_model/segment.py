@@ -13,6 +13,7 @@ import json
 import mmap
 import os
 import struct
+import sys
 import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,10 @@ CONTEXT = 16
 """Tokens of context that the order distinguishes."""
 HEADER = struct.Struct("<8sIIQ")
 """Magic, version, CRC-32 of all that follows, length of the JSON directory that comes next."""
+
+
+_UTF32 = f"utf-32-{sys.byteorder[0]}e"
+"""The stream's integers, read as code points."""
 
 
 class SegmentInvalid(Exception):
@@ -72,6 +77,7 @@ class Segment:
             self.shape_order = self._array(arrays, "shape_order")
             self._shape_first = self._array(arrays, "shape_first")
             self._word_at = self._array(arrays, "word_at")
+            self._table = self._array(arrays, "table")
             start, length = arrays["words"]
             self._words = self._data[start : start + length]
         except (KeyError, TypeError, ValueError) as error:
@@ -81,7 +87,6 @@ class Segment:
             self.close()
             raise
         self.vocabulary = len(self._word_at) - 1 + FIRST_WORD
-        self._starts = [file.start for file in self.files]
 
     def _checked_directory(self) -> dict[str, Any]:
         magic, version, checksum, length = HEADER.unpack(self._data[: HEADER.size])
@@ -101,7 +106,17 @@ class Segment:
 
     def close(self) -> None:
         """Unmap. Nobody may use the segment any more."""
-        for name in ("stream", "order", "first", "shape", "shape_order", "_shape_first", "_word_at", "_words"):
+        for name in (
+            "stream",
+            "order",
+            "first",
+            "shape",
+            "shape_order",
+            "_shape_first",
+            "_table",
+            "_word_at",
+            "_words",
+        ):
             view = getattr(self, name, None)
             if view is not None:
                 view.release()
@@ -122,14 +137,18 @@ class Segment:
 
     def find(self, word: str) -> int:
         """The token of a word, or -1."""
-        wanted = word.encode()
-        count = len(self._word_at) - 1
-        index = bisect_left(range(count), wanted, key=self._word_bytes)
-        return index + FIRST_WORD if index < count and self._word_bytes(index) == wanted else -1
+        wanted = word.encode("utf-8", "replace")
+        table = self._table
+        slot = zlib.crc32(wanted) % len(table)
+        while (index := table[slot]) >= 0:
+            if self._word_bytes(index) == wanted:
+                return index + FIRST_WORD
+            slot = (slot + 1) % len(table)
+        return -1
 
     def starting_with(self, prefix: str) -> range:
         """The tokens whose text starts with `prefix`."""
-        wanted = prefix.encode()
+        wanted = prefix.encode("utf-8", "replace")
         words = range(len(self._word_at) - 1)
         low = bisect_left(words, wanted, key=self._word_bytes)
         high = bisect_left(words, wanted + b"\xff", low, key=self._word_bytes)
@@ -189,8 +208,6 @@ class Segment:
             found.append((low, high))
         return found
 
-    # --- files ---
-
-    def file_at(self, position: int) -> int:
-        """The number of the file that holds a position."""
-        return bisect_right(self._starts, position) - 1
+    def text(self, start: int, end: int) -> str:
+        """A part of the stream, one character for each token."""
+        return bytes(self.stream[start:end]).decode(_UTF32, "surrogatepass")

@@ -1,0 +1,298 @@
+"""The model through its port: what it learns, what it answers, and when it is silent."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ghostd.config import ProjectModelConfig
+from ghostd.errors import RootError, UnsupportedParameter
+from ghostd.project_model.provider import MODEL, ProjectModelProvider, project_model
+from ghostd.testing.memory_index import MemoryIndex
+from ghostd.testing.provider_contract import ProviderContract, Subject
+from ghostd.types import ChatRequest, Delta, FillRequest, OpenDocument
+
+Ask = Callable[[ProjectModelProvider, FillRequest], Awaitable[tuple[str, Delta]]]
+Start = Callable[..., AbstractAsyncContextManager[ProjectModelProvider]]
+
+HEAD = """\
+class ReturnRepository:
+    def __init__(self, connection, table_name):
+        self.connection = connection
+        self.table_name = table_name
+
+    def find_by_identifier(self, identifier):
+"""
+TIMEOUT_S = 30
+
+
+def hole(prefix: str, suffix: str = "\n", **more: Any) -> FillRequest:
+    return FillRequest(MODEL, prefix, suffix, **{"min_confidence": 0.0, "path": Path("repositories/return.py"), **more})
+
+
+class TestProjectModelIsAProvider(ProviderContract):
+    @pytest.fixture
+    async def subject(self, model: ProjectModelProvider) -> Subject:
+        return Subject(model)
+
+
+async def test_the_rest_of_a_line_is_completed_from_the_project(model: ProjectModelProvider, ask: Ask) -> None:
+    text, last = await ask(model, hole(HEAD + "        cursor = self.connection."))
+    assert text == "execute_statement(self.table_name, identifier)"
+    assert last.finish_reason == "stop"
+    assert last.confidence is not None and last.confidence > 0.4
+    assert last.usage is not None and last.usage.completion_tokens > 3 and last.usage.prompt_tokens > 20
+
+
+async def test_a_word_that_the_cursor_cuts_is_completed(model: ProjectModelProvider, ask: Ask) -> None:
+    text, _ = await ask(model, hole(HEAD + "        cursor = self.connection.execute_sta"))
+    assert text == "tement(self.table_name, identifier)"
+
+
+async def test_a_keyword_that_the_cursor_cuts_is_completed(model: ProjectModelProvider, ask: Ask) -> None:
+    text, _ = await ask(model, hole("from __future__ impo"))
+    assert text == "rt annotations"
+
+
+async def test_a_whole_line_is_written_after_its_indentation(model: ProjectModelProvider, ask: Ask) -> None:
+    text, _ = await ask(model, hole(HEAD + "        "))
+    assert text == "cursor = self.connection.execute_statement(self.table_name, identifier)"
+
+
+async def test_the_indentation_is_written_when_the_cursor_is_at_the_start_of_the_line(
+    model: ProjectModelProvider, ask: Ask
+) -> None:
+    text, _ = await ask(model, hole(HEAD))
+    assert text == "        cursor = self.connection.execute_statement(self.table_name, identifier)"
+
+
+async def test_tabs_are_indented_with_tabs(model: ProjectModelProvider, ask: Ask) -> None:
+    text, _ = await ask(model, hole(HEAD.replace("    ", "\t")))
+    assert text == "\t\tcursor = self.connection.execute_statement(self.table_name, identifier)"
+
+
+async def test_a_document_with_crlf_is_read_as_one_without(model: ProjectModelProvider, ask: Ask) -> None:
+    prefix = HEAD + "        cursor = self.connection."
+    text, _ = await ask(model, hole(prefix.replace("\n", "\r\n"), "\r\n"))
+    assert text == "execute_statement(self.table_name, identifier)"
+
+
+async def test_what_stands_behind_the_cursor_is_not_repeated(model: ProjectModelProvider, ask: Ask) -> None:
+    prefix = HEAD + "        cursor = self.connection.execute_statement("
+    text, _ = await ask(model, hole(prefix, ")\n"))
+    assert text == "self.table_name, identifier"
+
+
+async def test_the_default_threshold_shows_what_is_sure(model: ProjectModelProvider, ask: Ask) -> None:
+    request = hole(HEAD + "        cursor = self.connection.execute_statement(self.", min_confidence=None)
+    assert (await ask(model, request))[0] == "table_name, identifier)"
+
+
+async def test_nothing_is_said_when_nothing_is_known(model: ProjectModelProvider, ask: Ask) -> None:
+    text, last = await ask(model, hole("qwzx = zorp", min_confidence=None))
+    assert text == ""
+    assert last.finish_reason == "stop"
+    assert last.usage is not None and last.usage.completion_tokens == 0
+
+
+async def test_a_threshold_that_nothing_reaches_silences_the_model(model: ProjectModelProvider, ask: Ask) -> None:
+    assert (await ask(model, hole(HEAD + "        cursor = self.", min_confidence=1.0)))[0] == ""
+
+
+async def test_the_users_threshold_is_the_default(start: Start, ask: Ask) -> None:
+    async with start(ProjectModelConfig(min_confidence=1.0)) as model:
+        request = hole(HEAD + "        cursor = self.connection.", min_confidence=None)
+        assert (await ask(model, request))[0] == ""
+
+
+async def test_stop_strings_and_max_tokens_cut_the_answer(model: ProjectModelProvider, ask: Ask) -> None:
+    prefix = HEAD + "        cursor = self.connection."
+    text, last = await ask(model, hole(prefix, stop=(", ident",)))
+    assert (text, last.finish_reason) == ("execute_statement(self.table_name", "stop")
+    text, last = await ask(model, hole(prefix, max_tokens=2))
+    assert (text, last.finish_reason) == ("execute_statement(", "length")
+    assert last.usage is not None and last.usage.completion_tokens == 2
+
+
+async def test_the_same_request_has_the_same_answer(model: ProjectModelProvider, ask: Ask) -> None:
+    request = hole(HEAD + "        lo")
+    answers = {await ask(model, request) for _ in range(5)}
+    assert len(answers) == 1
+
+
+async def test_unicode_passes_unharmed(model: ProjectModelProvider, ask: Ask) -> None:
+    document = 'größe_änderung = lies_größe("日本語 🎉")\n' * 3
+    text, _ = await ask(model, hole(document + "größe_än"))
+    assert text == 'derung = lies_größe("日本語 🎉")'
+
+
+@pytest.mark.parametrize(
+    "prefix", ["", "\n\n\n", "\ud800", "\0" * 50, " " * 5_000, "((((" * 2_000, "x" * 100_000, "\r\r\n\r", "\x85\u2028"]
+)
+async def test_odd_text_is_answered_without_an_error(model: ProjectModelProvider, ask: Ask, prefix: str) -> None:
+    _, last = await ask(model, hole(prefix, prefix))
+    assert last.finish_reason in ("stop", "length")
+
+
+async def test_a_text_outside_all_roots_is_completed_from_itself(tmp_path: Path, ask: Ask) -> None:
+    async with project_model(MemoryIndex(), tmp_path / "segments", ProjectModelConfig()) as model:
+        text, _ = await ask(model, hole("first_value = compute_it(7)\n" * 3 + "first_value = comp", path=None))
+        assert text == "ute_it(7)"
+
+
+async def test_open_documents_are_looked_into(model: ProjectModelProvider, ask: Ask, project: Any) -> None:
+    open_one = OpenDocument(project.root / "new.py", "import helpers\n\nresult = brand_new_helper(alpha, beta)\n" * 2)
+    request = hole("import helpers\n\nresult = brand_new_", open_documents=(open_one,))
+    assert (await ask(model, request))[0] == "helper(alpha, beta)"
+
+
+async def test_a_changed_file_is_learned_without_a_training(
+    model: ProjectModelProvider, ask: Ask, project: Any
+) -> None:
+    trained = model.trainings
+    project.write("fresh.py", "import zoo\n\nzebra_crossing = open_the_gate(lantern, umbrella)\n" * 2)
+    project.commit("fresh.py")
+    async with asyncio.timeout(TIMEOUT_S):
+        await model.wait_learned(project.root)
+    assert (await ask(model, hole("import zoo\n\nzebra_cro")))[0] == "ssing = open_the_gate(lantern, umbrella)"
+    assert model.trainings == trained
+
+
+async def test_a_removed_file_is_forgotten(model: ProjectModelProvider, ask: Ask, project: Any) -> None:
+    for name in ("order", "customer", "invoice", "product", "shipment", "payment", "address", "supplier"):
+        project.forget(f"repositories/{name}.py")
+    project.commit(removed=("repositories/order.py",))
+    async with asyncio.timeout(TIMEOUT_S):
+        await model.wait_learned(project.root)
+    text, _ = await ask(model, hole("cursor = connection.exec"))
+    assert "execute_statement" not in "cursor = connection.exec" + text
+
+
+async def test_a_document_does_not_match_its_own_stored_version(
+    model: ProjectModelProvider, ask: Ask, project: Any
+) -> None:
+    project.write("single.py", "mountain_river = valley_forest(ocean)\n")
+    project.commit("single.py")
+    await model.wait_learned(project.root)
+    request = hole("mountain_ri", "", path=project.root / "single.py")
+    assert (await ask(model, request))[0] == ""
+
+
+async def test_many_changes_lead_to_one_training(model: ProjectModelProvider, ask: Ask, project: Any) -> None:
+    trained = model.trainings
+    for number in range(150):
+        project.write(f"many/m{number}.py", f"value_{number} = transform_the_input({number})\n" * 3)
+    project.commit()
+    async with asyncio.timeout(TIMEOUT_S):
+        await model.wait_learned(project.root)
+    assert model.trainings == trained + 1
+    assert (await ask(model, hole("value_1 = transf")))[0].startswith("orm_the_input(")
+
+
+async def test_a_restart_trains_nothing(start: Start, ask: Ask) -> None:
+    request = hole(HEAD + "        cursor = self.connection.")
+    async with start() as model:
+        before = await ask(model, request)
+        assert model.trainings == 1
+    async with start() as model:
+        assert await ask(model, request) == before
+        assert model.trainings == 0
+
+
+async def test_entering_does_not_wait_for_the_learning(start: Start, project: Any) -> None:
+    async with start(wait=False) as model:
+        assert not model.learned(project.root)
+        async with asyncio.timeout(TIMEOUT_S):
+            await model.wait_learned(project.root)
+        assert model.learned(project.root)
+
+
+async def test_a_damaged_segment_is_learned_anew(start: Start, ask: Ask, tmp_path: Path) -> None:
+    request = hole(HEAD + "        cursor = self.connection.")
+    async with start() as model:
+        before = await ask(model, request)
+    (segment,) = (tmp_path / "segments").glob("*.segment")
+    whole = segment.read_bytes()
+    for damage in (b"", b"GHOST", whole[:-1], whole[:200] + b"\xff" + whole[201:], b"\0" * len(whole)):
+        segment.write_bytes(damage)
+        async with start() as model:
+            assert await ask(model, request) == before
+            assert model.trainings == 1
+
+
+async def test_files_are_for_the_user_only(start: Start, tmp_path: Path) -> None:
+    async with start():
+        pass
+    (segment,) = (tmp_path / "segments").iterdir()
+    assert stat.S_IMODE(segment.stat().st_mode) == 0o600
+    assert stat.S_IMODE(segment.parent.stat().st_mode) == 0o700
+
+
+async def test_the_index_of_each_root_answers_for_its_own_files(
+    model: ProjectModelProvider, ask: Ask, project: Any, tmp_path: Path
+) -> None:
+    """Innermost first: a root inside another one has its own memory."""
+    inner = project.root / "vendored"
+    inner.mkdir()
+    await project.index.add_root(inner)
+    async with asyncio.timeout(TIMEOUT_S):
+        await model.wait_learned(inner)
+    assert model.learned(inner) and model.learned(project.root)
+    await project.index.remove_root(inner)
+    assert not model.learned(inner)
+    with pytest.raises(RootError):
+        await model.wait_learned(inner)
+    text, _ = await ask(model, hole(HEAD + "        cursor = self.connection.", path=inner / "x.py"))
+    assert text.startswith("execute_statement(")
+
+
+async def test_a_link_out_of_the_root_is_not_followed(start: Start, ask: Ask, project: Any, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.py"
+    secret.write_text("hidden_password = reveal_everything(now)\n" * 3)
+    project.write("link.py", "x = 1\n")
+    (project.root / "link.py").unlink()
+    (project.root / "link.py").symlink_to(secret)
+    async with start() as model:
+        text, _ = await ask(model, hole("hidden_pass"))
+        assert "reveal" not in text
+
+
+async def test_closing_a_stream_or_cancelling_its_reader_leaves_the_model_usable(
+    model: ProjectModelProvider, ask: Ask
+) -> None:
+    request = hole(HEAD + "        cursor = self.connection.")
+    for _ in range(20):
+        reader = asyncio.ensure_future(ask(model, request))
+        await asyncio.sleep(0)
+        reader.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reader
+    async with aclosing(model.fill(request)) as deltas:
+        await anext(deltas)
+    assert (await ask(model, request))[0].startswith("execute_statement(")
+
+
+async def test_the_daemons_process_never_imports_numpy(model: ProjectModelProvider, ask: Ask) -> None:
+    await ask(model, hole(HEAD))
+    loaded = {name for name in sys.modules if name.startswith("ghostd.project_model")}
+    assert "ghostd.project_model.build" not in loaded
+
+
+async def test_chat_is_refused(model: ProjectModelProvider) -> None:
+    with pytest.raises(UnsupportedParameter, match="cannot chat"):
+        model.chat(ChatRequest(MODEL, ()))
+
+
+async def test_leftovers_of_a_killed_training_are_removed(start: Start, tmp_path: Path) -> None:
+    folder = tmp_path / "segments"
+    folder.mkdir()
+    (folder / ".building-abc").write_bytes(b"half")
+    async with start():
+        assert [path.suffix for path in folder.iterdir()] == [".segment"]
