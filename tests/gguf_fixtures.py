@@ -68,6 +68,8 @@ class Recipe:
     context: int = 2048
     extra_tokens: int = 0
     """Tokens that only make the vocabulary bigger."""
+    pooling: int | None = None
+    """llama.cpp's pooling type, for models that make embeddings only."""
 
 
 QWEN = Recipe(
@@ -120,6 +122,7 @@ RECIPES = {
     "escape-template": replace(CHAT_ONLY, chat_template=ESCAPE_TEMPLATE),
     "broken-template": replace(CHAT_ONLY, chat_template="{% for %}"),
     "strict-template": replace(CHAT_ONLY, chat_template="{{ raise_exception('roles must alternate') }}"),
+    "last-embedder": replace(CHAT_ONLY, chat_template=None, weights="random", pooling=3),
     # Big enough that a prompt of some hundred tokens takes a noticeable time.
     "slow": replace(QWEN, weights="random", layers=8, dim=512, ffn=2048, heads=8, context=4096),
 }
@@ -152,6 +155,8 @@ def _write_model_keys(writer: Any, recipe: Recipe, vocabulary: int) -> None:
     writer.add_rope_freq_base(10000.0)
     writer.add_vocab_size(vocabulary)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
+    if recipe.pooling is not None:
+        writer.add_pooling_type(gguf.PoolingType(recipe.pooling))
 
 
 def _write_tokenizer_keys(writer: Any, recipe: Recipe, tokens: list[str], merges: list[str]) -> None:
@@ -294,6 +299,63 @@ def _spm_vocabulary(recipe: Recipe) -> list[str]:
             known.add(piece)
             tokens.append(piece)
     return [*tokens, *recipe.specials[3:]]
+
+
+# --- an encoder ---------------------------------------------------------------
+
+
+def write_bert(path: Path, *, dim: int = 64, ffn: int = 128, layers: int = 2, context: int = 128) -> Path:
+    """A small encoder of BERT's kind: word pieces, attention to both sides, mean pooling, random weights."""
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"▁{chr(97 + n)}" for n in range(26)), "▁alpha", "▁beta"]
+    noise = np.random.default_rng(1)
+    writer = gguf.GGUFWriter(path, "bert")
+    writer.add_context_length(context)
+    writer.add_embedding_length(dim)
+    writer.add_block_count(layers)
+    writer.add_feed_forward_length(ffn)
+    writer.add_head_count(4)
+    writer.add_layer_norm_eps(1e-12)
+    writer.add_causal_attention(False)
+    writer.add_pooling_type(gguf.PoolingType.MEAN)
+    writer.add_tokenizer_model("bert")
+    writer.add_token_list(tokens)
+    writer.add_token_types([3] * 5 + [1] * (len(tokens) - 5))
+    writer.add_token_type_count(2)
+    writer.add_unk_token_id(1)
+    writer.add_uint32("tokenizer.ggml.cls_token_id", 2)
+    writer.add_sep_token_id(3)
+    writer.add_mask_token_id(4)
+    writer.add_bos_token_id(2)
+    writer.add_eos_token_id(3)
+
+    def weights(name: str, *shape: int) -> None:
+        writer.add_tensor(f"{name}.weight", (noise.standard_normal(shape) * 0.5).astype(np.float32))
+
+    def linear(name: str, rows: int, columns: int) -> None:
+        weights(name, rows, columns)
+        writer.add_tensor(f"{name}.bias", np.zeros(rows, np.float32))
+
+    def norm(name: str) -> None:
+        writer.add_tensor(f"{name}.weight", np.ones(dim, np.float32))
+        writer.add_tensor(f"{name}.bias", np.zeros(dim, np.float32))
+
+    weights("token_embd", len(tokens), dim)
+    weights("position_embd", context, dim)
+    weights("token_types", 2, dim)
+    norm("token_embd_norm")
+    for layer in range(layers):
+        block = f"blk.{layer}"
+        for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
+            linear(f"{block}.{name}", dim, dim)
+        norm(f"{block}.attn_output_norm")
+        linear(f"{block}.ffn_up", ffn, dim)
+        linear(f"{block}.ffn_down", dim, ffn)
+        norm(f"{block}.layer_output_norm")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
 
 
 # --- broken files -------------------------------------------------------------

@@ -15,6 +15,7 @@ _FIM_KEYS = {
     "fim_suf": ("tokenizer.ggml.fim_suf_token_id", "tokenizer.ggml.suffix_token_id"),
     "fim_mid": ("tokenizer.ggml.fim_mid_token_id", "tokenizer.ggml.middle_token_id"),
 }
+_TOKENIZER = "tokenizer.ggml.model"
 _SPLIT_NAME = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 
 # Encoders: their vectors are the only thing to ask for.
@@ -48,6 +49,8 @@ class GgufHeader:
     """As in FimVocabulary.ids."""
     bos_id: int | None
     add_bos: bool
+    end_id: int | None
+    """Token that inputs to embed end with, where the vocabulary says so: BERT's separator, Qwen's end of text."""
     special_texts: tuple[str, ...] = field(repr=False, default=())
     """Texts of the tokens that are not ordinary text: control tokens and the like."""
     bos_text: str = ""
@@ -74,6 +77,8 @@ def _describe(path: Path, keys: Keys, size: int) -> GgufHeader:
     pooling = number("pooling_type")
     causal = keys.values.get(f"{architecture}.attention.causal", True)
     bos_id = _token_id(keys, "bos")
+    if bos_id is None and keys.values.get(_TOKENIZER) == "bert":
+        bos_id = _token_id(keys, "cls")
     return GgufHeader(
         architecture=architecture,
         kind="mmproj" if architecture == "clip" else str(keys.values.get("general.type", "model")),
@@ -88,10 +93,11 @@ def _describe(path: Path, keys: Keys, size: int) -> GgufHeader:
         fim_ids=_fim_ids(keys),
         bos_id=bos_id,
         add_bos=_adds_bos(keys) and bos_id is not None,
+        end_id=_end_id(keys),
         special_texts=_special_texts(keys),
         bos_text=_token_text(keys, bos_id),
         eos_text=_token_text(keys, _token_id(keys, "eos")),
-        sentencepiece=keys.values.get("tokenizer.ggml.model") == "llama"
+        sentencepiece=keys.values.get(_TOKENIZER) == "llama"
         and keys.values.get("tokenizer.ggml.add_space_prefix", True) is True,
     )
 
@@ -101,7 +107,13 @@ def _adds_bos(keys: Keys) -> bool:
     declared = keys.values.get("tokenizer.ggml.add_bos_token")
     if isinstance(declared, bool):
         return declared
-    return keys.values.get("tokenizer.ggml.model") == "llama"
+    return keys.values.get(_TOKENIZER) in ("llama", "bert")
+
+
+def _end_id(keys: Keys) -> int | None:
+    if keys.values.get(_TOKENIZER) == "bert":
+        return _token_id(keys, "seperator")  # GGUF's own spelling
+    return _token_id(keys, "eos") if keys.values.get("tokenizer.ggml.add_eos_token") is True else None
 
 
 def _size_of_all_parts(path: Path, keys: Keys, size: int) -> int:

@@ -157,13 +157,13 @@ class Worker:
 
     def _embed(self, request: Embed) -> None:
         limit = self._engine.embedding_context_tokens
-        prompts = [self._encoder.encode(prompt) for prompt in request.inputs]
-        for prompt in prompts:
-            if not prompt:
-                raise RequestInvalid("An input to embed is empty.", "input")
-            if len(prompt) > limit:
-                self._too_long(request.id, len(prompt), limit, request)
-                return
+        if not all(any(piece != "" for piece in pieces) for pieces in request.inputs):
+            raise RequestInvalid("An input to embed is empty.", "input")
+        prompts = [self._encoder.encode_input(pieces) for pieces in request.inputs]
+        longest = max(map(len, prompts), default=0)
+        if longest > limit:
+            self._too_long(request.id, longest, limit, request)
+            return
         vectors = []
         for prompt in prompts:
             vectors.append(pack_vector(self._engine.embed(prompt)))

@@ -209,4 +209,4 @@ def _error_of(failed: Failed) -> GhostdError:
             prompt_tokens, context_tokens = failed.numbers or (0, 0)
             return ContextTooLong(prompt_tokens, context_tokens, failed.param or "messages")
         case _:
-            return WorkerFailed(f"The model could not do the request: {failed.message}.")
+            return WorkerFailed(f"The model could not do the request: {failed.message.rstrip('.')}.")

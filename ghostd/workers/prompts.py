@@ -46,6 +46,14 @@ class PromptEncoder:
                 )
         return self._with_bos(ids)
 
+    def encode_input(self, prompt: Sequence[str | int]) -> list[int]:
+        """Ids of an input to embed: also with the token that the vocabulary wants at its end."""
+        ids = self.encode(prompt)
+        end = self._header.end_id
+        if ids and end is not None and ids[-1] != end:
+            ids.append(end)
+        return ids
+
     def encode_rendered(self, segments: Sequence[tuple[str, bool]]) -> list[int]:
         """Ids of a rendered chat: template text with special tokens recognised, quoted text without."""
         ids: list[int] = []

@@ -61,3 +61,11 @@ def test_a_bos_is_added_once(model_file: ModelFile) -> None:
     plain = encoder(model_file, sentencepiece=False, bos=7)
     assert plain.encode(("a",)) == [7, ord("a")]
     assert plain.encode((7, "a")) == [7, ord("a")]
+
+
+def test_an_input_to_embed_ends_as_the_vocabulary_wants(model_file: ModelFile) -> None:
+    header = replace(read_header(model_file("chat-only")), bos_id=7, add_bos=True, end_id=8)
+    encode = PromptEncoder(header, Characters(adds_space=False), 2000)
+    assert encode.encode_input(("a",)) == [7, ord("a"), 8]
+    assert encode.encode_input((ord("a"), 8)) == [7, ord("a"), 8]
+    assert encode.encode(("a",)) == [7, ord("a")]
