@@ -167,6 +167,7 @@ class IndexedRoot:
             self._rescan = True
             return
         self._rescan = False
+        self._ignored.clear()
         if self._reconcile is not None:
             self._reconcile.cancel()
         if self.state == "failed" or self.report is None:

@@ -179,7 +179,7 @@ class _Siblings:
             return
         is_folder = stat.S_ISDIR(status.st_mode)
         if listed[0].ignores(path + "/" if is_folder else path, name, listed[1]):
-            self.ignored.append(path)
+            self.ignored.append(path + "/" if is_folder else path)
             self._remove(path)
         elif is_folder:
             self.folders.add(path)

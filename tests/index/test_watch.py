@@ -142,6 +142,18 @@ async def test_changes_of_ignored_files_commit_nothing(root: Path, store: Path, 
         assert changed == {"last.py"}
 
 
+async def test_a_file_in_the_place_of_an_ignored_folder_is_indexed(
+    root: Path, store: Path, make_watch: MakeWatch
+) -> None:
+    write(root, {".gitignore": "out/\n"})
+    async with following(root, store, watch=make_watch()) as followed:
+        write(root, {"out/a.py": "x = 1\n", "b.py": "y = 1\n"})
+        await followed.until([".gitignore", "b.py"])
+        shutil.rmtree(root / "out")
+        write(root, {"out": "now a file\n"})
+        await followed.until([".gitignore", "b.py", "out"])
+
+
 async def test_a_folder_that_becomes_a_virtual_environment_is_left_out(root: Path, store: Path) -> None:
     async with following(root, store) as followed:
         write(root, {"env/lib/a.py": "x = 1\n"})
