@@ -19,10 +19,6 @@ class Params(msgspec.Struct, frozen=True, rename="camel"):
     """Base: names as on the wire."""
 
 
-class NoParams(Params, frozen=True):
-    """For messages whose parameters nobody reads."""
-
-
 class Position(Params, frozen=True):
     """Line and character, from 0, the latter in code units of the negotiated encoding."""
 

@@ -14,39 +14,36 @@ pygls's protocol serves one client for the life of its process. What differs her
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
-import msgspec
 from cattrs import Converter
 from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import LanguageServerProtocol, default_converter
 
 from ghostd.errors import GhostdError
+from ghostd_lsp.decoding import MsgId, convert_params, decode_message, message_id, refuse
 from ghostd_lsp.errors import (
     INTERNAL_ERROR,
-    INVALID_PARAMS,
     METHOD_NOT_FOUND,
     REQUEST_CANCELLED,
     SERVER_NOT_INITIALIZED,
     RpcError,
     rpc_error,
 )
-from ghostd_lsp.framing import INVALID_REQUEST, PARSE_ERROR, FramingError, error_message, frame, read_message
-from ghostd_lsp.params import CancelParams, InitializeParams, NoParams, Params
+from ghostd_lsp.framing import FramingError, error_message, frame, read_message
+from ghostd_lsp.params import CancelParams, InitializeParams, Params
 
 log = logging.getLogger(__name__)
 
 # pygls logs every message with its content at INFO: documents have no place in a log.
 logging.getLogger("pygls").setLevel(logging.WARNING)
 
-MsgId = int | str
 Subject = tuple[str, str]
 
 
@@ -77,7 +74,7 @@ class _Running:
 
 
 class SessionProtocol(LanguageServerProtocol):
-    """Reads one client's messages. `begin` must be called once before the first of them."""
+    """One client's messages. `begin` must be called once before the first of them is read."""
 
     def _register_builtin_features(self) -> None:
         """None of pygls's own handlers: they work on its workspace, and its `exit` on the process."""
@@ -135,13 +132,13 @@ class SessionProtocol(LanguageServerProtocol):
     def handle_message(self, message: Any) -> None:
         """Handle one message's body (bytes); whatever it holds, nothing is raised."""
         try:
-            data = _decode(message)
+            data = decode_message(message)
             if isinstance(data.get("method"), str):
                 self._handle_call(data)
             elif "result" in data or "error" in data:
                 self._handle_reply(data)
             else:
-                _refuse("A message needs a `method`, a `result` or an `error`.")
+                refuse("A message needs a `method`, a `result` or an `error`.")
         except RpcError as error:
             self._send_error(None, error)
 
@@ -150,46 +147,36 @@ class SessionProtocol(LanguageServerProtocol):
         if "id" not in data:
             self._handle_notice(method, data.get("params"))
             return
-        msg_id = _message_id(data["id"])
+        msg_id = message_id(data["id"])
         try:
             if data.get("jsonrpc") != "2.0":
-                _refuse('`jsonrpc` must be "2.0".')
+                refuse('`jsonrpc` must be "2.0".')
             if msg_id in self._running:
-                _refuse("A request with this id is still running.")
+                refuse("A request with this id is still running.")
             self._check_state(method)
-            if method == types.INITIALIZE:
-                result = self._initialize(_convert(data.get("params"), InitializeParams))
-                self._state = "running"
-                self._send_result(msg_id, result)
-                return
-            if method == types.SHUTDOWN:
-                self._state = "shut down"
-                self._send_result(msg_id, None)
-                return
-            request = self._requests.get(method)
-            if request is None:
-                raise RpcError(METHOD_NOT_FOUND, f"ghostd does not know the method {method!r:.80}.")
-            params = _convert(data.get("params"), request.params)
-            work = request.handler(params)
+            if method in (types.INITIALIZE, types.SHUTDOWN):
+                self._send_result(msg_id, self._change_state(method, data.get("params")))
+            else:
+                self._start(msg_id, method, data.get("params"))
         except Exception as error:
             self._send_error(msg_id, _as_rpc_error(error, method))
-            return
-        subject = (method, request.subject(params)) if request.subject else None
-        if subject is not None:
-            if subject in self._latest:
-                self._cancel(self._latest[subject], "A newer request took its place.")
-            self._latest[subject] = msg_id
-        task = self._tasks.create_task(self._answer(work, method), name=f"lsp {method}")
-        self._running[msg_id] = _Running(task, subject)
-        task.add_done_callback(partial(self._finished, msg_id, work))
+
+    def _change_state(self, method: str, params: Any) -> types.InitializeResult | None:
+        """Serve `initialize` or `shutdown`: at once, so that no other answer comes before theirs."""
+        if method == types.SHUTDOWN:
+            self._state = "shut down"
+            return None
+        result = self._initialize(convert_params(params, InitializeParams))
+        self._state = "running"
+        return result
 
     def _check_state(self, method: str) -> None:
         if self._state == "new" and method != types.INITIALIZE:
             raise RpcError(SERVER_NOT_INITIALIZED, "The first request must be `initialize`.")
         if self._state == "running" and method == types.INITIALIZE:
-            _refuse("`initialize` may be sent only once.")
+            refuse("`initialize` may be sent only once.")
         if self._state == "shut down":
-            _refuse("After `shutdown` only `exit` is expected.")
+            refuse("After `shutdown` only `exit` is expected.")
 
     def _handle_notice(self, method: str, params: Any) -> None:
         if method == types.EXIT:
@@ -199,9 +186,9 @@ class SessionProtocol(LanguageServerProtocol):
             return
         try:
             if method == types.CANCEL_REQUEST:
-                self._cancel(_convert(params, CancelParams).id, "The client cancelled the request.")
+                self._cancel(convert_params(params, CancelParams).id, "The client cancelled the request.")
             elif notification := self._notifications.get(method):
-                notification.handler(_convert(params, notification.params))
+                notification.handler(convert_params(params, notification.params))
         except Exception as error:
             # A notification has no answer; what the client sent wrong is for its developers' log.
             self.log_message(f"{method:.80}: {_as_rpc_error(error, method)}", types.MessageType.Error)
@@ -219,6 +206,22 @@ class SessionProtocol(LanguageServerProtocol):
             future.set_exception(RpcError(INTERNAL_ERROR, f"The client refused: {error!r:.200}"))
 
     # --- requests ---------------------------------------------------------------
+
+    def _start(self, msg_id: MsgId, method: str, params: Any) -> None:
+        """Begin a request's work, and end what it supersedes."""
+        request = self._requests.get(method)
+        if request is None:
+            raise RpcError(METHOD_NOT_FOUND, f"ghostd does not know the method {method!r:.80}.")
+        converted = convert_params(params, request.params)
+        subject = (method, request.subject(converted)) if request.subject else None
+        work = request.handler(converted)
+        if subject is not None:
+            if subject in self._latest:
+                self._cancel(self._latest[subject], "A newer request took its place.")
+            self._latest[subject] = msg_id
+        task = self._tasks.create_task(self._answer(work, method), name=f"lsp {method}")
+        self._running[msg_id] = _Running(task, subject)
+        task.add_done_callback(partial(self._finished, msg_id, work))
 
     async def _answer(self, work: Coroutine[Any, Any, object], method: str) -> dict[str, Any]:
         try:
@@ -295,43 +298,6 @@ def _shared_converter() -> Converter:
     """One for all sessions: it compiles a function for each type it meets."""
     converter: Converter = default_converter()  # type: ignore[no-untyped-call]
     return converter
-
-
-def _decode(body: bytes) -> dict[str, Any]:
-    """The message; raises RpcError for what is no JSON object."""
-    try:
-        data = json.loads(body.decode("utf-8"), parse_constant=_not_json)
-    except RecursionError:
-        raise RpcError(PARSE_ERROR, "The message is nested too deeply.") from None
-    except ValueError as error:
-        raise RpcError(PARSE_ERROR, f"The message is not valid JSON: {error!s:.200}") from None
-    if not isinstance(data, dict):
-        _refuse("A message must be a JSON object; LSP has no batches.")
-    return data
-
-
-def _not_json(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def _message_id(value: object) -> MsgId:
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        _refuse("The `id` of a request must be a number or a string.")
-    return value
-
-
-def _refuse(message: str) -> NoReturn:
-    raise RpcError(INVALID_REQUEST, message)
-
-
-def _convert(params: Any, kind: type[Params]) -> Any:
-    if kind is NoParams:
-        return NoParams()
-    try:
-        return msgspec.convert(params, kind)
-    except msgspec.ValidationError as error:
-        problem, _, where = str(error).partition(" - at `$")
-        raise RpcError(INVALID_PARAMS, f"params{where.rstrip('`')}: {problem}") from None
 
 
 def _as_rpc_error(error: Exception, method: str) -> RpcError:

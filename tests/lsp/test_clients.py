@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 from ghostd_lsp.frontend import serve
-from lsp_harness import TIMEOUT_S, make_host
+from lsp_harness import TIMEOUT_S, make_host, until
 from lsprotocol import types
 from pygls.io_ import run_async
 from pytest_lsp import LanguageClient, client_capabilities, make_test_lsp_client
@@ -27,7 +27,8 @@ TEXT = "s = '😀'.load\n"
 async def editor(path: Path, capabilities: types.ClientCapabilities) -> AsyncIterator[LanguageClient]:
     """A pytest-lsp client in a session of its own, shut down politely at the end."""
     symbols = [Symbol("loaded", "function", PurePosixPath("b.py"), Span(0, 1), Span(0, 1), 1)]
-    host = make_host(path / "lsp.sock", [ScriptedProvider(pieces=("(1)", "\nsecond"))], MemoryIndex(symbols))
+    index = MemoryIndex(symbols)
+    host = make_host(path / "lsp.sock", [ScriptedProvider(pieces=("(1)", "\nsecond"))], index)
     async with serve(host), asyncio.timeout(TIMEOUT_S):
         reader, writer = await asyncio.open_unix_connection(host.socket_path)
         client = make_test_lsp_client()
@@ -36,6 +37,7 @@ async def editor(path: Path, capabilities: types.ClientCapabilities) -> AsyncIte
             tasks.create_task(run_async(threading.Event(), reader, client.protocol))
             folder = types.WorkspaceFolder(path.as_uri(), "project")
             await client.initialize_session(types.InitializeParams(capabilities, workspace_folders=[folder]))
+            await until(lambda: len(index.roots()) == 1)
             yield client
             await client.shutdown_async(None)
             client.exit(None)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvloop
+from ghostd_lsp.framing import read_message
+from ghostd_lsp.protocol import SessionServer
 from lsp_harness import INLINE, LspError, at, connected, edit, make_host, until
+from lsprotocol import types
 
 from ghostd.config import Config, LspConfig
 from ghostd.testing.memory_index import MemoryIndex
@@ -492,3 +496,27 @@ async def test_many_sessions_do_not_stay_in_memory() -> None:
             await client.refused("nothing")
     gc.collect()
     assert [each for each in gc.get_objects() if type(each) is SessionProtocol] == []
+
+
+async def test_a_request_of_ghostds_own_gets_the_clients_answer() -> None:
+    """The way that later features ask the editor; answers to nothing are dropped."""
+    ours, theirs = socket.socketpair()
+    reader, writer = await asyncio.open_connection(sock=ours)
+    _, server_writer = await asyncio.open_connection(sock=theirs)
+    protocol = SessionServer("1").protocol
+    async with asyncio.TaskGroup() as tasks:
+        protocol.begin(server_writer, tasks, lambda params: pytest.fail("not asked"), {}, {})
+        for reply in ({"result": [1]}, {"error": {"code": -1, "message": "no"}}):
+            future = protocol.send_request_async("workspace/configuration", types.ConfigurationParams([]))
+            sent = json.loads(await read_message(reader, 1000) or b"")
+            assert (sent["method"], sent["params"]) == ("workspace/configuration", {"items": []})
+            for msg_id in ("other", sent["id"], sent["id"]):
+                protocol.handle_message(json.dumps({"jsonrpc": "2.0", "id": msg_id, **reply}).encode())
+            outcome = (await asyncio.gather(future, return_exceptions=True))[0]
+            assert outcome == [1] or "refused" in str(outcome)
+        lost = protocol.send_request_async("workspace/configuration", types.ConfigurationParams([]))
+        protocol.end()
+        with pytest.raises(asyncio.CancelledError):
+            await lost
+    for each in (writer, server_writer):
+        each.close()
