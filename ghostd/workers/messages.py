@@ -38,7 +38,7 @@ class Load:
     n_gpu_layers: int
     chat_template_timeout_s: float
     scratch: str
-    """A folder of mode 0700 for sockets, removed by the pool."""
+    """A folder of mode 0700 for sockets, removed by the pool; "" where the engine needs none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ class ModelProcess:
             return f"rests after {self._backoff.crashes} crashes, for {left_s:.0f} s more"
         if self._process is not None and (facts := self._facts) is not None:
             return (
-                f"{facts.engine}, {facts.threads} threads: reads {facts.prefill_tokens_per_s:.0f} and writes "
+                f"{facts.engine}, threads: {facts.threads}; reads {facts.prefill_tokens_per_s:.0f} and writes "
                 f"{facts.decode_tokens_per_s:.0f} tokens/s"
             )
         return ""
@@ -158,7 +158,9 @@ class ModelProcess:
         plan = await asyncio.to_thread(capacity.plan, model, self._config, self.context_tokens)
         started: Started = asyncio.get_running_loop().create_future()
         process = WorkerProcess(lambda message: self._receive(message, started), lambda: self._ended(process, started))
-        await process.start(lambda scratch: self._load_message(model, plan, scratch))
+        await process.start(
+            lambda scratch: self._load_message(model, plan, scratch), scratch=plan.engine == "xllamacpp"
+        )
         self._tasks.create_task(process.run(), name=f"worker {model.id}")
         try:
             async with asyncio.timeout(self._config.load_timeout_s):

@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import sys
-import tempfile
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import cast
 
 from ghostd.workers.messages import Decoder, FrameError, Load, Message, encode
+from ghostd.workers.scratch import make_scratch
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +56,19 @@ class WorkerProcess(asyncio.Protocol):
         """Process id while it runs."""
         return self._process.pid if self._process is not None and not self.ended else None
 
-    async def start(self, load: Callable[[str], Load]) -> None:
-        """Start the process and send it what to load; `load` is given the scratch folder."""
-        self._scratch = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="ghostd-"))
+    async def start(self, load: Callable[[str], Load], *, scratch: bool) -> None:
+        """Start the process and send it what to load; `load` is given the scratch folder, or ""."""
+        try:
+            if scratch:
+                self._scratch = await asyncio.to_thread(make_scratch)
+            await self._spawn()
+        except BaseException:
+            self.kill()
+            await self._tidy()
+            raise
+        self.send(load(str(self._scratch or "")))
+
+    async def _spawn(self) -> None:
         ours, theirs = socket.socketpair()
         try:
             # -P and the root folder: a file of the daemon's folder must not be imported in place of a library.
@@ -73,15 +83,12 @@ class WorkerProcess(asyncio.Protocol):
                 start_new_session=True,
             )  # fmt: skip
             ours.setblocking(False)
-            loop = asyncio.get_running_loop()
-            await loop.create_unix_connection(lambda: self, sock=ours)
+            await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=ours)
         except BaseException:
             ours.close()
-            self.kill()
             raise
         finally:
             theirs.close()
-        self.send(load(str(self._scratch)))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is ours."""
@@ -143,8 +150,11 @@ class WorkerProcess(asyncio.Protocol):
         finally:
             self.kill()
             await self._process.wait()
-            if self._scratch is not None:
-                await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
+            await self._tidy()
+
+    async def _tidy(self) -> None:
+        if self._scratch is not None:
+            await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
 
     def _log_line(self, line: bytes) -> None:
         text = line.decode("utf-8", "replace").rstrip()

@@ -32,6 +32,7 @@ from ghostd.workers.catalog import Catalog, LocalModel
 from ghostd.workers.gguf_header import GgufHeader
 from ghostd.workers.messages import Embed, Ended, Generate, Piece, Vectors, unpack_vector
 from ghostd.workers.pool import ModelWorker
+from ghostd.workers.scratch import remove_stale_scratch
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ async def local_provider(config: LocalConfig, models_dir: Path, config_dir: Path
     Relative paths of `config.models` start at `config_dir`. Leaving ends every worker.
     """
     catalog = Catalog(config, models_dir, config_dir)
+    await asyncio.to_thread(remove_stale_scratch)
     found = await asyncio.to_thread(catalog.scan)
     async with asyncio.TaskGroup() as tasks:
         provider = LocalProvider(config, catalog, tasks)

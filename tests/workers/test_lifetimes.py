@@ -6,7 +6,9 @@ import asyncio
 import os
 import shutil
 import signal
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -336,6 +338,33 @@ async def test_a_worker_gets_no_secrets_from_the_environment(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     await text_of(tiny.chat(chat("qwen", "hi")))
     assert "OPENAI_API_KEY" not in psutil.Process(pid(tiny)).environ()
+
+
+async def test_folders_of_a_killed_daemons_workers_are_removed_by_the_next(
+    models_dir: Path, open_provider: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    stale = tmp_path / f"ghostd-worker-{dead.pid}-abc"
+    alive = tmp_path / f"ghostd-worker-{os.getpid()}-abc"
+    for folder in (stale, alive):
+        folder.mkdir()
+    await open_provider(LocalConfig())
+    assert (stale.exists(), alive.exists()) == (False, True)
+
+
+async def test_a_workers_folder_ends_with_it(
+    engine: EngineName, install: Install, models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = Path(tempfile.mkdtemp())
+    monkeypatch.setattr(tempfile, "tempdir", str(short))
+    install("qwen")
+    async with local_provider(LocalConfig(engine=engine), models_dir, models_dir) as provider:
+        assert await text_of(provider.chat(chat("qwen", "hi"))) == CHAT_TEXT
+        assert len(list(short.iterdir())) == (engine == "xllamacpp")
+    assert list(short.iterdir()) == []
+    short.rmdir()
 
 
 @pytest.mark.e2e
