@@ -19,7 +19,7 @@ from ghostd.gateway.app import serve_http
 from ghostd.index.service import open_index
 from ghostd.local.control import control_routes
 from ghostd.local.control_types import ModelState, RootReport, RootState, SkipState, Status
-from ghostd.local.paths import Paths
+from ghostd.local.paths import Paths, expand
 from ghostd.ports import Index, ProjectModel, Provider
 from ghostd.project_model.provider import project_model
 from ghostd.types import RootStatus
@@ -145,10 +145,9 @@ async def _parts(
             )
             project = learner
             providers.append(learner)
-        models_dir = Path(config.local.models_dir).expanduser() if config.local.models_dir else paths.models
-        providers.append(
-            await parts.enter_async_context(local_provider(config.local, models_dir, config_folder or paths.config))
-        )
+        base = config_folder or paths.config
+        models_dir = base / expand(Path(config.local.models_dir)) if config.local.models_dir else paths.models
+        providers.append(await parts.enter_async_context(local_provider(config.local, models_dir, base)))
         daemon = Daemon(index, Engine(providers), project, paths)
         for name in config.frontends:
             host = FrontendHost(daemon.engine, index, config, paths.runtime / f"{name}.sock")
@@ -164,18 +163,17 @@ async def _parts(
             )
         )
         daemon.url = f"http://{_bracketed(config.http.host)}:{server.port}"
-        await _add_roots(index, config, roots)
+        await _add_roots(index, config, roots, base)
         yield daemon
 
 
-async def _add_roots(index: Index, config: Config, roots: Sequence[Path]) -> None:
+async def _add_roots(index: Index, config: Config, roots: Sequence[Path], base: Path) -> None:
     for root in roots:
         await index.add_root(root)
     for text in config.index.roots:
-        root = Path(text).expanduser()
         try:
-            await index.add_root(root)
-        except RootError as error:
+            await index.add_root(Path(os.path.realpath(base / expand(Path(text)))))
+        except (RootError, ConfigError) as error:
             log.warning("index.roots: %s", error)
 
 

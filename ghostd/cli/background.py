@@ -15,8 +15,9 @@ import click
 
 from ghostd.cli.options import checked_root, daemon_options, read_config
 from ghostd.errors import InstanceError
+from ghostd.local.client import Client
 from ghostd.local.instance import Instance, running
-from ghostd.local.paths import Paths, find_paths
+from ghostd.local.paths import Paths, expand, find_paths
 
 _START_S = 60.0
 _STOP_S = 30.0
@@ -29,7 +30,7 @@ _LOG_BYTES = 5 * 1024 * 1024
 def start(roots: tuple[Path, ...], port: int | None, config_path: Path | None) -> None:
     """Start the daemon in the background and wait until it is ready."""
     paths = find_paths()
-    if holder := running(paths):
+    if holder := _ready_one(paths):
         click.echo(f"ghostd is already running (pid {holder.pid}) on {holder.url}")
         return
     read_config(paths, config_path, port)  # a mistake is told here rather than in the log
@@ -103,7 +104,7 @@ def start_daemon(paths: Paths, options: list[str]) -> Instance:
             cwd="/",
             start_new_session=True,
             pass_fds=(writer,),
-            env={**os.environ, "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "2")},
+            env=_environment(),
         )
     finally:
         os.close(writer)
@@ -117,8 +118,14 @@ def start_daemon(paths: Paths, options: list[str]) -> Instance:
         return instance
     if process.poll() is None and not answered:
         raise InstanceError(f"ghostd (pid {process.pid}) was not ready after {_START_S:.0f} s; see {paths.log_file}")
-    process.wait(timeout=5)
-    if other := running(paths):
+    try:
+        process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        process.terminate()
+        raise InstanceError(
+            f"ghostd (pid {process.pid}) started, but not in {paths.runtime}; it is ended again"
+        ) from None
+    if other := _ready_one(paths):
         return other  # somebody else started one at the same moment
     with paths.log_file.open(encoding="utf-8", errors="replace") as file:
         file.seek(offset)
@@ -126,12 +133,30 @@ def start_daemon(paths: Paths, options: list[str]) -> Instance:
     raise InstanceError(f"ghostd did not start: {words.removeprefix('ghostd: ') or 'it said nothing'}")
 
 
+def _environment() -> dict[str, str]:
+    """The daemon's environment: ours, but it runs in another folder."""
+    environment = {**os.environ, "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "2")}
+    if home := environment.get("GHOSTD_HOME"):
+        environment["GHOSTD_HOME"] = str(expand(Path(home)).absolute())
+    return environment
+
+
+def _ready_one(paths: Paths) -> Instance | None:
+    """The daemon of this home once it is ready; None when there is none, or when it ended before it was ready."""
+    deadline = time.monotonic() + _START_S
+    while (holder := running(paths)) and not holder.url:
+        if time.monotonic() > deadline:
+            raise InstanceError(f"ghostd (pid {holder.pid}) is not ready after {_START_S:.0f} s; see {paths.log_file}")
+        time.sleep(0.05)
+    return holder
+
+
 def stop_daemon(paths: Paths, holder: Instance) -> None:
     """End the daemon and wait until its process has gone; raises InstanceError when it does not end."""
     import psutil
 
     try:
-        process = psutil.Process(holder.pid)
+        process = psutil.Process(holder.pid or Client(paths).status().pid)
         if running(paths) is None:
             return  # it ended by itself, and the process id may be another's by now
         process.send_signal(signal.SIGTERM)

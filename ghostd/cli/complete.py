@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ghostd.cli.options import real_path
 from ghostd.errors import InvalidRequest
 from ghostd.local.client import Client
 from ghostd.local.paths import find_paths
@@ -50,7 +51,7 @@ def _parse(place: str) -> tuple[Path, int, int | None]:
     match = re.fullmatch(r"(.+?):(\d+)(?::(\d+))?", place)
     if match is None or int(match[2]) < 1 or (match[3] and int(match[3]) < 1):
         raise InvalidRequest(f"{place!r} is no FILE:LINE[:COLUMN] with numbers from 1, e.g. src/main.py:12:5")
-    return Path(match[1]).expanduser().resolve(), int(match[2]), int(match[3]) if match[3] else None
+    return real_path(Path(match[1])), int(match[2]), int(match[3]) if match[3] else None
 
 
 def _lines(path: Path) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ghostd.cli.options import read_config
+from ghostd.cli.options import is_there, read_config
 from ghostd.local.paths import find_paths
 
 
@@ -27,5 +27,5 @@ def check(file: Path | None) -> None:
     """Check FILE, or the configuration in use, and name the first mistake with its line."""
     paths = find_paths()
     read_config(paths, file, None)
-    found = file is not None or paths.config_file.exists()
+    found = file is not None or is_there(paths.config_file)
     click.echo(f"{file or paths.config_file}: {'no mistakes' if found else 'not there; the defaults hold'}")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -51,12 +54,35 @@ class _Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, help_) for name, (_, help_) in self._lazy.items()])
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        _open_standard_streams()
+        return super().main(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except GhostdError as error:
             click.echo(f"{ctx.info_name}: {error}", err=True)
             ctx.exit(2 if isinstance(error, ConfigError) else 1)
+        except OSError as error:  # a full disk, a folder that may not be read
+            if error.errno == errno.EPIPE:
+                raise  # click ends quietly
+            with suppress(OSError):
+                click.echo(f"{ctx.info_name}: {error}", err=True)
+            ctx.exit(1)
+
+
+def _open_standard_streams() -> None:
+    """Open /dev/null where the caller closed a standard stream.
+
+    Else a lock, a store or a pipe would get its number, and a child's last words would be written into it.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+            os.set_inheritable(descriptor, True)
 
 
 def _group(name: str, commands: dict[str, tuple[str, str]], help_: str) -> click.Group:

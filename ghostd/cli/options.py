@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ import msgspec
 
 from ghostd.config import Config, load_config
 from ghostd.errors import RootError
-from ghostd.local.paths import Paths
+from ghostd.local.paths import Paths, expand, is_text
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -32,20 +33,42 @@ def daemon_options(command: F) -> F:
 
 def read_config(paths: Paths, config_path: Path | None, port: int | None) -> tuple[Config, Path]:
     """The configuration with the command line's changes, and the folder its relative paths start at."""
-    path = config_path or (paths.config_file if paths.config_file.exists() else None)
+    path = config_path or (paths.config_file if is_there(paths.config_file) else None)
     config = load_config(path)
     if port is not None:
         config = msgspec.structs.replace(config, http=msgspec.structs.replace(config.http, port=port))
     return config, (path.parent.absolute() if path else paths.config)
 
 
+def is_there(file: Path) -> bool:
+    """Whether a file exists, also one that may not be looked at: reading it tells why."""
+    try:
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def real_path(path: Path) -> Path:
+    """The path without links, `..` and `~`; it need not exist. Raises ConfigError for a `~user` that does not."""
+    return Path(os.path.realpath(expand(path)))
+
+
 def checked_root(root: Path) -> Path:
     """The root's real path; raises RootError when it is missing, not a folder or unreadable."""
-    real = root.expanduser().resolve()
-    if not real.exists():
-        raise RootError(root, "no such folder")
-    if not real.is_dir():
+    real = real_path(root)
+    try:
+        mode = real.stat().st_mode
+    except FileNotFoundError:
+        raise RootError(root, "no such folder") from None
+    except OSError as error:
+        raise RootError(root, f"{error.strerror}") from None
+    if not stat.S_ISDIR(mode):
         raise RootError(root, "not a folder")
+    if not is_text(real):
+        raise RootError(root, "its path is not UTF-8")
     if not os.access(real, os.R_OK | os.X_OK):
         raise RootError(root, "permission denied")
     return real

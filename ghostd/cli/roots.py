@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ghostd.cli.options import checked_root
+from ghostd.cli.options import checked_root, real_path
 from ghostd.local.client import Client
 from ghostd.local.paths import find_paths
 
@@ -31,4 +31,4 @@ def add(folder: Path) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 def remove(folder: Path) -> None:
     """Stop to watch FOLDER. What was indexed stays on disk, so that adding it again is fast."""
-    Client(find_paths()).remove_root(folder.expanduser().resolve())
+    Client(find_paths()).remove_root(real_path(folder))

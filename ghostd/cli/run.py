@@ -8,7 +8,9 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,6 +20,9 @@ from ghostd.config import Config
 from ghostd.local.instance import Instance, Lock, hold
 from ghostd.local.paths import Paths, find_paths
 from ghostd.telemetry import set_up_logging
+
+if TYPE_CHECKING:
+    from ghostd.daemon import Daemon
 
 _GOODBYE_S = 10.0
 """Time beyond `drain_s` after which a daemon that was asked to end is ended by force."""
@@ -57,29 +62,38 @@ async def _run(
     demo: bool,
     ready_fd: int | None,
 ) -> None:
-    from ghostd.cli.first_run import describe, show_completion
+    from ghostd.cli.first_run import describe
     from ghostd.daemon import running
 
     async with running(config, paths, roots, config_folder) as daemon:
         _end_on_signals(daemon.stopping, config.drain_s + _GOODBYE_S)
         lock.describe(Instance(os.getpid(), __version__, time.time(), daemon.url))
-        click.echo(f"ghostd {__version__} ready on {daemon.url} (pid {os.getpid()})")
-        describe(daemon, paths)
+        with suppress(OSError):  # a reader that has gone, or a full disk, ends no daemon
+            click.echo(f"ghostd {__version__} ready on {daemon.url} (pid {os.getpid()})")
+            describe(daemon, paths)
         if ready_fd is not None:
             os.write(ready_fd, b"ready\n")
             os.close(ready_fd)
         gc.collect()
         gc.freeze()  # what lives now lives until the end; later collections need not look at it
         async with asyncio.TaskGroup() as tasks:
-            shown = tasks.create_task(show_completion(daemon, roots), name="demo") if demo and roots else None
+            shown = tasks.create_task(_show(daemon, roots), name="demo") if demo and roots else None
             await daemon.stopping.wait()
             if shown is not None:
                 shown.cancel()
-        click.echo("ghostd is ending …")
+        with suppress(OSError):
+            click.echo("ghostd is ending …")
+
+
+async def _show(daemon: Daemon, roots: list[Path]) -> None:
+    from ghostd.cli.first_run import show_completion
+
+    with suppress(OSError):
+        await show_completion(daemon, roots)
 
 
 def _end_on_signals(stopping: asyncio.Event, limit_s: float) -> None:
-    """SIGTERM and SIGINT end the daemon in order; a second one, or `limit_s`, ends it at once."""
+    """SIGTERM, SIGINT and SIGHUP end the daemon in order; a second one, or `limit_s`, ends it at once."""
 
     def end() -> None:
         if stopping.is_set():
@@ -90,5 +104,8 @@ def _end_on_signals(stopping: asyncio.Event, limit_s: float) -> None:
         force.start()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # not under nohup
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
         loop.add_signal_handler(number, end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import click
@@ -11,10 +12,24 @@ from ghostd.local.client import Client
 from ghostd.local.control_types import ModelState, RootState, Status
 from ghostd.local.paths import find_paths
 
+_LONGEST_WAIT_S = 1e9
+
+
+def _not_nan(ctx: click.Context, option: click.Parameter, value: float | None) -> float | None:
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("it is not a number", ctx, option)
+    return value
+
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--wait", "wait_s", type=float, help="Wait up to this many seconds until every project is indexed.")
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(0, _LONGEST_WAIT_S),
+    callback=_not_nan,
+    help="Wait up to this many seconds until every project is indexed.",
+)
 def status(as_json: bool, wait_s: float | None) -> None:
     """Show what the daemon is and does."""
     client = Client(find_paths())

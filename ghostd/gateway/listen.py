@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -101,6 +102,8 @@ def _bind_unix(listener: socket.socket, path: Path) -> tuple[int, int]:
     try:
         if path.is_socket():
             path.unlink()
+        elif os.path.lexists(path):
+            raise ConfigError(f"cannot listen on {path}: something that is no socket lies there; remove it")
         listener.bind(str(path))
         path.chmod(0o600)  # before listen(): until then nobody can connect
         listener.listen(_BACKLOG)

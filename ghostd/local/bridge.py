@@ -83,7 +83,7 @@ async def _connect(path: Path, start_daemon: Callable[[], Awaitable[None]]) -> S
 async def _standard_streams() -> Stream:
     """stdin and stdout; raises _BridgeError if one is a file, which has no readiness to wait for."""
     for name, file in (("stdin", sys.stdin), ("stdout", sys.stdout)):
-        mode = os.fstat(file.fileno()).st_mode
+        mode = 0 if file is None else os.fstat(file.fileno()).st_mode  # None: it was closed
         if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or file.isatty()):
             raise _BridgeError(f"{name} must be a pipe or a socket; it is for an editor to run this command")
     loop = asyncio.get_running_loop()

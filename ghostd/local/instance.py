@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,8 +42,11 @@ class Lock:
 
 @contextmanager
 def hold(paths: Paths, instance: Instance) -> Iterator[Lock]:
-    """Hold the home's lock while the block runs; raises InstanceError, naming the holder, if another has it."""
-    descriptor = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    """Hold the home's lock while the block runs.
+
+    Raises InstanceError, naming the holder, if another has it, and if something else lies in the lock's place.
+    """
+    descriptor = _open(paths.lock)
     try:
         if not _take(descriptor):
             raise InstanceError(_held_message(paths))
@@ -52,6 +56,17 @@ def hold(paths: Paths, instance: Instance) -> Iterator[Lock]:
         os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)  # the lock goes with it
+
+
+def _open(path: Path) -> int:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        raise InstanceError(f"cannot open the lock {path}: {error.strerror}; remove what lies there") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise InstanceError(f"the lock {path} is not a file; remove what lies there")
+    return descriptor
 
 
 def _take(descriptor: int) -> bool:
@@ -76,10 +91,19 @@ def running(paths: Paths) -> Instance | None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return _read(paths.lock) or Instance(pid=0, version="?", started=0.0)
+            return _describe(paths.lock)
         return None
     finally:
         os.close(descriptor)
+
+
+def _describe(path: Path) -> Instance:
+    """What the holder says; it may need a moment to say it. Process id 0 if it says nothing."""
+    for _ in range(10):
+        if found := _read(path):
+            return found
+        time.sleep(0.02)
+    return Instance(pid=0, version="?", started=0.0)
 
 
 def _read(path: Path) -> Instance | None:

@@ -70,27 +70,56 @@ class Paths:
         """Create the folders; raises ConfigError if one belongs to somebody else or cannot be made."""
         for folder in (self.config, self.data, self.cache, self.runtime, self.models, self.indexes):
             try:
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                found = folder.lstat() if folder == self.runtime else folder.stat()
+                self._create(folder)
             except OSError as error:
                 raise ConfigError(f"cannot create {folder}: {error.strerror}") from None
-            if not stat.S_ISDIR(found.st_mode):
-                raise ConfigError(f"{folder} is not a folder")  # a link in the temporary folder may be anybody's
-            if found.st_uid != os.getuid():
-                raise ConfigError(f"{folder} belongs to another user (uid {found.st_uid})")
-            if stat.S_IMODE(found.st_mode) & 0o077:
-                folder.chmod(0o700)
+
+    def _create(self, folder: Path) -> None:
+        _make(folder)
+        found = folder.lstat() if folder == self.runtime else folder.stat()
+        if not stat.S_ISDIR(found.st_mode):
+            raise ConfigError(f"{folder} is not a folder")  # a link in the temporary folder may be anybody's
+        if found.st_uid != os.getuid():
+            raise ConfigError(f"{folder} belongs to another user (uid {found.st_uid})")
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            folder.chmod(0o700)
 
 
 def find_paths(environ: dict[str, str] | None = None) -> Paths:
-    """The folders for this user and environment."""
+    """The folders for this user and environment; raises ConfigError for a GHOSTD_HOME that cannot be one."""
     env = os.environ if environ is None else environ
     home = env.get("GHOSTD_HOME")
     if home:
-        base = Path(home).expanduser().absolute()
+        base = expand(Path(home)).absolute()
+        if not is_text(base):
+            raise ConfigError(f"GHOSTD_HOME: {os.fsencode(base)!r} is not UTF-8")
         return Paths(base / "config", base / "data", base / "cache", _short_runtime(base / "run"))
     dirs = platformdirs.PlatformDirs("ghostd", appauthor=False)
     return Paths(dirs.user_config_path, dirs.user_data_path, dirs.user_cache_path, _short_runtime(_user_runtime(dirs)))
+
+
+def expand(path: Path) -> Path:
+    """`path` with a leading `~` replaced; raises ConfigError for a user that does not exist."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ConfigError(f"{path}: there is no home folder of that name") from None
+
+
+def is_text(path: Path) -> bool:
+    """Whether the path is UTF-8, so that it can be told in JSON."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _make(folder: Path) -> None:
+    """Create a folder and the missing ones above it, all with mode 0700: XDG wants that of its own, too."""
+    if not folder.parent.exists():
+        _make(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _user_runtime(dirs: platformdirs.PlatformDirs) -> Path:

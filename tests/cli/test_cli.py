@@ -1,8 +1,10 @@
 """What the commands say when something is wrong."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 from click.testing import CliRunner
@@ -43,3 +45,62 @@ def test_status_imports_nothing_heavy() -> None:
     code = "import sys, ghostd.cli.status, ghostd.cli.main; print(*{'aiohttp', 'numpy', 'pygls'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "\n"
+
+
+@pytest.mark.parametrize("wait", ["nan", "inf", "-1", "1e30"])
+def test_a_time_that_nobody_can_wait_is_refused(wait: str) -> None:
+    assert CliRunner().invoke(ghostctl, ["status", f"--wait={wait}"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("root", "problem"),
+    [
+        ("loop", "symbolic links"),
+        ("~nobody-of-this-name", "no home folder"),
+        (b"\xff", "not UTF-8"),
+        ("x" * 300, "long"),
+    ],
+)
+def test_a_root_with_an_impossible_path_is_told(tmp_path: Path, root: str | bytes, problem: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / os.fsdecode(b"\xff")).mkdir()
+    done = _run(tmp_path, "index", "--once", os.fsdecode(root))
+    assert (problem in done.stderr, "Traceback" in done.stderr) == (True, False)
+    assert done.returncode in (1, 2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full and /proc")
+def test_a_full_disk_is_told_without_a_traceback(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = _run(tmp_path, "index", "--once", str(tmp_path), stdout=full)
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full and /proc")
+def test_closed_standard_streams_are_opened_before_anything_else_takes_their_numbers() -> None:
+    code = "import os; from ghostd.cli.main import ghostctl; ghostctl.main(['config', 'path'], standalone_mode=False)"
+    code += "; os.write(int(os.environ['TO']), ' '.join(os.readlink(f'/proc/self/fd/{n}') for n in range(3)).encode())"
+    reader, writer = os.pipe()
+    with os.fdopen(reader, encoding="utf-8") as told:
+        subprocess.run(
+            ["/bin/sh", "-c", 'exec "$0" -c "$1" <&- >&- 2>&-', sys.executable, code],
+            pass_fds=(writer,),
+            env={**os.environ, "TO": str(writer)},
+            check=True,
+        )
+        os.close(writer)
+        assert told.read() == " ".join(["/dev/null"] * 3)
+
+
+def _run(folder: Path, *arguments: str, stdout: IO[str] | int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    """`ghostd …` in a process of its own, in this folder, with a home there."""
+    return subprocess.run(
+        [sys.executable, "-m", "ghostd", *arguments],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "GHOSTD_HOME": str(folder / "home")},
+        check=False,
+    )

@@ -7,8 +7,12 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import urllib.error
+import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -46,9 +50,10 @@ def test_a_started_daemon_serves_until_sigterm_ends_it(start_daemon: StartDaemon
     assert "Traceback" not in daemon.output
 
 
-def test_ctrl_c_ends_it_as_well(start_daemon: StartDaemon) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_ctrl_c_and_a_closed_terminal_end_it_as_well(start_daemon: StartDaemon, number: signal.Signals) -> None:
     daemon = start_daemon()
-    daemon.process.send_signal(signal.SIGINT)
+    daemon.process.send_signal(number)
     assert daemon.process.wait(30) == 0
     daemon.stop()
     assert "Traceback" not in daemon.output
@@ -233,3 +238,41 @@ def test_the_control_api_is_not_on_the_port(start_daemon: StartDaemon) -> None:
 def test_an_idle_daemon_is_one_process(start_daemon: StartDaemon) -> None:
     daemon = start_daemon()
     assert psutil.Process(daemon.pid).children(recursive=True) == []
+
+
+def test_two_starts_at_once_both_return_when_the_daemon_serves(ghostd_home: Path) -> None:
+    env = environment(ghostd_home)
+    with ThreadPoolExecutor() as threads:
+        starts = [threads.submit(run_command, env, "ghostd", "start", "--port=0") for _ in range(3)]
+        said = [start.result().stdout for start in starts]
+    try:
+        for text in said:
+            url = re.search(r" on (http://127\.0\.0\.1:\d+)", text)
+            assert url is not None, text
+            with urllib.request.urlopen(f"{url[1]}/health") as response:
+                assert response.status == 200
+    finally:
+        run_command(env, "ghostd", "stop")
+
+
+def test_a_relative_home_and_closed_streams_are_no_hindrance(tmp_path: Path) -> None:
+    env = {**os.environ, "GHOSTD_HOME": "h"}
+    start = ["/bin/sh", "-c", 'exec "$0" -m ghostd start --port=0 <&- >&- 2>&-', sys.executable]
+    try:
+        assert subprocess.run(start, env=env, cwd=tmp_path, timeout=60, check=False).returncode == 0
+        assert "ready on" in (tmp_path / "h" / "data" / "ghostd.log").read_text()
+    finally:
+        run_command(environment(tmp_path / "h"), "ghostd", "stop")
+
+
+def test_a_reader_that_has_gone_does_not_end_the_daemon(start_daemon: StartDaemon, ghostd_home: Path) -> None:
+    daemon = start_daemon(ready=False)
+    assert daemon.process.stdout is not None
+    daemon.process.stdout.close()
+    status = {}
+    for _ in range(200):
+        done = run_command(environment(ghostd_home), "ghostd", "status", "--json", check=False)
+        if done.returncode == 0:
+            status = json.loads(done.stdout)
+            break
+    assert status["pid"] == daemon.pid

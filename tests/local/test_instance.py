@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+from collections.abc import Callable
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -55,4 +56,11 @@ def test_a_killed_holder_leaves_the_home_free(paths: Paths) -> None:
     process.join(20)
     assert running(paths) is None
     with hold(paths, Instance(3, "3", 3.0)):
+        pass
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("elsewhere")])
+def test_something_else_in_the_locks_place_is_told(paths: Paths, make: Callable[[Path], object]) -> None:
+    make(paths.lock)
+    with pytest.raises(InstanceError, match="remove what lies there"), hold(paths, Instance(1, "1", 1.0)):
         pass

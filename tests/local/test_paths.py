@@ -38,3 +38,14 @@ def test_a_runtime_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
     paths.runtime.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ConfigError, match="is not a folder"):
         paths.create()
+
+
+def test_folders_above_are_made_for_this_user_only_too(tmp_path: Path) -> None:
+    find_paths({"GHOSTD_HOME": str(tmp_path / "a" / "h")}).create()
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(("home", "problem"), [("~nobody-of-this-name/h", "no home folder"), ("/tmp/\udcff", "UTF-8")])
+def test_a_home_that_cannot_be_one_is_told(home: str, problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        find_paths({"GHOSTD_HOME": home})
