@@ -91,11 +91,14 @@ def find_paths(environ: dict[str, str] | None = None) -> Paths:
     home = env.get("GHOSTD_HOME")
     if home:
         base = expand(Path(home)).absolute()
-        if not is_text(base):
-            raise ConfigError(f"GHOSTD_HOME: {os.fsencode(base)!r} is not UTF-8")
-        return Paths(base / "config", base / "data", base / "cache", _short_runtime(base / "run"))
-    dirs = platformdirs.PlatformDirs("ghostd", appauthor=False)
-    return Paths(dirs.user_config_path, dirs.user_data_path, dirs.user_cache_path, _short_runtime(_user_runtime(dirs)))
+        found = Paths(base / "config", base / "data", base / "cache", _short_runtime(base / "run"))
+    else:
+        dirs = platformdirs.PlatformDirs("ghostd", appauthor=False)
+        runtime = _short_runtime(_user_runtime(dirs))
+        found = Paths(dirs.user_config_path, dirs.user_data_path, dirs.user_cache_path, runtime)
+    if not is_text(found.data):
+        raise ConfigError(f"{os.fsencode(found.data)!r} is not UTF-8; set GHOSTD_HOME to a folder whose path is")
+    return found
 
 
 def expand(path: Path) -> Path:

@@ -55,9 +55,9 @@ class Catalog:
         models = [self._configured_model(name, settings) for name, settings in self._configured.items()]
         taken = {model.id for model in models}
         for path in _gguf_files(self._models_dir):
-            name = _FIRST_PART.sub("", path.stem)
+            name = _shown(_FIRST_PART.sub("", path.stem))
             if name in taken:
-                name = str(path.relative_to(self._models_dir).with_suffix(""))
+                name = _shown(path.relative_to(self._models_dir).with_suffix(""))
             if name in taken or any(model.path == path for model in models):
                 continue
             model = self._read(name, path, None)
@@ -74,7 +74,11 @@ class Catalog:
         return self._read(model.id, model.path, model.settings)
 
     def _configured_model(self, name: str, settings: LocalModelConfig) -> LocalModel:
-        path = Path(settings.path).expanduser()
+        try:
+            path = Path(settings.path).expanduser()
+        except RuntimeError:
+            problem = f"there is no home folder of that name: {settings.path}"
+            return LocalModel(name, Path(settings.path), settings, None, None, problem)
         if not path.is_absolute():
             path = self._config_dir / path
         model = self._read(name, path, settings)
@@ -86,10 +90,10 @@ class Catalog:
         try:
             if not path.is_file():
                 problem = "not a regular file" if path.exists() else "no such file"
-                return LocalModel(name, path, settings, None, None, f"{problem}: {path}")
+                return LocalModel(name, path, settings, None, None, f"{problem}: {_shown(path)}")
             status = path.stat()
         except OSError as error:
-            return LocalModel(name, path, settings, None, None, f"{error.strerror}: {path}")
+            return LocalModel(name, path, settings, None, None, f"{error.strerror}: {_shown(path)}")
         stamp = Stamp(status.st_size, status.st_mtime_ns)
         found = self._headers.get((path, stamp))
         if found is None:
@@ -100,15 +104,20 @@ class Catalog:
         return LocalModel(name, path, settings, stamp, found)
 
 
+def _shown(path: str | Path) -> str:
+    """The path as text that JSON can carry: what is not UTF-8 in it becomes an escape."""
+    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _header_or_problem(path: Path) -> GgufHeader | str:
     try:
         header = read_header(path)
     except HeaderError as error:
-        return f"{error}: {path}"
+        return f"{error}: {_shown(path)}"
     except OSError as error:
-        return f"{error.strerror}: {path}"
+        return f"{error.strerror}: {_shown(path)}"
     if header.pooling == 4:
-        return f"a reranking model, which ghostd cannot use: {path}"
+        return f"a reranking model, which ghostd cannot use: {_shown(path)}"
     return header
 
 

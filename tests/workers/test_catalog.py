@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -82,3 +83,17 @@ def test_projectors_and_adapters_are_no_models(models_dir: Path) -> None:
 
 def test_a_missing_folder_offers_nothing(tmp_path: Path) -> None:
     assert names(LocalConfig(), tmp_path / "none") == []
+
+
+def test_a_file_whose_name_is_not_text_has_a_name_that_can_be_told(model_file: ModelFile, models_dir: Path) -> None:
+    shutil.copy(model_file("qwen"), models_dir / os.fsdecode(b"bad\xff.gguf"))
+    (models_dir / os.fsdecode(b"empty\xff.gguf")).touch()
+    good, empty = Catalog(LocalConfig(), models_dir, models_dir.parent).scan()
+    assert (good.id, good.problem) == ("bad\\udcff", "")
+    assert empty.problem.encode()
+
+
+def test_a_configured_file_below_a_home_that_is_not_there_is_listed_as_failed(models_dir: Path) -> None:
+    config = LocalConfig(models={"coder": LocalModelConfig(path="~nobody-of-this-name/coder.gguf")})
+    (model,) = Catalog(config, models_dir, models_dir.parent).scan()
+    assert "no home folder" in model.problem
