@@ -13,7 +13,7 @@ from index_harness import Followed, following, write
 from ghostd.config import IndexConfig
 from ghostd.index import inotify
 from ghostd.index.service import index_once
-from ghostd.index.watch import InotifyWatch, Watch, WatchfilesWatch
+from ghostd.index.watch import InotifyWatch, NoWatch, Watch, WatchfilesWatch
 from ghostd.types import ChangeBatch
 
 pytestmark = pytest.mark.e2e
@@ -257,6 +257,16 @@ async def test_a_missed_change_is_found_by_the_periodic_check(root: Path, store:
         deaf(watch)
         write(root, {"a.py": "x = 1\n"})
         await followed.until(["a.py"])
+
+
+async def test_a_root_that_cannot_be_watched_says_so_and_is_compared_now_and_then(root: Path, store: Path) -> None:
+    watch = NoWatch("inotify gives no instance")
+    async with following(root, store, IndexConfig(reconcile_s=0.2), watch) as followed:
+        detail = "inotify gives no instance: some changes are seen only every 0.2 s"
+        assert (state(followed), followed.index.roots()[0].detail) == ("ready", detail)
+        write(root, {"a.py": "x = 1\n"})
+        await followed.until(["a.py"])
+        assert followed.index.roots()[0].detail == detail
 
 
 async def test_nested_roots_follow_a_shared_file_both(root: Path, store: Path) -> None:
