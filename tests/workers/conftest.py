@@ -16,10 +16,11 @@ __all__ = ["model_file", "models_dir"]
 
 
 @pytest.fixture(
+    scope="module",
     params=[
         pytest.param("llama-cpp-python", marks=pytest.mark.local_model),
         pytest.param("xllamacpp", marks=pytest.mark.local_model),
-    ]
+    ],
 )
 def engine(request: pytest.FixtureRequest) -> EngineName:
     """Each engine in turn."""

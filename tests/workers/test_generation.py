@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-from gguf_fixtures import CHAT_TEXT, FILL_TEXT, LOOP_WORDS, UNICODE_TEXT
-from workers.opening import GREEDY, EngineName, Install, Opener, chat, completion, pieces_of, text_of
+import pytest_asyncio
+from gguf_fixtures import CHAT_TEXT, FILL_TEXT, LOOP_WORDS, ModelFile
+from workers.opening import EngineName, chat, completion, pieces_of, text_of
 
 from ghostd.completion.families import fill_prompt
 from ghostd.completion.fill import collect
-from ghostd.config import LocalConfig, LocalModelConfig
-from ghostd.engine import Engine
-from ghostd.errors import ContextTooLong, InvalidRequest, WorkerFailed
-from ghostd.types import EmbedRequest, FillRequest, FimVocabulary, Message
-from ghostd.workers.provider import LocalProvider
+from ghostd.config import LocalConfig
+from ghostd.errors import ContextTooLong, InvalidRequest
+from ghostd.types import EmbedRequest, FimVocabulary, Message
+from ghostd.workers.provider import LocalProvider, local_provider
 
-pytestmark = pytest.mark.local_model
+pytestmark = [pytest.mark.local_model, pytest.mark.asyncio(loop_scope="module")]
 
 
-@pytest.fixture
-async def tiny(engine: EngineName, install: Install, open_provider: Opener) -> LocalProvider:
-    """The Qwen-like model on each engine."""
-    install("qwen")
-    return await open_provider(LocalConfig(engine=engine))
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def tiny(
+    engine: EngineName, model_file: ModelFile, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[LocalProvider]:
+    """The Qwen-like model on each engine, one worker for all tests."""
+    folder = tmp_path_factory.mktemp("models")
+    shutil.copy(model_file("qwen"), folder)
+    async with local_provider(LocalConfig(engine=engine), folder, folder) as provider:
+        yield provider
 
 
 def fim(provider: LocalProvider, model: str) -> FimVocabulary:
@@ -39,28 +45,6 @@ async def test_chat_streams_the_reply_token_by_token_with_usage(tiny: LocalProvi
     assert [d.text for d in deltas[:-1]] == ["Hello", " from", " the", " tiny", " ghostd", " model", "."]
     assert deltas[-1].finish_reason == "stop"
     assert deltas[-1].usage is not None and deltas[-1].usage.completion_tokens == 7
-
-
-@pytest.mark.parametrize("model", ["qwen", "starcoder", "codestral", "codellama"])
-async def test_the_engine_fills_with_each_vocabulary(
-    engine: EngineName, model: str, install: Install, open_provider: Opener
-) -> None:
-    install(model)
-    provider = await open_provider(LocalConfig(engine=engine))
-    reply = await collect(Engine([provider]).fill(FillRequest(model, "def add(a, b):", "\n\nprint(add(1, 2))\n")))
-    assert (reply.text.strip(), reply.finish_reason) == (FILL_TEXT, "stop")
-
-
-async def test_limits_are_clipped_to_the_context_that_is_left(
-    engine: EngineName, install: Install, open_provider: Opener
-) -> None:
-    path = install("qwen")
-    models = {"small": LocalModelConfig(path=str(path), context_tokens=64)}
-    provider = await open_provider(LocalConfig(engine=engine, models=models))
-    last = (await pieces_of(provider.complete(completion("small", ("abc",), max_tokens=10_000))))[-1]
-    assert last.finish_reason == "length"
-    assert last.usage is not None
-    assert last.usage.prompt_tokens + last.usage.completion_tokens == 64
 
 
 async def test_a_prompt_longer_than_the_context_is_refused_with_both_numbers(tiny: LocalProvider) -> None:
@@ -87,31 +71,6 @@ async def test_text_that_only_begins_a_stop_string_is_not_lost(tiny: LocalProvid
     assert await text_of(tiny.chat(chat("qwen", "hi", stop=("model!", ".\n")))) == CHAT_TEXT
 
 
-async def test_characters_split_over_tokens_arrive_whole(
-    engine: EngineName, install: Install, open_provider: Opener
-) -> None:
-    install("unicode")
-    provider = await open_provider(LocalConfig(engine=engine))
-    deltas = await pieces_of(provider.chat(chat("unicode", "hi")))
-    assert [d.text for d in deltas[:-1]] == list(UNICODE_TEXT)
-
-
-async def test_the_same_seed_gives_the_same_sample_and_another_seed_another(
-    engine: EngineName, install: Install, open_provider: Opener
-) -> None:
-    install("random")
-    provider = await open_provider(LocalConfig(engine=engine))
-    ids = (40, 41, 42)
-
-    async def sample(seed: int) -> list[str]:
-        request = completion("random", ids, max_tokens=24, temperature=1.5, top_k=0, top_p=1.0, min_p=0.0, seed=seed)
-        return [d.text for d in await pieces_of(provider.complete(request))]
-
-    first = await sample(7)
-    assert await sample(7) == first
-    assert await sample(8) != first
-
-
 async def test_logit_bias_forbids_and_forces_tokens(tiny: LocalProvider) -> None:
     vocabulary = fim(tiny, "qwen")
     prompt = fill_prompt(vocabulary, "x", "y")
@@ -131,21 +90,6 @@ async def test_a_bias_for_a_token_out_of_range_is_refused(tiny: LocalProvider) -
 async def test_a_token_id_out_of_range_is_refused(tiny: LocalProvider) -> None:
     with pytest.raises(InvalidRequest, match="999999 is not in the model's vocabulary"):
         await text_of(tiny.complete(completion("qwen", (1, 999_999))))
-
-
-async def test_a_repeat_penalty_changes_what_repeats(
-    engine: EngineName, install: Install, open_provider: Opener
-) -> None:
-    install("random")
-    provider = await open_provider(LocalConfig(engine=engine))
-    ids = (40, 41, 42)
-
-    async def tokens(penalty: float) -> list[int]:
-        request = completion("random", ids, max_tokens=60, logprobs=0, repeat_penalty=penalty)
-        return [entry.token_id for entry in (await collect(provider.complete(request))).logprobs]
-
-    free, penalised = await tokens(1.0), await tokens(10.0)
-    assert len(set(penalised)) / len(penalised) > len(set(free)) / len(free)
 
 
 @pytest.mark.parametrize("penalty", ["presence_penalty", "frequency_penalty"])
@@ -204,27 +148,6 @@ async def test_marker_text_in_a_prompt_stays_text(tiny: LocalProvider) -> None:
     assert text.usage is not None and text.usage.prompt_tokens > 5
 
 
-@pytest.mark.parametrize(
-    ("model", "error", "match"),
-    [
-        ("endless-template", WorkerFailed, "did not finish within 0.2 s"),
-        ("flood-template", WorkerFailed, "wrote more than|did not finish"),
-        ("escape-template", WorkerFailed, "unsafe"),
-        ("broken-template", WorkerFailed, "chat template failed"),
-        ("strict-template", InvalidRequest, "roles must alternate"),
-    ],
-)
-async def test_a_bad_chat_template_is_a_clear_error_and_the_model_goes_on(
-    engine: EngineName, model: str, error: type[Exception], match: str, install: Install, open_provider: Opener
-) -> None:
-    install(model)
-    config = LocalConfig(engine=engine, chat_template_timeout_s=0.2)
-    provider = await open_provider(config)
-    with pytest.raises(error, match=match):
-        await text_of(provider.chat(chat(model, "hi")))
-    assert await text_of(provider.complete(completion(model, ("x",), max_tokens=2))) == " wa wb"
-
-
 async def test_the_developer_role_is_the_templates_system_role(tiny: LocalProvider) -> None:
     request = chat("qwen", "hi")
     system = replace(request, messages=(Message("system", "Be brief."), *request.messages))
@@ -234,16 +157,6 @@ async def test_the_developer_role_is_the_templates_system_role(tiny: LocalProvid
     assert usage is not None
     # The same prompt: all of it is in the cache but for the token whose logits are needed.
     assert usage.cached_tokens == usage.prompt_tokens - 1
-
-
-async def test_a_models_own_defaults_apply_where_the_request_says_nothing(
-    engine: EngineName, install: Install, open_provider: Opener
-) -> None:
-    path = install("qwen")
-    models = {"mine": LocalModelConfig(path=str(path), temperature=0.0, max_tokens=3)}
-    provider = await open_provider(LocalConfig(engine=engine, models=models))
-    request = replace(completion("mine", ("abc",), max_tokens=None), sampling=replace(GREEDY, temperature=None))
-    assert await text_of(provider.complete(request)) == " wa wb wc"
 
 
 async def test_embeddings_leave_the_generations_cache_alone(tiny: LocalProvider) -> None:
