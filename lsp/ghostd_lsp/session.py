@@ -86,6 +86,10 @@ class Session:
 
     async def _index(self, roots: list[Path]) -> None:
         for root in roots:
+            if root in (Path.home(), Path(root.anchor)):
+                # What an editor names by accident, say for a home folder under version control.
+                self.protocol.log_message(f"{root} is not indexed: open a project's folder instead.")
+                continue
             try:
                 await self.host.index.add_root(root)
             except RootError as error:

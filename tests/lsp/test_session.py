@@ -437,6 +437,19 @@ async def test_added_folders_are_indexed_and_a_missing_one_is_shown_to_the_user(
     assert [status.root for status in index.roots()] == [tmp_path]
 
 
+async def test_the_home_folder_and_the_root_of_the_disk_are_no_projects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The choice is ours: editors name them by accident, and indexing them takes for ever."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    index = MemoryIndex()
+    async with connected(make_host(index=index)) as client:
+        await client.initialize(workspaceFolders=[{"uri": uri, "name": ""} for uri in (tmp_path.as_uri(), "file:///")])
+        for _ in range(2):
+            assert "is not indexed" in (await client.notice("window/logMessage"))["message"]
+    assert index.roots() == ()
+
+
 async def test_an_error_of_ghostds_own_is_one_sentence_to_the_client_and_the_rest_in_the_log(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
