@@ -87,13 +87,15 @@ class Catalog:
         return model
 
     def _read(self, name: str, path: Path, settings: LocalModelConfig | None) -> LocalModel:
+        if _shown(path) != str(path):
+            return LocalModel(name, path, settings, None, None, f"a path that is not UTF-8; rename it: {_shown(path)}")
         try:
             if not path.is_file():
                 problem = "not a regular file" if path.exists() else "no such file"
-                return LocalModel(name, path, settings, None, None, f"{problem}: {_shown(path)}")
+                return LocalModel(name, path, settings, None, None, f"{problem}: {path}")
             status = path.stat()
         except OSError as error:
-            return LocalModel(name, path, settings, None, None, f"{error.strerror}: {_shown(path)}")
+            return LocalModel(name, path, settings, None, None, f"{error.strerror}: {path}")
         stamp = Stamp(status.st_size, status.st_mtime_ns)
         found = self._headers.get((path, stamp))
         if found is None:
@@ -113,11 +115,11 @@ def _header_or_problem(path: Path) -> GgufHeader | str:
     try:
         header = read_header(path)
     except HeaderError as error:
-        return f"{error}: {_shown(path)}"
+        return f"{error}: {path}"
     except OSError as error:
-        return f"{error.strerror}: {_shown(path)}"
+        return f"{error.strerror}: {path}"
     if header.pooling == 4:
-        return f"a reranking model, which ghostd cannot use: {_shown(path)}"
+        return f"a reranking model, which ghostd cannot use: {path}"
     return header
 
 

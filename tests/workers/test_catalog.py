@@ -85,12 +85,14 @@ def test_a_missing_folder_offers_nothing(tmp_path: Path) -> None:
     assert names(LocalConfig(), tmp_path / "none") == []
 
 
-def test_a_file_whose_name_is_not_text_has_a_name_that_can_be_told(model_file: ModelFile, models_dir: Path) -> None:
+def test_a_file_whose_name_is_not_text_is_listed_under_one_that_can_be_told(
+    model_file: ModelFile, models_dir: Path
+) -> None:
     shutil.copy(model_file("qwen"), models_dir / os.fsdecode(b"bad\xff.gguf"))
-    (models_dir / os.fsdecode(b"empty\xff.gguf")).touch()
-    good, empty = Catalog(LocalConfig(), models_dir, models_dir.parent).scan()
-    assert (good.id, good.problem) == ("bad\\udcff", "")
-    assert empty.problem.encode()
+    (model,) = Catalog(LocalConfig(), models_dir, models_dir.parent).scan()
+    assert (model.id, model.header) == ("bad\\udcff", None)
+    assert "not UTF-8; rename it" in model.problem
+    assert model.problem.encode()
 
 
 def test_a_configured_file_below_a_home_that_is_not_there_is_listed_as_failed(models_dir: Path) -> None:
