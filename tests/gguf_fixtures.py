@@ -68,6 +68,8 @@ class Recipe:
     context: int = 2048
     extra_tokens: int = 0
     """Tokens that only make the vocabulary bigger."""
+    declared_layers: int | None = None
+    """A number of layers that the file claims and does not have; llama.cpp aborts on absurd ones."""
     pooling: int | None = None
     """llama.cpp's pooling type, for models that make embeddings only."""
 
@@ -122,6 +124,7 @@ RECIPES = {
     "escape-template": replace(CHAT_ONLY, chat_template=ESCAPE_TEMPLATE),
     "broken-template": replace(CHAT_ONLY, chat_template="{% for %}"),
     "strict-template": replace(CHAT_ONLY, chat_template="{{ raise_exception('roles must alternate') }}"),
+    "aborting": replace(QWEN, declared_layers=4000),
     "last-embedder": replace(CHAT_ONLY, chat_template=None, weights="random", pooling=3),
     # Big enough that a prompt of some hundred tokens takes a noticeable time.
     "slow": replace(QWEN, weights="random", layers=8, dim=512, ffn=2048, heads=8, context=4096),
@@ -146,7 +149,7 @@ def _write_model_keys(writer: Any, recipe: Recipe, vocabulary: int) -> None:
     writer.add_name("ghostd test fixture")
     writer.add_context_length(recipe.context)
     writer.add_embedding_length(recipe.dim)
-    writer.add_block_count(recipe.layers)
+    writer.add_block_count(recipe.declared_layers or recipe.layers)
     writer.add_feed_forward_length(recipe.ffn)
     writer.add_head_count(recipe.heads)
     writer.add_head_count_kv(recipe.heads // 2)

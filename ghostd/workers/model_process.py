@@ -195,7 +195,9 @@ class ModelProcess:
         if answer is None:
             how = await how_it_ended(process)
             self.crashed()
-            raise WorkerCrashed(f"The worker of '{model.id}' {how} while it loaded {model.path}.")
+            raise WorkerCrashed(
+                f"The worker of '{model.id}' {how} while it loaded {model.path}; the file may be damaged."
+            )
         error = ModelFileInvalid(f"The model '{model.id}' cannot be loaded from {model.path}: {answer.message}.")
         self._refusal = (model.stamp, error)
         raise error

@@ -212,6 +212,17 @@ async def test_a_file_that_the_engine_refuses_is_a_clear_error(
     assert info(provider, "odd").state == "failed"
 
 
+async def test_a_file_that_makes_the_engine_abort_is_a_clear_error(
+    engine: EngineName, install: Install, open_provider: Opener
+) -> None:
+    install("aborting")
+    install("qwen")
+    provider = await open_provider(LocalConfig(engine=engine))
+    with pytest.raises(WorkerCrashed, match=r"SIGABRT while it loaded .*aborting\.gguf; the file may be damaged"):
+        await text_of(provider.complete(completion("aborting", ("x",))))
+    assert await text_of(provider.chat(chat("qwen", "hi"))) == CHAT_TEXT
+
+
 async def test_a_model_too_big_for_memory_is_refused_with_both_numbers(
     install: Install, open_provider: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:

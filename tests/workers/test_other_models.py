@@ -100,6 +100,21 @@ async def test_a_bad_chat_template_is_a_clear_error_and_the_model_goes_on(
     assert await text_of(provider.complete(completion(model, ("x",), max_tokens=2))) == " wa wb"
 
 
+@pytest.mark.parametrize("schema", ['{"type": "string", "pattern": "("}', '{"type": "string", "format": "no-such"}'])
+async def test_a_schema_that_an_engine_cannot_enforce_is_never_ignored(
+    engine: EngineName, schema: str, install: Install, open_provider: Opener
+) -> None:
+    """Refused, or enforced without the keyword (a string is a string)."""
+    install("qwen")
+    provider = await open_provider(LocalConfig(engine=engine))
+    try:
+        text = await text_of(provider.complete(completion("qwen", ("x",), json_schema=schema)))
+    except (InvalidRequest, WorkerFailed) as error:
+        assert "schema" in str(error)
+    else:
+        assert text.startswith('"')
+
+
 async def test_a_models_own_defaults_apply_where_the_request_says_nothing(
     engine: EngineName, install: Install, open_provider: Opener
 ) -> None:

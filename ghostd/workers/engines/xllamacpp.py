@@ -39,6 +39,7 @@ _MAX_BATCH_TOKENS = 32
 (benchmarks/worker_overhead.py's models) and stop four times sooner."""
 _SAMPLERS = ["penalties", "top_k", "top_p", "min_p", "temperature"]
 _NO_PROBABILITY = -1e4
+_JSON_STARTS = b'{["-0123456789tfn'
 _LOG_WARNINGS = 1
 
 
@@ -85,7 +86,8 @@ class XllamaCppEngine:
             response = connection.exchange("POST", "/completion", _body(prompt, options))
             if response.status != 200:
                 raise _refusal(json.loads(response.read()))
-            yield from _steps(response, options)
+            steps = _steps(response, options)
+            yield from steps if options.json_schema is None else _checked_json(steps)
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise self._broken(error) from None
         finally:
@@ -264,6 +266,27 @@ def _steps(response: http.client.HTTPResponse, options: GenerationOptions) -> It
         else:
             control = step
     raise http.client.IncompleteRead(b"")
+
+
+def _checked_json(steps: Iterator[Step]) -> Iterator[Step]:
+    """The steps, as long as they make JSON: the server drops a schema that it cannot use without a word."""
+    data = bytearray()
+    for step in steps:
+        if isinstance(step, TokenStep):
+            data += step.data
+            start = data.lstrip()[:1]
+            if start and start not in _JSON_STARTS:
+                raise _schema_ignored()
+        elif isinstance(step, EndStep) and step.reason == "stop":
+            try:
+                json.loads(data)
+            except ValueError:
+                raise _schema_ignored() from None
+        yield step
+
+
+def _schema_ignored() -> EngineFailed:
+    return EngineFailed("xllamacpp cannot enforce this JSON schema; use simpler keywords or llama-cpp-python")
 
 
 def _logprobs(event: dict[str, Any], options: GenerationOptions) -> tuple[Logprob, ...]:
