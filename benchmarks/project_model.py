@@ -31,6 +31,9 @@ from ghostd.project_model.provider import MODEL, ProjectModelProvider, project_m
 from ghostd.testing.memory_index import MemoryIndex
 from ghostd.types import FillRequest, IndexedFile
 
+REFERENCE_FILES = 1000
+"""Of a larger project the n-gram cache reads every second, third, … file: its dictionaries are large."""
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -96,6 +99,7 @@ def refer(corpus: Corpus, count: int) -> list[Result]:
     """The same places by the n-gram cache."""
     root = fetch(corpus)
     learn, held_out = split(corpus, files_of(corpus, root))
+    learn = learn[:: 1 + len(learn) // REFERENCE_FILES]
     cache = NgramCache((root / file).read_text("utf-8", errors="replace") for file in learn)
     found = []
     for place in places(root, held_out, count, f"{corpus.name}-report"):

@@ -18,9 +18,7 @@ from ghostd.project_model.tokens import (
     BREAKS,
     EDGE,
     END_OF_LINE,
-    KEYWORD,
     NAME,
-    NUMBER,
     OPERATOR,
     QUOTE,
     split_line,
@@ -81,7 +79,11 @@ DEPTH = LINE_END + 8 * 4
 ABOVE = DEPTH + 16
 """How the line above ends, with how this one ends so far: for the line's end, and for a comma."""
 COPY = ABOVE + 2 * 64
-ESCAPES = COPY + 4
+CLOSER = COPY + 4
+"""Closing brackets, by the depth that the line has reached."""
+QUOTED = CLOSER + 8
+"""The line's end and the two quotes, outside and inside a string."""
+ESCAPES = QUOTED + 6
 SIZE = ESCAPES + 6 * 9 + 8
 
 Scores = dict[int, Any]
@@ -96,17 +98,24 @@ class Evidence:
         lexicon: Lexicon,
         hole: Hole,
         near: Sequence[TokenText],
+        fresh: Sequence[TokenText],
         outdated: Sequence[int],
         weights: Sequence[Any],
         zero: Any = 0.0,
     ) -> None:
-        """`outdated`: see RootMemory.outdated.
+        """`near`: parts of the project that count more; `fresh`: texts that the project lacks.
+
+        `outdated`: see RootMemory.outdated.
 
         `weights` are numbers; training passes one-element tuples, and () as `zero`, to get the cells themselves.
         """
         self.lexicon = lexicon
         self.hole = hole
-        self.near = near
+        self._texts = (
+            (hole.text, DOCUMENT, SHAPE_DOCUMENT),
+            *((text, DOCUMENT, SHAPE_DOCUMENT) for text in fresh),
+            *((text, NEAR, SHAPE_NEAR) for text in near),
+        )
         self.outdated = outdated
         self.weights = weights
         self.zero = zero
@@ -114,6 +123,8 @@ class Evidence:
         self._distances: dict[int, int] = {}
         self._above = _last_class(lexicon, lexicon.line(hole.above.strip()))
         self._comma = lexicon.token(",")
+        self._closers = [lexicon.token(word) for word in (")", "]", "}", ") ", "] ", " }")]
+        self._quotes = [lexicon.token('"'), lexicon.token("'")]
         self._below = self._names_below()
         self._recent = self._recent_names()
 
@@ -129,11 +140,12 @@ class Evidence:
         shapes = [shape(token) for token in context]
         chars = [chr(token) for token in context]
         shape_chars = [chr(token) for token in shapes]
-        best_text = self._add_text(scores, self.hole.text, DOCUMENT, chars, allowed)
-        self._add_shapes(scores, self.hole.text, SHAPE_DOCUMENT, shape_chars, allowed)
-        for text in self.near:
-            self._add_text(scores, text, NEAR, chars, allowed)
-            self._add_shapes(scores, text, SHAPE_NEAR, shape_chars, allowed)
+        best_text = -1
+        for text, base, shape_base in self._texts:
+            found = self._add_text(scores, text, base, chars, allowed)
+            self._add_shapes(scores, text, shape_base, shape_chars, allowed)
+            if text is self.hole.text:
+                best_text = found
         best_project = 0
         segment = self.lexicon.segment
         if segment:
@@ -287,7 +299,7 @@ class Evidence:
         kind = lexicon.kind(exact)
         if kind == NAME:
             word = lexicon.word
-            for text in (self.hole.text, *self.near):
+            for text, _, _ in self._texts:
                 for token in text.distinct():
                     if token not in scores and word(token).startswith(typed):
                         scores[token] = zero
@@ -372,18 +384,21 @@ class Evidence:
         last = _last_class(lexicon, line)
         if self._comma in scores:
             scores[self._comma] += weights[ABOVE + 64 + 8 * self._above + last]
-        if END_OF_LINE not in scores:
-            return
-        depth = 0
-        for token in line:
-            if kind(token) == OPERATOR:
-                depth += _DEPTH.get(lexicon.word(token).strip(), 0)
-        scores[END_OF_LINE] += (
-            weights[DEPTH + max(min(depth, 3), -2) + 2]
-            + weights[DEPTH + 8 + min(len(line).bit_length(), 5)]
-            + weights[LINE_END + last * 4 + self.step_below]
-            + weights[ABOVE + 8 * self._above + last]
-        )
+        depth, quoted = _depth_and_quotes(lexicon, line)
+        for token in self._closers:
+            if token in scores:
+                scores[token] += weights[CLOSER + depth + 2]
+        for number, token in enumerate(self._quotes):
+            if token in scores:
+                scores[token] += weights[QUOTED + 2 * number + quoted]
+        if END_OF_LINE in scores:
+            scores[END_OF_LINE] += (
+                weights[DEPTH + depth + 2]
+                + weights[DEPTH + 8 + min(len(line).bit_length(), 5)]
+                + weights[LINE_END + last * 4 + self.step_below]
+                + weights[ABOVE + 8 * self._above + last]
+                + weights[QUOTED + 4 + quoted]
+            )
 
     @property
     def step_below(self) -> int:
@@ -435,14 +450,29 @@ _COPIES = {"=": 0, " = ": 1, ": ": 2, " as ": 3}
 _DEPTH = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
 
 
-def _last_class(lexicon: Lexicon, line: Iterable[int]) -> int:
-    tokens = list(line)
-    if not tokens:
+def _depth_and_quotes(lexicon: Lexicon, line: Iterable[int]) -> tuple[int, int]:
+    """Brackets that the line has opened, -2 to 3, and whether a string is open: 0 or 1."""
+    depth, quotes = 0, 0
+    for token in line:
+        kind = lexicon.kind(token)
+        if kind == OPERATOR:
+            depth += _DEPTH.get(lexicon.word(token).strip(), 0)
+        elif kind == QUOTE:
+            quotes += 1
+    return max(min(depth, 3), -2), quotes & 1
+
+
+def _last_class(lexicon: Lexicon, line: Sequence[int]) -> int:
+    """What the line ends with so far: 0 nothing, 7 what never stands at an end."""
+    if not line:
         return 0
-    kind = lexicon.kind(tokens[-1])
+    word = lexicon.word(line[-1])
+    kind = lexicon.kind(line[-1])
+    if word.endswith(" "):
+        return 7
     if kind == OPERATOR:
-        return {":": 1, "{": 1, "(": 2, "[": 2, ",": 3, ")": 4, "]": 4}.get(lexicon.word(tokens[-1]).strip(), 5)
-    return 6 if kind in (NAME, NUMBER, QUOTE, KEYWORD) else 7
+        return {":": 1, "{": 1, "(": 2, "[": 2, ",": 3, ")": 4, "]": 4}.get(word.strip(), 5)
+    return 6
 
 
 def _position(lexicon: Lexicon, context: Sequence[int]) -> int:

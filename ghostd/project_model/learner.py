@@ -30,7 +30,14 @@ MAX_FILE_BYTES = 1024 * 1024
 BYTES_PER_TOKEN = 13
 """Size of a segment for each token of its stream, vocabulary included."""
 CHANGED_FILES = 100
-"""When more files changed, the segment is built anew instead of patched."""
+CHANGED_SHARE = 0.25
+"""When more files changed, or a larger share of them, the segment is built anew instead of patched."""
+_DATA_LANGUAGES = frozenset(("svg", "diff"))
+_DATA_SUFFIXES = frozenset((".po", ".pot", ".txt", ".csv", ".tsv", ".log", ".lock", ".map", ".geojson"))
+"""Not learned: what nobody types."""
+_LESS_WANTED = frozenset(
+    ("plaintext", "markdown", "restructuredtext", "json", "jsonc", "xml", "yaml", "html", "css", "latex")
+)
 RETRY_S = 300.0
 """Pause after a training that failed."""
 
@@ -49,6 +56,8 @@ class _Root:
     """The generation that the memory covers; -1 before the first."""
     memory: RootMemory | None = None
     failure: GhostdError | None = None
+    failed: int = -1
+    """The generation at which `failure` happened."""
     task: asyncio.Task[None] | None = None
     used: int = 0
     """Time of the last use, in uses."""
@@ -69,6 +78,7 @@ class Learner:
         self._changed = asyncio.Condition()
         self._training = asyncio.Semaphore(1)
         self._uses = 0
+        self._loop = asyncio.get_running_loop()
         self.trainings = 0
         """Segments built since the start."""
 
@@ -92,6 +102,7 @@ class Learner:
             gone = self._roots.pop(root)
             if gone.task:
                 gone.task.cancel()
+            self._tasks.create_task(self._tell())
 
     def _ensure(self, root: Path) -> _Root:
         known = self._roots.get(root)
@@ -106,20 +117,36 @@ class Learner:
             while True:
                 await known.wake.wait()
                 known.wake.clear()
+                known.failed = known.generation
                 try:
                     await self._learn(known)
                     known.failure = None
                 except RootError as error:
                     known.failure = error
-                except WorkerFailed as error:
+                except (WorkerFailed, OSError) as error:
+                    if isinstance(error, OSError):
+                        error = WorkerFailed(f"learning {known.root} failed: {error.strerror}")
                     known.failure = error
                     log.warning("%s", error)
                     asyncio.get_running_loop().call_later(RETRY_S, known.wake.set)
                 await self._tell()
+                await self._make_room(known)
         finally:
             memory, known.memory = known.memory, None
             if memory:
                 self._thread.submit(memory.close)
+
+    async def _make_room(self, newest: _Root) -> None:
+        """Unmap the segments that were not used for longest, until the rest fits. They come back when asked for."""
+        loaded = sorted((known for known in self._roots.values() if known.memory), key=lambda known: known.used)
+        size = sum(known.memory.size_bytes for known in loaded if known.memory)
+        for known in loaded:
+            if size <= self._max_bytes:
+                break
+            if known is not newest and known.memory:
+                size -= known.memory.size_bytes
+                memory, known.memory = known.memory, None
+                await self._in_thread(memory.close)
 
     def stop(self) -> None:
         """End all learning; what is persisted stays."""
@@ -146,7 +173,8 @@ class Learner:
         wanted = known.generation
 
         def done() -> bool:
-            return known.learned >= wanted or known.failure is not None or root not in self._roots
+            failed = known.failure is not None and known.failed >= wanted
+            return failed or known.learned >= wanted or root not in self._roots
 
         async with self._changed:
             await self._changed.wait_for(done)
@@ -162,7 +190,7 @@ class Learner:
             if status.root == root:
                 known.generation = max(known.generation, status.generation)
         generation = known.generation
-        files = [file for file in await self._index.files(root) if file.size_bytes <= MAX_FILE_BYTES]
+        files = [file for file in await self._index.files(root) if _wanted(file)]
         wanted = {file.path.as_posix(): file.content_hash.hex() for file in files}
         target = self._folder / f"{hashlib.blake2b(os.fsencode(root), digest_size=12).hexdigest()}.segment"
         if known.memory is None:
@@ -170,7 +198,7 @@ class Learner:
         have = await self._in_thread(known.memory.known)
         changed = [(path, digest) for path, digest in wanted.items() if have.get(path) != digest]
         removed = [path for path in have if path not in wanted]
-        if known.memory.segment is None or len(changed) + len(removed) > CHANGED_FILES:
+        if known.memory.segment is None or len(changed) + len(removed) > _patchable(len(have)):
             if wanted or known.memory.segment:
                 await self._train(known, target, files)
         elif changed or removed:
@@ -205,12 +233,15 @@ class Learner:
     # --- use ---
 
     def memory_of(self, root: Path | None) -> RootMemory | None:
-        """The memory to answer from; None where nothing is learned yet."""
-        if root is None or root not in self._roots:
+        """The memory to answer from; None where nothing is learned yet, or where it has to be mapped again first."""
+        known = self._roots.get(root) if root else None
+        if known is None:
             return None
         self._uses += 1
-        self._roots[root].used = self._uses
-        return self._roots[root].memory
+        known.used = self._uses
+        if known.memory is None and known.learned >= 0:
+            self._loop.call_soon_threadsafe(known.wake.set)
+        return known.memory
 
     def last_used(self) -> Path | None:
         """The root that was asked for last."""
@@ -236,9 +267,22 @@ def open_segment(target: Path) -> Segment | None:
         return None
 
 
+def _patchable(files: int) -> int:
+    """How many files may change before the segment is built anew; some in the smallest project, too."""
+    return min(CHANGED_FILES, max(4, int(files * CHANGED_SHARE)))
+
+
+def _wanted(file: IndexedFile) -> bool:
+    return (
+        file.size_bytes <= MAX_FILE_BYTES
+        and file.language not in _DATA_LANGUAGES
+        and file.path.suffix.lower() not in _DATA_SUFFIXES
+    )
+
+
 def _most_wanted(files: Sequence[IndexedFile]) -> list[IndexedFile]:
-    """In the order of the stream, by folder; the order of wanting where there are too many for it."""
-    return sorted(files, key=lambda file: (file.path.parent.parts, file.path.name))
+    """In the order of wanting, for where there are too many: code before prose and settings, then by folder."""
+    return sorted(files, key=lambda file: (file.language in _LESS_WANTED, file.path.parent.parts, file.path.name))
 
 
 async def run_training(job: Job) -> Done:

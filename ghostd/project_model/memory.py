@@ -29,8 +29,13 @@ class RootMemory:
         self.files: dict[str, LearnedFile] = {file.path: file for file in segment.files} if segment else {}
         self._changed: dict[str, tuple[str, tuple[str, str]]] = {}
         self._gone: set[str] = set()
-        self._changed_index: TokenText | None = None
+        self._fresh: dict[str | None, list[TokenText]] = {}
         self._near: dict[str, list[TokenText]] = {}
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that the segment can take, if all of it is read."""
+        return self.segment.size_bytes if self.segment else 0
 
     def close(self) -> None:
         """Unmap the segment."""
@@ -63,10 +68,7 @@ class RootMemory:
             if path in self.files:
                 self._gone.add(path)
         self._near.clear()
-        edge = chr(EDGE)
-        tokens = edge.join(part for _, (part, _) in self._changed.values())
-        shapes = edge.join(part for _, (_, part) in self._changed.values())
-        self._changed_index = TokenText(tokens, shapes, len(tokens)) if tokens else None
+        self._fresh.clear()
 
     # --- questions ---
 
@@ -76,12 +78,19 @@ class RootMemory:
         parts = sorted((self.files[path].start, self.files[path].end) for path in gone if path in self.files)
         return [bound for part in parts for bound in part]
 
-    def texts_near(self, path: str | None) -> list[TokenText]:
-        """The files beside this one, and those that changed, as texts to look into."""
-        found = list(self._neighbours(path)) if path else []
-        if self._changed_index:
-            found.append(self._changed_index)
-        return found
+    def fresh_texts(self, own: str | None) -> list[TokenText]:
+        """The files that changed since the segment was built, as one text; without the document's own."""
+        own = own if own in self._changed else None
+        if own not in self._fresh:
+            parts = [texts for path, (_, texts) in self._changed.items() if path != own]
+            edge = chr(EDGE)
+            tokens = edge.join(part for part, _ in parts)
+            self._fresh[own] = [TokenText(tokens, edge.join(part for _, part in parts), len(tokens))] if tokens else []
+        return self._fresh[own]
+
+    def texts_near(self, path: str | None) -> Sequence[TokenText]:
+        """The files beside this one, of the same kind, as one text."""
+        return self._neighbours(path) if path else ()
 
     def _neighbours(self, path: str) -> Sequence[TokenText]:
         folder, _, _ = path.rpartition("/")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ghostd.project_model.calibration import Calibration, confidence, probability_floor
 from ghostd.project_model.document import Hole, TokenText, read_hole
@@ -16,6 +16,8 @@ from ghostd.types import FinishReason, OpenDocument
 
 BUDGET = 24
 """Partial lines to expand for one answer."""
+SURE_BLOCK = 0.8
+"""Confidence that several lines together must have."""
 OPEN_DOCUMENT_TOKENS = 20_000
 """Tokens of other open documents that are looked into."""
 
@@ -53,14 +55,51 @@ def predict(
     calibration: Calibration,
     cancelled: Callable[[], bool],
 ) -> Prediction:
-    """Answer one request; a cancelled one gets an empty answer soon."""
+    """Answer one request; a cancelled one gets an empty answer soon.
+
+    Further lines follow the first one only while all together are very likely.
+    """
+    whole = _predict_line(memory, query, weights, calibration, cancelled)
+    rest = query.suffix.partition("\n")[0].strip()
+    if not whole.text or rest or query.stop or query.max_tokens is not None:
+        return whole
+    eol = "\r\n" if "\r\n" in query.prefix else "\n"
+    below = query.suffix.split("\n", 2)[1:2]
+    for _ in range(query.max_lines - 1):
+        wanted = SURE_BLOCK / max(whole.confidence, 1e-9)
+        if wanted > 1 or cancelled():
+            break
+        prefix = query.prefix + whole.text + eol
+        more = _predict_line(
+            memory, replace(query, prefix=prefix, min_confidence=wanted), weights, calibration, cancelled
+        )
+        if not more.text or [more.text.strip()] == [line.strip() for line in below]:
+            break
+        whole = replace(
+            whole,
+            text=whole.text + eol + more.text,
+            confidence=whole.confidence * more.confidence,
+            completion_tokens=whole.completion_tokens + more.completion_tokens + 1,
+        )
+    return whole
+
+
+def _predict_line(
+    memory: RootMemory,
+    query: Query,
+    weights: Sequence[float],
+    calibration: Calibration,
+    cancelled: Callable[[], bool],
+) -> Prediction:
+    """The rest of the line, or the next line where the cursor is at the start of one."""
     lexicon = memory.lexicon
     hole = read_hole(lexicon, query.prefix, query.suffix)
     written = ""
     if hole.new_line and (written := likely_indentation(hole)):
         hole = read_hole(lexicon, query.prefix + written, query.suffix)
-    near = [*memory.texts_near(query.path), *_open_texts(lexicon, query)]
-    evidence = Evidence(lexicon, hole, near, memory.outdated(query.path), weights)
+    fresh = [*memory.fresh_texts(query.path), *_open_texts(lexicon, query)]
+    near = memory.texts_near(query.path)
+    evidence = Evidence(lexicon, hole, near, fresh, memory.outdated(query.path), weights)
     prompt_tokens = len(hole.text.tokens)
     line = best_line(evidence, probability_floor(calibration, query.min_confidence), BUDGET, cancelled)
     if line is None:
@@ -75,8 +114,14 @@ def predict(
 def finished_text(lexicon: Lexicon, hole: Hole, line: Line) -> str:
     """What is to be inserted at the cursor: without what is typed, or stands behind the cursor, already."""
     text = lexicon.text(line.tokens)[len(hole.typed) :].rstrip()
-    if hole.rest and text.endswith(hole.rest):
-        text = text[: -len(hole.rest)]
+    return _without_repeat(text, hole.rest)
+
+
+def _without_repeat(text: str, rest: str) -> str:
+    """`text` without its end where `rest`, the text behind the cursor, begins with it: all of it, or closing signs."""
+    for length in range(min(len(rest), len(text)), 0, -1):
+        if text.endswith(rest[:length]) and (length == len(rest) or rest[0] in ")]}\"'`;,"):
+            return text[:-length]
     return text
 
 

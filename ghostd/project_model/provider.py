@@ -75,7 +75,7 @@ class ProjectModelProvider:
         raise UnsupportedParameter(f"{MODEL} makes no embeddings.", "model")
 
     async def fill(self, request: FillRequest) -> AsyncGenerator[Delta, None]:
-        """The rest of the line, if it is likely enough."""
+        """The rest of the line, if it is likely enough; where `max_lines` allows it, very likely lines after it."""
         self._learner.look()
         root, path = self._place(request)
         query = Query(
@@ -85,7 +85,7 @@ class ProjectModelProvider:
             open_documents=request.open_documents,
             min_confidence=self._threshold(request),
             max_tokens=request.max_tokens,
-            max_lines=min(request.max_lines or self._config.max_lines, self._config.max_lines),
+            max_lines=min(request.max_lines or 1, self._config.max_lines),
             stop=request.stop,
         )
         prediction = await self._predict(root, query)

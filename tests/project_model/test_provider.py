@@ -10,10 +10,11 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from ghostd.config import ProjectModelConfig
-from ghostd.errors import RootError, UnsupportedParameter
+from ghostd.errors import RootError, UnsupportedParameter, WorkerFailed
 from ghostd.project_model.provider import MODEL, ProjectModelProvider, project_model
 from ghostd.testing.memory_index import MemoryIndex
 from ghostd.testing.provider_contract import ProviderContract, Subject
@@ -147,21 +148,32 @@ async def test_a_text_outside_all_roots_is_completed_from_itself(tmp_path: Path,
         assert text == "ute_it(7)"
 
 
+ZOO = """\
+from zoo import open_the_gate, lantern, umbrella
+
+
+def visit_the_animals(lantern, umbrella):
+    zebra_crossing = open_the_gate(lantern, umbrella)
+    return zebra_crossing.walk_slowly(lantern)
+"""
+AT_THE_GATE = ZOO[: ZOO.index("_gate(lantern")]
+
+
 async def test_open_documents_are_looked_into(model: ProjectModelProvider, ask: Ask, project: Any) -> None:
-    open_one = OpenDocument(project.root / "new.py", "import helpers\n\nresult = brand_new_helper(alpha, beta)\n" * 2)
-    request = hole("import helpers\n\nresult = brand_new_", open_documents=(open_one,))
-    assert (await ask(model, request))[0] == "helper(alpha, beta)"
+    open_one = OpenDocument(project.root / "new.py", ZOO)
+    request = hole(AT_THE_GATE, open_documents=(open_one,))
+    assert (await ask(model, request))[0] == "_gate(lantern, umbrella)"
 
 
 async def test_a_changed_file_is_learned_without_a_training(
     model: ProjectModelProvider, ask: Ask, project: Any
 ) -> None:
     trained = model.trainings
-    project.write("fresh.py", "import zoo\n\nzebra_crossing = open_the_gate(lantern, umbrella)\n" * 2)
+    project.write("fresh.py", ZOO)
     project.commit("fresh.py")
     async with asyncio.timeout(TIMEOUT_S):
         await model.wait_learned(project.root)
-    assert (await ask(model, hole("import zoo\n\nzebra_cro")))[0] == "ssing = open_the_gate(lantern, umbrella)"
+    assert (await ask(model, hole(AT_THE_GATE)))[0] == "_gate(lantern, umbrella)"
     assert model.trainings == trained
 
 
@@ -296,3 +308,67 @@ async def test_leftovers_of_a_killed_training_are_removed(start: Start, tmp_path
     (folder / ".building-abc").write_bytes(b"half")
     async with start():
         assert [path.suffix for path in folder.iterdir()] == [".segment"]
+
+
+async def test_sure_lines_follow_where_the_request_allows_several(
+    model: ProjectModelProvider, ask: Ask, project: Any
+) -> None:
+    prefix = HEAD + "        cursor = self.connection."
+    first = "execute_statement(self.table_name, identifier)"
+    text, _ = await ask(model, hole(prefix, max_lines=4))
+    lines = text.split("\n")
+    assert lines[0] == first and len(lines) <= 4
+    assert all(line.startswith("        ") for line in lines[1:])
+    assert (await ask(model, hole(prefix, max_lines=1)))[0] == first
+
+
+@pytest.mark.e2e
+async def test_a_training_killed_midway_harms_nothing(start: Start, ask: Ask, project: Any, tmp_path: Path) -> None:
+    async with start(wait=False) as model:
+        waiting = asyncio.ensure_future(model.wait_learned(project.root))
+        async with asyncio.timeout(TIMEOUT_S):
+            while not (children := psutil.Process().children()):
+                await asyncio.sleep(0.001)
+            children[0].kill()
+            with pytest.raises(WorkerFailed, match="learning"):
+                await waiting
+        assert not model.learned(project.root)
+        assert list((tmp_path / "segments").glob("*.segment")) == []
+        assert (await ask(model, hole(HEAD + "        cursor = self.conn")))[0] == "ection"
+        project.commit("repositories/order.py")
+        async with asyncio.timeout(TIMEOUT_S):
+            await model.wait_learned(project.root)
+        text, _ = await ask(model, hole(HEAD + "        cursor = self.connection."))
+        assert text.startswith("execute_statement(")
+
+
+async def test_a_project_beyond_the_memory_limit_is_learned_in_part(start: Start, project: Any, tmp_path: Path) -> None:
+    for number in range(60):
+        words = " ".join(f"word_{number}_{n} = other_{n}" for n in range(300))
+        project.write(f"big/m{number}.py", words.replace(" word", "\nword"))
+    async with start(ProjectModelConfig(max_memory_mb=1)) as model:
+        assert model.learned(project.root)
+        (segment,) = (tmp_path / "segments").glob("*.segment")
+        assert segment.stat().st_size < 1_500_000
+
+
+async def test_the_segments_of_roots_that_rest_are_unmapped_and_come_back(
+    start: Start, ask: Ask, project: Any, tmp_path: Path
+) -> None:
+    """Two roots of which only one fits."""
+    other = tmp_path / "other"
+    other.mkdir()
+    for path in (project.root / "repositories").iterdir():
+        target = other / "repositories" / path.name
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    request = hole(HEAD + "        cursor = self.connection.", path=project.root / "repositories/return.py")
+    async with start() as model:
+        model._learner._max_bytes = 10_000
+        await project.index.add_root(other)
+        async with asyncio.timeout(TIMEOUT_S):
+            await model.wait_learned(other)
+            await ask(model, request)
+            while not (await ask(model, request))[0]:
+                await asyncio.sleep(0)
+        assert (await ask(model, request))[0].startswith("execute_statement(")
