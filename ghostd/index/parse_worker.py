@@ -27,7 +27,7 @@ from ghostd.index.examine import Guard
 from ghostd.index.passes import Message, RootContext, complete_pass, update
 from ghostd.index.scan import Limits
 from ghostd.index.slot import Slot
-from ghostd.index.store import Store
+from ghostd.index.store import Store, is_damage
 from ghostd.index.version import extractor_version
 
 _PR_SET_PDEATHSIG = 1
@@ -99,7 +99,14 @@ class _Worker:
         context = self.contexts.get(root)
         if context is None:
             store = Store(Path(order["store"]))
-            store.prepare(root, extractor_version(), json.dumps(order["limits"], sort_keys=True))
+            given = json.dumps(order["limits"], sort_keys=True)
+            try:
+                store.prepare(root, extractor_version(), given)
+            except sqlite3.DatabaseError as error:
+                if not is_damage(error):
+                    raise
+                store.rebuild(f"it is damaged ({error})")
+                store.prepare(root, extractor_version(), given)
             context = RootContext(root, store, limits, self._watch, self._guard(root, limits.parse_timeout_ms / 1000))
             self.contexts[root] = context
         self._send(order["job"], {"opened": context.store.rebuilt})
@@ -110,10 +117,11 @@ class _Worker:
             message = next(job.work)
         except StopIteration:
             self.jobs.remove(job)
-        except sqlite3.OperationalError as error:
-            self.jobs.remove(job)
-            self._send(job.number, {"error": f"the index file cannot be written: {error}"})
         except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                self.jobs.remove(job)
+                self._send(job.number, {"error": f"the index file cannot be written: {error}"})
+                return
             job.context.store.rebuild(f"it is damaged ({error})")
             job.context.store.prepare(job.context.root, extractor_version(), "")
             self._send(job.number, {"opened": job.context.store.rebuilt})

@@ -228,6 +228,10 @@ def _key(root: Path) -> Path:
 
 def _check_and_lock(root: Path, store: Path) -> RootLock:
     try:
+        str(root).encode()
+    except UnicodeEncodeError:
+        raise RootError(root, "its path is not UTF-8") from None
+    try:
         mode = root.stat().st_mode
     except FileNotFoundError:
         raise RootError(root, "there is no such folder") from None

@@ -100,6 +100,14 @@ def migrations() -> list[str]:
     return [item.read_text(encoding="utf-8") for item in sorted(found, key=lambda item: item.name)]
 
 
+def is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Whether the file's content is wrong, rather than a full disk or a lock in the way.
+
+    A text that is not UTF-8 is an OperationalError, too; only that it comes without SQLite's code tells it apart.
+    """
+    return not isinstance(error, sqlite3.OperationalError) or not hasattr(error, "sqlite_errorcode")
+
+
 class Store:
     """The writer's side. Use from one thread; close it."""
 

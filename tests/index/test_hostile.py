@@ -124,6 +124,13 @@ async def test_names_of_any_kind_are_indexed_or_skipped_with_a_reason(root: Path
         await followed.until_true(both)
 
 
+async def test_a_root_whose_path_is_not_utf8_is_refused(tmp_path: Path, store: Path) -> None:
+    root = tmp_path / os.fsdecode(b"\xff")
+    root.mkdir()
+    with pytest.raises(RootError, match="not UTF-8"):
+        await index_once(store, root, IndexConfig())
+
+
 @pytest.mark.skipif(os.getuid() == 0, reason="root may read everything")
 async def test_what_may_not_be_read_is_skipped(root: Path, store: Path) -> None:
     write(root, {**GOOD, "closed.py": "x = 1\n", "locked/a.py": "y = 1\n"})

@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,17 @@ async def test_a_damaged_store_is_built_again_and_answers(root: Path, store: Pat
             return len(await followed.paths()) == 50 and len(await followed.index.definitions(root, "f7")) == 50
 
         await followed.until_true(whole)
+    assert path.with_name(path.name + ".aside").exists()
+
+
+@pytest.mark.e2e
+async def test_a_store_with_a_text_that_is_not_utf8_is_built_again(root: Path, store: Path) -> None:
+    write(root, {"a.py": "x = 1\n"})
+    await index_once(store, root, IndexConfig())
+    path = store_path(store, root)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE file SET path = CAST(x'61ff2e7079' AS TEXT)")
+    assert (await index_once(store, root, IndexConfig())).files == 1
     assert path.with_name(path.name + ".aside").exists()
 
 
