@@ -15,6 +15,9 @@ import numpy.typing as npt
 from ghostd.project_model.segment import CONTEXT, HEADER, MAGIC, VERSION, LearnedFile
 from ghostd.project_model.tokens import EDGE, FIRST_WORD, Indentation, lines_of, shape_of, split_line
 
+MAX_WORDS = 900_000
+"""Different words of one root. Tokens must be code points, of which there are 1,114,112."""
+
 Ints = npt.NDArray[np.int32]
 
 
@@ -43,7 +46,7 @@ class _Stream:
                 ids = self.ids
                 known = lines[body] = [ids.setdefault(word, len(ids) + FIRST_WORD) for word in split_line(body)]
             tokens += known
-        if start + len(tokens) > self._max_tokens:
+        if start + len(tokens) > self._max_tokens or len(self.ids) > MAX_WORDS:
             return False
         self.tokens += tokens
         self.files.append(LearnedFile(path, content_hash, start, start + len(tokens)))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 from ghostd.project_model.lexicon import Lexicon
 from ghostd.project_model.tokens import EDGE, Indentation
 
 MAX_MATCH = 16
-MAX_PREFIX_CHARS = 80_000
-MAX_SUFFIX_CHARS = 40_000
-"""Of a larger document only this much before and after the hole is read: some 2,000 and 1,000 lines."""
+MAX_TOKEN = 0x10FFFF
+"""Tokens are code points."""
+MAX_PREFIX_CHARS = 48_000
+MAX_SUFFIX_CHARS = 16_000
+"""Of a larger document only this much before and after the hole is read: some 1,200 and 400 lines."""
 
 
 class TokenText:
@@ -27,11 +30,11 @@ class TokenText:
         self._distinct: list[int] | None = None
         self._found: dict[tuple[str, bool], list[int]] = {}
 
-    def distinct(self) -> list[int]:
-        """Every token of the text, once, ascending."""
+    def distinct(self, start: int, stop: int) -> list[int]:
+        """Every token of the text in this range, once, ascending."""
         if self._distinct is None:
             self._distinct = sorted(map(ord, set(self.tokens)))
-        return self._distinct
+        return self._distinct[bisect_left(self._distinct, start) : bisect_left(self._distinct, stop)]
 
     def ends(self, pattern: str, limit: int) -> list[int]:
         """Last positions of occurrences of these tokens, at most `limit`, the nearest to the origin."""

@@ -7,11 +7,11 @@ some properties of t itself. The weights are learned (see `weights`); a softmax 
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ghostd.project_model.document import MAX_MATCH, Hole, TokenText
+from ghostd.project_model.document import MAX_MATCH, MAX_TOKEN, Hole, TokenText
 from ghostd.project_model.lexicon import Lexicon
 from ghostd.project_model.tokens import (
     BREAK,
@@ -85,6 +85,8 @@ QUOTED = CLOSER + 8
 """The line's end and the two quotes, outside and inside a string."""
 ESCAPES = QUOTED + 6
 SIZE = ESCAPES + 6 * 9 + 8
+
+_DISTANCES = (8, 24, 60, 150, 400, 1200, 9998)
 
 Scores = dict[int, Any]
 Allowed = Callable[[int], bool] | None
@@ -181,14 +183,13 @@ class Evidence:
         return scores
 
     def _filter(self, typed: str, exact: int) -> Callable[[int], bool]:
-        known: dict[int, bool] = {exact: True}
-        word = self.lexicon.word
+        lexicon = self.lexicon
+        learned = lexicon.starting_with(typed)
+        low, high, new = learned.start, learned.stop, lexicon.first_new
+        word = lexicon.word
 
         def allowed(token: int) -> bool:
-            found = known.get(token)
-            if found is None:
-                found = known[token] = word(token).startswith(typed)
-            return found
+            return low <= token < high or token == exact or (token >= new and word(token).startswith(typed))
 
         return allowed
 
@@ -298,16 +299,16 @@ class Evidence:
         scores.setdefault(exact, zero)
         kind = lexicon.kind(exact)
         if kind == NAME:
-            word = lexicon.word
+            learned = lexicon.starting_with(typed)
             for text, _, _ in self._texts:
-                for token in text.distinct():
-                    if token not in scores and word(token).startswith(typed):
-                        scores[token] = zero
-            if lexicon.segment and len(typed) > 1:
-                more = lexicon.segment.starting_with(typed)
-                if len(more) <= 100:
-                    for token in more:
+                for token in text.distinct(learned.start, learned.stop):
+                    scores.setdefault(token, zero)
+                for token in text.distinct(lexicon.first_new, MAX_TOKEN):
+                    if lexicon.word(token).startswith(typed):
                         scores.setdefault(token, zero)
+            if len(typed) > 1 and len(learned) <= 100:
+                for token in learned:
+                    scores.setdefault(token, zero)
         length = min(len(typed), 6)
         for token in scores:
             if token == exact:
@@ -335,7 +336,7 @@ class Evidence:
         if distance < 0:
             measured = self.hole.text.distance(token)
             distance = self._distances[token] = 9999 if measured is None else measured
-        bucket = next((i for i, most in enumerate((8, 24, 60, 150, 400, 1200, 9998)) if distance <= most), 7)
+        bucket = bisect_left(_DISTANCES, distance)
         row = 8 * position if name else 32
         found += weights[RECENCY + row + bucket]
         if name and token in self._below:

@@ -32,6 +32,7 @@ class Lexicon:
         self._new_ids: dict[str, int] = {}
         self._new_words: list[str] = []
         self._texts: dict[str, tuple[str, str]] = {}
+        self._chars: dict[str, tuple[str, str]] = {}
         self._words: dict[int, str] = {}
         self._kinds: dict[int, int] = {}
         self._shapes: dict[int, int] = {}
@@ -40,6 +41,15 @@ class Lexicon:
     def full(self) -> bool:
         """Whether documents brought so many new words that a new lexicon should start."""
         return len(self._new_words) > MAX_NEW_WORDS
+
+    @property
+    def first_new(self) -> int:
+        """Tokens from here on are words that the segment lacks."""
+        return self._base
+
+    def starting_with(self, prefix: str) -> range:
+        """The segment's words that start with `prefix`."""
+        return self.segment.starting_with(prefix) if self.segment else range(0)
 
     def token(self, word: str) -> int:
         """The word's token; makes one for a new word."""
@@ -115,14 +125,27 @@ class Lexicon:
         return "".join(tokens), "".join(shapes)
 
     def _line_texts(self, body: str) -> tuple[str, str]:
-        shape = self.shape
-        line = self.line(body)
-        known = "".join(map(chr, line)), "".join([chr(shape(token)) for token in line])
+        chars = self._chars
+        parts = []
+        for word in split_line(body):
+            pair = chars.get(word)
+            if pair is None:
+                pair = self._pair(word)
+            parts.append(pair)
+        tokens, shapes = zip(*parts, strict=True)
+        known = "".join(tokens), "".join(shapes)
         if len(body) < MAX_MEMO_CHARS:
             if len(self._texts) >= MAX_MEMO_LINES:
                 self._texts.clear()
             self._texts[body] = known
         return known
+
+    def _pair(self, word: str) -> tuple[str, str]:
+        token = self.token(word)
+        if len(self._chars) >= MAX_MEMO_WORDS:
+            self._chars.clear()
+        pair = self._chars[word] = chr(token), chr(shape_of(token, word))
+        return pair
 
     def text(self, tokens: Sequence[int]) -> str:
         """The text of one line's tokens."""

@@ -27,6 +27,9 @@ class RootMemory:
         self.lexicon = Lexicon(segment)
         self.segment = segment
         self.files: dict[str, LearnedFile] = {file.path: file for file in segment.files} if segment else {}
+        self._folders: dict[str, list[LearnedFile]] = {}
+        for path, file in self.files.items():
+            self._folders.setdefault(path.rpartition("/")[0], []).append(file)
         self._changed: dict[str, tuple[str, tuple[str, str]]] = {}
         self._gone: set[str] = set()
         self._fresh: dict[str | None, list[TokenText]] = {}
@@ -103,23 +106,17 @@ class RootMemory:
             self._near.pop(next(iter(self._near)))
         tokens: list[str] = []
         room = NEAR_TOKENS
-        shapes = ""
+        shapes: list[str] = []
         if self.segment:
-            beside = (
-                file
-                for name, file in self.files.items()
-                if name.rpartition("/")[0] == folder
-                and name != path
-                and name not in self._gone
-                and _suffix(name) == _suffix(path)
-            )
+            beside = (file for file in self._folders.get(folder, ()) if file.path != path)
             for file in beside:
-                if file.end - file.start <= room:
+                skipped = file.path in self._gone or _suffix(file.path) != _suffix(path)
+                if not skipped and file.end - file.start <= room:
                     room -= file.end - file.start
-                    tokens.append(self.segment.text(file.start, file.end))
-            shape = self.segment.shape
-            shapes = "".join([chr(shape[ord(token)]) for part in tokens for token in part])
-        self._near[key] = found = [TokenText("".join(tokens), shapes, len(shapes))] if tokens else []
+                    part, part_shapes = self.segment.texts(file.start, file.end)
+                    tokens.append(part)
+                    shapes.append(part_shapes)
+        self._near[key] = found = [TokenText("".join(tokens), "".join(shapes), NEAR_TOKENS)] if tokens else []
         return found
 
 

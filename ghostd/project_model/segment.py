@@ -15,6 +15,7 @@ import os
 import struct
 import sys
 import zlib
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -208,6 +209,8 @@ class Segment:
             found.append((low, high))
         return found
 
-    def text(self, start: int, end: int) -> str:
-        """A part of the stream, one character for each token."""
-        return bytes(self.stream[start:end]).decode(_UTF32, "surrogatepass")
+    def texts(self, start: int, end: int) -> tuple[str, str]:
+        """The tokens and the shapes of a part of the stream, one character for each."""
+        part = self.stream[start:end]
+        shapes = array("i", map(self.shape.__getitem__, part))
+        return bytes(part).decode(_UTF32, "surrogatepass"), shapes.tobytes().decode(_UTF32, "surrogatepass")
