@@ -34,7 +34,7 @@ class _Stream:
         self._max_tokens = max_tokens
 
     def add(self, path: str, content_hash: str, content: bytes) -> bool:
-        """Append one file; False when it would exceed the limit, and was left out."""
+        """Append one file; False when it would exceed the limit, and was left out: it then has an empty part."""
         start = self._length + len(self.tokens)
         tokens = [EDGE]
         indentation = Indentation()
@@ -47,6 +47,7 @@ class _Stream:
                 known = lines[body] = [ids.setdefault(word, len(ids) + FIRST_WORD) for word in split_line(body)]
             tokens += known
         if start + len(tokens) > self._max_tokens or len(self.ids) > MAX_WORDS:
+            self.files.append(LearnedFile(path, content_hash, 0, 0))
             return False
         self.tokens += tokens
         self.files.append(LearnedFile(path, content_hash, start, start + len(tokens)))

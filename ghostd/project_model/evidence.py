@@ -26,7 +26,7 @@ from ghostd.project_model.tokens import (
 
 SAMPLE = 48
 """Occurrences of one context that are looked at."""
-SAMPLE_TYPED = 400
+SAMPLE_TYPED = 240
 """The same where only those that continue a typed word count."""
 ESCAPE = -1
 """Candidate that stands for every token that is not a candidate."""

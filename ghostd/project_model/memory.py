@@ -15,7 +15,7 @@ NEAR_TOKENS = 25_000
 """Tokens of the files beside the open one that are looked at more closely."""
 CHANGED_TOKENS = 60_000
 """When the files that changed since the segment was built have more tokens, it is built anew."""
-_NEAR_FOLDERS = 4
+_NEAR_FOLDERS = 12
 """Folders whose neighbourhood is remembered."""
 
 

@@ -14,7 +14,7 @@ from ghostd.project_model.search import Line, best_line
 from ghostd.project_model.tokens import EDGE, Indentation
 from ghostd.types import FinishReason, OpenDocument
 
-BUDGET = 24
+BUDGET = 16
 """Partial lines to expand for one answer."""
 SURE_BLOCK = 0.8
 """Confidence that several lines together must have."""

@@ -59,9 +59,8 @@ def _end_with_parent() -> None:
 def _contents(job: Job) -> Iterator[tuple[str, str, bytes]]:
     root = os.path.realpath(job.root)
     for path, content_hash in job.files:
-        content = read_file(root, path, job.max_file_bytes)
-        if content is not None:
-            yield path, content_hash, content
+        # What cannot be read counts as empty, so that it is not tried again until it changes.
+        yield path, content_hash, read_file(root, path, job.max_file_bytes) or b""
 
 
 def read_file(root: str, path: str, max_bytes: int) -> bytes | None:

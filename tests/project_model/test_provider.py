@@ -350,6 +350,10 @@ async def test_a_project_beyond_the_memory_limit_is_learned_in_part(start: Start
         assert model.learned(project.root)
         (segment,) = (tmp_path / "segments").glob("*.segment")
         assert segment.stat().st_size < 1_500_000
+        project.commit()
+        async with asyncio.timeout(TIMEOUT_S):
+            await model.wait_learned(project.root)
+        assert model.trainings == 1
 
 
 async def test_the_segments_of_roots_that_rest_are_unmapped_and_come_back(
