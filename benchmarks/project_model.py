@@ -132,7 +132,7 @@ def percentile(values: Sequence[float], part: float) -> float:
     return sorted(values)[min(int(len(values) * part), len(values) - 1)]
 
 
-async def django_costs(results: Sequence[Result]) -> None:
+async def django_costs() -> None:
     """Training, restart, memory and latency on django, all its files learned."""
     corpus = REPORTED[0]
     root = fetch(corpus)
@@ -152,20 +152,23 @@ async def django_costs(results: Sequence[Result]) -> None:
                 after = resource.getrusage(resource.RUSAGE_CHILDREN)
                 child = after.ru_utime + after.ru_stime - children.ru_utime - children.ru_stime
                 _, held_out = split(corpus, files)
-                for place in places(root, held_out, 60, "memory"):
-                    await complete(model, root, place)
+                for turn in ("first request in a document", "further requests"):
+                    results = [await complete(model, root, place) for place in places(root, held_out, 60, "memory")]
+                    for what, values in (("wall", [r.wall_ms for r in results]), ("CPU", [r.cpu_ms for r in results])):
+                        print(
+                            f"django {turn}, {what}: p50 {percentile(values, 0.5):.1f} ms, "
+                            f"p95 {percentile(values, 0.95):.1f} ms"
+                        )
                 grown = process.memory_info().rss - before
                 print(
                     f"django {label}: {len(files)} files, {wall:.2f} s, {child:.1f} CPU-s in the child process, "
-                    f"{own:.2f} CPU-s in the daemon's; memory after 120 requests +{grown / 1e6:.0f} MB; "
+                    f"{own:.2f} CPU-s in the daemon's; memory after 240 requests +{grown / 1e6:.0f} MB; "
                     f"trainings {model.trainings}"
                 )
         (segment,) = folder.iterdir()
         print(f"django segment: {segment.stat().st_size / 1e6:.0f} MB (mapped)")
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
         print(f"django training process: peak {peak / 1024:.0f} MiB")
-    for label, values in (("wall", [r.wall_ms for r in results]), ("CPU", [r.cpu_ms for r in results])):
-        print(f"django request, {label}: p50 {percentile(values, 0.5):.1f} ms, p95 {percentile(values, 0.95):.1f} ms")
 
 
 async def main() -> None:
@@ -180,7 +183,6 @@ async def main() -> None:
     print("|---|---|---|---|---|---|---|---|")
     everything: list[Result] = []
     reference: list[Result] = []
-    django: list[Result] = []
     with tempfile.TemporaryDirectory() as name:
         for corpus in (*REPORTED, *APART):
             found = await measure(corpus, count, Path(name) / corpus.name)
@@ -188,7 +190,6 @@ async def main() -> None:
             shutil.rmtree(Path(name) / corpus.name)
             if corpus in APART:
                 continue
-            django = django or found
             everything += found
             if not arguments.no_reference:
                 reference += refer(corpus, count)
@@ -196,7 +197,7 @@ async def main() -> None:
                 print(row("all of the above", everything), flush=True)
                 if reference:
                     print(row("n-gram cache, same places", reference), flush=True)
-    await django_costs(django)
+    await django_costs()
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ from ghostd.project_model.tokens import EDGE, Indentation
 MAX_MATCH = 16
 MAX_TOKEN = 0x10FFFF
 """Tokens are code points."""
-MAX_PREFIX_CHARS = 48_000
-MAX_SUFFIX_CHARS = 16_000
-"""Of a larger document only this much before and after the hole is read: some 1,200 and 400 lines."""
+MAX_PREFIX_CHARS = 32_000
+MAX_SUFFIX_CHARS = 8_000
+"""Of a larger document only this much before and after the hole is read: some 800 and 200 lines."""
 
 
 class TokenText:

@@ -11,7 +11,7 @@ from ghostd.project_model.segment import LearnedFile, Segment
 from ghostd.project_model.tokens import EDGE, Indentation
 from ghostd.project_model.train import read_file
 
-NEAR_TOKENS = 25_000
+NEAR_TOKENS = 16_000
 """Tokens of the files beside the open one that are looked at more closely."""
 CHANGED_TOKENS = 60_000
 """When the files that changed since the segment was built have more tokens, it is built anew."""
