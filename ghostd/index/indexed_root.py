@@ -196,6 +196,8 @@ class IndexedRoot:
             self._ended(kind)
             self.opened.set()
             self.fail(message.get("lost") or message["error"])
+            self._pending.clear()
+            self._rescan = True  # what failed is not known to the store: the next change compares all
             if "lost" in message:
                 self.watch.await_return(self.root)
 

@@ -22,6 +22,10 @@ _log = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_S = 10.0
 _CACHE_KB = 8 * 1024
+_IN_THE_WAY = frozenset(
+    (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOMEM)
+)
+"""What says nothing about the file's content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,7 @@ class Store:
         try:
             self._db = self._open()
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) and not path.exists():
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _IN_THE_WAY or not path.exists():
                 raise
             self._set_aside(f"it is damaged ({error})")
             self._db = self._open()

@@ -9,8 +9,10 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from index_harness import following, write
@@ -20,6 +22,7 @@ from ghostd.errors import RootError
 from ghostd.index.rows import encode_outline, encode_uses, find_uses, name_crc
 from ghostd.index.service import index_once, open_index
 from ghostd.index.store import Record, Store, Totals, migrations, store_path
+from ghostd.index.supervisor import Message, Supervisor
 
 
 def record(path: str, name: str, text: bytes = b"x") -> Record:
@@ -281,3 +284,39 @@ async def test_closing_in_the_middle_of_a_pass_is_quick_and_keeps_what_was_commi
         with pytest.raises(RootError, match="removed"):
             await waiter
     assert (await index_once(store, root, IndexConfig())).files == 800
+
+
+def test_a_store_that_another_program_locks_is_not_taken_for_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.sqlite3"
+    Store(path).close()
+    monkeypatch.setattr("ghostd.index.store.BUSY_TIMEOUT_S", 0.0)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("INSERT INTO meta VALUES ('kept', 1)")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            Store(path)
+    assert rows(path, "SELECT value FROM meta WHERE key = 'kept'") == [(1,)]
+
+
+@pytest.mark.e2e
+async def test_changes_that_could_not_be_written_are_made_up_for_at_the_next_change(
+    root: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(root, {"a.py": "a = 1\n"})
+    submit = Supervisor.submit
+
+    def full(self: Supervisor, order: dict[str, Any], on_message: Callable[[Message], None]) -> int:
+        asyncio.get_running_loop().call_soon(on_message, {"error": "the disk is full"})
+        return 0
+
+    async with following(root, store) as followed:
+        await followed.until(["a.py"])
+        monkeypatch.setattr(Supervisor, "submit", full)
+        write(root, {"b.py": "b = 1\n"})
+        await followed.until_true(lambda: followed.index.roots()[0].detail == "the disk is full")
+        monkeypatch.setattr(Supervisor, "submit", submit)
+        write(root, {"c.py": "c = 1\n"})
+        await followed.until(["a.py", "b.py", "c.py"])
+        await followed.until_true(lambda: followed.index.roots()[0].state == "ready")
