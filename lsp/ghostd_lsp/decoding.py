@@ -43,6 +43,9 @@ def convert_params(params: Any, kind: type[P]) -> P:
     except msgspec.ValidationError as error:
         problem, _, where = str(error).partition(" - at `$")
         raise RpcError(INVALID_PARAMS, f"params{where.rstrip('`')}: {problem}") from None
+    except UnicodeEncodeError:
+        # msgspec quotes or compares a string in UTF-8, which has no lone surrogates; JSON's escapes do.
+        raise RpcError(INVALID_PARAMS, "params: a string holds half of a surrogate pair.") from None
 
 
 def refuse(message: str) -> NoReturn:

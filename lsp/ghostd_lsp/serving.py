@@ -102,6 +102,8 @@ async def _answer_the_rest(protocol: SessionProtocol, writer: asyncio.StreamWrit
 
 def _hung_up(writer: asyncio.StreamWriter) -> bool:
     """Whether the client has closed its receiving side too, or is gone."""
+    if writer.transport.is_closing():
+        return True  # a lost connection's socket may be closed already, and has no descriptor then
     poll = select.poll()
     poll.register(writer.get_extra_info("socket").fileno(), 0)
     return bool(poll.poll(0))

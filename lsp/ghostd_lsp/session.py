@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -85,18 +86,24 @@ class Session:
             task.add_done_callback(self._background.discard)
 
     async def _index(self, roots: list[Path]) -> None:
+        problems = []
         for root in roots:
-            if root in (Path.home(), Path(root.anchor)):
-                # What an editor names by accident, say for a home folder under version control.
+            if await asyncio.to_thread(_is_home_or_disk, root):
                 self.protocol.log_message(f"{root} is not indexed: open a project's folder instead.")
                 continue
             try:
                 await self.host.index.add_root(root)
             except RootError as error:
-                self.protocol.show_message(f"ghostd: {error}")
+                problems.append(str(error))
             except Exception:
                 log.exception("cannot add the root %s", root)
-                self.protocol.show_message(f"ghostd: cannot index {root}; `ghostd logs` says why")
+                problems.append(f"cannot index {root}; `ghostd logs` says why")
+        if problems:
+            # One message, as an editor may open a window for each; its log has the others.
+            others = f" ({len(problems) - 1} more in the editor's log)" if problems[1:] else ""
+            self.protocol.show_message(f"ghostd: {problems[0]}{others}")
+        for problem in problems[1:]:
+            self.protocol.log_message(problem, types.MessageType.Warning)
 
     # --- documents --------------------------------------------------------------
 
@@ -177,6 +184,12 @@ def _roots(params: InitializeParams) -> list[Path]:
         return _paths([params.root_uri])
     path = Path(params.root_path) if params.root_path else None
     return [path] if path is not None and path.is_absolute() else []
+
+
+def _is_home_or_disk(root: Path) -> bool:
+    """Whether this is what an editor names by accident, say for a home folder under version control."""
+    real = os.path.realpath(root)
+    return real in (os.path.realpath(Path.home()), root.anchor)
 
 
 def _paths(uris: Iterable[str]) -> list[Path]:

@@ -13,6 +13,7 @@ import pytest
 import uvloop
 from ghostd_lsp.framing import read_message
 from ghostd_lsp.protocol import SessionServer
+from ghostd_lsp.serving import serve_session
 from lsp_harness import INLINE, LspError, at, connected, edit, make_host, until
 from lsprotocol import types
 
@@ -113,6 +114,25 @@ def test_a_lost_connection_cancels_its_requests(new_loop: Callable[[], asyncio.A
 
 
 @LOOPS
+def test_a_client_that_vanishes_behind_an_unanswered_request_is_no_failure(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """The connection's descriptor is closed by the time that its end is read."""
+
+    async def scenario() -> None:
+        ours, theirs = socket.socketpair()
+        reader, writer = await asyncio.open_connection(sock=theirs)
+        with ours:
+            ours.sendall(b"Content-Length: 500\r\n\r\n{")
+        writer.transport.abort()
+        await until(lambda: writer.get_extra_info("socket").fileno() < 0)
+        await serve_session(make_host(), reader, writer)
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(scenario())
+
+
+@LOOPS
 def test_a_client_that_only_stops_sending_still_gets_its_answer(
     new_loop: Callable[[], asyncio.AbstractEventLoop],
 ) -> None:
@@ -144,6 +164,7 @@ def test_a_client_that_only_stops_sending_still_gets_its_answer(
         ({"textDocument": {"uri": URI}, "position": {"line": -1, "character": 0}}, "position.line"),
         ({"textDocument": {"uri": URI}, "position": {"line": 0, "character": "0"}}, "position.character"),
         ({"textDocument": {"uri": URI}, "position": {"line": 0}}, "character"),
+        ({"textDocument": {"uri": URI}, "position": "\ud800"}, "half of a surrogate pair"),
         ({**at(URI, 0, 0), "context": {"triggerKind": 7}}, "context.triggerKind"),
         ({"textDocument": {"uri": "file:///closed.py"}, "position": {"line": 0, "character": 0}}, "textDocument.uri"),
     ],
@@ -437,15 +458,33 @@ async def test_added_folders_are_indexed_and_a_missing_one_is_shown_to_the_user(
     assert [status.root for status in index.roots()] == [tmp_path]
 
 
+async def test_many_missing_folders_are_one_message_to_the_user_and_the_others_in_the_log(tmp_path: Path) -> None:
+    folders = [{"uri": (tmp_path / name).as_uri(), "name": name} for name in ("first", "second", "third")]
+    async with connected(make_host()) as client:
+        await client.initialize(workspaceFolders=folders)
+        shown = (await client.notice("window/showMessage"))["message"]
+        logged = [(await client.notice("window/logMessage"))["message"] for _ in range(2)]
+    assert str(tmp_path / "first") in shown
+    assert "2 more in the editor's log" in shown
+    assert [str(tmp_path / name) in text for name, text in zip(("second", "third"), logged, strict=True)] == [
+        True,
+        True,
+    ]
+
+
 async def test_the_home_folder_and_the_root_of_the_disk_are_no_projects(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The choice is ours: editors name them by accident, and indexing them takes for ever."""
-    monkeypatch.setenv("HOME", str(tmp_path))
+    home, link = tmp_path / "home", tmp_path / "link"
+    home.mkdir()
+    link.symlink_to(home)
+    monkeypatch.setenv("HOME", str(link))
     index = MemoryIndex()
+    uris = (home.as_uri(), link.as_uri(), f"{home.as_uri()}/../home", "file:///")
     async with connected(make_host(index=index)) as client:
-        await client.initialize(workspaceFolders=[{"uri": uri, "name": ""} for uri in (tmp_path.as_uri(), "file:///")])
-        for _ in range(2):
+        await client.initialize(workspaceFolders=[{"uri": uri, "name": ""} for uri in uris])
+        for _ in uris:
             assert "is not indexed" in (await client.notice("window/logMessage"))["message"]
     assert index.roots() == ()
 
