@@ -21,7 +21,7 @@ from ghostd.types import FillRequest, IndexedFile
 _TRIES = 150
 _GOOD = 0.75
 """Confidence at which the search for a completion to show ends early."""
-_SHORTEST = 8
+_SHORTEST = 14
 """Characters; a shorter completion shows little."""
 _TEXT_ONLY = frozenset(("markdown", "toml", "json", "yaml", "plaintext", "html", "css", "xml"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import msgspec
 
@@ -33,6 +34,7 @@ def confidence(calibration: Calibration, line: Line) -> float:
     return 1 / (1 + math.exp(-max(min(z, 30.0), -30.0)))
 
 
+@lru_cache(maxsize=256)
 def probability_floor(calibration: Calibration, min_confidence: float) -> float:
     """A probability below which no line reaches the confidence, whatever its other features."""
     if min_confidence <= 0:

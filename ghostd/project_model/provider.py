@@ -85,7 +85,7 @@ class ProjectModelProvider:
             open_documents=request.open_documents,
             min_confidence=self._threshold(request),
             max_tokens=request.max_tokens,
-            max_lines=min(request.max_lines or 1, self._config.max_lines),
+            max_lines=min(request.max_lines or self._config.max_lines, self._config.max_lines),
             stop=request.stop,
         )
         prediction = await self._predict(root, query)

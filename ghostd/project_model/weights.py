@@ -1,6 +1,6 @@
 """The learned numbers, in `weights.json`: the cells' weights and the calibration.
 
-`benchmarks/fit_project_model.py` writes the file.
+`benchmarks/tuning/fit_project_model.py` writes the file.
 """
 
 from __future__ import annotations
