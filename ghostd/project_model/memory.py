@@ -32,8 +32,8 @@ class RootMemory:
             self._folders.setdefault(path.rpartition("/")[0], []).append(file)
         self._changed: dict[str, tuple[str, tuple[str, str]]] = {}
         self._gone: set[str] = set()
-        self._fresh: dict[str | None, list[TokenText]] = {}
-        self._near: dict[str, list[TokenText]] = {}
+        self._fresh: dict[frozenset[str], list[TokenText]] = {}
+        self._near: dict[tuple[str, frozenset[str]], list[TokenText]] = {}
 
     @property
     def size_bytes(self) -> int:
@@ -75,49 +75,51 @@ class RootMemory:
 
     # --- questions ---
 
-    def outdated(self, own: str | None) -> list[int]:
-        """Bounds of the stream's parts that do not count: start, stop, start, stop, …, ascending."""
-        gone = self._gone if own is None else {*self._gone, own}
-        parts = sorted((self.files[path].start, self.files[path].end) for path in gone if path in self.files)
+    def outdated(self, hidden: frozenset[str]) -> list[int]:
+        """Bounds of the stream's parts that do not count: start, stop, start, stop, …, ascending.
+
+        `hidden`, here and below: paths whose saved text does not count, since an editor shows another one.
+        """
+        parts = sorted((file.start, file.end) for path in self._gone | hidden if (file := self.files.get(path)))
         return [bound for part in parts for bound in part]
 
-    def fresh_texts(self, own: str | None) -> list[TokenText]:
-        """The files that changed since the segment was built, as one text; without the document's own."""
-        own = own if own in self._changed else None
-        if own not in self._fresh:
-            parts = [texts for path, (_, texts) in self._changed.items() if path != own]
+    def fresh_texts(self, hidden: frozenset[str]) -> list[TokenText]:
+        """The files that changed since the segment was built, as one text."""
+        key = hidden.intersection(self._changed)
+        if key not in self._fresh:
+            parts = [texts for path, (_, texts) in self._changed.items() if path not in key]
             edge = chr(EDGE)
             tokens = edge.join(part for part, _ in parts)
-            self._fresh[own] = [TokenText(tokens, edge.join(part for _, part in parts), len(tokens))] if tokens else []
-        return self._fresh[own]
+            self._fresh[key] = [TokenText(tokens, edge.join(part for _, part in parts), len(tokens))] if tokens else []
+        return self._fresh[key]
 
-    def texts_near(self, path: str | None) -> Sequence[TokenText]:
+    def texts_near(self, path: str | None, hidden: frozenset[str] = frozenset()) -> Sequence[TokenText]:
         """The files beside this one, of the same kind, as one text."""
-        return self._neighbours(path) if path else ()
-
-    def _neighbours(self, path: str) -> Sequence[TokenText]:
+        if path is None:
+            return ()
         folder, _, _ = path.rpartition("/")
-        key = f"{folder}/{_suffix(path)}"
-        # A file must not be its own neighbour: it has its own entry.
-        key = path if path in self.files else key
-        if key in self._near:
-            return self._near[key]
-        if len(self._near) >= _NEAR_FOLDERS:
-            self._near.pop(next(iter(self._near)))
+        beside = [file for file in self._folders.get(folder, ()) if _suffix(file.path) == _suffix(path)]
+        skipped = frozenset(file.path for file in beside if file.path == path or file.path in hidden)
+        key = (f"{folder}/{_suffix(path)}", skipped)
+        if key not in self._near:
+            if len(self._near) >= _NEAR_FOLDERS:
+                self._near.pop(next(iter(self._near)))
+            self._near[key] = self._join(file for file in beside if file.path not in skipped)
+        return self._near[key]
+
+    def _join(self, files: Iterable[LearnedFile]) -> list[TokenText]:
+        """As many of the files as there is room for."""
         tokens: list[str] = []
-        room = NEAR_TOKENS
         shapes: list[str] = []
-        if self.segment:
-            beside = (file for file in self._folders.get(folder, ()) if file.path != path)
-            for file in beside:
-                skipped = file.path in self._gone or _suffix(file.path) != _suffix(path)
-                if not skipped and file.end - file.start <= room:
-                    room -= file.end - file.start
-                    part, part_shapes = self.segment.texts(file.start, file.end)
-                    tokens.append(part)
-                    shapes.append(part_shapes)
-        self._near[key] = found = [TokenText("".join(tokens), "".join(shapes), NEAR_TOKENS)] if tokens else []
-        return found
+        room = NEAR_TOKENS
+        for file in files:
+            assert self.segment  # it has the files
+            if file.path not in self._gone and file.end - file.start <= room:
+                room -= file.end - file.start
+                part, part_shapes = self.segment.texts(file.start, file.end)
+                tokens.append(part)
+                shapes.append(part_shapes)
+        return [TokenText("".join(tokens), "".join(shapes), NEAR_TOKENS)] if tokens else []
 
 
 def _suffix(path: str) -> str:

@@ -16,8 +16,10 @@ from ghostd.types import FinishReason, OpenDocument
 
 BUDGET = 16
 """Partial lines to expand for one answer."""
-SURE_BLOCK = 0.8
-"""Confidence that several lines together must have."""
+SURE_BLOCK = 0.4
+"""Confidence of the first line from which more lines may follow."""
+SURE_LINE = 0.7
+"""Confidence that each of those must have."""
 OPEN_DOCUMENT_TOKENS = 20_000
 """Tokens of other open documents that are looked into."""
 
@@ -57,23 +59,24 @@ def predict(
 ) -> Prediction:
     """Answer one request; a cancelled one gets an empty answer soon.
 
-    Further lines follow the first one only while all together are very likely.
+    Further lines follow the first one only while each is very likely.
     """
     whole = _predict_line(memory, query, weights, calibration, cancelled)
     rest = query.suffix.partition("\n")[0].strip()
-    if not whole.text or rest or query.stop or query.max_tokens is not None:
+    if not whole.text or rest or query.stop or whole.finish_reason == "length":
         return whole
+    first = whole.confidence
     eol = "\r\n" if "\r\n" in query.prefix else "\n"
     below = query.suffix.split("\n", 2)[1:2]
     for _ in range(query.max_lines - 1):
-        wanted = SURE_BLOCK / max(whole.confidence, 1e-9)
-        if wanted > 1 or cancelled():
+        # One token is the line break.
+        room = None if query.max_tokens is None else query.max_tokens - whole.completion_tokens - 1
+        if first < SURE_BLOCK or cancelled() or (room is not None and room < 1):
             break
         prefix = query.prefix + whole.text + eol
-        more = _predict_line(
-            memory, replace(query, prefix=prefix, min_confidence=wanted), weights, calibration, cancelled
-        )
-        if not more.text or [more.text.strip()] == [line.strip() for line in below]:
+        following = replace(query, prefix=prefix, min_confidence=SURE_LINE, max_tokens=room)
+        more = _predict_line(memory, following, weights, calibration, cancelled)
+        if not more.text or more.finish_reason == "length" or [more.text.strip()] == [line.strip() for line in below]:
             break
         whole = replace(
             whole,
@@ -97,9 +100,11 @@ def _predict_line(
     written = ""
     if hole.new_line and (written := likely_indentation(hole)):
         hole = read_hole(lexicon, query.prefix + written, query.suffix)
-    fresh = [*memory.fresh_texts(query.path), *_open_texts(lexicon, query)]
-    near = memory.texts_near(query.path)
-    evidence = Evidence(lexicon, hole, near, fresh, memory.outdated(query.path), weights)
+    opened, shown = _open_texts(memory, query)
+    hidden = shown if query.path is None else shown | {query.path}
+    fresh = [*memory.fresh_texts(hidden), *opened]
+    near = memory.texts_near(query.path, hidden)
+    evidence = Evidence(lexicon, hole, near, fresh, memory.outdated(hidden), weights)
     prompt_tokens = len(hole.text.tokens)
     line = best_line(evidence, probability_floor(calibration, query.min_confidence), BUDGET, cancelled)
     if line is None:
@@ -143,9 +148,12 @@ def _indent(line: str) -> str:
     return line[: len(line) - len(line.lstrip())]
 
 
-def _open_texts(lexicon: Lexicon, query: Query) -> list[TokenText]:
+def _open_texts(memory: RootMemory, query: Query) -> tuple[list[TokenText], frozenset[str]]:
+    """The other open documents as one text, and the paths in this root whose saved text it stands for."""
+    lexicon = memory.lexicon
     tokens: list[str] = []
     shapes: list[str] = []
+    paths: set[str] = set()
     room = OPEN_DOCUMENT_TOKENS
     for document in query.open_documents:
         if len(document.text) > 8 * OPEN_DOCUMENT_TOKENS:
@@ -155,8 +163,11 @@ def _open_texts(lexicon: Lexicon, query: Query) -> list[TokenText]:
             room -= len(more[0])
             tokens.append(more[0])
             shapes.append(more[1])
+            if document.path.is_relative_to(memory.root):
+                paths.add(document.path.relative_to(memory.root).as_posix())
     edge = chr(EDGE)
-    return [TokenText(edge.join(tokens), edge.join(shapes), 0)] if tokens else []
+    texts = [TokenText(edge.join(tokens), edge.join(shapes), 0)] if tokens else []
+    return texts, frozenset(paths)
 
 
 def _limited(

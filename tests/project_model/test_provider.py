@@ -7,6 +7,7 @@ import stat
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,41 @@ def visit_the_animals(lantern, umbrella):
     return zebra_crossing.walk_slowly(lantern)
 """
 AT_THE_GATE = ZOO[: ZOO.index("_gate(lantern")]
+
+
+async def test_the_saved_text_of_an_open_document_does_not_count(start: Start, ask: Ask, project: Any) -> None:
+    project.write("ledger.py", "def post():\n    return zorkify_quibble_matrix(1, 2)\n" * 3)
+    project.commit("ledger.py")
+    async with start() as model:
+        await model.wait_learned(project.root)
+        request = hole("def post():\n    return zorkify_q", path=project.root / "other.py")
+        assert (await ask(model, request))[0] == "uibble_matrix(1, 2)"
+        edited = OpenDocument(project.root / "ledger.py", "x = 1\n")
+        assert "(1, 2)" not in (await ask(model, replace(request, open_documents=(edited,))))[0]
+
+
+SKIPS = """\
+def count_{0}(items):
+    for item in items:
+        if isinstance(item, Cached):
+            continue
+        yield item.{0}
+
+
+"""
+AT_A_SKIP = "".join(SKIPS.format(name) for name in ("boxes", "crates", "tubes", "jars", "sacks", "tins", "bags")) * 2
+AT_A_SKIP += "def count_all(items):\n    for item in items:\n        if isinstance(item, Ca"
+
+
+async def test_a_limit_of_tokens_holds_over_all_lines(model: ProjectModelProvider, ask: Ask) -> None:
+    text, last = await ask(model, hole(AT_A_SKIP))
+    assert text == "ched):\n            continue"
+    assert last.usage is not None
+    for limit in range(1, last.usage.completion_tokens + 1):
+        cut, end = await ask(model, hole(AT_A_SKIP, max_tokens=limit))
+        assert text.startswith(cut)
+        assert end.usage is not None and end.usage.completion_tokens <= limit
+    assert cut == text
 
 
 async def test_open_documents_are_looked_into(model: ProjectModelProvider, ask: Ask, project: Any) -> None:
@@ -310,16 +346,10 @@ async def test_leftovers_of_a_killed_training_are_removed(start: Start, tmp_path
         assert [path.suffix for path in folder.iterdir()] == [".segment"]
 
 
-async def test_sure_lines_follow_where_the_request_allows_several(
-    model: ProjectModelProvider, ask: Ask, project: Any
-) -> None:
-    prefix = HEAD + "        cursor = self.connection."
-    first = "execute_statement(self.table_name, identifier)"
-    text, _ = await ask(model, hole(prefix, max_lines=4))
-    lines = text.split("\n")
-    assert lines[0] == first and len(lines) <= 4
-    assert all(line.startswith("        ") for line in lines[1:])
-    assert (await ask(model, hole(prefix, max_lines=1)))[0] == first
+async def test_sure_lines_follow_where_the_request_allows_several(model: ProjectModelProvider, ask: Ask) -> None:
+    assert (await ask(model, hole(AT_A_SKIP, max_lines=4)))[0] == "ched):\n            continue"
+    assert (await ask(model, hole(AT_A_SKIP, max_lines=1)))[0] == "ched):"
+    assert (await ask(model, hole(AT_A_SKIP, stop=("\n",))))[0] == "ched):"
 
 
 @pytest.mark.e2e
