@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import resource
 import signal
 import threading
 import time
@@ -24,6 +25,7 @@ from ghostd.telemetry import set_up_logging
 if TYPE_CHECKING:
     from ghostd.daemon import Daemon
 
+_OPEN_FILES = 8192
 _GOODBYE_S = 10.0
 """Time beyond `drain_s` after which a daemon that was asked to end is ended by force."""
 
@@ -39,11 +41,20 @@ def run(roots: tuple[Path, ...], port: int | None, config_path: Path | None, dem
     checked = [checked_root(root) for root in roots]
     set_up_logging(config.log)
     paths.create()
+    _allow_open_files()
     with (
         hold(paths, Instance(os.getpid(), __version__, time.time())) as lock,
         asyncio.Runner(loop_factory=_event_loop) as runner,
     ):
         runner.run(_run(config, paths, checked, config_folder, lock, demo=demo, ready_fd=ready_fd))
+
+
+def _allow_open_files() -> None:
+    """Raise the soft limit of open files: each root, editor and HTTP connection takes a few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _event_loop() -> asyncio.AbstractEventLoop:

@@ -97,6 +97,10 @@ class Segment:
             raise SegmentInvalid(f"version {version}, not {VERSION}")
         if zlib.crc32(self._data[HEADER.size :]) != checksum:
             raise SegmentInvalid("wrong checksum")
+        if hasattr(mmap, "MADV_DONTNEED"):
+            # The check has read every page; only those that answers need should stay in the daemon's memory.
+            self._map.madvise(mmap.MADV_DONTNEED)
+            self._map.madvise(mmap.MADV_RANDOM)
         directory = json.loads(bytes(self._data[HEADER.size : HEADER.size + length]))
         assert isinstance(directory, dict)
         return directory
