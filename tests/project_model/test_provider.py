@@ -354,6 +354,10 @@ async def test_sure_lines_follow_where_the_request_allows_several(model: Project
 
 @pytest.mark.e2e
 async def test_a_training_killed_midway_harms_nothing(start: Start, ask: Ask, project: Any, tmp_path: Path) -> None:
+    for number in range(40):  # enough text that the training is still at work when the kill comes
+        lines = (f"value_{number}_{n} = compute_{n}(argument_{n}, option_{number})" for n in range(2000))
+        project.write(f"big/m{number}.py", "\n".join(lines))
+    project.commit()
     async with start(wait=False) as model:
         waiting = asyncio.ensure_future(model.wait_learned(project.root))
         async with asyncio.timeout(TIMEOUT_S):
