@@ -10,18 +10,28 @@ import ipaddress
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
 
+from ghostd.config_routing import (
+    Bytes,
+    Count,
+    DeploymentConfig,
+    DiscoveryConfig,
+    ExperimentConfig,
+    LedgerConfig,
+    Probability,
+    ProviderConfig,
+    RouteConfig,
+    RoutingConfig,
+    Seconds,
+    UpstreamConfig,
+)
 from ghostd.errors import ConfigError
 
-Bytes = Annotated[int, Meta(ge=1)]
-Count = Annotated[int, Meta(ge=1)]
-Seconds = Annotated[float, Meta(gt=0)]
 Milliseconds = Annotated[int, Meta(ge=0)]
-Probability = Annotated[float, Meta(ge=0, le=1)]
 
 
 class HttpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -178,6 +188,20 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     local: LocalConfig = LocalConfig()
     lsp: LspConfig = LspConfig()
     log: LogConfig = LogConfig()
+    providers: dict[str, ProviderConfig] = {}
+    """Services that offer models: [providers.NAME]."""
+    deployments: dict[str, DeploymentConfig] = {}
+    """Single models with limits of their own: [deployments.NAME]."""
+    routes: dict[str, RouteConfig] = {}
+    """Public model names and what answers for them: [routes.NAME]."""
+    aliases: dict[str, str] = {}
+    """Further names of models and routes, e.g. "gpt-4" = "openai/gpt-4.1"."""
+    experiments: dict[str, ExperimentConfig] = {}
+    """A/B splits: [experiments.NAME]."""
+    routing: RoutingConfig = RoutingConfig()
+    upstream: UpstreamConfig = UpstreamConfig()
+    ledger: LedgerConfig = LedgerConfig()
+    discovery: DiscoveryConfig = DiscoveryConfig()
     frontends: tuple[str, ...] = ("lsp",)
     """Front-ends to start besides HTTP, by entry-point name."""
     drain_s: Seconds = 5.0
@@ -246,17 +270,25 @@ def _unknown_key(data: dict[str, Any], struct: type) -> tuple[list[str], list[st
     for key, value in data.items():
         if key not in fields:
             return [key], sorted(fields)
-        inner = fields[key]
-        found = None
-        if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, msgspec.Struct):
-            found = _unknown_key(value, inner)
-        elif isinstance(value, dict) and key == "models":
-            for name, entry in value.items():
-                if isinstance(entry, dict) and (below := _unknown_key(entry, LocalModelConfig)):
-                    found = [name, *below[0]], below[1]
-                    break
-        if found:
+        if found := _unknown_below(value, fields[key]):
             return [key, *found[0]], found[1]
+    return None
+
+
+def _unknown_below(value: Any, kind: Any) -> tuple[list[str], list[str]] | None:
+    """The same inside a value: a struct, a table of structs by name, or an array of them."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return _unknown_key(value, kind) if isinstance(value, dict) else None
+    arguments = get_args(kind)
+    if isinstance(value, dict) and get_origin(kind) is dict:
+        for name, entry in value.items():
+            if found := _unknown_below(entry, arguments[1]):
+                return [name, *found[0]], found[1]
+        return None
+    for entry in value if isinstance(value, list) else [value]:
+        for argument in arguments:
+            if found := _unknown_below(entry, argument):
+                return found
     return None
 
 

@@ -5,9 +5,11 @@
     ├── InstanceError          another daemon holds this home, or none runs
     ├── PortTaken              the HTTP port is in use
     ├── RootError              a folder cannot be indexed
+    ├── SecretError            a key cannot be read from where the configuration says it lies
     ├── RequestError           the caller's mistake; `param` names the field
     │   ├── InvalidRequest
     │   ├── UnsupportedParameter
+    │   ├── NoCandidate        no deployment can do what is asked; says which lacks what
     │   ├── ModelNotFound
     │   ├── ContextTooLong
     │   └── BodyTooLarge
@@ -18,15 +20,27 @@
         ├── WorkerCrashed      the worker process died under the request
         ├── WorkerFailed       the worker reported an error
         ├── ModelUnavailable   resting after crashes, or still loading
-        └── Overloaded         the queue is full; `retry_after_s`
+        ├── Overloaded         the queue is full, or a limit of ours is reached; `retry_after_s`
+        ├── UpstreamUnreachable   refused, reset, no such host, TLS
+        ├── UpstreamTimeout       `phase`: connect, first byte, idle, total
+        ├── UpstreamMalformed     not what the dialect promises: HTML, cut JSON, a stream without its end, too large
+        ├── UpstreamFailed        a 5xx
+        ├── UpstreamModelMissing  it does not have the model
+        ├── RateLimited           a 429; `retry_after_s`
+        ├── KeyRefused            401 or 403
+        ├── QuotaExhausted        the key's money or quota is gone
+        ├── NoUsableKey           every key rests, or none can be read
+        ├── UpstreamRejected      it refuses the request itself (400, 413, 422 …); another one would, too
+        └── RouteExhausted        every deployment of the route has failed; `failures`
 
 Messages are shown to users: they say what is wrong, where, and how to mend it, and hold no prompt and no secret.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 class GhostdError(Exception):
@@ -53,6 +67,10 @@ class RootError(GhostdError):
         self.root = root
 
 
+class SecretError(GhostdError):
+    """A secret cannot be read: no such entry, a locked or missing keyring, a command that failed."""
+
+
 class RequestError(GhostdError):
     """The request is wrong; `param` is the path of the offending field, `code` OpenAI's machine-readable code."""
 
@@ -71,6 +89,12 @@ class InvalidRequest(RequestError):
 
 class UnsupportedParameter(RequestError):
     """The model cannot do what this field asks for."""
+
+    code = "unsupported_parameter"
+
+
+class NoCandidate(RequestError):
+    """None of the model's deployments can do what the request asks for."""
 
     code = "unsupported_parameter"
 
@@ -151,4 +175,113 @@ class Overloaded(ProviderError):
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class UpstreamError(ProviderError):
+    """A server that ghostd asks did not answer as it should. `upstream` names provider and model."""
+
+    retryable = True
+
+    def __init__(self, message: str, upstream: str = "") -> None:
+        super().__init__(f"{upstream}: {message}" if upstream else message)
+        self.upstream = upstream
+
+
+class UpstreamUnreachable(UpstreamError):
+    """No connection, or it broke before the reply began."""
+
+
+class UpstreamTimeout(UpstreamError):
+    """It took too long."""
+
+    def __init__(
+        self, message: str, phase: Literal["connect", "first byte", "idle", "total"], upstream: str = ""
+    ) -> None:
+        super().__init__(message, upstream)
+        self.phase = phase
+
+
+class UpstreamMalformed(UpstreamError):
+    """The reply is not what its dialect promises, or breaks a limit."""
+
+
+class UpstreamFailed(UpstreamError):
+    """A 5xx, or an error in a stream; `retry_after_s` is its own figure, None where it gave none."""
+
+    def __init__(self, message: str, status: int, upstream: str = "", retry_after_s: float | None = None) -> None:
+        super().__init__(message, upstream)
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class UpstreamModelMissing(UpstreamError):
+    """It does not have the model (404)."""
+
+
+class RateLimited(UpstreamError):
+    """A 429; `retry_after_s` is the upstream's own figure, None where it gave none."""
+
+    def __init__(self, message: str, upstream: str = "", retry_after_s: float | None = None) -> None:
+        super().__init__(message, upstream)
+        self.retry_after_s = retry_after_s
+
+
+class KeyRefused(UpstreamError):
+    """A 401 or 403: the key is wrong, revoked or not allowed to use the model."""
+
+
+class QuotaExhausted(UpstreamError):
+    """The key's credit or quota is used up."""
+
+
+class NoUsableKey(UpstreamError):
+    """Every key of the provider rests or cannot be read; the message says why."""
+
+    def __init__(self, message: str, upstream: str = "", retry_after_s: float | None = None) -> None:
+        super().__init__(message, upstream)
+        self.retry_after_s = retry_after_s
+
+
+class UpstreamRejected(UpstreamError):
+    """It refuses the request itself. What it said goes to the caller; another deployment would refuse it, too."""
+
+    retryable = False
+
+    def __init__(
+        self,
+        message: str,
+        status: int,
+        *,
+        code: str | None = None,
+        kind: str | None = None,
+        param: str | None = None,
+        reason: Literal["context", "content_filter"] | None = None,
+        body: bytes | None = None,
+        operation: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.kind = kind
+        """OpenAI's `type`."""
+        self.param = param
+        self.reason = reason
+        """What a fallback to another model may mend."""
+        self.body = body
+        """The error as it came, for a caller of the same dialect: `operation`."""
+        self.operation = operation
+
+
+class RouteExhausted(ProviderError):
+    """Every deployment that could have answered has failed, or rests."""
+
+    retryable = True
+
+    def __init__(
+        self, model: str, failures: Sequence[tuple[str, GhostdError]], retry_after_s: float | None = None
+    ) -> None:
+        told = "; ".join(f"{name}: {error}" for name, error in failures) or "all of them rest after failures"
+        super().__init__(f"No deployment of '{model}' could answer. {told}")
+        self.failures = tuple(error for _, error in failures)
         self.retry_after_s = retry_after_s

@@ -17,8 +17,12 @@ from ghostd.types import (
     Import,
     IndexedFile,
     IndexReport,
+    KeyState,
+    LedgerRow,
     ModelInfo,
     Reference,
+    Relayed,
+    RelayRequest,
     RootStatus,
     Skip,
     Symbol,
@@ -61,6 +65,63 @@ class Provider(Protocol):
 
     async def embed(self, request: EmbedRequest) -> Embeddings:
         """Embed each input (capability "embed")."""
+        ...
+
+
+class UpstreamProvider(Provider, Protocol):
+    """A provider behind a network: one base URL of one configured service.
+
+    It enforces `request.timeouts`, and takes a key from its KeyPool for each request; a key that is refused rests
+    and the next one is tried at once. It never retries otherwise.
+    """
+
+    endpoint: str
+    """The base URL, to tell the provider's endpoints apart."""
+    open_ended: bool
+    """Whether it takes model names that `models()` does not list."""
+
+    def model(self, name: str) -> ModelInfo:
+        """What is known of a model of this name, listed or not."""
+        ...
+
+    def relay(self, request: RelayRequest) -> AsyncGenerator[Relayed, None]:
+        """Pass a request on in its own dialect (an operation in the model's `ModelInfo.relays`).
+
+        The first piece comes only once the reply's status, type and first event are known to be good, so that
+        the caller may still turn elsewhere before it. A stream that breaks, or ends without what its dialect
+        ends with, raises UpstreamError instead of a last piece.
+        """
+        ...
+
+    async def check(self, timeout_s: float) -> None:
+        """Ask something cheap that costs no tokens; raises UpstreamError when it is not well."""
+        ...
+
+    def keys(self) -> Sequence[KeyState]:
+        """The keys and how they fare, for people; never their values."""
+        ...
+
+
+class SecretStore(Protocol):
+    """Where keys lie. Values never appear in messages, logs or `repr`."""
+
+    async def get(self, reference: str) -> str:
+        """The secret behind "keyring:NAME", "env:NAME" or "command:…"; raises SecretError.
+
+        Cheap when asked again; answers within a bounded time.
+        """
+        ...
+
+    def forget(self, reference: str) -> None:
+        """Read it anew next time."""
+        ...
+
+
+class Ledger(Protocol):
+    """One row for each request, exactly once, also across kill -9."""
+
+    def record(self, row: LedgerRow) -> None:
+        """Write the row down before this returns (one write(2)); never blocks on the database, never raises."""
         ...
 
 

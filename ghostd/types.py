@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-Role = Literal["system", "developer", "user", "assistant", "tool"]
+from ghostd.conversation import NO_REASONING, NO_TOOLS, Message, Reasoning, ToolCallDelta, Tools
+
 Capability = Literal["chat", "complete", "fill", "embed"]
-FinishReason = Literal["stop", "length"]
+Feature = Literal["tools", "vision", "files", "audio", "json", "reasoning"]
+"""What a chat request may need beyond text; "json" is a reply that follows a schema."""
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 Trigger = Literal["automatic", "manual"]
 """Who asked: the editor while the user types, or the user (a key, a command, an HTTP request)."""
 
@@ -54,11 +57,17 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """One turn of a conversation. First form: text only."""
+class Timeouts:
+    """How long an upstream may take; enforced where its bytes are read."""
 
-    role: Role
-    content: str
+    connect_s: float = 5.0
+    """To connect, TLS included."""
+    first_byte_s: float = 60.0
+    """From the request's last byte to the reply's first."""
+    idle_s: float = 60.0
+    """Between two reads of the reply."""
+    deadline_s: float | None = None
+    """Point on the event loop's clock by which the whole reply must have come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,14 @@ class ChatRequest:
     sampling: Sampling = Sampling()
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
+    tools: Tools = NO_TOOLS
+    reasoning: Reasoning = NO_REASONING
+    user: str | None = None
+    """The end user's id, for the upstream's abuse detection."""
+    timeouts: Timeouts = Timeouts()
+    schema_name: str = "reply"
+    """Name of sampling.json_schema, which some dialects want."""
+    schema_strict: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +104,7 @@ class CompletionRequest:
     root: Path | None = None
     min_confidence: float | None = None
     """See FillRequest.min_confidence."""
+    timeouts: Timeouts = Timeouts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +138,7 @@ class FillRequest:
     None: the model's calibrated default; 0: always answer. Models that give no estimate ignore it."""
     open_documents: tuple[OpenDocument, ...] = ()
     """The session's other open buffers, most recently used first."""
+    timeouts: Timeouts = Timeouts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +153,18 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one request; `cached_tokens` of the prompt were not computed again."""
+    """Tokens of one request."""
 
     prompt_tokens: int
+    """All of the prompt, cached ones included."""
     completion_tokens: int
+    """All that was generated, reasoning included."""
     cached_tokens: int = 0
+    """Of the prompt, read from a cache."""
+    cache_write_tokens: int = 0
+    """Of the prompt, written to a cache (Anthropic bills them apart)."""
+    reasoning_tokens: int = 0
+    """Of what was generated, not shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +179,30 @@ class Delta:
     """Estimated probability (0..1) that the whole reply is what the user will write; None: no estimate."""
     model: str | None = None
     """The model that answers, where a virtual model was asked; set by the engine on every delta."""
+    tool_calls: tuple[ToolCallDelta, ...] = ()
+    reasoning: str = ""
+    """A piece of the model's thoughts."""
+    reasoning_signature: str | None = None
+    """Ends the current block of thoughts (Anthropic)."""
+    redacted_reasoning: str | None = None
+    """A block of encrypted thoughts."""
+    refusal: str = ""
 
     def said_by(self, model: str) -> Delta:
         """The same delta with its model. Spelled out: `dataclasses.replace` costs several times as much."""
-        return Delta(self.text, self.finish_reason, self.usage, self.logprobs, self.confidence, model)
+        return Delta(
+            self.text,
+            self.finish_reason,
+            self.usage,
+            self.logprobs,
+            self.confidence,
+            model,
+            self.tool_calls,
+            self.reasoning,
+            self.reasoning_signature,
+            self.redacted_reasoning,
+            self.refusal,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +211,9 @@ class EmbedRequest:
 
     model: str
     inputs: tuple[Prompt, ...]
+    dimensions: int | None = None
+    """Length of the vectors; None: the model's own."""
+    timeouts: Timeouts = Timeouts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +222,52 @@ class Embeddings:
 
     vectors: tuple[tuple[float, ...], ...]
     usage: Usage
+
+
+# --- the same dialect in and out --------------------------------------------------
+
+Operation = str
+"""A wire dialect and one of its calls: "openai.chat", "openai.completions", "openai.embeddings", "openai.responses",
+"openai.moderations", "openai.images.generations", "openai.images.edits", "openai.audio.speech",
+"openai.audio.transcriptions", "openai.audio.translations", "anthropic.messages", "anthropic.count_tokens",
+"gemini.generate", "mistral.fim", "ollama.chat", "ollama.generate", "ollama.embed", "llamacpp.infill", …
+Plug-ins may add their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelayRequest:
+    """A request whose body goes upstream as the client sent it, but for the model's name and what ghostd must add."""
+
+    operation: Operation
+    model: str
+    """The provider's own name of the model."""
+    body: bytes
+    """As the client sent it."""
+    fields: Mapping[str, bytes]
+    """The JSON body's top-level members, each value as JSON text; empty for other bodies."""
+    stream: bool
+    with_usage: bool = True
+    """Whether the client wants the usage in a stream (OpenAI `stream_options.include_usage`)."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """The client's headers that belong to the dialect, lower case ("anthropic-beta", "openai-organization")."""
+    content_type: str = "application/json"
+    timeouts: Timeouts = Timeouts()
+
+
+@dataclass(frozen=True, slots=True)
+class Relayed:
+    """A piece of a reply in the client's own dialect: the whole body, or one or more whole events of a stream."""
+
+    data: bytes
+    last: bool = False
+    """Whether the reply is complete; set on exactly the last piece."""
+    usage: Usage | None = None
+    """Of the whole reply; on the last piece, None where the upstream did not say."""
+    finish_reason: str | None = None
+    """In the upstream's words; on the last piece."""
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """The upstream's headers that are worth passing on, lower case; on the first piece."""
 
 
 # --- models -------------------------------------------------------------------
@@ -208,6 +303,80 @@ class ModelInfo:
     state: Literal["ready", "unloaded", "loading", "failed"] = "ready"
     detail: str = ""
     """One line for people: why it failed, its calibrated speed, …"""
+    features: frozenset[Feature] | None = None
+    """What it can do beyond text; None where nobody knows, which is taken for everything."""
+    relays: frozenset[Operation] = frozenset()
+    """Operations that its provider takes as the client sent them."""
+    remote: bool = False
+    """Whether requests leave this machine."""
+    max_output_tokens: int | None = None
+    source: str = ""
+    """Where a found model came from: "models folder", "ollama store", "configuration", …"""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyState:
+    """One key of a provider, without its value."""
+
+    reference: str
+    """As configured, e.g. "keyring:openai"; for a command its first word only."""
+    state: Literal["ready", "resting", "missing", "unused"]
+    detail: str = ""
+    """Why it rests or is missing, and until when."""
+
+
+# --- the ledger ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """What one request was and cost. It holds no prompt, no reply and no secret."""
+
+    id: str
+    """Unique: the request's own, made by ghostd."""
+    time_s: float
+    """When it began, in seconds since the epoch."""
+    operation: str
+    """"openai.chat", "fill", …"""
+    client: str
+    """Who asked: the client's own name, from `x-client`, Zeke's tags or its user agent; "" if unknown."""
+    project: str
+    """`x-project`, Zeke's tags, or the root's path; "" if unknown."""
+    model: str
+    """As asked."""
+    route: str
+    """The route it resolved to; "" if the request never got so far."""
+    deployment: str
+    """What answered, e.g. "openai/gpt-4.1"; "" if none did."""
+    provider: str
+    status: Literal["ok", "partial", "error", "cancelled", "refused"]
+    """partial: broke off after the first byte; cancelled: the client left; refused: the caller's mistake."""
+    http_status: int
+    error: str = ""
+    """Class name of the error."""
+    attempts: int = 1
+    stream: bool = False
+    latency_ms: float = 0.0
+    """Until the last byte."""
+    first_byte_ms: float | None = None
+    prompt_tokens: int | None = None
+    """None where nobody said; the other token counts likewise."""
+    completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost_usd: float | None = None
+    """None where the price is unknown, never 0 for that."""
+    cache: Literal["", "hit", "miss"] = ""
+    """ghostd's own reply cache; "" where none was asked."""
+    reason: str = ""
+    """Why it went where it went."""
+    experiment: str = ""
+    """"name/arm" of an A/B split."""
+    session: str = ""
+    """A/B subject, hashed."""
+    features: str = ""
+    """The router's features as JSON, for the replay of policies; no text of the request."""
 
 
 # --- index --------------------------------------------------------------------

@@ -3,10 +3,11 @@
 import pytest
 
 from ghostd.completion.fill import collect
+from ghostd.conversation import Message
 from ghostd.engine import Engine
 from ghostd.errors import InvalidRequest
 from ghostd.testing.scripted import ScriptedProvider
-from ghostd.types import ChatRequest, CompletionRequest, EmbedRequest, FillRequest, Message
+from ghostd.types import ChatRequest, CompletionRequest, EmbedRequest, FillRequest
 
 
 async def test_a_chat_is_answered_by_the_model_it_names() -> None:

@@ -20,8 +20,9 @@ from typing import TypeVar
 
 import pytest
 
+from ghostd.conversation import Message
 from ghostd.ports import Provider
-from ghostd.types import ChatRequest, CompletionRequest, Delta, EmbedRequest, Message, Sampling
+from ghostd.types import ChatRequest, CompletionRequest, Delta, EmbedRequest, Sampling
 
 T = TypeVar("T")
 

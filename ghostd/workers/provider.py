@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ghostd.config import LocalConfig
-from ghostd.errors import InvalidRequest, ModelFileInvalid, ModelNotFound, WorkerFailed
+from ghostd.conversation import Message, Refusal, Text, Thinking
+from ghostd.errors import InvalidRequest, ModelFileInvalid, ModelNotFound, UnsupportedParameter, WorkerFailed
 from ghostd.fim_markers import form_of
 from ghostd.types import (
     Capability,
@@ -137,7 +138,9 @@ class LocalProvider:
 
     def chat(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
         """Stream the assistant's next message, through the file's chat template."""
-        messages = [[message.role, message.content] for message in request.messages]
+        if request.tools.tools:
+            raise UnsupportedParameter(f"Tools are not supported by the local model '{request.model}'.", "tools")
+        messages = [[message.role, _text(message)] for message in request.messages]
         return self._generate(request, [], messages)
 
     def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
@@ -190,6 +193,14 @@ class LocalProvider:
         raise WorkerFailed(f"The worker of '{request.model}' gave no vectors.")
 
 
+def _text(message: Message) -> str:
+    for part in message.parts:
+        if not isinstance(part, Text | Refusal | Thinking):
+            kind = type(part).__name__
+            raise UnsupportedParameter(f"Content of the kind {kind} is not supported by local models.", "messages")
+    return message.text
+
+
 def _info(worker: ModelWorker) -> ModelInfo:
     model, header = worker.model, worker.model.header
     return ModelInfo(
@@ -204,6 +215,7 @@ def _info(worker: ModelWorker) -> ModelInfo:
         size_bytes=header.size_bytes if header is not None else None,
         state=worker.state,
         detail=worker.detail,
+        features=frozenset(("json",)),
     )
 
 

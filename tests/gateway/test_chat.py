@@ -10,10 +10,11 @@ import msgspec
 import pytest
 
 from ghostd.config import HttpConfig
+from ghostd.conversation import Message
 from ghostd.errors import ContextTooLong, GhostdError, ModelUnavailable, Overloaded, WorkerCrashed
 from ghostd.testing.gateway import check_failed_stream, check_stream, serving
 from ghostd.testing.scripted import ScriptedProvider
-from ghostd.types import ChatRequest, Delta, Message, Sampling, TokenLogprob, Usage
+from ghostd.types import ChatRequest, Delta, Sampling, TokenLogprob, Usage
 
 URL = "/v1/chat/completions"
 USER = {"role": "user", "content": "hi"}

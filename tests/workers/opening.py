@@ -10,7 +10,8 @@ from typing import Literal
 
 from ghostd.completion.fill import collect
 from ghostd.config import LocalConfig
-from ghostd.types import ChatRequest, CompletionRequest, Delta, Message, Prompt, Sampling
+from ghostd.conversation import Message
+from ghostd.types import ChatRequest, CompletionRequest, Delta, Prompt, Sampling
 from ghostd.workers.provider import LocalProvider, local_provider
 
 EngineName = Literal["llama-cpp-python", "xllamacpp"]

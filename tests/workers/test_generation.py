@@ -16,8 +16,9 @@ from workers.opening import EngineName, chat, completion, pieces_of, text_of
 from ghostd.completion.families import fill_prompt
 from ghostd.completion.fill import collect
 from ghostd.config import LocalConfig
+from ghostd.conversation import Message
 from ghostd.errors import ContextTooLong, InvalidRequest
-from ghostd.types import EmbedRequest, FimVocabulary, Message
+from ghostd.types import EmbedRequest, FimVocabulary
 from ghostd.workers.provider import LocalProvider, local_provider
 
 pytestmark = [pytest.mark.local_model, pytest.mark.asyncio(loop_scope="module")]

@@ -11,13 +11,14 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from ghostd.conversation import Message, Role
 from ghostd.engine import Engine
 from ghostd.errors import InvalidRequest, UnsupportedParameter
 from ghostd.gateway.dialects.generation import Tally, ended_early, new_id, pieces, seeded, whole
 from ghostd.gateway.dialects.openai_fields import GenerationFields, check_ranges, sampling, stops
 from ghostd.gateway.dialects.openai_logprobs import chat_logprobs
 from ghostd.gateway.exchange import Exchange
-from ghostd.types import ChatRequest, Delta, FinishReason, Message, Role, TokenLogprob
+from ghostd.types import ChatRequest, Delta, FinishReason, TokenLogprob
 
 _ROLES: dict[str, Role] = {
     "system": "system",

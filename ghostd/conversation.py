@@ -1,0 +1,189 @@
+"""What a conversation is made of: messages, their parts, tools, and the parts of a streamed reply.
+
+Every upstream dialect translates from these and to them without loss.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Plain text."""
+
+    text: str
+    cache_ttl: str | None = None
+    """Anthropic `cache_control` breakpoint behind this part: its ttl ("5m", "1h"); None: no breakpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image: exactly one of `url` and `data` is set."""
+
+    url: str | None = None
+    data: str | None = None
+    """Base64."""
+    media_type: str = "image/png"
+    detail: str | None = None
+    """OpenAI's "low", "high", "auto"."""
+    cache_ttl: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A document, such as a PDF: exactly one of `url`, `data` and `file_id` is set."""
+
+    url: str | None = None
+    data: str | None = None
+    """Base64; text documents (media type text/plain) hold their text itself."""
+    file_id: str | None = None
+    """The upstream's own id of an uploaded file."""
+    media_type: str = "application/pdf"
+    name: str | None = None
+    cache_ttl: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """Recorded sound."""
+
+    data: str
+    """Base64."""
+    format: str
+    """"wav", "mp3", …"""
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """A model's reasoning, as it must be sent back in a tool loop."""
+
+    text: str = ""
+    signature: str | None = None
+    """The upstream's proof that it wrote the text."""
+    redacted: str | None = None
+    """Encrypted reasoning instead of text (Anthropic `redacted_thinking`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The model asks for a tool."""
+
+    id: str
+    name: str
+    arguments: str
+    """JSON text, as the model wrote it: it need not be valid."""
+    signature: str | None = None
+    """Proof that goes back with the call (Gemini `thoughtSignature`)."""
+    cache_ttl: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool said, to the call of this id. In messages of role "tool"."""
+
+    call_id: str
+    content: tuple[Text | Image | File, ...]
+    is_error: bool = False
+    name: str | None = None
+    """The tool's name where the dialect repeats it."""
+    cache_ttl: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The assistant's refusal, in the model's words."""
+
+    text: str
+
+
+Part = Text | Image | File | Audio | Thinking | ToolCall | ToolResult | Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation.
+
+    Role "assistant" holds Text, Thinking, ToolCall and Refusal; "tool" holds ToolResults only; the others hold
+    Text, Image, File and Audio. A `str` content is one Text.
+    """
+
+    role: Role
+    content: str | tuple[Part, ...]
+    name: str | None = None
+    """The participant's name."""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The content as parts."""
+        return (Text(self.content),) if isinstance(self.content, str) else self.content
+
+    @property
+    def text(self) -> str:
+        """The text parts, a line break between two."""
+        if isinstance(self.content, str):
+            return self.content
+        return "\n".join(part.text for part in self.content if isinstance(part, Text | Refusal))
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the model may call."""
+
+    name: str
+    description: str = ""
+    parameters: str = '{"type":"object","properties":{}}'
+    """JSON schema as JSON text."""
+    strict: bool | None = None
+    cache_ttl: str | None = None
+
+
+ToolChoice = Literal["auto", "none", "required"]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTool:
+    """The one tool that must be called."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """How much the model should think before it answers; at most one of both is set, None: the model's default."""
+
+    effort: ReasoningEffort | None = None
+    budget_tokens: int | None = None
+    """Anthropic's and Gemini's budget; 0 turns thinking off."""
+    include: bool = False
+    """Whether the reply should show (a summary of) the thoughts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The tools of a request."""
+
+    tools: tuple[Tool, ...] = ()
+    choice: ToolChoice | NamedTool | None = None
+    parallel: bool | None = None
+    """Whether several calls may come in one message; None: the model's default."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A streamed piece of one tool call; id and name come once, in its first piece."""
+
+    index: int
+    """Counts the message's calls from 0."""
+    arguments: str = ""
+    id: str | None = None
+    name: str | None = None
+    signature: str | None = None
+
+
+NO_TOOLS = Tools()
+NO_REASONING = Reasoning()
