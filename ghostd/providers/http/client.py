@@ -58,5 +58,4 @@ class HttpClient:
 @asynccontextmanager
 async def http_client(config: UpstreamConfig) -> AsyncIterator[HttpClient]:
     """A client while the block runs; leaving closes every connection."""
-    raise NotImplementedError
-    yield
+    yield HttpClient()
