@@ -6,6 +6,7 @@
     ├── PortTaken              the HTTP port is in use
     ├── RootError              a folder cannot be indexed
     ├── SecretError            a key cannot be read from where the configuration says it lies
+    │   └── SecretMissing      there is none
     ├── RequestError           the caller's mistake; `param` names the field
     │   ├── InvalidRequest
     │   ├── UnsupportedParameter
@@ -71,6 +72,10 @@ class SecretError(GhostdError):
     """A secret cannot be read: no such entry, a locked or missing keyring, a command that failed."""
 
 
+class SecretMissing(SecretError):
+    """There is no such secret: an unset variable, no entry of that name, no keyring that could hold one."""
+
+
 class RequestError(GhostdError):
     """The request is wrong; `param` is the path of the offending field, `code` OpenAI's machine-readable code."""
 
@@ -104,9 +109,10 @@ class ModelNotFound(RequestError):
 
     code = "model_not_found"
 
-    def __init__(self, model: str, known: tuple[str, ...] = ()) -> None:
+    def __init__(self, model: str, known: tuple[str, ...] = (), problem: str = "") -> None:
         hint = f" Known models: {', '.join(known)}." if known else ""
-        super().__init__(f"The model '{model}' does not exist or you do not have access to it.{hint}", "model")
+        told = problem or f"The model '{model}' does not exist or you do not have access to it."
+        super().__init__(told + hint, "model")
 
 
 class ContextTooLong(RequestError):

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from ghostd.errors import UpstreamError
+from ghostd.errors import (
+    KeyRefused,
+    NoUsableKey,
+    QuotaExhausted,
+    RateLimited,
+    SecretError,
+    SecretMissing,
+    UpstreamError,
+)
 from ghostd.ports import SecretStore
+from ghostd.redaction import REDACTED, redact
+from ghostd.secret_references import shown
 from ghostd.types import KeyState
+
+_RESTS: tuple[tuple[type[UpstreamError], float, float], ...] = (
+    (RateLimited, 10.0, 3600.0),
+    (QuotaExhausted, 900.0, 6 * 3600.0),
+    (KeyRefused, 300.0, 3600.0),
+)
+"""What rests a key, and for how long: the first time and at most, in seconds. It doubles in between."""
+_SHORTEST_S = 1.0
+"""Rest after a rate limit whose own figure is 0 or in the past."""
+_UNREADABLE_S = (5.0, 60.0)
+"""A secret that cannot be read is looked for again after so long, at first and at most: it may be a slow command."""
+_LOOK_AGAIN_S = 15.0
+"""While a refused key is all there is, the keyring is asked so often whether it has been replaced."""
+_MAX_REASON_CHARS = 300
+_MAX_KEYS_TOLD = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +42,55 @@ class Key:
 
     reference: str
     value: str = field(repr=False)
+
+
+@dataclass(slots=True)
+class _Pause:
+    """A span of the clock. A clock that is set back begins it anew instead of prolonging it for ever."""
+
+    since: float
+    length_s: float
+
+    def remaining_s(self, now: float) -> float:
+        """Seconds until it is over; 0 when it is."""
+        self.since = min(self.since, now)
+        return max(self.since + self.length_s - now, 0.0)
+
+
+@dataclass(slots=True)
+class _Slot:
+    """One configured key."""
+
+    reference: str
+    value: str = field(default="", repr=False)
+    """The value last handed out; "" before the first. It tells a late refusal of an earlier one."""
+    rest: _Pause | None = None
+    reason: str = ""
+    refused: bool = False
+    """Whether it rests for a refusal, which another value would end."""
+    look: _Pause | None = None
+    """Until when not to ask whether the refused value was replaced."""
+    failures: dict[type[UpstreamError], int] = field(default_factory=dict)
+    """How often it has failed so since it last worked."""
+    unreadable: SecretError | None = None
+    retry: _Pause | None = None
+    """Until when not to look for the unreadable secret."""
+    unread: int = 0
+    """How often in a row it could not be read."""
+
+    def resting_s(self, now: float) -> float:
+        return self.rest.remaining_s(now) if self.rest else 0.0
+
+    def waiting_s(self, now: float) -> float:
+        """How long neither to use it nor to read it."""
+        return max(self.resting_s(now), self.retry.remaining_s(now) if self.retry else 0.0)
+
+    def renew(self, value: str) -> None:
+        """Take the secret that was read; another one than before has no past."""
+        self.unreadable, self.retry, self.unread = None, None, 0
+        if value != self.value:
+            self.value, self.rest, self.refused = value, None, False
+            self.failures.clear()
 
 
 class KeyPool:
@@ -31,23 +106,117 @@ class KeyPool:
         optional: bool = False,
     ) -> None:
         """`clock` counts seconds. With `optional`, a secret that does not exist means that no key is sent."""
-        raise NotImplementedError
+        self._provider = provider
+        self._slots = {reference: _Slot(reference) for reference in references}
+        self._order = list(self._slots.values())
+        self._secrets = secrets
+        self._clock = clock
+        self._optional = optional
+        self._next = 0
 
     async def lease(self) -> Key | None:
         """The next usable key; None where the provider needs none. Raises NoUsableKey."""
-        raise NotImplementedError
+        first = self._next
+        for turn in range(first, first + len(self._order)):
+            slot = self._order[turn % len(self._order)]
+            if slot.waiting_s(self._clock()) == 0:
+                self._next = (turn + 1) % len(self._order)
+                if key := await self._read(slot):
+                    return key
+        for slot in self._order:
+            if self._may_be_replaced(slot) and (key := await self._read(slot)):
+                return key
+        if all(self._optional and isinstance(slot.unreadable, SecretMissing) for slot in self._order):
+            return None  # also where no key is configured
+        raise self._no_usable_key()
 
     def rest(self, key: Key, error: UpstreamError) -> None:
         """Do not use the key for a while: by the error's own figure, else longer each time it happens again.
 
-        A refused key's secret is read anew before it is used again, since it may have been replaced.
+        Only RateLimited, QuotaExhausted and KeyRefused rest a key. A refused key's secret is read anew before it is
+        used again, since it may have been replaced.
         """
-        raise NotImplementedError
+        slot = self._slots.get(key.reference)
+        found = next((entry for entry in _RESTS if isinstance(error, entry[0])), None)
+        if slot is None or found is None or key.value != slot.value:
+            return
+        kind, first_s, longest_s = found
+        now = self._clock()
+        resting_s = slot.resting_s(now)
+        length_s = min(first_s * 2 ** min(slot.failures.get(kind, 0), 32), longest_s)
+        if isinstance(error, RateLimited) and error.retry_after_s is not None and not math.isnan(error.retry_after_s):
+            length_s = min(error.retry_after_s if error.retry_after_s > 0 else _SHORTEST_S, longest_s)
+        if kind is KeyRefused:
+            self._secrets.forget(key.reference)
+        if resting_s == 0:  # requests that ran at the same time fail together; that counts once
+            slot.failures[kind] = slot.failures.get(kind, 0) + 1
+        if length_s > resting_s:
+            slot.rest = _Pause(now, length_s)
+            slot.reason = _reason(error, key.value)
+            slot.refused = kind is KeyRefused
+            slot.look = _Pause(now, _LOOK_AGAIN_S)
 
     def succeeded(self, key: Key) -> None:
         """The key works."""
-        raise NotImplementedError
+        slot = self._slots.get(key.reference)
+        if slot is None or slot.rest is None or key.value != slot.value:
+            return
+        if slot.resting_s(self._clock()) == 0:  # else this request had begun before the rest did
+            slot.rest, slot.refused = None, False
+            slot.failures.clear()
 
     def states(self) -> Sequence[KeyState]:
         """Every key, in the configured order."""
-        raise NotImplementedError
+        now = self._clock()
+        return [_state(slot, now) for slot in self._order]
+
+    async def _read(self, slot: _Slot) -> Key | None:
+        """The slot's key; None if its secret cannot be read, or still is the one that rests."""
+        if slot.refused:
+            self._secrets.forget(slot.reference)
+        try:
+            value = await self._secrets.get(slot.reference)
+        except SecretError as error:
+            length_s = min(_UNREADABLE_S[0] * 2 ** min(slot.unread, 8), _UNREADABLE_S[1])
+            slot.retry = _Pause(self._clock(), length_s)
+            slot.unreadable, slot.unread = error, slot.unread + 1
+            return None
+        slot.renew(value)
+        if slot.resting_s(self._clock()) > 0:
+            return None
+        slot.refused = False
+        return Key(slot.reference, value)
+
+    def _may_be_replaced(self, slot: _Slot) -> bool:
+        """Whether it is time to ask the keyring for another value than the refused one. Commands may ask the user."""
+        now = self._clock()
+        if not slot.refused or not slot.reference.startswith("keyring:") or slot.resting_s(now) == 0:
+            return False
+        if slot.look is not None and slot.look.remaining_s(now) > 0:
+            return False
+        slot.look = _Pause(now, _LOOK_AGAIN_S)
+        return True
+
+    def _no_usable_key(self) -> NoUsableKey:
+        now = self._clock()
+        states = [_state(slot, now) for slot in self._order]
+        told = [f"{state.reference} {state.detail}" for state in states[:_MAX_KEYS_TOLD]]
+        if len(states) > _MAX_KEYS_TOLD:
+            told.append(f"and {len(states) - _MAX_KEYS_TOLD} more")
+        rests = [resting_s for slot in self._order if (resting_s := slot.resting_s(now)) > 0]
+        return NoUsableKey(f"no API key can be used: {'; '.join(told)}", self._provider, min(rests, default=None))
+
+
+def _state(slot: _Slot, now: float) -> KeyState:
+    reference = shown(slot.reference)
+    if resting_s := slot.resting_s(now):
+        return KeyState(reference, "resting", f"rests for {math.ceil(resting_s)} s: {slot.reason}")
+    if slot.unreadable is not None:
+        return KeyState(reference, "missing", f"cannot be read: {slot.unreadable}")
+    return KeyState(reference, "ready" if slot.value else "unused")
+
+
+def _reason(error: UpstreamError, value: str) -> str:
+    """What the upstream said, on one line; some repeat the key that they refuse."""
+    text = " ".join(redact(str(error).replace(value, REDACTED)).split())
+    return text if len(text) <= _MAX_REASON_CHARS else f"{text[:_MAX_REASON_CHARS]}…"
