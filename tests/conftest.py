@@ -18,7 +18,11 @@ def blockbuster(request: pytest.FixtureRequest) -> Iterator[BlockBuster | None]:
 
 @pytest.fixture(autouse=True)
 def ghostd_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Every test has a home of its own; nothing touches the user's."""
+    """Every test has a home of its own; nothing touches the user's, and no model of the user's is found."""
     home = tmp_path / "home"
     monkeypatch.setenv("GHOSTD_HOME", str(home))
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "user" / ".ollama" / "models"))
+    for variable in ("LLAMA_CACHE", "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
     return home

@@ -16,6 +16,7 @@ _FIM_KEYS = {
     "fim_mid": ("tokenizer.ggml.fim_mid_token_id", "tokenizer.ggml.middle_token_id"),
 }
 _TOKENIZER = "tokenizer.ggml.model"
+_MAX_PARTS = 1000
 _SPLIT_NAME = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 
 # Encoders: their vectors are the only thing to ask for.
@@ -43,7 +44,11 @@ class GgufHeader:
     pooling: int | None
     """llama.cpp's pooling type: 0 none, 1 mean, 2 first token, 3 last token, 4 ranking."""
     kv_bytes_per_token: int
-    """Estimated memory of one context position at 16 bits a value."""
+    """Memory of one context position, over all layers, at 16 bits a value."""
+    state_bytes: int
+    """Memory of recurrent layers (Mamba and the like), which does not grow with the context."""
+    activation_values: int
+    """Values that the widest steps of one token's computation hold at once: a layer's, and the vocabulary's scores."""
     vocabulary_size: int
     fim_ids: dict[str, int]
     """As in FimVocabulary.ids."""
@@ -88,7 +93,9 @@ def _describe(path: Path, keys: Keys, size: int) -> GgufHeader:
         embedding_only=architecture in _EMBEDDING_ARCHITECTURES or bool(pooling) or causal is False,
         causal=causal is not False and architecture not in _EMBEDDING_ARCHITECTURES,
         pooling=pooling,
-        kv_bytes_per_token=_kv_bytes_per_token(number),
+        kv_bytes_per_token=_kv_bytes_per_token(number, keys.item_sums.get(f"{architecture}.attention.head_count_kv")),
+        state_bytes=_state_bytes(number),
+        activation_values=_activation_values(number, len(keys.tokens)),
         vocabulary_size=len(keys.tokens),
         fim_ids=_fim_ids(keys),
         bos_id=bos_id,
@@ -118,18 +125,24 @@ def _end_id(keys: Keys) -> int | None:
 
 def _size_of_all_parts(path: Path, keys: Keys, size: int) -> int:
     count = keys.values.get("split.count", 0)
-    match = _SPLIT_NAME.search(path.name)
-    if not isinstance(count, int) or count <= 1 or match is None:
+    if not isinstance(count, int) or count <= 1:
         return size
-    stem = path.name[: match.start()]
-    total = 0
-    for number in range(1, min(count, 99_999) + 1):
-        part = path.with_name(f"{stem}-{number:05d}-of-{count:05d}.gguf")
+    total = size
+    for number, part in enumerate(other_parts(path), 2):
         try:
             total += part.stat().st_size
         except OSError:
             raise HeaderError(f"part {number} of {count} is missing: {part.name}") from None
     return total
+
+
+def other_parts(path: Path) -> list[Path]:
+    """The parts after the first that the name promises; they need not be there."""
+    match = _SPLIT_NAME.search(path.name)
+    if match is None or int(match[1]) != 1:
+        return []
+    stem, count = path.name[: match.start()], min(int(match[2]), _MAX_PARTS)
+    return [path.with_name(f"{stem}-{number:05d}-of-{match[2]}.gguf") for number in range(2, count + 1)]
 
 
 def is_later_part(path: Path) -> bool:
@@ -184,10 +197,25 @@ _TAGS = frozenset(
 _MARKER_BYTES = frozenset(text.encode() for text in MARKER_TEXTS) | {b"<|im_start|>", b"<|im_end|>", b"<|endoftext|>"}
 
 
-def _kv_bytes_per_token(number: Callable[[str], int | None]) -> int:
+def _kv_bytes_per_token(number: Callable[[str], int | None], kv_heads_of_all_layers: int | None) -> int:
+    """`kv_heads_of_all_layers` is given where the layers differ."""
     layers, heads = number("block_count") or 0, number("attention.head_count") or 1
-    kv_heads = number("attention.head_count_kv") or heads
+    kv_heads = number("attention.head_count_kv")
     head_size = (number("embedding_length") or 0) // max(heads, 1)
     key_size = number("attention.key_length") or head_size
     value_size = number("attention.value_length") or head_size
-    return layers * kv_heads * (key_size + value_size) * 2
+    if kv_heads_of_all_layers is None:
+        kv_heads_of_all_layers = layers * (heads if kv_heads is None else kv_heads)
+    return max(kv_heads_of_all_layers, 0) * (key_size + value_size) * 2
+
+
+def _state_bytes(number: Callable[[str], int | None]) -> int:
+    """32-bit values of each layer's convolution and state, as llama.cpp's `n_embd_r` and `n_embd_s` count them."""
+    inner, state = number("ssm.inner_size") or 0, number("ssm.state_size") or 0
+    convolution = max((number("ssm.conv_kernel") or 1) - 1, 0) * (inner + 2 * (number("ssm.group_count") or 0) * state)
+    return (number("block_count") or 0) * (convolution + inner * state) * 4
+
+
+def _activation_values(number: Callable[[str], int | None], vocabulary_size: int) -> int:
+    embedding, ffn = number("embedding_length") or 0, number("feed_forward_length") or 0
+    return 4 * embedding + 3 * ffn + (number("vocab_size") or vocabulary_size)

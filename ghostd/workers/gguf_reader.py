@@ -50,6 +50,8 @@ class Keys:
     values: dict[str, str | int | float | bool] = field(default_factory=dict)
     largest_items: dict[str, int] = field(default_factory=dict)
     """The largest item of small integer arrays: some models give heads per layer."""
+    item_sums: dict[str, int] = field(default_factory=dict)
+    """The sum of the same arrays' items."""
     tokens: list[bytes] = field(default_factory=list)
     token_types: list[int] = field(default_factory=list)
     tensor_count: int = 0
@@ -175,6 +177,7 @@ def _read_array(reader: _Reader, name: str, keys: Keys) -> None:
                 keys.token_types = list(numbers)
             else:
                 keys.largest_items[name] = max(numbers)
+                keys.item_sums[name] = sum(numbers)
     else:
         raise HeaderError(f"the array {name!r} holds the type {kind}, which is not allowed there")
 

@@ -13,7 +13,8 @@ from ghostd.config import LocalConfig
 from ghostd.errors import GhostdError, ModelFileInvalid, ModelUnavailable, WorkerCrashed, WorkerFailed
 from ghostd.workers import capacity
 from ghostd.workers.backoff import Backoff
-from ghostd.workers.catalog import Catalog, LocalModel, Stamp
+from ghostd.workers.catalog import Catalog, LocalModel
+from ghostd.workers.header_cache import Stamp
 from ghostd.workers.messages import Failed, Load, Message, Ready
 from ghostd.workers.process import WorkerProcess
 
@@ -60,7 +61,7 @@ class ModelProcess:
     @property
     def state(self) -> State:
         """As in ModelInfo."""
-        if self.model.header is None or self._refusal is not None:
+        if self._refusal is not None or (self.model.header is None and not self.model.unread):
             return "failed"
         if self._loading is not None:
             return "loading"
@@ -70,7 +71,7 @@ class ModelProcess:
     def detail(self) -> str:
         """As in ModelInfo."""
         if self.model.header is None:
-            return self.model.problem
+            return "its header is not read yet" if self.model.unread else self.model.problem
         if self._refusal is not None:
             return str(self._refusal[1])
         if (left_s := self._backoff.left_s) > 0:

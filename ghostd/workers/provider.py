@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from ghostd.config import LocalConfig
+from ghostd.config_routing import DiscoveryConfig
 from ghostd.conversation import Message, Refusal, Text, Thinking
 from ghostd.errors import InvalidRequest, ModelFileInvalid, ModelNotFound, UnsupportedParameter, WorkerFailed
 from ghostd.fim_markers import form_of
@@ -34,27 +35,48 @@ from ghostd.workers.gguf_header import GgufHeader
 from ghostd.workers.messages import Embed, Ended, Generate, Piece, Vectors, unpack_vector
 from ghostd.workers.pool import ModelWorker
 from ghostd.workers.scratch import remove_stale_scratch
+from ghostd.workers.stores.search import allowed_stores
 
 log = logging.getLogger(__name__)
 
 _RESCAN_S = 1.0
+_FIRST_READ_S = 0.1
+"""Time that reading headers may add to the start."""
+_READ_SLICE_S = 0.1
 _ALL: frozenset[Capability] = frozenset(("chat", "complete", "fill", "embed"))
+_UNREAD: frozenset[Capability] = frozenset(("chat", "complete", "embed"))
+"""Of a file whose header is still to be read; a request reads it."""
 
 
 @asynccontextmanager
-async def local_provider(config: LocalConfig, models_dir: Path, config_dir: Path) -> AsyncIterator[LocalProvider]:
-    """The provider of the GGUF files in `models_dir` and in `config.models`, while the block runs.
+async def local_provider(
+    config: LocalConfig,
+    models_dir: Path,
+    config_dir: Path,
+    *,
+    discovery: DiscoveryConfig | None = None,
+    environ: Mapping[str, str] | None = None,
+    data: Path | None = None,
+    cache: Path | None = None,
+) -> AsyncIterator[LocalProvider]:
+    """The provider of the GGUF files in `models_dir`, in `config.models` and in other programs' stores.
 
-    Entering scans once and loads nothing, except that models with `preload` start to load in the background.
-    Relative paths of `config.models` start at `config_dir`. Leaving ends every worker.
+    Entering looks at the folder and loads nothing, except that models with `preload` start to load in the
+    background; so does the search of the stores that `discovery` allows (None: none), which `environ` (None: the
+    process's own) leads to. Relative paths of `config.models` start at `config_dir`. `data` is the folder of what
+    must outlive a restart, `cache` of what may be lost; None keeps nothing. Leaving ends every worker.
     """
-    catalog = Catalog(config, models_dir, config_dir)
+    stores = allowed_stores(discovery) if discovery is not None else ()
+    headers_file = cache / "gguf-headers" if cache is not None else None
     await asyncio.to_thread(remove_stale_scratch)
-    found = await asyncio.to_thread(catalog.scan)
+    catalog = await asyncio.to_thread(Catalog, config, models_dir, config_dir, stores, environ, headers_file)
+    found = await asyncio.to_thread(catalog.scan, _FIRST_READ_S, stores=False)
     async with asyncio.TaskGroup() as tasks:
         provider = LocalProvider(config, catalog, tasks)
         provider.take(found)
         provider.preload()
+        if stores or any(model.unread for model in found):
+            provider.begin_scan()
         try:
             yield provider
         finally:
@@ -73,6 +95,7 @@ class LocalProvider:
         self._workers: dict[str, ModelWorker] = {}
         self._scanned_s = 0.0
         self._scanning = False
+        self._scan_lock = asyncio.Lock()
         self._closed = False
 
     # --- models ---------------------------------------------------------------
@@ -84,20 +107,45 @@ class LocalProvider:
         into the folder is there at the second look.
         """
         if not (self._scanning or self._closed) and time.monotonic() - self._scanned_s > _RESCAN_S:
-            self._scanning = True
-            self._tasks.create_task(self.refresh(), name="scan models")
+            self.begin_scan()
         return tuple(_info(worker) for worker in self._workers.values())
 
-    async def refresh(self) -> None:
-        """Scan the folder and the configured paths now."""
+    def skips(self) -> Sequence[tuple[str, str]]:
+        """What was left out of other programs' stores, and why: (path, reason) pairs."""
+        return self._catalog.skips
+
+    def begin_scan(self) -> None:
+        """Scan in the background."""
         self._scanning = True
-        try:
-            self.take(await asyncio.to_thread(self._catalog.scan))
-        finally:
-            self._scanning = False
+        self._tasks.create_task(self._scan(), name="scan models")
+
+    async def refresh(self) -> None:
+        """Scan the folder, the configured paths and the stores now, and read every header."""
+        self._catalog.search_anew()
+        await self._scan()
+
+    async def _scan(self) -> None:
+        """Offer what there is as soon as it is known; headers are read in slices, so that other work has its turn."""
+        async with self._scan_lock:
+            self._scanning = True
+            try:
+                while not self._closed:
+                    started_s = time.monotonic()
+                    found = await asyncio.to_thread(self._catalog.scan, _READ_SLICE_S)
+                    self.take(found)
+                    if not any(model.unread for model in found):
+                        break
+                    # Reading holds the interpreter; as long again is left to the requests.
+                    await asyncio.sleep(time.monotonic() - started_s)
+            except Exception:  # the task group would take all models down
+                log.exception("cannot look for models")
+            finally:
+                self._scanning = False
 
     def take(self, found: Sequence[LocalModel]) -> None:
         """Offer these models from now on; workers of models that are gone end."""
+        if self._closed:
+            return
         before, self._workers = self._workers, {}
         for model in found:
             worker = before.pop(model.id, None)
@@ -207,7 +255,7 @@ def _info(worker: ModelWorker) -> ModelInfo:
         id=model.id,
         owned_by="local",
         # A broken file offers everything, so that asking for it gives its own reason.
-        capabilities=_ALL if header is None else _capabilities(header),
+        capabilities=_capabilities(header) if header is not None else _UNREAD if model.unread else _ALL,
         created=model.stamp.mtime_ns // 1_000_000_000 if model.stamp is not None else 0,
         context_tokens=worker.context_tokens if header is not None else None,
         fim=_fim(header),
@@ -216,6 +264,7 @@ def _info(worker: ModelWorker) -> ModelInfo:
         state=worker.state,
         detail=worker.detail,
         features=frozenset(("json",)),
+        source=model.source,
     )
 
 
