@@ -147,7 +147,13 @@ async def _parts(
             providers.append(learner)
         base = config_folder or paths.config
         models_dir = base / expand(Path(config.local.models_dir)) if config.local.models_dir else paths.models
-        providers.append(await parts.enter_async_context(local_provider(config.local, models_dir, base)))
+        providers.append(
+            await parts.enter_async_context(
+                local_provider(
+                    config.local, models_dir, base, discovery=config.discovery, data=paths.data, cache=paths.cache
+                )
+            )
+        )
         daemon = Daemon(index, Engine(providers), project, paths)
         for name in config.frontends:
             host = FrontendHost(daemon.engine, index, config, paths.runtime / f"{name}.sock")
