@@ -20,6 +20,7 @@ from ghostd.types import (
     KeyState,
     LedgerRow,
     ModelInfo,
+    OutcomeKind,
     Reference,
     Relayed,
     RelayRequest,
@@ -121,7 +122,14 @@ class Ledger(Protocol):
     """One row for each request, exactly once, also across kill -9."""
 
     def record(self, row: LedgerRow) -> None:
-        """Write the row down before this returns (one write(2)); never blocks on the database, never raises."""
+        """Write the row down before this returns (one write(2)); never blocks on the database, never raises.
+
+        Call it from the event loop's thread.
+        """
+        ...
+
+    def record_outcome(self, request_id: str, kind: OutcomeKind, value: float = 1.0) -> None:
+        """Write down what became of a reply, likewise; `request_id` is LedgerRow.id."""
         ...
 
 

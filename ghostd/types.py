@@ -187,9 +187,11 @@ class Delta:
     redacted_reasoning: str | None = None
     """A block of encrypted thoughts."""
     refusal: str = ""
+    choice: int = 0
+    """Which of the generations that a call asks for; set by the engine."""
 
-    def said_by(self, model: str) -> Delta:
-        """The same delta with its model. Spelled out: `dataclasses.replace` costs several times as much."""
+    def said_by(self, model: str, choice: int = 0) -> Delta:
+        """The same delta with its model and choice. Spelled out: `dataclasses.replace` costs several times as much."""
         return Delta(
             self.text,
             self.finish_reason,
@@ -202,6 +204,7 @@ class Delta:
             self.reasoning_signature,
             self.redacted_reasoning,
             self.refusal,
+            choice,
         )
 
 
@@ -377,6 +380,25 @@ class LedgerRow:
     """A/B subject, hashed."""
     features: str = ""
     """The router's features as JSON, for the replay of policies; no text of the request."""
+
+
+OutcomeKind = Literal["shown", "accepted", "thumb"]
+"""shown: a completion was put before the user; accepted: and taken; thumb: the user's verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a reply after it was given; the last one of a kind counts."""
+
+    id: str
+    """Unique: made by ghostd."""
+    request_id: str
+    """LedgerRow.id."""
+    time_s: float
+    """Seconds since the epoch."""
+    kind: OutcomeKind
+    value: float = 1.0
+    """1 for yes; of a thumb +1 (up) or -1 (down)."""
 
 
 # --- index --------------------------------------------------------------------
