@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from ghostd.config_routing import UpstreamConfig
+from ghostd.errors import UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from ghostd.providers.http.connect import Connector
+from ghostd.providers.http.connection import Connection, StaleConnection
+from ghostd.providers.http.decoding import Decoder
+from ghostd.providers.http.exchange import Exchange
+from ghostd.providers.http.failures import headed, not_connected
+from ghostd.providers.http.pool import Pool
+from ghostd.providers.http.request import request_head
+from ghostd.providers.http.response import HttpResponse
+from ghostd.providers.http.target import Origin, Target, locate
 from ghostd.types import Timeouts
 
+__all__ = ["HttpClient", "HttpResponse", "http_client"]
 
-class HttpResponse:
-    """A reply whose head has come. Close it, or read it to its end; a complete one gives its connection back."""
+log = logging.getLogger(__name__)
 
-    status: int
-    headers: Mapping[str, str]
-    """Lower-case names; repeated headers are joined by ", "."""
-
-    async def read(self) -> bytes:
-        """The whole body, decompressed; raises UpstreamError (cut off, too large, too late)."""
-        raise NotImplementedError
-
-    def blocks(self) -> AsyncIterator[bytes]:
-        """The body as it comes, one block for each read of the socket; raises UpstreamError between two.
-
-        Ends normally only where the framing (Content-Length, last chunk) says that the body is complete.
-        """
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """End it; unless the body is complete, the connection is closed at once, so that the upstream stops."""
-        raise NotImplementedError
+_WARM_TIMEOUTS = Timeouts(connect_s=10.0)
 
 
 class HttpClient:
     """Pools of connections, one for each origin."""
+
+    def __init__(self, config: UpstreamConfig) -> None:
+        self._config = config
+        self._connector = Connector(config)
+        self._pools: dict[Origin, Pool] = {}
+        self._closed = False
 
     async def send(
         self,
@@ -42,20 +44,97 @@ class HttpClient:
         headers: Mapping[str, str],
         body: bytes,
         timeouts: Timeouts,
+        *,
+        upstream: str = "",
     ) -> HttpResponse:
         """Send a request and wait for the reply's head. Cancelling it closes the connection.
 
-        `headers` need not hold Host, Content-Length or Accept-Encoding. Never follows a redirect. Raises
-        UpstreamUnreachable, UpstreamTimeout or UpstreamMalformed.
+        `headers` need not hold Host, Content-Length or Accept-Encoding ("identity" unless given). Never follows a
+        redirect. `upstream` heads the messages of errors, of the response's later ones, too. A connection that had
+        been idle and turns out to be closed is replaced by a new one, once; nothing else is retried (RFC 9112 9.3.1).
+        Raises UpstreamUnreachable, UpstreamTimeout or UpstreamMalformed.
         """
-        raise NotImplementedError
+        try:
+            target = locate(url)
+            head = request_head(method, target, headers, len(body))
+        except ValueError as error:
+            raise UpstreamUnreachable(f"cannot send the request: {error}", upstream) from None
+        loop = asyncio.get_running_loop()
+        if timeouts.deadline_s is not None and timeouts.deadline_s <= loop.time():
+            raise UpstreamTimeout("no time left", "total", upstream)
+        if self._closed:
+            raise UpstreamUnreachable("ghostd is shutting down", upstream)
+        pool = self._pool(target.origin)
+        connection = pool.idle() or await pool.acquire(timeouts, upstream)
+        exchange = Exchange(loop, timeouts, upstream, head_only=method == "HEAD")
+        connection.send(exchange, head, body)
+        try:
+            await connection.reply_head(exchange)
+        except StaleConnection:
+            connection = await pool.acquire(timeouts, upstream, fresh=True)
+            exchange = Exchange(loop, timeouts, upstream, head_only=method == "HEAD")
+            connection.send(exchange, head, body)
+            await connection.reply_head(exchange)
+        return self._response(exchange, target)
 
     async def warm(self, url: str) -> None:
         """See to it that an idle connection to the URL's origin is open; never raises."""
-        raise NotImplementedError
+        try:
+            pool = self._pool(locate(url).origin)
+            if not self._closed and not pool.has_idle and not pool.full:
+                pool.release(await pool.acquire(_WARM_TIMEOUTS, "", fresh=True))
+        except (UpstreamError, ValueError) as error:
+            log.debug("no connection kept ready: %s", error)
+
+    async def close(self) -> None:
+        """Close every connection; requests that still run fail."""
+        self._closed = True
+        for pool in self._pools.values():
+            for connection in list(pool.connections):
+                connection.abort()
+        await self._connector.close()
+        await asyncio.sleep(0)  # transports close in the loop's next turn
+
+    def _pool(self, origin: Origin) -> Pool:
+        pool = self._pools.get(origin)
+        if pool is None:
+
+            async def open_connection(pool: Pool, upstream: str) -> Connection:
+                return await self._open(origin, pool, upstream)
+
+            config = self._config
+            pool = Pool(origin.authority, open_connection, config.max_connections, config.keep_alive_s)
+            self._pools[origin] = pool
+        return pool
+
+    async def _open(self, origin: Origin, pool: Pool, upstream: str) -> Connection:
+        def protocol() -> Connection:
+            return Connection(origin.authority, self._config, pool.release, pool.closed)
+
+        try:
+            return await self._connector.open(origin, protocol)
+        except UpstreamError as error:
+            raise headed(error, upstream) from None
+        except (OSError, ssl.SSLError, RuntimeError) as error:
+            raise not_connected(error, origin.authority, upstream) from None
+
+    def _response(self, exchange: Exchange, target: Target) -> HttpResponse:
+        coding = exchange.headers.get("content-encoding", "").strip().lower()
+        if not coding or coding == "identity":
+            return HttpResponse(exchange, None)
+        try:
+            decoder = Decoder(coding, self._config.max_reply_bytes, target.origin.authority, exchange.upstream)
+        except UpstreamError:
+            exchange.hang_up()
+            raise
+        return HttpResponse(exchange, decoder)
 
 
 @asynccontextmanager
 async def http_client(config: UpstreamConfig) -> AsyncIterator[HttpClient]:
     """A client while the block runs; leaving closes every connection."""
-    yield HttpClient()
+    client = HttpClient(config)
+    try:
+        yield client
+    finally:
+        await client.close()
