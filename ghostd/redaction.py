@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from urllib.parse import quote
 
 REDACTED = "[redacted]"
@@ -13,25 +14,39 @@ MIN_CHARS = 8
 _MAX_VALUES = 4096
 """A command may print another token each time; the oldest are dropped."""
 
+_lock = threading.Lock()
+"""Values come from the event loop and from threads."""
 _values: dict[str, None] = {}
 _pattern: re.Pattern[str] | None = None
+"""Matches them all; None until it is needed again."""
 
 
 def remember(value: str) -> None:
     """Have `redact` remove this value from now on, also where it is escaped for JSON, a URL or `repr`."""
     global _pattern  # noqa: PLW0603 (the one registry of the process: logging is global, too)
-    if len(value) < MIN_CHARS or value in _values:
+    if len(value) < MIN_CHARS:
         return
-    while len(_values) >= _MAX_VALUES:
-        del _values[next(iter(_values))]
-    _values[value] = None
-    forms = {form for known in _values for form in _forms(known)}
-    _pattern = re.compile("|".join(map(re.escape, sorted(forms, key=len, reverse=True))))
+    with _lock:
+        if value in _values:
+            return
+        while len(_values) >= _MAX_VALUES:
+            del _values[next(iter(_values))]
+        _values[value] = None
+        _pattern = None
 
 
 def redact(text: str) -> str:
     """`text` without any value that was handed out."""
-    return _pattern.sub(REDACTED, text) if _pattern else text
+    global _pattern  # noqa: PLW0603
+    if not _values:
+        return text
+    pattern = _pattern
+    if pattern is None:
+        with _lock:
+            forms = {form for value in _values for form in _forms(value)}
+            pattern = re.compile("|".join(map(re.escape, sorted(forms, key=len, reverse=True))))
+            _pattern = pattern
+    return pattern.sub(REDACTED, text)
 
 
 def _forms(value: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Logging set-up and the id of the request that is being served."""
+"""Logging set-up and the id of the request that is being served. No secret that was handed out gets into the log."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import TextIO
 
 from ghostd.config import LogConfig
+from ghostd.redaction import redact
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """Set by the front-ends for the time of one request; shown in every log record made meanwhile."""
@@ -33,7 +34,7 @@ class _TextFormatter(logging.Formatter):
         when = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(record.created))
         current = request_id.get()
         line = f"{when} {record.levelname} {record.name} {record.getMessage()}{f' [{current}]' if current else ''}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        return redact(f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line)
 
 
 class _JsonFormatter(logging.Formatter):
@@ -50,4 +51,4 @@ class _JsonFormatter(logging.Formatter):
             fields["request_id"] = current
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
-        return json.dumps(fields, ensure_ascii=False)
+        return redact(json.dumps(fields, ensure_ascii=False))

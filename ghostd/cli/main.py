@@ -28,6 +28,7 @@ _GHOSTCTL = {
     "models": ("status:models", "List the models on offer."),
     "roots": ("roots:roots", "List, add and remove indexed projects."),
     "complete": ("complete:complete", "Show a completion at FILE:LINE[:COLUMN]."),
+    "secret": ("secret:secret", "Keep API keys in the system's keyring."),
     "config": ("configuration:config", "Check and locate the configuration."),
     "logs": _GHOSTD["logs"],
 }

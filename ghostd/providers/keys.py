@@ -31,7 +31,7 @@ _SHORTEST_S = 1.0
 _UNREADABLE_S = (5.0, 60.0)
 """A secret that cannot be read is looked for again after so long, at first and at most: it may be a slow command."""
 _LOOK_AGAIN_S = 15.0
-"""While a refused key is all there is, the keyring is asked so often whether it has been replaced."""
+"""While only refused keys are left, the keyring is asked so often whether they have been replaced."""
 _MAX_REASON_CHARS = 300
 _MAX_KEYS_TOLD = 10
 
@@ -68,6 +68,8 @@ class _Slot:
     reason: str = ""
     refused: bool = False
     """Whether it rests for a refusal, which another value would end."""
+    worked: bool = False
+    """Whether the value has been accepted at least once."""
     look: _Pause | None = None
     """Until when not to ask whether the refused value was replaced."""
     failures: dict[type[UpstreamError], int] = field(default_factory=dict)
@@ -89,7 +91,7 @@ class _Slot:
         """Take the secret that was read; another one than before has no past."""
         self.unreadable, self.retry, self.unread = None, None, 0
         if value != self.value:
-            self.value, self.rest, self.refused = value, None, False
+            self.value, self.worked, self.rest, self.refused = value, False, None, False
             self.failures.clear()
 
 
@@ -154,14 +156,15 @@ class KeyPool:
             slot.rest = _Pause(now, length_s)
             slot.reason = _reason(error, key.value)
             slot.refused = kind is KeyRefused
-            slot.look = _Pause(now, _LOOK_AGAIN_S)
+            slot.look = _Pause(now, 0.0 if slot.worked else _look_again_s(slot.reference))
 
     def succeeded(self, key: Key) -> None:
         """The key works."""
         slot = self._slots.get(key.reference)
-        if slot is None or slot.rest is None or key.value != slot.value:
+        if slot is None or key.value != slot.value:
             return
-        if slot.resting_s(self._clock()) == 0:  # else this request had begun before the rest did
+        slot.worked = True
+        if slot.rest and slot.resting_s(self._clock()) == 0:  # else this request had begun before the rest did
             slot.rest, slot.refused = None, False
             slot.failures.clear()
 
@@ -188,13 +191,14 @@ class KeyPool:
         return Key(slot.reference, value)
 
     def _may_be_replaced(self, slot: _Slot) -> bool:
-        """Whether it is time to ask the keyring for another value than the refused one. Commands may ask the user."""
+        """Whether it is time to see if the refused secret is another one by now.
+
+        At once for a value that used to work: it has been rotated, or was a token that expires.
+        """
         now = self._clock()
-        if not slot.refused or not slot.reference.startswith("keyring:") or slot.resting_s(now) == 0:
+        if not slot.refused or slot.resting_s(now) == 0 or (slot.look and slot.look.remaining_s(now) > 0):
             return False
-        if slot.look is not None and slot.look.remaining_s(now) > 0:
-            return False
-        slot.look = _Pause(now, _LOOK_AGAIN_S)
+        slot.look = _Pause(now, _look_again_s(slot.reference))
         return True
 
     def _no_usable_key(self) -> NoUsableKey:
@@ -212,8 +216,12 @@ def _state(slot: _Slot, now: float) -> KeyState:
     if resting_s := slot.resting_s(now):
         return KeyState(reference, "resting", f"rests for {math.ceil(resting_s)} s: {slot.reason}")
     if slot.unreadable is not None:
-        return KeyState(reference, "missing", f"cannot be read: {slot.unreadable}")
+        return KeyState(reference, "missing", f"cannot be read: {str(slot.unreadable).removeprefix(f'{reference}: ')}")
     return KeyState(reference, "ready" if slot.value else "unused")
+
+
+def _look_again_s(reference: str) -> float:
+    return _LOOK_AGAIN_S if reference.startswith("keyring:") else math.inf  # a command may bother the user
 
 
 def _reason(error: UpstreamError, value: str) -> str:

@@ -1,0 +1,1 @@
+"""Where API keys lie: the system's keyring, the environment, or a command that prints one."""
