@@ -10,7 +10,8 @@ import ipaddress
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
@@ -32,6 +33,8 @@ from ghostd.config_routing import (
 from ghostd.errors import ConfigError
 
 Milliseconds = Annotated[int, Meta(ge=0)]
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 class HttpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -227,6 +230,13 @@ def load_config(path: Path | None) -> Config:
 
 def parse_config(text: str, path: Path) -> Config:
     """The configuration in `text`; `path` is for messages and for relative paths."""
+    config = parse_toml(text, path, Config)
+    _check(config, text, path)
+    return config
+
+
+def parse_toml(text: str, path: Path, kind: type[S]) -> S:
+    """The settings in `text`; raises ConfigError, with file and line, for what is no TOML or no such setting."""
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -236,18 +246,34 @@ def parse_config(text: str, path: Path) -> Config:
         raise ConfigError(f"{path}{where}: not valid TOML: {reason}") from None
     except RecursionError:
         raise ConfigError(f"{path}: the configuration is nested too deeply") from None
-    unknown = _unknown_key(data, Config)
+    unknown = _unknown_key(data, kind)
     if unknown is not None:
         keys, known = unknown
         raise ConfigError(_unknown_message(text, path, keys, known))
     try:
-        config = msgspec.convert(data, Config)
+        return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
-        reason, _, at = str(error).partition(" - at `")
-        keys = re.findall(r"[^.\[\]`$]+", at)
+        keys = _wrong_key(data, kind)
+        reason = str(error).partition(" - at `")[0]
         raise ConfigError(f"{path}{_line_of(text, keys)}: `{'.'.join(keys)}`: {reason}") from None
-    _check(config, text, path)
-    return config
+
+
+def _wrong_key(value: Any, kind: Any) -> list[str]:
+    """The path of the first value that is not of its kind; msgspec tells it without the names in tables."""
+    inside: list[tuple[str, Any, Any]] = []
+    if isinstance(value, dict):
+        for option in get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,):
+            if isinstance(option, type) and issubclass(option, msgspec.Struct):
+                inside = [(f.encode_name, value.get(f.encode_name), f.type) for f in msgspec.structs.fields(option)]
+            elif get_origin(option) is dict:
+                inside = [(key, entry, get_args(option)[1]) for key, entry in value.items()]
+    for key, entry, entry_kind in inside:
+        if key in value:
+            try:
+                msgspec.convert(entry, entry_kind)
+            except msgspec.ValidationError:
+                return [key, *_wrong_key(entry, entry_kind)]
+    return []
 
 
 def _check(config: Config, text: str, path: Path) -> None:
@@ -311,7 +337,7 @@ def _line_of(text: str, keys: list[str]) -> str:
             table = _split_key(header[1])
             if table and table == wanted[: len(table)]:
                 best = f":{number}"
-        elif assignment := re.match(r"\s*([\w\"'. -]+?)\s*=", line):
+        elif assignment := re.match(r"\s*((?:\"[^\"]*\"|'[^']*'|[\w. -])+?)\s*=", line):
             full = table + _split_key(assignment[1])
             if full == wanted:
                 return f":{number}"

@@ -1,4 +1,4 @@
-"""The use cases behind every door: list models, chat, complete, fill, embed."""
+"""The use cases that every door calls: chat, complete, fill, embed, models."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
-from ghostd.completion.fill import fill
+from ghostd.completion.fill import fill_along, fill_with
 from ghostd.config import Config
-from ghostd.errors import InvalidRequest
-from ghostd.ports import Index, Provider
-from ghostd.routing.route import deployments, resolve
+from ghostd.errors import InvalidRequest, ModelNotFound, UnsupportedParameter
+from ghostd.ports import Index, Ledger, Provider
+from ghostd.routing.call import Call, Hints, Item, Job
+from ghostd.routing.deployment import Deployment
+from ghostd.routing.registry import AUTO, Registry
+from ghostd.routing.router import Router
 from ghostd.types import (
+    Capability,
     ChatRequest,
     CompletionRequest,
     Delta,
@@ -21,60 +26,200 @@ from ghostd.types import (
     FillRequest,
     ModelInfo,
     Prompt,
+    Timeouts,
+    Usage,
 )
+
+R = TypeVar("R", ChatRequest, CompletionRequest, FillRequest, EmbedRequest)
 
 
 class Engine:
-    """Routes each request to a model. Its streams end the work behind them when they are closed."""
+    """Answers requests with the registry's models. Every method raises RequestError or ProviderError.
 
-    def __init__(self, providers: Sequence[Provider]) -> None:
-        self._providers = tuple(providers)
+    Closing a stream, or cancelling the task that iterates it, ends the work behind it.
+    """
+
+    def __init__(
+        self,
+        providers: Sequence[Provider] = (),
+        *,
+        registry: Registry | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
+        """Over these local providers with the default configuration, or over a whole registry."""
+        self.router = Router(registry or Registry(Config(), providers), translate, ledger)
+
+    @property
+    def registry(self) -> Registry:
+        """The tables in force."""
+        return self.router.registry
 
     def models(self) -> list[ModelInfo]:
-        """Every model on offer now."""
-        return [deployment.info for deployment in deployments(self._providers)]
+        """Every name that can be asked for now."""
+        return self.registry.models()
 
     def model(self, name: str) -> ModelInfo:
-        """The model of this name, or what "auto" stands for; raises ModelNotFound."""
-        return resolve(self._providers, name, ("chat", "complete", "fill", "embed")).info
+        """What is known of a name; raises ModelNotFound."""
+        for info in self.models():
+            if info.id == name:
+                return info
+        plan = self.registry.plan(name)
+        return replace(plan.tiers[0][0].deployment.info, id=name)
 
-    async def chat(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
+    # --- requests ---------------------------------------------------------------------
+
+    def serve(self, call: Call) -> AsyncGenerator[Item, None]:
+        """Stream what answers a call: pieces in its own dialect, or deltas (or one Embeddings)."""
+        if call.capability == "fill" and self._by_tiers(call.model):
+            return self._fill(call)
+        return self.router.run(call)
+
+    def chat(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
         """Stream the assistant's next message."""
-        deployment = resolve(self._providers, request.model, ("chat",))
-        upstream = deployment.provider.chat(replace(request, model=deployment.info.id))
-        async with aclosing(upstream) as deltas:
-            async for delta in deltas:
-                yield delta.said_by(deployment.info.id)
+        return _deltas(self.serve(_call("chat", request)))
 
-    async def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
-        """Stream the continuation of a prompt, or the text of the hole when there is a suffix.
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
+        """Stream the continuation of a prompt, or the text of the hole when there is a suffix."""
+        return _deltas(self.serve(_call("complete" if request.suffix is None else "fill", request)))
 
-        A model that can only fill continues a prompt as a hole before an empty suffix.
-        """
-        deployment = resolve(self._providers, request.model, ("complete", "fill"))
-        if request.suffix is not None or "complete" not in deployment.info.capabilities:
-            stream = fill(self._providers, _as_fill(request))
-            async with aclosing(stream) as deltas:
-                async for delta in deltas:
-                    yield delta
-            return
-        upstream = deployment.provider.complete(replace(request, model=deployment.info.id))
-        async with aclosing(upstream) as deltas:
-            async for delta in deltas:
-                yield delta.said_by(deployment.info.id)
-
-    def fill(self, request: FillRequest) -> AsyncGenerator[Delta, None]:
+    def fill(self, request: FillRequest, client: str = "") -> AsyncGenerator[Delta, None]:
         """Stream the text of a hole in a file."""
-        return fill(self._providers, request)
+        call = _call("fill", request)
+        call.hints = Hints(client=client, project=str(request.root or ""), language=request.language or "")
+        return _deltas(self.serve(call))
 
-    async def embed(self, request: EmbedRequest) -> tuple[ModelInfo, Embeddings]:
+    async def embed(self, request: EmbedRequest) -> tuple[str, Embeddings]:
         """Embed texts; also says which model did."""
-        deployment = resolve(self._providers, request.model, ("embed",))
-        vectors = await deployment.provider.embed(replace(request, model=deployment.info.id))
-        return deployment.info, vectors
+        call = _call("embed", request)
+        async with aclosing(self.serve(call)) as items:
+            async for item in items:
+                if isinstance(item, Embeddings):
+                    return call.trace.deployment, item
+        raise AssertionError("the router gives vectors or raises")
+
+    # --- filling by tiers ----------------------------------------------------------------
+
+    def _by_tiers(self, model: str) -> bool:
+        return model == AUTO and AUTO not in self.registry.config.routes
+
+    async def _fill(self, call: Call) -> AsyncGenerator[Item, None]:
+        """ "auto" fills by this machine's models: first by ready structures, then by a model with FIM tokens."""
+        trace, error = call.trace, None
+        trace.route, trace.attempts, trace.reason = AUTO, 1, "tiers of this machine's models"
+        try:
+            tiers = _tiers(self.registry)
+            if not tiers:
+                raise ModelNotFound(AUTO, tuple(info.id for info in self.models()))
+            jobs = call.decode()
+            for choice, job in enumerate(jobs):
+                assert not isinstance(job.request, ChatRequest | EmbedRequest)
+                stream = fill_along(tiers, _as_fill(job.request))
+                async with aclosing(stream) as deltas:
+                    async for delta in deltas:
+                        trace.deployment = trace.deployment or delta.model or ""
+                        if trace.first_byte_ms is None:
+                            trace.first_byte_ms = call.age_ms
+                        if delta.finish_reason is not None:
+                            trace.usage = _sum(trace.usage, delta.usage, job)
+                            if choice == len(jobs) - 1:
+                                trace.cost_usd = 0.0
+                                self.router.record(call, None)
+                        yield delta.said_by(delta.model or "", choice)
+        except BaseException as caught:
+            error = caught
+            raise
+        finally:
+            if error is not None:
+                self.router.record(call, error)
 
 
-def _as_fill(request: CompletionRequest) -> FillRequest:
+def _tiers(registry: Registry) -> list[Deployment]:
+    """One native filler, then one model with FIM tokens; nothing that leaves the machine."""
+    infos = [(choice.deployment, choice.deployment.info) for choice in registry.everything()]
+    able = [(d, info) for d, info in infos if "fill" in info.capabilities and info.state != "failed" and not d.upstream]
+    native = [d for d, info in able if info.fim is None]
+    prompted = [d for d, info in able if info.fim is not None]
+    return native[:1] + prompted[:1]
+
+
+async def translate(
+    deployment: Deployment, jobs: Sequence[Job], timeouts: Timeouts
+) -> AsyncGenerator[Delta | Embeddings, None]:
+    """The jobs' answers by one deployment, one after the other; every delta says its model and its choice."""
+    name = deployment.name
+    for choice, job in enumerate(jobs):
+        request = job.request
+        if isinstance(request, EmbedRequest):
+            yield await _embed(deployment, replace(request, model=deployment.model, timeouts=timeouts))
+            continue
+        async with aclosing(_generate(deployment, request, timeouts)) as deltas:
+            async for delta in deltas:
+                yield delta.said_by(name, choice)
+
+
+def _generate(
+    deployment: Deployment, request: ChatRequest | CompletionRequest | FillRequest, timeouts: Timeouts
+) -> AsyncGenerator[Delta, None]:
+    settings = deployment.settings
+    sampling = request.sampling
+    if sampling.temperature is None and settings.temperature is not None:
+        sampling = replace(sampling, temperature=settings.temperature)
+    request = replace(
+        request,
+        model=deployment.model,
+        timeouts=timeouts,
+        sampling=sampling,
+        max_tokens=settings.max_tokens if request.max_tokens is None else request.max_tokens,
+    )
+    if isinstance(request, ChatRequest):
+        return deployment.provider.chat(request)
+    if isinstance(request, CompletionRequest):
+        if request.suffix is None and "complete" in deployment.info.capabilities:
+            return deployment.provider.complete(request)
+        request = _as_fill(request)
+    return fill_with(deployment, request)
+
+
+async def _embed(deployment: Deployment, request: EmbedRequest) -> Embeddings:
+    found = await deployment.provider.embed(request)
+    size = len(found.vectors[0]) if found.vectors else 0
+    if request.dimensions is not None and request.dimensions != size:
+        raise UnsupportedParameter(
+            f"The model '{deployment.name}' makes vectors of {size} dimensions only.", "dimensions"
+        )
+    return found
+
+
+async def _deltas(items: AsyncGenerator[Item, None]) -> AsyncGenerator[Delta, None]:
+    async with aclosing(items):
+        async for item in items:
+            assert isinstance(item, Delta)
+            yield item
+
+
+def _call(capability: Capability, request: R) -> Call:
+    """A call of one request that comes in ghostd's own vocabulary."""
+    return Call(
+        operation=capability,
+        model=request.model,
+        capability=capability,
+        decode=lambda: (Job(request),),
+        stream=True,
+        relayable=False,
+        max_tokens=None if isinstance(request, EmbedRequest) else request.max_tokens,
+    )
+
+
+def _sum(total: Usage | None, usage: Usage | None, job: Job) -> Usage | None:
+    if usage is None or total is None:
+        return usage or total
+    prompt = usage.prompt_tokens if job.counts_prompt else 0
+    return Usage(total.prompt_tokens + prompt, total.completion_tokens + usage.completion_tokens)
+
+
+def _as_fill(request: CompletionRequest | FillRequest) -> FillRequest:
+    if isinstance(request, FillRequest):
+        return request
     return FillRequest(
         model=request.model,
         prefix=_plain_text(request.prompt),
@@ -85,6 +230,7 @@ def _as_fill(request: CompletionRequest) -> FillRequest:
         max_tokens=request.max_tokens,
         stop=request.stop,
         min_confidence=request.min_confidence,
+        timeouts=request.timeouts,
     )
 
 

@@ -83,7 +83,7 @@ class ChatRequest:
     reasoning: Reasoning = NO_REASONING
     user: str | None = None
     """The end user's id, for the upstream's abuse detection."""
-    timeouts: Timeouts = Timeouts()
+    timeouts: Timeouts = field(default=Timeouts(), compare=False)
     schema_name: str = "reply"
     """Name of sampling.json_schema, which some dialects want."""
     schema_strict: bool | None = None
@@ -104,7 +104,7 @@ class CompletionRequest:
     root: Path | None = None
     min_confidence: float | None = None
     """See FillRequest.min_confidence."""
-    timeouts: Timeouts = Timeouts()
+    timeouts: Timeouts = field(default=Timeouts(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ class FillRequest:
     None: the model's calibrated default; 0: always answer. Models that give no estimate ignore it."""
     open_documents: tuple[OpenDocument, ...] = ()
     """The session's other open buffers, most recently used first."""
-    timeouts: Timeouts = Timeouts()
+    timeouts: Timeouts = field(default=Timeouts(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +216,7 @@ class EmbedRequest:
     inputs: tuple[Prompt, ...]
     dimensions: int | None = None
     """Length of the vectors; None: the model's own."""
-    timeouts: Timeouts = Timeouts()
+    timeouts: Timeouts = field(default=Timeouts(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

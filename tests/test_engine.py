@@ -19,7 +19,9 @@ async def test_a_chat_is_answered_by_the_model_it_names() -> None:
 async def test_a_prompt_for_a_model_that_only_fills_becomes_a_hole_before_nothing() -> None:
     filler = ScriptedProvider(["x"], capabilities=frozenset(("fill",)))
     await collect(Engine([filler]).complete(CompletionRequest("scripted-model", ("a", "b"))))
-    assert filler.requests == [FillRequest("scripted-model", "ab", "")]
+    (request,) = filler.requests
+    assert isinstance(request, FillRequest)
+    assert (request.model, request.prefix, request.suffix) == ("scripted-model", "ab", "")
 
 
 async def test_a_suffix_makes_a_hole() -> None:
@@ -36,8 +38,8 @@ async def test_token_ids_cannot_be_filled() -> None:
 
 
 async def test_embeddings_say_which_model_made_them() -> None:
-    info, embeddings = await Engine([ScriptedProvider()]).embed(EmbedRequest("auto", (("a",), ("b",))))
-    assert (info.id, embeddings.vectors) == ("scripted-model", ((0.6, 0.8), (0.6, 0.8)))
+    model, embeddings = await Engine([ScriptedProvider()]).embed(EmbedRequest("auto", (("a",), ("b",))))
+    assert (model, embeddings.vectors) == ("scripted-model", ((0.6, 0.8), (0.6, 0.8)))
 
 
 async def test_closing_a_chat_ends_the_generation() -> None:

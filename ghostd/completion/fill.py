@@ -9,40 +9,29 @@ from dataclasses import replace
 from ghostd.completion import families
 from ghostd.completion.postprocess import limit_lines
 from ghostd.completion.window import window
-from ghostd.errors import ContextTooLong, ModelNotFound, ProviderError
-from ghostd.ports import Provider
-from ghostd.routing.route import AUTO, Deployment, deployments, resolve
+from ghostd.errors import ContextTooLong, ProviderError
+from ghostd.routing.deployment import Deployment
 from ghostd.types import CompletionRequest, Delta, FillRequest, TokenLogprob, Usage
 
 DEFAULT_FILL_TOKENS = 128
 _FALLBACK_CONTEXT_TOKENS = 2048
 
 
-async def fill(providers: Sequence[Provider], request: FillRequest) -> AsyncGenerator[Delta, None]:
-    """Stream the text of the hole.
+async def fill_along(tiers: Sequence[Deployment], request: FillRequest) -> AsyncGenerator[Delta, None]:
+    """Stream the text of the hole by the first tier that has something to say.
 
-    "auto" asks the models that answer from ready structures first (they say nothing when they are not
-    confident), then the first model with fill-in-the-middle tokens. A failing tier is skipped where another one
-    is left.
+    A tier that stays silent, or fails before it spoke, is passed over where another one is left.
     """
-    if request.model != AUTO:
-        async with aclosing(_fill_with(resolve(providers, request.model, ("fill",)), request)) as deltas:
-            async for delta in deltas:
-                yield delta
-        return
-    tiers = _tiers(providers)
-    if not tiers:
-        raise ModelNotFound(AUTO, tuple(d.info.id for d in deployments(providers)))
     for position, deployment in enumerate(tiers):
         last = position == len(tiers) - 1
         spoke = False
-        async with aclosing(_fill_with(deployment, request)) as deltas:
+        async with aclosing(fill_with(deployment, replace(request, model=deployment.model))) as deltas:
             try:
                 async for delta in deltas:
                     if not delta.text and not spoke and not last:
                         continue
                     spoke = True
-                    yield delta
+                    yield delta.said_by(deployment.name)
             except ProviderError:
                 if spoke or last:
                     raise
@@ -50,25 +39,12 @@ async def fill(providers: Sequence[Provider], request: FillRequest) -> AsyncGene
             return
 
 
-def _tiers(providers: Sequence[Provider]) -> list[Deployment]:
-    """One native filler, then one model with FIM tokens."""
-    known = [d for d in deployments(providers) if "fill" in d.info.capabilities and d.info.state != "failed"]
-    native = [d for d in known if d.info.fim is None]
-    prompted = [d for d in known if d.info.fim is not None]
-    return native[:1] + prompted[:1]
-
-
-async def _fill_with(deployment: Deployment, request: FillRequest) -> AsyncGenerator[Delta, None]:
-    request = replace(request, model=deployment.info.id)
+def fill_with(deployment: Deployment, request: FillRequest) -> AsyncGenerator[Delta, None]:
+    """Stream the text of the hole by one deployment, `request.model` being its provider's name for the model."""
     if deployment.info.fim is None:
-        source = deployment.provider.fill(request)
-    else:
-        source = _prompted(deployment, request)
-        if request.max_lines is not None:
-            source = limit_lines(source, request.max_lines)
-    async with aclosing(source) as deltas:
-        async for delta in deltas:
-            yield delta.said_by(deployment.info.id)
+        return deployment.provider.fill(request)
+    source = _prompted(deployment, request)
+    return source if request.max_lines is None else limit_lines(source, request.max_lines)
 
 
 async def _prompted(deployment: Deployment, request: FillRequest) -> AsyncGenerator[Delta, None]:

@@ -51,14 +51,18 @@ async def read_body(request: web.Request, max_bytes: int, timeout_s: float) -> b
     return b"".join(parts)
 
 
-def decode(decoder: msgspec.json.Decoder[T], body: bytes, max_depth: int) -> T:
-    """The body as the decoder's type; raises InvalidRequest with the path of the wrong field."""
+def decode(decoder: msgspec.json.Decoder[T], body: bytes, max_depth: int | None) -> T:
+    """The body as the decoder's type; raises InvalidRequest with the path of the wrong field.
+
+    `max_depth` None: the body has been decoded once before, so that its nesting and encoding are known to be good.
+    """
     if not body:
         raise InvalidRequest("The request body is empty; a JSON object is needed.")
-    check_depth(body, max_depth)
     try:
-        if not body.isascii():
-            body.decode("utf-8")  # msgspec does not look into fields that it skips
+        if max_depth is not None:
+            check_depth(body, max_depth)
+            if not body.isascii():
+                body.decode("utf-8")  # msgspec does not look into fields that it skips
         return decoder.decode(body)
     except RecursionError:  # only with a high http.max_json_depth
         raise InvalidRequest("The request body is nested too deeply.") from None

@@ -15,16 +15,31 @@ from ghostd.errors import (
     GhostdError,
     InstanceError,
     InvalidRequest,
+    KeyRefused,
     ModelFileInvalid,
     ModelNotFound,
     ModelTooLarge,
     ModelUnavailable,
+    NoCandidate,
+    NoUsableKey,
     Overloaded,
     PortTaken,
     ProviderError,
+    QuotaExhausted,
+    RateLimited,
     RequestError,
     RootError,
+    RouteExhausted,
+    SecretError,
+    SecretMissing,
     UnsupportedParameter,
+    UpstreamError,
+    UpstreamFailed,
+    UpstreamMalformed,
+    UpstreamModelMissing,
+    UpstreamRejected,
+    UpstreamTimeout,
+    UpstreamUnreachable,
     WorkerCrashed,
     WorkerFailed,
 )
@@ -67,6 +82,21 @@ KINDS: Mapping[type[GhostdError], Kind] = {
     WorkerFailed: Kind(502, "worker_failed"),
     ModelUnavailable: Kind(503, "model_unavailable"),
     Overloaded: Kind(503, "overloaded"),
+    SecretError: Kind(500, "secret_error"),
+    SecretMissing: Kind(500, "secret_error"),
+    NoCandidate: Kind(400),
+    UpstreamError: Kind(502, "upstream_error"),
+    UpstreamUnreachable: Kind(502, "upstream_unreachable"),
+    UpstreamTimeout: Kind(504, "upstream_timeout"),
+    UpstreamMalformed: Kind(502, "upstream_malformed"),
+    UpstreamFailed: Kind(502, "upstream_failed"),
+    UpstreamModelMissing: Kind(404, "model_not_found"),
+    RateLimited: Kind(429, "rate_limit_exceeded"),
+    KeyRefused: Kind(502, "upstream_key_refused"),
+    QuotaExhausted: Kind(429, "insufficient_quota"),
+    NoUsableKey: Kind(502, "no_usable_key"),
+    UpstreamRejected: Kind(400),
+    RouteExhausted: Kind(502, "route_exhausted"),
 }
 """GhostdError itself is not here: every subclass says what it is, and a test finds one that does not."""
 
@@ -97,6 +127,10 @@ def problem(error: GhostdError) -> Problem:
     if isinstance(error, HttpError):
         status, code = error.status, error.code
         headers.update(error.headers)
+    elif isinstance(error, UpstreamRejected):
+        status, code = error.status, error.code or ""
+    elif isinstance(error, RouteExhausted):
+        status, code = _exhausted(error), "route_exhausted"
     else:
         kind = kind_of(type(error))
         status, code = kind.status, kind.code or str(getattr(error, "code", "") or "")
@@ -107,6 +141,8 @@ def problem(error: GhostdError) -> Problem:
     may_help = error.retryable if isinstance(error, ProviderError) else status == 503
     if status >= 500 and not may_help:
         headers["x-should-retry"] = "false"  # the official SDKs would repeat it for nothing
+    if isinstance(error, UpstreamRejected) and error.body is not None and (error.operation or "").startswith("openai."):
+        return Problem(status, headers, error.body)
     return Problem(
         status,
         headers,
@@ -114,13 +150,25 @@ def problem(error: GhostdError) -> Problem:
             {
                 "error": {
                     "message": printable(str(error)),
-                    "type": "invalid_request_error" if status < 500 else "server_error",
+                    "type": getattr(error, "kind", None) or _type_of(status),
                     "param": getattr(error, "param", None),
                     "code": code or None,
                 }
             }
         ),
     )
+
+
+def _exhausted(error: RouteExhausted) -> int:
+    """Too many requests, or too late, if that is what all deployments say; else a bad gateway."""
+    statuses = {kind_of(type(failure)).status for failure in error.failures}
+    return statuses.pop() if len(statuses) == 1 else 502
+
+
+def _type_of(status: int) -> str:
+    if status == 429:
+        return "rate_limit_error"
+    return "invalid_request_error" if status < 500 else "server_error"
 
 
 def printable(text: str, limit: int = 2000) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from typing import TypeVar
 
@@ -14,18 +15,22 @@ from ghostd.config import HttpConfig
 from ghostd.errors import GhostdError
 from ghostd.gateway.body import decode, read_body
 from ghostd.gateway.errors import HttpError, problem
-from ghostd.gateway.headers import REQUEST_ID, choose_request_id, reply_headers
+from ghostd.gateway.headers import REQUEST_ID, choose_request_id, reply_headers, routing_headers
 from ghostd.gateway.sse import EventStream
+from ghostd.routing.call import Call
 
 T = TypeVar("T")
 
 _LARGE_BODY_BYTES = 1024 * 1024
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ZIG_CLIENT = re.compile(r"^zig/.*\(std\.http\)")
+_AGENT = re.compile(r"^[A-Za-z0-9._-]+")
 
 
 class Exchange:
     """A request and what answers it. Handlers return a response, or finish `open_stream()` and return its response."""
 
-    __slots__ = ("config", "path", "request", "request_id", "started", "stream")
+    __slots__ = ("call", "config", "path", "request", "request_id", "started", "stream")
 
     def __init__(self, request: web.Request, config: HttpConfig) -> None:
         self.request = request
@@ -34,14 +39,43 @@ class Exchange:
         self.request_id = choose_request_id(request.headers.get(REQUEST_ID))
         self.started = time.monotonic()
         self.stream: EventStream | None = None
+        self.call: Call | None = None
+        """What the engine was asked, once that is known."""
+
+    @property
+    def user_agent(self) -> str:
+        """The client program's name, without its version."""
+        found = _AGENT.match(self.request.headers.get(hdrs.USER_AGENT, ""))
+        return found[0] if found else ""
+
+    @property
+    def closed_schema(self) -> bool:
+        """Whether the client fails on any key that it does not know (Zeke)."""
+        headers = self.request.headers
+        agent = headers.get(hdrs.USER_AGENT, "")
+        return _ZIG_CLIENT.match(agent) is not None or headers.get("x-client") == "zeke"
+
+    @property
+    def wants_metadata(self) -> bool:
+        """Whether the reply should say where it came from: by header, or because Zeke's `tags` were sent."""
+        asked = self.request.headers.get("x-ghostd-metadata", "").lower() in ("1", "true", "yes")
+        return asked or (self.call is not None and "tags" in self.call.fields)
 
     async def read(self, decoder: msgspec.json.Decoder[T]) -> T:
         """The body as the decoder's type; raises InvalidRequest, BodyTooLarge or HttpError."""
+        return (await self._read(decoder))[1]
+
+    async def _read(self, decoder: msgspec.json.Decoder[T]) -> tuple[bytes, T]:
         await self.expect_continue()
         body = await read_body(self.request, self.config.max_body_bytes, self.config.body_timeout_s)
         if len(body) > _LARGE_BODY_BYTES:  # would hold up everybody else
-            return await asyncio.to_thread(decode, decoder, body, self.config.max_json_depth)
-        return decode(decoder, body, self.config.max_json_depth)
+            return body, await asyncio.to_thread(decode, decoder, body, self.config.max_json_depth)
+        return body, decode(decoder, body, self.config.max_json_depth)
+
+    async def read_fields(self) -> tuple[bytes, dict[str, bytes]]:
+        """The body and its top-level members, each value still JSON text; raises like `read`."""
+        body, fields = await self._read(_FIELDS)
+        return body, {name: bytes(raw) for name, raw in fields.items()}
 
     async def expect_continue(self) -> None:
         """Answer `Expect: 100-continue`, now that the guard and the route have accepted the head."""
@@ -70,8 +104,11 @@ class Exchange:
         return response
 
     def headers(self) -> CIMultiDict[str]:
-        """What every reply carries."""
-        return reply_headers(self.request_id, self.age_ms())
+        """What every reply carries, and for an answered call where it went."""
+        headers = reply_headers(self.request_id, self.age_ms())
+        if self.call is not None and self.call.trace.deployment:
+            headers.update(routing_headers(self.call.trace))
+        return headers
 
     def age_ms(self) -> int:
         """Milliseconds since the head came."""

@@ -59,7 +59,11 @@ class EventStream:
 
     async def end(self, events: bytes = b"") -> web.StreamResponse:
         """Send the last events and `[DONE]`."""
-        await self.send(events + DONE)
+        return await self.close(events + DONE)
+
+    async def close(self, events: bytes) -> web.StreamResponse:
+        """Send the last events, which hold their own end."""
+        await self.send(events)
         return await self._finish()
 
     async def fail(self, error_object: bytes) -> web.StreamResponse:

@@ -14,6 +14,7 @@ from ghostd.types import (
     Delta,
     Embeddings,
     EmbedRequest,
+    Feature,
     FillRequest,
     ModelInfo,
     Usage,
@@ -38,6 +39,7 @@ class ScriptedProvider:
     model: str = "scripted-model"
     capabilities: frozenset[Capability] = ALL
     context_tokens: int | None = 4096
+    features: frozenset[Feature] | None = None
     error: GhostdError | None = None
     error_after: int = 0
     hold: asyncio.Event | None = None
@@ -50,7 +52,12 @@ class ScriptedProvider:
         """One model with the scripted name and capabilities."""
         return (
             ModelInfo(
-                self.model, self.name, self.capabilities, created=1_750_000_000, context_tokens=self.context_tokens
+                self.model,
+                self.name,
+                self.capabilities,
+                created=1_750_000_000,
+                context_tokens=self.context_tokens,
+                features=self.features,
             ),
         )
 

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from ghostd.errors import ConfigError, GhostdError, InstanceError, PortTaken, ProviderError, RequestError, RootError
+from ghostd.errors import (
+    ConfigError,
+    GhostdError,
+    InstanceError,
+    PortTaken,
+    ProviderError,
+    RequestError,
+    RootError,
+    SecretError,
+)
 
 INVALID_PARAMS = -32602
 METHOD_NOT_FOUND = -32601
@@ -17,6 +26,7 @@ LSP_CODE: dict[type[GhostdError], int] = {
     InstanceError: REQUEST_FAILED,
     PortTaken: REQUEST_FAILED,
     RootError: REQUEST_FAILED,
+    SecretError: REQUEST_FAILED,
     RequestError: INVALID_PARAMS,
     ProviderError: REQUEST_FAILED,
 }

@@ -1,13 +1,15 @@
 """The fill engine, over scripted models."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 import pytest
 
-from ghostd.completion.fill import collect, fill
+from ghostd.completion.fill import collect
+from ghostd.engine import Engine
 from ghostd.errors import ContextTooLong, ModelNotFound, WorkerCrashed
+from ghostd.ports import Provider
 from ghostd.testing.scripted import ScriptedProvider
 from ghostd.types import Capability, CompletionRequest, Delta, FillRequest, FimVocabulary, ModelInfo, Usage
 
@@ -37,6 +39,10 @@ class GgufLike(ScriptedProvider):
         async with aclosing(ScriptedProvider.complete(self, request)) as deltas:
             async for delta in deltas:
                 yield delta
+
+
+def fill(providers: Sequence[Provider], request: FillRequest) -> AsyncGenerator[Delta, None]:
+    return Engine(providers).fill(request)
 
 
 async def test_auto_takes_the_models_that_answer_at_once_first() -> None:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from ghostd.config import HttpConfig
-from ghostd.conversation import Message
+from ghostd.conversation import Message, Refusal, Text, ToolResult
 from ghostd.errors import ContextTooLong, GhostdError, ModelUnavailable, Overloaded, WorkerCrashed
 from ghostd.testing.gateway import check_failed_stream, check_stream, serving
 from ghostd.testing.scripted import ScriptedProvider
@@ -87,7 +87,11 @@ async def test_zeke_gets_exactly_the_keys_that_it_knows(path: str, extra: dict[s
     """A replay of what Zeke sends; its decoder fails on any key that it does not know."""
     status, body, _ = await post(ScriptedProvider(), chat(model="auto", **extra), path)
     assert status == 200
-    assert set(body) == ZEKE_CHAT
+    assert set(body) == ZEKE_CHAT | ({"routing_metadata"} if "tags" in extra else set())
+    if "tags" in extra:
+        known = {"provider", "model_used", "latency_ms", "was_cached", "cost_usd", "routing_reason"}
+        assert set(body["routing_metadata"]) <= known
+        assert type(body["routing_metadata"]["latency_ms"]) is int
     assert type(body["created"]) is int
     assert body["choices"] == [
         {"index": 0, "message": {"role": "assistant", "content": "hello world"}, "finish_reason": "stop"}
@@ -154,10 +158,10 @@ async def test_content_comes_as_text_or_parts_and_in_every_role() -> None:
     assert (await post(provider, chat(messages=messages)))[0] == 200
     assert last(provider).messages == (
         Message("developer", "be brief"),
-        Message("system", "a\nb"),
-        Message("user", 'hi "q"\nline2'),
-        Message("assistant", "no"),
-        Message("tool", "42"),
+        Message("system", (Text("a"), Text("b"))),
+        Message("user", 'hi "q"\nline2', "me"),
+        Message("assistant", (Refusal("no"),)),
+        Message("tool", (ToolResult("x", (Text("42"),)),)),
         Message("user", ""),
     )
 
@@ -266,7 +270,7 @@ async def test_a_response_format_becomes_a_json_schema(response_format: dict[str
         ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role", "supported: system"),
         ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0].text", "Missing"),
         ({"model": 5}, "model", "got `int`"),
-        ({"model": None}, "model", "got `null`"),
+        ({"model": None}, "model", "Missing"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema.schema", "Missing"),
         (
             {"response_format": {"type": "json_schema", "json_schema": {"schema": [1]}}},
@@ -290,21 +294,28 @@ async def test_a_wrong_field_is_a_400_that_names_it(fields: dict[str, Any], para
     ("fields", "param"),
     [
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
-        ({"tool_choice": "required"}, "tool_choice"),
-        ({"functions": [{"name": "f"}]}, "functions"),
+        ({"functions": [{"name": "f"}]}, "tools"),
         ({"modalities": ["text", "audio"]}, "modalities"),
         ({"audio": {"voice": "x"}}, "audio"),
         ({"response_format": {"type": "yaml"}}, "response_format.type"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}]},
-            "messages[0].content[0].type",
+            "messages",
         ),
-        ({"messages": [{"role": "assistant", "content": None, "tool_calls": [{"id": "x"}]}]}, "messages[0].tool_calls"),
+        (
+            {"messages": [{"role": "assistant", "content": None, "tool_calls": [{"id": "x"}]}]},
+            "messages[0].tool_calls[0]",
+        ),
     ],
 )
 async def test_what_the_model_cannot_do_is_refused_by_name(fields: dict[str, Any], param: str) -> None:
-    status, body, _ = await post(ScriptedProvider(), chat(**fields))
+    status, body, _ = await post(ScriptedProvider(features=frozenset(("json",))), chat(**fields))
     assert (status, body["error"]["code"], body["error"]["param"]) == (400, "unsupported_parameter", param)
+
+
+async def test_a_choice_of_tools_needs_tools() -> None:
+    status, body, _ = await post(ScriptedProvider(), chat(tool_choice="required"))
+    assert (status, body["error"]["param"]) == (400, "tool_choice")
 
 
 async def test_an_unknown_model_is_a_404_in_openais_words() -> None:
@@ -444,7 +455,7 @@ async def test_many_log_probabilities_are_split_into_events_of_at_most_8_kib() -
         (b"null", "Expected `object`"),
         (b'{"model":"m","messages":[],"temperature":NaN}', "not valid JSON"),
         (b'{"model":"m","messages":[],"temperature":Infinity}', "not valid JSON"),
-        (b'{"model":"m","messages":[],"temperature":1e999}', "out of range"),
+        (b'{"model":"scripted-model","messages":[],"temperature":1e999}', "out of range"),
         (b'{"model":"\\ud800","messages":[]}', "lone surrogate"),
         (b'{"model":"\\udc00","messages":[]}', "not valid JSON"),
         (b'{"model":"\xff","messages":[]}', "not UTF-8"),
@@ -476,7 +487,7 @@ async def test_brackets_in_strings_and_nesting_up_to_the_limit_are_fine() -> Non
 
 async def test_a_large_body_is_read() -> None:
     """Bodies over a mebibyte are decoded off the event loop."""
-    provider = ScriptedProvider()
+    provider = ScriptedProvider(context_tokens=None)
     text = "[é" * 1_000_000
     async with (
         serving(provider) as served,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -20,6 +21,27 @@ def subclasses(cls: type[GhostdError]) -> Iterator[type[GhostdError]]:
 
 
 ALL = sorted({cls for cls in subclasses(GhostdError) if cls.__module__ == ghostd.errors.__name__}, key=str)
+
+ARGUMENTS: dict[type[GhostdError], tuple[Any, ...]] = {
+    ghostd.errors.UpstreamTimeout: ("too late", "idle"),
+    ghostd.errors.UpstreamFailed: ("broken", 500),
+    ghostd.errors.UpstreamRejected: ("refused", 422),
+    ghostd.errors.RouteExhausted: ("m", ()),
+}
+
+
+def test_a_route_says_what_all_its_deployments_say() -> None:
+    limited, late = ghostd.errors.RateLimited("slow down"), ghostd.errors.UpstreamTimeout("late", "idle")
+    assert problem(ghostd.errors.RouteExhausted("m", [("a", limited), ("b", limited)], 7)).status == 429
+    assert problem(ghostd.errors.RouteExhausted("m", [("a", limited), ("b", late)])).status == 502
+
+
+def test_an_upstreams_refusal_is_passed_on_as_it_came_to_a_client_of_its_dialect() -> None:
+    body = b'{"error":{"message":"no","type":"x","param":null,"code":null,"newer":1}}'
+    rejected = ghostd.errors.UpstreamRejected("no", 422, kind="x", body=body, operation="openai.chat")
+    assert (problem(rejected).status, problem(rejected).body) == (422, body)
+    other = ghostd.errors.UpstreamRejected("no", 413, kind="x", body=body, operation="anthropic.messages")
+    assert msgspec.json.decode(problem(other).body)["error"]["message"] == "no"
 
 
 def test_every_error_class_is_reached_by_the_table() -> None:
@@ -49,12 +71,13 @@ def test_every_error_has_a_status_a_type_and_a_code(cls: type[GhostdError]) -> N
     elif cls is ghostd.errors.ContextTooLong:
         error = ghostd.errors.ContextTooLong(2, 1)
     else:
-        error = cls("what is wrong")
+        error = cls(*ARGUMENTS.get(cls, ("what is wrong",)))
     found = problem(error)
     said = msgspec.json.decode(found.body)["error"]
     assert set(said) == {"message", "type", "param", "code"}
-    assert said["type"] == ("invalid_request_error" if found.status < 500 else "server_error")
-    assert said["code"] or cls is ghostd.errors.RequestError
+    kinds = {429: "rate_limit_error"}
+    assert said["type"] == kinds.get(found.status, "invalid_request_error" if found.status < 500 else "server_error")
+    assert said["code"] or cls in (ghostd.errors.RequestError, ghostd.errors.UpstreamRejected)
     retryable = isinstance(error, ProviderError) and error.retryable
     assert ("x-should-retry" in found.headers) is (found.status >= 500 and not retryable)
 

@@ -91,7 +91,10 @@ async def test_embeddings_come_as_base64_unless_told_otherwise(client: AsyncOpen
 
 
 async def test_models(client: AsyncOpenAI) -> None:
-    assert [model.id async for model in client.models.list()] == ["owner/scripted:7b", "auto"]
+    assert [model.id async for model in client.models.list()] == [
+        "owner/scripted:7b",
+        *("auto", "fast", "smart", "code", "local"),
+    ]
     model = await client.models.retrieve("owner/scripted:7b")  # which the SDK percent-encodes
     assert (model.id, model.created, model.owned_by) == ("owner/scripted:7b", 1_750_000_000, "scripted")
     assert (await client.models.retrieve("auto")).owned_by == "ghostd"

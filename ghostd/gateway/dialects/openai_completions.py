@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import aclosing
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -13,12 +11,15 @@ from aiohttp import web
 
 from ghostd.engine import Engine
 from ghostd.errors import ContextTooLong, InvalidRequest, UnsupportedParameter
-from ghostd.gateway.dialects.generation import Tally, ended_early, new_id, pieces, seeded, whole
+from ghostd.gateway.answering import Reply, answer
+from ghostd.gateway.calls import decoded, openai_call
+from ghostd.gateway.dialects.generation import new_id, pieces, seeded, usage_details
 from ghostd.gateway.dialects.openai_fields import GenerationFields, check_ranges, sampling, stops
 from ghostd.gateway.dialects.openai_logprobs import LegacyLogprobs
 from ghostd.gateway.dialects.token_input import texts_or_tokens
 from ghostd.gateway.exchange import Exchange
-from ghostd.types import CompletionRequest, Delta, FinishReason, Prompt, TokenLogprob
+from ghostd.routing.call import Call, Job
+from ghostd.types import CompletionRequest, Delta, Prompt, TokenLogprob
 
 MAX_PROMPTS = 2048
 
@@ -36,110 +37,93 @@ class _Body(GenerationFields, kw_only=True):
 
 _DECODER = msgspec.json.Decoder(_Body)
 _ENCODER = msgspec.json.Encoder()
+_OWN_FIELDS = frozenset(("file_path", "root", "min_confidence"))
+"""What only ghostd's own models know; the document that they name stays on this machine."""
 _OWN_RANGES = {"logprobs": (0, 5), "min_confidence": (0, 1)}
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One choice of the reply; `number` counts the choices of one prompt."""
-
-    request: CompletionRequest
-    number: int
-    echo: str
 
 
 async def completions(engine: Engine, exchange: Exchange) -> web.StreamResponse:
     """Answer one or more prompts, whole or as a stream."""
-    body = await exchange.read(_DECODER)
-    jobs = _jobs(body)
+    encoder = _Encoder()
+    call = await openai_call(exchange, "openai.completions", "complete", encoder.jobs)
+    if call.fields.get("suffix", b"null") != b"null":
+        call.capability = "fill"
+    call.relayable = call.relayable and not call.fields.keys() & _OWN_FIELDS
     try:
-        if body.stream:
-            with_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
-            return await _stream(engine, exchange, jobs, with_usage=with_usage)
-        return await _whole(engine, exchange, jobs)
+        return await answer(engine, exchange, call, encoder)
     except ContextTooLong as error:
         if error.param == "messages":
             error.param = "prompt"  # there are no messages here
         raise
 
 
-async def _whole(engine: Engine, exchange: Exchange, jobs: Sequence[_Job]) -> web.StreamResponse:
-    choices: list[dict[str, object]] = []
-    tally = Tally()
-    model = jobs[0].request.model
-    for index, job in enumerate(jobs):
-        reply = await whole(engine.complete(job.request))
-        model = reply.model or model
-        tally.add(reply.usage, job.number)
-        logprobs = job.request.sampling.logprobs
-        choice: dict[str, object] = {
-            "text": job.echo + reply.text,
-            "index": index,
-            "logprobs": None if logprobs is None else LegacyLogprobs(len(job.echo)).block(reply.logprobs),
-            "finish_reason": reply.finish_reason,
+class _Encoder:
+    """Deltas as OpenAI's completions. What a stream's chunks have in common is encoded once."""
+
+    def __init__(self) -> None:
+        self._head = self._tail = b""
+        self._echoes: list[str] = []
+        self._logprobs: dict[int, LegacyLogprobs] = {}
+        self._with_logprobs = False
+
+    def jobs(self, body: bytes) -> list[Job]:
+        """One generation for each choice of each prompt."""
+        fields = decoded(_DECODER, body)
+        self._with_logprobs = fields.logprobs is not None
+        jobs, self._echoes = _jobs(fields)
+        return jobs
+
+    def whole(self, call: Call, model: str, replies: list[Reply]) -> bytes:
+        """The body of a reply that is not streamed."""
+        body: dict[str, object] = {
+            "id": new_id("cmpl"),
+            "object": "text_completion",
+            "created": int(time.time()),
+            "model": model,
+            "choices": [self._choice(index, reply) for index, reply in enumerate(replies)],
         }
-        if reply.confidence is not None:
-            choice["confidence"] = reply.confidence
-        choices.append(choice)
-    return exchange.json(
-        _ENCODER.encode(
-            {
-                "id": new_id("cmpl"),
-                "object": "text_completion",
-                "created": int(time.time()),
-                "model": model,
-                "choices": choices,
-                "usage": tally.fields(),
-            }
-        )
-    )
+        if call.trace.usage is not None:
+            body["usage"] = usage_details(call.trace.usage)
+        return _ENCODER.encode(body)
 
-
-async def _stream(engine: Engine, exchange: Exchange, jobs: Sequence[_Job], *, with_usage: bool) -> web.StreamResponse:
-    frames: _Frames | None = None
-    tally = Tally()
-    async with exchange.open_stream() as events:
-        for index, job in enumerate(jobs):
-            opening, finished = True, False
-            logprobs = LegacyLogprobs(len(job.echo))
-            async with aclosing(engine.complete(job.request)) as deltas:
-                async for delta in deltas:
-                    if frames is None:
-                        frames = _Frames(delta.model or job.request.model, with_usage=with_usage)
-                    event = frames.text(index, Delta(job.echo), logprobs) if opening else b""
-                    opening = False
-                    event += frames.text(index, delta, logprobs)
-                    if delta.finish_reason is not None:
-                        tally.add(delta.usage, job.number)
-                        event += frames.finish(index, delta.finish_reason, delta.confidence)
-                        finished = True
-                    if event:
-                        await events.send(event)
-                    if finished:
-                        break
-            if not finished or frames is None:
-                raise ended_early()
-        assert frames is not None
-        return await events.end(frames.usage(tally) if with_usage else b"")
-
-
-class _Frames:
-    """The chunks of one stream as events. What all have in common is encoded once."""
-
-    def __init__(self, model: str, *, with_usage: bool) -> None:
+    def begin(self, call: Call, model: str) -> None:
+        """A stream begins."""
         self._head = b'data: {"id":"%s","object":"text_completion","created":%d,"model":%s,"choices":[' % (
             new_id("cmpl").encode(),
             int(time.time()),
             _ENCODER.encode(model),
         )
-        self._tail = b'}],"usage":null}\n\n' if with_usage else b"}]}\n\n"
+        self._tail = b'}],"usage":null}\n\n' if call.with_usage else b"}]}\n\n"
 
-    def text(self, index: int, delta: Delta, logprobs: LegacyLogprobs) -> bytes:
-        """The chunks of a delta; empty for one without text."""
-        return b"".join(self._piece(index, text, tokens, logprobs) for text, tokens in pieces(delta))
+    def events(self, delta: Delta) -> bytes:
+        """The chunks of a delta."""
+        index = delta.choice
+        event = b""
+        if index not in self._logprobs:
+            echo = self._echoes[index]
+            self._logprobs[index] = LegacyLogprobs(len(echo))
+            event = b"".join(self._text(index, text, ()) for text, _ in pieces(Delta(echo)))
+        event += b"".join(self._text(index, text, tokens) for text, tokens in pieces(delta))
+        if delta.finish_reason is not None:
+            confidence = delta.confidence
+            extra = b"" if confidence is None else b',"confidence":' + _ENCODER.encode(confidence)
+            event += b'%s{"text":"","index":%d,"logprobs":null,"finish_reason":"%s"%s%s' % (
+                self._head,
+                index,
+                delta.finish_reason.encode(),
+                extra,
+                self._tail,
+            )
+        return event
 
-    def _piece(self, index: int, text: str, tokens: Sequence[TokenLogprob], logprobs: LegacyLogprobs) -> bytes:
-        block = _ENCODER.encode(logprobs.block(tokens)) if tokens else b"null"
+    def end(self, call: Call) -> bytes:
+        """The usage, if it was asked for, and the end marker."""
+        if not call.with_usage or call.trace.usage is None:
+            return b"data: [DONE]\n\n"
+        return b'%s],"usage":%s}\n\ndata: [DONE]\n\n' % (self._head, _ENCODER.encode(usage_details(call.trace.usage)))
+
+    def _text(self, index: int, text: str, tokens: Sequence[TokenLogprob]) -> bytes:
+        block = _ENCODER.encode(self._logprobs[index].block(tokens)) if tokens else b"null"
         return b'%s{"text":%s,"index":%d,"logprobs":%s,"finish_reason":null%s' % (
             self._head,
             _ENCODER.encode(text),
@@ -148,23 +132,21 @@ class _Frames:
             self._tail,
         )
 
-    def finish(self, index: int, reason: FinishReason, confidence: float | None) -> bytes:
-        """A choice's last chunk."""
-        extra = b"" if confidence is None else b',"confidence":' + _ENCODER.encode(confidence)
-        return b'%s{"text":"","index":%d,"logprobs":null,"finish_reason":"%s"%s%s' % (
-            self._head,
-            index,
-            reason.encode(),
-            extra,
-            self._tail,
-        )
-
-    def usage(self, tally: Tally) -> bytes:
-        """The chunk after all choices."""
-        return b'%s],"usage":%s}\n\n' % (self._head, _ENCODER.encode(tally.details()))
+    def _choice(self, index: int, reply: Reply) -> dict[str, object]:
+        echo = self._echoes[index]
+        choice: dict[str, object] = {
+            "text": echo + "".join(reply.text),
+            "index": index,
+            "logprobs": LegacyLogprobs(len(echo)).block(reply.logprobs) if self._with_logprobs else None,
+            "finish_reason": reply.finish_reason,
+        }
+        if reply.confidence is not None:
+            choice["confidence"] = reply.confidence
+        return choice
 
 
-def _jobs(body: _Body) -> list[_Job]:
+def _jobs(body: _Body) -> tuple[list[Job], list[str]]:
+    """The generations, and what each of them echoes."""
     check_ranges(body)
     check_ranges(body, _OWN_RANGES)
     if body.prompt is None:
@@ -179,8 +161,8 @@ def _jobs(body: _Body) -> list[_Job]:
     stop, path, root = stops(body), _path(body.file_path, "file_path"), _path(body.root, "root")
     if root is not None and not root.is_absolute():
         raise InvalidRequest("Invalid value for 'root': it must be an absolute path.", "root")
-    return [
-        _Job(
+    jobs = [
+        Job(
             CompletionRequest(
                 model=body.model,
                 prompt=prompt,
@@ -192,12 +174,12 @@ def _jobs(body: _Body) -> list[_Job]:
                 root=root,
                 min_confidence=body.min_confidence,
             ),
-            number,
-            _echo(prompt) if body.echo else "",
+            counts_prompt=number == 0,
         )
         for prompt in prompts
         for number in range(choices)
     ]
+    return jobs, [_echo(prompt) if body.echo else "" for prompt in prompts for _ in range(choices)]
 
 
 def _echo(prompt: Prompt) -> str:

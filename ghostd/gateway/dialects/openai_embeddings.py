@@ -11,10 +11,13 @@ import msgspec
 from aiohttp import web
 
 from ghostd.engine import Engine
-from ghostd.errors import ContextTooLong, InvalidRequest, UnsupportedParameter
+from ghostd.errors import ContextTooLong, InvalidRequest
+from ghostd.gateway.answering import vectors
+from ghostd.gateway.calls import decoded, openai_call
 from ghostd.gateway.dialects.token_input import texts_or_tokens
 from ghostd.gateway.exchange import Exchange
-from ghostd.types import EmbedRequest
+from ghostd.routing.call import Job
+from ghostd.types import EmbedRequest, Relayed
 
 MAX_INPUTS = 2048
 
@@ -31,21 +34,17 @@ _DECODER = msgspec.json.Decoder(_Body)
 
 async def embeddings(engine: Engine, exchange: Exchange) -> web.StreamResponse:
     """Embed one or more inputs, as numbers or as base64 of little-endian 32-bit floats."""
-    body = await exchange.read(_DECODER)
-    if body.encoding_format not in (None, "float", "base64"):
-        raise InvalidRequest("Invalid value for 'encoding_format': supported: float, base64.", "encoding_format")
-    inputs = texts_or_tokens(body.input, "input", MAX_INPUTS)
-    if ("",) in inputs:
-        raise InvalidRequest("Invalid value for 'input': an empty text.", "input")
+    call = await openai_call(exchange, "openai.embeddings", "embed", _jobs)
+    call.stream = False
     try:
-        info, found = await engine.embed(EmbedRequest(body.model, tuple(inputs)))
+        found = await vectors(engine, call)
     except ContextTooLong as error:
         if error.param == "messages":
             error.param = "input"  # there are no messages here
         raise
-    size = len(found.vectors[0]) if found.vectors else 0
-    if body.dimensions is not None and body.dimensions != size:
-        raise UnsupportedParameter(f"The model '{info.id}' makes vectors of {size} dimensions only.", "dimensions")
+    if isinstance(found, Relayed):
+        return exchange.json(found.data)
+    body = decoded(_DECODER, call.body)
     as_base64 = body.encoding_format == "base64"
     return exchange.json(
         msgspec.json.encode(
@@ -55,7 +54,7 @@ async def embeddings(engine: Engine, exchange: Exchange) -> web.StreamResponse:
                     {"object": "embedding", "index": index, "embedding": _base64(vector) if as_base64 else vector}
                     for index, vector in enumerate(found.vectors)
                 ],
-                "model": info.id,
+                "model": call.trace.deployment,
                 "usage": {
                     "prompt_tokens": found.usage.prompt_tokens,
                     "total_tokens": found.usage.prompt_tokens,
@@ -63,6 +62,16 @@ async def embeddings(engine: Engine, exchange: Exchange) -> web.StreamResponse:
             }
         )
     )
+
+
+def _jobs(body: bytes) -> list[Job]:
+    fields = decoded(_DECODER, body)
+    if fields.encoding_format not in (None, "float", "base64"):
+        raise InvalidRequest("Invalid value for 'encoding_format': supported: float, base64.", "encoding_format")
+    inputs = texts_or_tokens(fields.input, "input", MAX_INPUTS)
+    if ("",) in inputs:
+        raise InvalidRequest("Invalid value for 'input': an empty text.", "input")
+    return [Job(EmbedRequest(fields.model, tuple(inputs), fields.dimensions))]
 
 
 def _base64(vector: Sequence[float]) -> str:

@@ -40,6 +40,8 @@ class JsonSchema(msgspec.Struct):
     """`response_format.json_schema`."""
 
     schema: msgspec.Raw = msgspec.Raw(b"")
+    name: str | None = None
+    strict: bool | None = None
 
 
 class ResponseFormat(msgspec.Struct):

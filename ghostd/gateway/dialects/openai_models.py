@@ -8,9 +8,7 @@ import msgspec
 from aiohttp import web
 
 from ghostd.engine import Engine
-from ghostd.errors import ModelNotFound
 from ghostd.gateway.exchange import Exchange
-from ghostd.routing.route import AUTO
 from ghostd.types import ModelInfo
 
 _PREFIX = "/v1/models/"
@@ -18,20 +16,13 @@ _PREFIX = "/v1/models/"
 
 async def list_models(engine: Engine, exchange: Exchange) -> web.StreamResponse:
     """Every model on offer, and the virtual ones."""
-    models = engine.models()
-    return exchange.json(msgspec.json.encode({"object": "list", "data": [*map(_model, models), _auto(models)]}))
+    return exchange.json(msgspec.json.encode({"object": "list", "data": [*map(_model, engine.models())]}))
 
 
 async def retrieve_model(engine: Engine, exchange: Exchange) -> web.StreamResponse:
-    """One model; its id may hold slashes, as they are or percent-encoded."""
+    """One model; its id may hold slashes, as they are or percent-encoded. Also what is not listed but can be asked."""
     name = unquote(exchange.path.removeprefix(_PREFIX))
-    models = engine.models()
-    if name == AUTO:
-        return exchange.json(msgspec.json.encode(_auto(models)))
-    for model in models:
-        if model.id == name:
-            return exchange.json(msgspec.json.encode(_model(model)))
-    raise ModelNotFound(name, tuple(model.id for model in models))
+    return exchange.json(msgspec.json.encode(_model(engine.model(name))))
 
 
 def _model(info: ModelInfo) -> dict[str, object]:
@@ -46,18 +37,8 @@ def _model(info: ModelInfo) -> dict[str, object]:
     }
     if info.context_tokens is not None:
         model["context_tokens"] = info.context_tokens
+    if info.source:
+        model["source"] = info.source
     if info.detail:
         model["detail"] = info.detail
     return model
-
-
-def _auto(models: list[ModelInfo]) -> dict[str, object]:
-    able = [model for model in models if model.state != "failed"]
-    return {
-        "id": AUTO,
-        "object": "model",
-        "created": 0,
-        "owned_by": "ghostd",
-        "capabilities": sorted(set().union(*(model.capabilities for model in able))),
-        "state": "ready" if able else "failed",
-    }

@@ -1,0 +1,177 @@
+"""Answering a call: pass on what comes in the client's own dialect, and put everything else into it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+from aiohttp import web
+
+from ghostd.engine import Engine
+from ghostd.gateway.dialects.generation import ended_early
+from ghostd.gateway.exchange import Exchange
+from ghostd.gateway.headers import header_value
+from ghostd.routing.call import Call, Item
+from ghostd.types import Delta, Embeddings, FinishReason, Relayed, TokenLogprob
+
+
+@dataclass(slots=True)
+class Reply:
+    """One choice, whole."""
+
+    text: list[str] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
+    refusal: list[str] = field(default_factory=list)
+    tool_calls: dict[int, ToolCallReply] = field(default_factory=dict)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    finish_reason: FinishReason | None = None
+    confidence: float | None = None
+
+    def add(self, delta: Delta) -> None:
+        """Take in one delta of the choice."""
+        if delta.text:
+            self.text.append(delta.text)
+        if delta.reasoning:
+            self.reasoning.append(delta.reasoning)
+        if delta.refusal:
+            self.refusal.append(delta.refusal)
+        if delta.logprobs:
+            self.logprobs.extend(delta.logprobs)
+        for piece in delta.tool_calls:
+            call = self.tool_calls.setdefault(piece.index, ToolCallReply())
+            call.id = piece.id or call.id
+            call.name = piece.name or call.name
+            call.arguments.append(piece.arguments)
+        if delta.confidence is not None:
+            self.confidence = delta.confidence
+        if delta.finish_reason is not None:
+            self.finish_reason = delta.finish_reason
+
+
+@dataclass(slots=True)
+class ToolCallReply:
+    """One tool call, whole."""
+
+    id: str = ""
+    name: str = ""
+    arguments: list[str] = field(default_factory=list)
+
+
+class Encoder(Protocol):
+    """A dialect's way to say what a call's deltas say."""
+
+    def whole(self, call: Call, model: str, replies: list[Reply]) -> bytes:
+        """The body of a reply that is not streamed."""
+        ...
+
+    def begin(self, call: Call, model: str) -> None:
+        """A stream begins."""
+        ...
+
+    def events(self, delta: Delta) -> bytes:
+        """What to send for a delta of a stream; may be empty."""
+        ...
+
+    def end(self, call: Call) -> bytes:
+        """The last events of a stream, its end marker included."""
+        ...
+
+
+async def answer(engine: Engine, exchange: Exchange, call: Call, encoder: Encoder) -> web.StreamResponse:
+    """The reply to a call, whole or as a stream; raises GhostdError before it begins, and in its midst."""
+    items = engine.serve(call)
+    if call.stream:
+        return await _stream(exchange, call, items, encoder)
+    return await _whole(exchange, call, items, encoder)
+
+
+async def _whole(
+    exchange: Exchange, call: Call, items: AsyncGenerator[Item, None], encoder: Encoder
+) -> web.StreamResponse:
+    replies: dict[int, Reply] = {}
+    model = call.model
+    pieces: list[bytes] = []
+    async with aclosing(items):
+        async for item in items:
+            if isinstance(item, Relayed):
+                pieces.append(item.data)
+                if item.last:
+                    return _relayed(exchange, call, pieces, item)
+            else:
+                assert isinstance(item, Delta)
+                model = item.model or model
+                replies.setdefault(item.choice, Reply()).add(item)
+    if not replies or any(reply.finish_reason is None for reply in replies.values()):
+        raise ended_early()
+    return exchange.json(encoder.whole(call, model, [replies[choice] for choice in sorted(replies)]))
+
+
+def _relayed(exchange: Exchange, call: Call, pieces: list[bytes], last: Relayed) -> web.StreamResponse:
+    body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    if exchange.wants_metadata and last.content_type == "application/json":
+        body = with_metadata(body, call)
+    response = exchange.json(body)
+    if last.content_type != "application/json":
+        response.headers["Content-Type"] = header_value(last.content_type)
+    for name, value in last.headers.items():
+        response.headers.setdefault(name, header_value(value))
+    return response
+
+
+async def _stream(
+    exchange: Exchange, call: Call, items: AsyncGenerator[Item, None], encoder: Encoder
+) -> web.StreamResponse:
+    begun = False
+    async with exchange.open_stream() as events, aclosing(items):
+        async for item in items:
+            if isinstance(item, Relayed):
+                if item.last:
+                    return await events.close(item.data)
+                await events.send(item.data)
+                continue
+            assert isinstance(item, Delta)
+            if not begun:
+                encoder.begin(call, item.model or call.model)
+                begun = True
+            if data := encoder.events(item):
+                await events.send(data)
+        if not begun or call.trace.usage is None:
+            raise ended_early()
+        return await events.close(encoder.end(call))
+
+
+async def vectors(engine: Engine, call: Call) -> Embeddings | Relayed:
+    """The answer to a call for embeddings."""
+    items = engine.serve(call)
+    async with aclosing(items):
+        async for item in items:
+            if isinstance(item, Embeddings | Relayed):
+                return item
+    raise ended_early()
+
+
+def metadata(call: Call) -> dict[str, object]:
+    """`routing_metadata`: where a call went and why (the fields that Zeke knows)."""
+    trace = call.trace
+    found: dict[str, object] = {
+        "provider": trace.provider,
+        "model_used": trace.deployment,
+        "latency_ms": int(call.age_ms),
+        "was_cached": False,
+        "routing_reason": trace.reason,
+    }
+    if trace.cost_usd is not None:
+        found["cost_usd"] = trace.cost_usd
+    return found
+
+
+def with_metadata(body: bytes, call: Call) -> bytes:
+    """A JSON object with `routing_metadata` as its last member."""
+    head = body.rstrip()
+    if not head.endswith(b"}"):
+        return body
+    comma = b"" if head[:-1].rstrip().endswith(b"{") else b","
+    return head[:-1] + comma + b'"routing_metadata":' + msgspec.json.encode(metadata(call)) + b"}"

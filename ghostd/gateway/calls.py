@@ -1,0 +1,217 @@
+"""From a request's body to a Call: what ghostd reads of it itself, without decoding the rest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from ghostd.errors import InvalidRequest
+from ghostd.gateway.body import decode
+from ghostd.gateway.errors import printable
+from ghostd.gateway.exchange import Exchange
+from ghostd.routing.call import NO_HINTS, Call, Hints, Job
+from ghostd.types import Capability, Feature, Operation
+
+T = TypeVar("T")
+
+_REFUSED = ("api_base", "base_url", "api_key", "api_version", "azure_endpoint", "extra_headers")
+"""Where requests go, and with whose key, is the configuration's to say, never a request's."""
+_ABSENT = (None, b"null", b"[]", b"{}", b"false", b'""')
+_NAMED_PART = re.compile(rb'"type"\s*:\s*"(image_url|input_image|image|file|input_file|document|input_audio)"')
+_PART_FEATURES: Mapping[bytes, Feature] = {
+    b"image_url": "vision",
+    b"input_image": "vision",
+    b"image": "vision",
+    b"file": "files",
+    b"input_file": "files",
+    b"document": "files",
+    b"input_audio": "audio",
+}
+_BASE64 = re.compile(rb"base64,[A-Za-z0-9+/=]{64,}")
+_BYTES_PER_TOKEN = 4
+_IMAGE_TOKENS = 800
+_HINT_CHARS = 200
+_PASSED_ON = ("openai-organization", "openai-project", "openai-beta", "idempotency-key")
+"""Headers of OpenAI's dialect that go upstream with a relayed request."""
+
+_decode_text = msgspec.json.Decoder(str).decode
+_decode_int = msgspec.json.Decoder(int).decode
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+class _Tags(msgspec.Struct):
+    """Zeke's routing hints (CONTRACTS: `tags`)."""
+
+    intent: str | None = None
+    source: str | None = None
+    language: str | None = None
+    complexity: str | None = None
+    project: str | None = None
+    priority: str | None = None
+
+
+class _Format(msgspec.Struct):
+    type: str = "text"
+
+
+async def openai_call(
+    exchange: Exchange, operation: Operation, capability: Capability, decode_jobs: Callable[[bytes], Sequence[Job]]
+) -> Call:
+    """The call of an OpenAI request; raises InvalidRequest for what ghostd reads itself."""
+    body, fields = await exchange.read_fields()
+    for name in _REFUSED:
+        if fields.get(name) not in _ABSENT:
+            raise InvalidRequest(
+                f"'{name}' is not taken from requests: upstreams and their keys are configured (docs/providers.md).",
+                name,
+            )
+    messages = fields.get("messages") or fields.get("prompt") or fields.get("input") or b""
+    call = Call(
+        operation=operation,
+        model=_text(fields, "model"),
+        capability=capability,
+        decode=lambda: decode_jobs(body),
+        stream=_flag(fields, "stream"),
+        body=body,
+        fields=fields,
+        with_usage=_with_usage(fields),
+        headers=_headers(exchange),
+        features=_features(fields, messages),
+        prompt_tokens=_tokens(messages) + len(fields.get("tools", b"")) // _BYTES_PER_TOKEN,
+        max_tokens=_number(fields, "max_completion_tokens") or _number(fields, "max_tokens"),
+        effort=_optional_text(fields, "reasoning_effort"),
+        user=_optional_text(fields, "user"),
+        hints=_hints(exchange, fields),
+        relayable=not exchange.closed_schema and "tags" not in fields,
+    )
+    exchange.call = call
+    return call
+
+
+def _text(fields: Mapping[str, bytes], name: str) -> str:
+    raw = fields.get(name)
+    if raw is None or raw == b"null":
+        raise InvalidRequest(f"Missing required parameter: '{name}'.", name)
+    try:
+        return _decode_text(raw)
+    except msgspec.DecodeError as error:
+        raise InvalidRequest(f"Invalid value for '{name}': {error}.", name) from None
+
+
+def _optional_text(fields: Mapping[str, bytes], name: str) -> str:
+    """For hints only: what is wrong with the field is the upstream's to say."""
+    raw = fields.get(name)
+    if raw is None or not raw.startswith(b'"'):
+        return ""
+    try:
+        return _decode_text(raw)[:_HINT_CHARS]
+    except msgspec.DecodeError:
+        return ""
+
+
+def _number(fields: Mapping[str, bytes], name: str) -> int | None:
+    raw = fields.get(name)
+    if raw is None:
+        return None
+    try:
+        return max(0, _decode_int(raw))
+    except msgspec.DecodeError:
+        return None
+
+
+def _flag(fields: Mapping[str, bytes], name: str) -> bool:
+    raw = fields.get(name, b"false")
+    if raw not in (b"true", b"false", b"null"):
+        _struct(raw, bool, name)
+    return raw == b"true"
+
+
+def _with_usage(fields: Mapping[str, bytes]) -> bool:
+    raw = fields.get("stream_options")
+    if raw is None or raw == b"null":
+        return False
+    return bool(_struct(raw, _StreamOptions, "stream_options").include_usage)
+
+
+def _struct(raw: bytes, kind: type[T], name: str) -> T:
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.DecodeError as error:
+        reason, _, path = str(error).partition(" - at `$")
+        field = name + path.rstrip("`")
+        raise InvalidRequest(f"Invalid value for '{field}': {reason}.", field) from None
+
+
+def _features(fields: Mapping[str, bytes], messages: bytes) -> frozenset[Feature]:
+    found: set[Feature] = set()
+    if fields.get("tools") not in _ABSENT or fields.get("functions") not in _ABSENT:
+        found.add("tools")
+    if (raw := fields.get("response_format")) not in _ABSENT and raw is not None and _format(raw) != "text":
+        found.add("json")
+    if b'"type"' in messages:
+        found.update(_PART_FEATURES[name] for name in _NAMED_PART.findall(messages))
+    return frozenset(found)
+
+
+def _format(raw: bytes) -> str:
+    try:
+        return msgspec.json.decode(raw, type=_Format).type
+    except msgspec.DecodeError:
+        return "text"  # whoever decodes it says what is wrong
+
+
+def _tokens(messages: bytes) -> int:
+    """An estimate: four bytes a token, images and files apart."""
+    if b"base64," not in messages:
+        return len(messages) // _BYTES_PER_TOKEN
+    attached = [match.end() - match.start() for match in _BASE64.finditer(messages)]
+    return (len(messages) - sum(attached)) // _BYTES_PER_TOKEN + len(attached) * _IMAGE_TOKENS
+
+
+def _headers(exchange: Exchange) -> Mapping[str, str]:
+    headers = exchange.request.headers
+    return {name: headers[name] for name in _PASSED_ON if name in headers}
+
+
+def _hints(exchange: Exchange, fields: Mapping[str, bytes]) -> Hints:
+    """From headers, and from Zeke's `tags` where they say more."""
+    headers = exchange.request.headers
+    raw = fields.get("tags")
+    tags = _Tags()
+    if raw is not None and raw.startswith(b"{"):
+        tags = _struct(raw, _Tags, "tags")
+
+    def said(header: str, tag: str | None) -> str:
+        return printable(tag or headers.get(header) or "", _HINT_CHARS)
+
+    client = said("x-client", tags.source) or exchange.user_agent
+    if raw is None and not any(name.startswith(("x-", "X-")) for name in headers):
+        return Hints(client=client) if client else NO_HINTS
+    return Hints(
+        client=client,
+        project=said("x-project", tags.project),
+        intent=said("x-intent", tags.intent),
+        language=said("x-language", tags.language),
+        complexity=said("x-size-hint", tags.complexity),
+        priority=said("x-latency", tags.priority),
+        budget_usd=_budget(headers.get("x-budget")),
+        session=printable(headers.get("x-session-id") or "", _HINT_CHARS),
+    )
+
+
+def _budget(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None
+
+
+def decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """The body as the decoder's type; its nesting and encoding have been checked."""
+    return decode(decoder, body, None)

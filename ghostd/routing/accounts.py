@@ -1,0 +1,90 @@
+"""What the ledger keeps of a call."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+import msgspec
+
+from ghostd.errors import (
+    GhostdError,
+    ModelNotFound,
+    ModelUnavailable,
+    Overloaded,
+    RateLimited,
+    RequestError,
+    UpstreamRejected,
+    UpstreamTimeout,
+)
+from ghostd.routing.call import Call
+from ghostd.routing.features import features_of
+from ghostd.types import LedgerRow
+
+Status = Literal["ok", "partial", "error", "cancelled", "refused"]
+
+_encoder = msgspec.json.Encoder()
+
+
+def row_of(call: Call, error: BaseException | None) -> LedgerRow:
+    """The row of a call that has ended with this error, or well."""
+    trace = call.trace
+    status = status_of(error, begun=trace.first_byte_ms is not None)
+    usage = trace.usage
+    return LedgerRow(
+        id=call.id,
+        time_s=trace.time_s,
+        operation=call.operation,
+        client=call.hints.client,
+        project=call.hints.project,
+        model=call.model,
+        route=trace.route,
+        deployment=trace.deployment,
+        provider=trace.provider,
+        status=status,
+        http_status=200 if error is None else http_status_of(error),
+        error="" if error is None or status == "cancelled" else type(error).__name__,
+        attempts=trace.attempts,
+        stream=call.stream,
+        latency_ms=round(call.age_ms, 3),
+        first_byte_ms=None if trace.first_byte_ms is None else round(trace.first_byte_ms, 3),
+        prompt_tokens=usage.prompt_tokens if usage else None,
+        completion_tokens=usage.completion_tokens if usage else None,
+        cached_tokens=usage.cached_tokens if usage else None,
+        cache_write_tokens=usage.cache_write_tokens if usage else None,
+        reasoning_tokens=usage.reasoning_tokens if usage else None,
+        cost_usd=trace.cost_usd,
+        reason=trace.reason,
+        experiment=trace.experiment,
+        session=trace.subject,
+        features=_encoder.encode(features_of(call)).decode("ascii", "replace"),
+    )
+
+
+def status_of(error: BaseException | None, *, begun: bool) -> Status:
+    """How a call ended; `begun`: whether something had been given out."""
+    if error is None:
+        return "ok"
+    if isinstance(error, GeneratorExit | asyncio.CancelledError):
+        return "cancelled"
+    if isinstance(error, RequestError | UpstreamRejected):
+        return "refused"
+    return "partial" if begun else "error"
+
+
+def http_status_of(error: BaseException) -> int:
+    """The status that an HTTP client sees, or would see; 499 is nginx's for a client that left."""
+    if isinstance(error, UpstreamRejected):
+        return error.status
+    if isinstance(error, GeneratorExit | asyncio.CancelledError):
+        return 499
+    table: tuple[tuple[type[GhostdError], int], ...] = (
+        (ModelNotFound, 404),
+        (RequestError, 400),
+        (RateLimited, 429),
+        (UpstreamTimeout, 504),
+        (Overloaded, 503),
+        (ModelUnavailable, 503),
+        (GhostdError, 502),
+    )
+    return next((status for kind, status in table if isinstance(error, kind)), 500)

@@ -1,0 +1,193 @@
+"""One try of one deployment, from its first byte to its last."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from itertools import count
+from typing import cast
+
+from ghostd.errors import GhostdError, UpstreamMalformed, UpstreamTimeout, WorkerFailed
+from ghostd.ports import UpstreamProvider
+from ghostd.routing.call import Call, Item, Job
+from ghostd.routing.deployment import Deployment
+from ghostd.types import Delta, Embeddings, Relayed, RelayRequest, Timeouts, Usage
+
+Translate = Callable[[Deployment, Sequence[Job], Timeouts], AsyncGenerator[Delta | Embeddings, None]]
+"""The engine's way to ask a deployment whose dialect is not the caller's; deltas carry their choice."""
+
+_keys = count()
+_DEFAULTS = frozenset(("openai.chat", "openai.completions", "anthropic.messages", "mistral.fim"))
+"""Operations whose bodies call a model's defaults `temperature` and `max_tokens`."""
+
+
+class Attempt:
+    """A try. `first` waits for the first item, `next` for each further one; `close` must follow, however it went."""
+
+    __slots__ = (
+        "_call",
+        "_closed",
+        "_items",
+        "_jobs",
+        "_key",
+        "_loop",
+        "_usage",
+        "began",
+        "deployment",
+        "first_at",
+        "last",
+    )
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        call: Call,
+        jobs: Callable[[], Sequence[Job]],
+        translate: Translate,
+        timeouts: Timeouts,
+    ) -> None:
+        """Takes its place in the deployment's load; raises RequestError when the body cannot be translated."""
+        self.deployment = deployment
+        self._call = call
+        self._jobs: Sequence[Job] = ()
+        self._usage = Usage(0, 0)
+        self._loop = asyncio.get_running_loop()
+        self._closed = False
+        self._items: AsyncGenerator[Item, None]
+        self.last = False
+        """Whether the last item has come."""
+        if call.relayable and call.body and call.operation in deployment.relays:
+            provider = cast("UpstreamProvider", deployment.provider)
+            self._items = provider.relay(_relay_request(call, deployment, timeouts))
+        else:
+            self._jobs = jobs()
+            self._items = translate(deployment, self._jobs, timeouts)
+        self._key = next(_keys)
+        self.began = self.first_at = self._loop.time()
+        deployment.health.begin(self._key, self.began)
+        for limit in deployment.limits:
+            limit.take(call.prompt_tokens, self.began)
+
+    async def first(self, probe_after_s: float, probe: Callable[[Deployment, asyncio.Timeout], None]) -> Item:
+        """The first item; raises GhostdError, having closed itself.
+
+        After `probe_after_s` of silence `probe` is called; it may let the timeout expire.
+        """
+        try:
+            if self.deployment.upstream:
+                async with asyncio.timeout(None) as patience:
+                    timer = self._loop.call_later(probe_after_s, probe, self.deployment, patience)
+                    try:
+                        item = await anext(self._items)
+                    finally:
+                        timer.cancel()
+            else:
+                item = await anext(self._items)
+            self.first_at = self._loop.time()
+            self.deployment.health.answered(self._key)
+            self._look_at(item)
+        except StopAsyncIteration:
+            await self.close()
+            raise self._failed(self._broken_off()) from None
+        except TimeoutError:
+            await self.close()
+            silence = f"answered neither the request nor a sign-of-life check within {probe_after_s:g} s and more"
+            raise self._failed(UpstreamTimeout(silence, "first byte", self.deployment.name)) from None
+        except GhostdError as error:
+            await self.close()
+            raise self._failed(error) from None
+        except BaseException:
+            await self.close()
+            raise
+        return item
+
+    async def next(self) -> Item:
+        """The next item; raises GhostdError, also when the reply stops without its end."""
+        try:
+            item = await anext(self._items)
+        except StopAsyncIteration:
+            raise self._failed(self._broken_off()) from None
+        except GhostdError as error:
+            raise self._failed(error) from None
+        self._look_at(item)
+        return item
+
+    async def close(self) -> None:
+        """End the work behind it, and give its place back."""
+        if self._closed:
+            return
+        self._closed = True
+        self.deployment.health.end(self._key)
+        used = self._usage.prompt_tokens + self._usage.completion_tokens
+        for limit in self.deployment.limits:
+            limit.give_back(self._call.prompt_tokens, used if self.last else self._call.prompt_tokens)
+        await self._items.aclose()
+
+    def _broken_off(self) -> GhostdError:
+        if self.deployment.upstream:
+            return UpstreamMalformed("the reply broke off", self.deployment.name)
+        return WorkerFailed("The model's reply broke off.")
+
+    def _failed(self, error: GhostdError) -> GhostdError:
+        self.deployment.health.failed(error, self._loop.time())
+        return error
+
+    def _look_at(self, item: Item) -> None:
+        """Note usage and the end."""
+        if isinstance(item, Relayed):
+            if item.last:
+                self._finish(item.usage)
+        elif isinstance(item, Delta):
+            if item.finish_reason is not None:
+                if item.usage is not None:
+                    self._usage = _added(self._usage, item.usage, self._jobs[item.choice].counts_prompt)
+                if item.choice == len(self._jobs) - 1:
+                    self._finish(self._usage)
+        else:
+            self._finish(item.usage)
+
+    def _finish(self, usage: Usage | None) -> None:
+        self.last = True
+        self._usage = usage or self._usage
+        self._call.trace.usage = usage
+        health, now = self.deployment.health, self._loop.time()
+        health.succeeded(self.began)
+        if not self._call.stream:
+            health.plain.add((now - self.began) * 1000)
+            return
+        health.first_byte.add((self.first_at - self.began) * 1000)
+        if usage is not None and usage.completion_tokens > 1:
+            health.token_ms.add((now - self.first_at) * 1000 / usage.completion_tokens)
+
+
+def _relay_request(call: Call, deployment: Deployment, timeouts: Timeouts) -> RelayRequest:
+    fields = call.fields
+    settings = deployment.settings
+    if call.operation in _DEFAULTS and (settings.temperature is not None or settings.max_tokens is not None):
+        fields = dict(fields)
+        if settings.temperature is not None and "temperature" not in fields:
+            fields["temperature"] = str(settings.temperature).encode()
+        if settings.max_tokens is not None and not fields.keys() & {"max_tokens", "max_completion_tokens"}:
+            fields["max_tokens"] = str(settings.max_tokens).encode()
+    return RelayRequest(
+        call.operation,
+        deployment.model,
+        call.body,
+        fields,
+        call.stream,
+        call.with_usage,
+        call.headers,
+        call.content_type,
+        timeouts,
+    )
+
+
+def _added(total: Usage, usage: Usage, counts_prompt: bool) -> Usage:
+    prompt = usage if counts_prompt else Usage(0, 0)
+    return Usage(
+        total.prompt_tokens + prompt.prompt_tokens,
+        total.completion_tokens + usage.completion_tokens,
+        total.cached_tokens + prompt.cached_tokens,
+        total.cache_write_tokens + prompt.cache_write_tokens,
+        total.reasoning_tokens + usage.reasoning_tokens,
+    )

@@ -1,0 +1,129 @@
+"""One request on its way: what is asked, by whom, and what became of it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ghostd.errors import GhostdError
+from ghostd.types import (
+    Capability,
+    ChatRequest,
+    CompletionRequest,
+    Delta,
+    Embeddings,
+    EmbedRequest,
+    Feature,
+    FillRequest,
+    Operation,
+    Relayed,
+    Usage,
+)
+
+Request = ChatRequest | CompletionRequest | FillRequest | EmbedRequest
+Item = Relayed | Delta | Embeddings
+"""What answers a call: pieces in the caller's own dialect, or deltas (or vectors) to be put into it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One of the generations that a call asks for."""
+
+    request: Request
+    counts_prompt: bool = True
+    """Whether its prompt counts in the usage; a prompt counts once, however many choices continue it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What a client says about its request, in headers (`x-project`, …) or in Zeke's `tags`."""
+
+    client: str = ""
+    project: str = ""
+    intent: str = ""
+    """"code", "architecture", "completion", "explain", …"""
+    language: str = ""
+    complexity: str = ""
+    """"simple", "medium" or "complex"."""
+    priority: str = ""
+    """"low-latency", "low-cost", "quality", …"""
+    budget_usd: float | None = None
+    session: str = ""
+
+
+NO_HINTS = Hints()
+
+
+@dataclass(slots=True)
+class Trace:
+    """What became of a call; filled in on the way."""
+
+    began_s: float = field(default_factory=time.monotonic)
+    time_s: float = field(default_factory=time.time)
+    route: str = ""
+    deployment: str = ""
+    provider: str = ""
+    attempts: int = 0
+    reason: str = ""
+    first_byte_ms: float | None = None
+    usage: Usage | None = None
+    cost_usd: float | None = None
+    experiment: str = ""
+    """"name/arm" of an A/B split."""
+    subject: str = ""
+    """Of the split, hashed."""
+    recorded: bool = False
+    """Whether the ledger has its row."""
+    features: object = None
+    """The router's features, where it needed them."""
+    failures: list[tuple[str, GhostdError]] = field(default_factory=list)
+    """Deployment and what it failed with, in order."""
+
+
+def new_request_id() -> str:
+    """An id that no other request has."""
+    return f"req_{os.urandom(12).hex()}"
+
+
+@dataclass(slots=True)
+class Call:
+    """A request as the router sees it. What only a translating deployment needs is decoded when one is chosen."""
+
+    operation: Operation
+    model: str
+    capability: Capability
+    decode: Callable[[], Sequence[Job]]
+    """The request in ghostd's vocabulary; raises RequestError. Called at most once."""
+    stream: bool = False
+    body: bytes = b""
+    """As the client sent it; empty for a call that cannot be relayed."""
+    fields: Mapping[str, bytes] = field(default_factory=dict)
+    with_usage: bool = True
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content_type: str = "application/json"
+    features: frozenset[Feature] = frozenset()
+    prompt_tokens: int = 0
+    """Estimated."""
+    max_tokens: int | None = None
+    effort: str = ""
+    """How deep a reasoning is asked for; "" if nothing is said."""
+    user: str = ""
+    hints: Hints = NO_HINTS
+    relayable: bool = True
+    """Whether the client takes a reply as an upstream sends it."""
+    interactive: bool = True
+    """Whether somebody waits; background work is not hedged."""
+    id: str = field(default_factory=new_request_id)
+    """The ledger's; the client's own request id may repeat."""
+    trace: Trace = field(default_factory=Trace)
+
+    @property
+    def age_ms(self) -> float:
+        """Milliseconds since it began."""
+        return (time.monotonic() - self.trace.began_s) * 1000
+
+
+Complexity = Literal["simple", "medium", "complex"]

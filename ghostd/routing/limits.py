@@ -1,0 +1,63 @@
+"""Requests a minute, tokens a minute, and requests at once, of one deployment or one endpoint."""
+
+from __future__ import annotations
+
+_MINUTE_S = 60.0
+
+
+class Limits:
+    """Token buckets (rates) and a counter (concurrency); None is no limit.
+
+    A bucket holds a minute's worth, so that a burst after a pause is not refused, and refills continuously.
+    """
+
+    __slots__ = ("_at", "_requests", "_tokens", "in_flight", "max_concurrency", "rpm", "tpm")
+
+    def __init__(self, rpm: int | None = None, tpm: int | None = None, max_concurrency: int | None = None) -> None:
+        self.rpm = rpm
+        self.tpm = tpm
+        self.max_concurrency = max_concurrency
+        self.in_flight = 0
+        self._requests = float(rpm or 0)
+        self._tokens = float(tpm or 0)
+        self._at = 0.0
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there is any limit."""
+        return not (self.rpm is None and self.tpm is None and self.max_concurrency is None)
+
+    def wait_s(self, tokens: int, now: float) -> float:
+        """Seconds until a request of so many tokens fits; 0 if it does now; at least 1 where requests must end first.
+
+        A request of more than a minute's tokens fits when the bucket is full.
+        """
+        if self.max_concurrency is not None and self.in_flight >= self.max_concurrency:
+            return 1.0
+        self._refill(now)
+        wait = 0.0
+        if self.rpm is not None and self._requests < 1:
+            wait = (1 - self._requests) * _MINUTE_S / self.rpm
+        if self.tpm is not None and self._tokens < (needed := min(tokens, self.tpm)):
+            wait = max(wait, (needed - self._tokens) * _MINUTE_S / self.tpm)
+        return wait
+
+    def take(self, tokens: int, now: float) -> None:
+        """A request begins."""
+        self.in_flight += 1
+        self._refill(now)
+        self._requests -= 1
+        self._tokens -= tokens
+
+    def give_back(self, estimated: int, used: int) -> None:
+        """A request has ended; it was charged `estimated` tokens and took `used`."""
+        self.in_flight -= 1
+        self._tokens += estimated - used
+
+    def _refill(self, now: float) -> None:
+        elapsed = now - self._at
+        self._at = now
+        if self.rpm is not None:
+            self._requests = min(float(self.rpm), self._requests + elapsed * self.rpm / _MINUTE_S)
+        if self.tpm is not None:
+            self._tokens = min(float(self.tpm), self._tokens + elapsed * self.tpm / _MINUTE_S)

@@ -1,0 +1,337 @@
+"""Model name → what may answer: the tables that the configuration and the providers give, held in memory."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from ghostd.config import Config
+from ghostd.config_routing import DeploymentConfig, ModelConfig, Policy, PriceConfig, RouteConfig, RouteEntry
+from ghostd.errors import ModelNotFound
+from ghostd.ports import Provider, UpstreamProvider
+from ghostd.routing.deployment import NO_SETTINGS, Deployment, local_deployment
+from ghostd.routing.experiments import by_model
+from ghostd.routing.health import Health
+from ghostd.routing.limits import Limits
+from ghostd.types import ModelInfo
+
+AUTO = "auto"
+VIRTUAL: Mapping[str, tuple[Policy | None, str]] = {
+    AUTO: (None, "the model that suits the request best, by the setting routing.policy"),
+    "fast": ("fastest", "the model that answers soonest"),
+    "smart": ("quality", "the best model"),
+    "code": ("quality", "the best model for code"),
+    "local": ("local-first", "the best model on this machine"),
+}
+"""Names that ghostd ships, with their policies; a route of the same name wins over it."""
+
+_ALL_TTL_S = 1.0
+_CODE_BONUS = 0.15
+
+PriceOf = Callable[[str, str], PriceConfig | None]
+"""Preset and model name → price; None where it is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A deployment and its share of the load among its equals."""
+
+    deployment: Deployment
+    weight: float = 1.0
+
+
+Tier = tuple[Choice, ...]
+"""Deployments that share the load."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What may answer for a name."""
+
+    name: str
+    """The route's, the model's, or the virtual model's."""
+    tiers: tuple[Tier, ...]
+    """In the order to be tried; with a policy other than "ordered", each tier is ranked."""
+    policy: Policy
+    route: RouteConfig | None = None
+    virtual: bool = False
+    """Whether the tiers are all models, of which only those that suit count."""
+
+
+class Registry:
+    """The tables for one configuration. Cheap to make: nothing is asked of any provider before a request needs it."""
+
+    def __init__(
+        self,
+        config: Config,
+        local: Sequence[Provider],
+        upstreams: Mapping[str, Sequence[UpstreamProvider]] | None = None,
+        price_of: PriceOf = lambda preset, model: None,
+        before: Registry | None = None,
+    ) -> None:
+        """`before` is the registry that this one replaces: what has not changed keeps its health and its limits."""
+        self.config = config
+        self.local = local
+        self.upstreams = dict(upstreams or {})
+        self.experiments = by_model(config.experiments)
+        self._price_of = price_of
+        self._deployments: dict[tuple[str, str, str], Deployment] = {}
+        self._limits: dict[tuple[str, str], Limits] = {}
+        self._plans: dict[str, Plan] = {}
+        self._all: tuple[float, tuple[Choice, ...]] = (float("-inf"), ())
+        self._bare: dict[str, list[str]] = {}
+        self._before = before
+        if before is not None:
+            before._before = None
+
+    # --- names ---------------------------------------------------------------------
+
+    def plan(self, name: str) -> Plan:
+        """What may answer for this name; raises ModelNotFound."""
+        found = self._plans.get(name)
+        if found is None:
+            found, lasting = self._make_plan(name)
+            if lasting:
+                self._plans[name] = found
+        return found
+
+    def _make_plan(self, name: str) -> tuple[Plan, bool]:
+        """The plan, and whether it holds as long as the configuration does."""
+        config = self.config
+        target = self._unaliased(name)
+        if (route := config.routes.get(target)) is not None:
+            return Plan(target, self._route_tiers(target, route), route.policy, route), self._lasting(route)
+        if (choices := self._choices(target)) is not None:
+            return Plan(choices[0].deployment.name, (choices,), "ordered"), choices[0].deployment.upstream
+        if target in VIRTUAL:
+            return self._virtual(target), False
+        if config.routing.unknown_model == "fallback":
+            return self._virtual(AUTO), False
+        raise ModelNotFound(name, self._similar(name))
+
+    def _unaliased(self, name: str) -> str:
+        for _ in range(len(self.config.aliases) + 1):
+            target = self.config.aliases.get(name)
+            if target is None:
+                break
+            name = target
+        return name
+
+    def _lasting(self, route: RouteConfig) -> bool:
+        """Whether all that the route names is configured, and none found at run time."""
+        return all(choice.deployment.upstream for tier in self._route_tiers("", route) for choice in tier) and sum(
+            map(len, self._route_tiers("", route))
+        ) >= len(route.deployments)
+
+    def _route_tiers(self, name: str, route: RouteConfig) -> tuple[Tier, ...]:
+        tiers: dict[int, list[Choice]] = {}
+        for entry in route.deployments:
+            wanted = RouteEntry(model=entry) if isinstance(entry, str) else entry
+            for choice in self._choices(self._unaliased(wanted.model)) or ():
+                tiers.setdefault(wanted.order, []).append(replace(choice, weight=wanted.weight))
+        if not tiers and name:
+            names = ", ".join(entry if isinstance(entry, str) else entry.model for entry in route.deployments)
+            raise ModelNotFound(name, (), f"The route '{name}' names models that nobody offers now: {names}.")
+        return tuple(tuple(tiers[order]) for order in sorted(tiers))
+
+    def _choices(self, name: str) -> Tier | None:
+        """The deployments of one model, one for each endpoint; None if there is no such model."""
+        if (configured := self.config.deployments.get(name)) is not None:
+            provider, _, model = configured.model.partition("/")
+            return self._upstream_choices(provider, model, name, configured)
+        provider, slash, model = name.partition("/")
+        if slash and provider in self.upstreams and (choices := self._upstream_choices(provider, model, name, None)):
+            return choices
+        for source in self.local:
+            for info in source.models():
+                if info.id == name:
+                    return (Choice(self._local(source, info)),)
+        for full in self._listed_as(name):
+            provider, _, model = full.partition("/")
+            return self._upstream_choices(provider, model, full, None)
+        return None
+
+    def _listed_as(self, name: str) -> list[str]:
+        """The full names of an upstream's model whose provider was left out."""
+        return [
+            f"{provider}/{name}"
+            for provider, endpoints in self.upstreams.items()
+            if any(info.id == name for info in endpoints[0].models())
+        ]
+
+    def _upstream_choices(
+        self, provider: str, model: str, name: str, configured: DeploymentConfig | None
+    ) -> Tier | None:
+        endpoints = self.upstreams.get(provider, ())
+        if not model or not endpoints:
+            return None
+        if not endpoints[0].open_ended and all(info.id != model for info in endpoints[0].models()):
+            return None
+        wanted = configured.base_url.rstrip("/") if configured and configured.base_url else None
+        return tuple(
+            Choice(self._upstream(endpoint, provider, model, name, configured))
+            for endpoint in endpoints
+            if wanted is None or endpoint.endpoint == wanted
+        ) or None  # fmt: skip
+
+    def _virtual(self, name: str) -> Plan:
+        policy = VIRTUAL[name][0] or self.config.routing.policy
+        choices = self.everything()
+        if name == "local":
+            choices = tuple(choice for choice in choices if not choice.deployment.info.remote)
+        return Plan(name, (choices,), policy, virtual=True)
+
+    def _similar(self, name: str) -> tuple[str, ...]:
+        known = [info.id for info in self.models()]
+        return tuple(difflib.get_close_matches(name, known, 5, 0.3) or known[:10])
+
+    # --- deployments -----------------------------------------------------------------
+
+    def everything(self) -> Tier:
+        """Every model that is offered now, each endpoint apart; at most a second old."""
+        now = time.monotonic()
+        if now - self._all[0] > _ALL_TTL_S or self._new_local_models():
+            self._all = (now, tuple(Choice(deployment) for deployment in self._walk()))
+        return self._all[1]
+
+    def _new_local_models(self) -> bool:
+        """Whether a model of this machine has come; that costs a look at a list in memory."""
+        known = {choice.deployment.model for choice in self._all[1] if not choice.deployment.upstream}
+        return any(info.id not in known for source in self.local for info in source.models())
+
+    def _walk(self) -> Iterator[Deployment]:
+        names: set[str] = set()
+        for source in self.local:
+            for info in source.models():
+                if info.id not in names:
+                    names.add(info.id)
+                    yield self._local(source, info)
+        for provider, endpoints in self.upstreams.items():
+            for info in endpoints[0].models():
+                name = f"{provider}/{info.id}"
+                for choice in self._upstream_choices(provider, info.id, name, None) or ():
+                    yield choice.deployment
+
+    def used(self) -> Sequence[Deployment]:
+        """Every deployment that a request or a plan has touched, for status and health checks."""
+        return tuple(self._deployments.values())
+
+    def _local(self, source: Provider, info: ModelInfo) -> Deployment:
+        key = (source.name, info.id, "")
+        found = self._deployments.get(key) or self._inherited(key)
+        if found is None or found.provider is not source:
+            found = local_deployment(source, info, self.config.routing)
+        self._deployments[key] = found
+        return found.seen(info)
+
+    def _upstream(
+        self, endpoint: UpstreamProvider, provider: str, model: str, name: str, configured: DeploymentConfig | None
+    ) -> Deployment:
+        key = (name, endpoint.endpoint, model)
+        found = self._deployments.get(key)
+        if found is None:
+            settings = self.config.providers.get(provider)
+            known = settings.model.get(model, NO_SETTINGS) if settings else NO_SETTINGS
+            before = self._inherited(key)
+            if self._before is not None and self._before.config.providers.get(provider) != settings:
+                before = None  # what was changed may be mended
+            own = Limits(configured.rpm, configured.tpm, configured.max_concurrency) if configured else Limits()
+            found = Deployment(
+                name,
+                endpoint,
+                endpoint.model(model),
+                before.health if before is not None else Health(self.config.routing),
+                endpoint=endpoint.endpoint,
+                limits=(own, self._endpoint_limits(provider, endpoint.endpoint)),
+                settings=_with_defaults(known, configured),
+                price=known.price or self._price(provider, model, endpoint),
+                upstream=True,
+            )
+            self._deployments[key] = found
+        return found
+
+    def _inherited(self, key: tuple[str, str, str]) -> Deployment | None:
+        return self._before._deployments.get(key) if self._before is not None else None
+
+    def _endpoint_limits(self, provider: str, endpoint: str) -> Limits:
+        settings = self.config.providers.get(provider)
+        key = (provider, endpoint)
+        if key not in self._limits:
+            self._limits[key] = (
+                Limits(settings.rpm, settings.tpm, settings.max_concurrency) if settings is not None else Limits()
+            )
+        return self._limits[key]
+
+    def _price(self, provider: str, model: str, endpoint: UpstreamProvider) -> PriceConfig | None:
+        if not endpoint.model(model).remote:
+            return PriceConfig(input=0.0, output=0.0)
+        settings = self.config.providers.get(provider)
+        return self._price_of(settings.preset or provider if settings is not None else provider, model)
+
+    # --- for people -----------------------------------------------------------------------
+
+    def models(self) -> list[ModelInfo]:
+        """Every name that can be asked for: models, routes, aliases and virtual models."""
+        found: dict[str, ModelInfo] = {}
+        for choice in self.everything():
+            deployment = choice.deployment
+            name = deployment.name
+            found.setdefault(name, replace(deployment.info, id=name))
+        for name, route in self.config.routes.items():
+            found[name] = self._composed(name, "route", _entry_names(route))
+        for name, configured in self.config.deployments.items():
+            found.setdefault(name, self._composed(name, "deployment", [configured.model]))
+        for name, target in self.config.aliases.items():
+            found.setdefault(name, self._composed(name, "alias", [target]))
+        for name, (_, meaning) in VIRTUAL.items():
+            found.setdefault(name, self._virtual_info(name, meaning))
+        return list(found.values())
+
+    def _composed(self, name: str, kind: str, parts: Iterable[str]) -> ModelInfo:
+        try:
+            plan = self.plan(name)
+        except ModelNotFound:
+            return ModelInfo(name, "ghostd", frozenset(), state="failed", detail=f"{kind}: nobody offers its models")
+        infos = [choice.deployment.info for tier in plan.tiers for choice in tier]
+        return ModelInfo(
+            name,
+            "ghostd",
+            frozenset().union(*(info.capabilities for info in infos)),
+            remote=any(info.remote for info in infos),
+            detail=f"{kind}: {', '.join(parts)}",
+        )
+
+    def _virtual_info(self, name: str, meaning: str) -> ModelInfo:
+        infos = [choice.deployment.info for tier in self._virtual(name).tiers for choice in tier]
+        able = [info for info in infos if info.state != "failed"]
+        return ModelInfo(
+            name,
+            "ghostd",
+            frozenset().union(*(info.capabilities for info in able)),
+            state="ready" if able else "failed",
+            detail=meaning,
+        )
+
+
+def code_bonus(deployment: Deployment) -> float:
+    """What the virtual model "code" adds to the quality of a model whose name says that it is made for code."""
+    return _CODE_BONUS if "cod" in deployment.model.lower() else 0.0
+
+
+def _entry_names(route: RouteConfig) -> list[str]:
+    return [entry if isinstance(entry, str) else entry.model for entry in route.deployments]
+
+
+def _with_defaults(known: ModelConfig, configured: DeploymentConfig | None) -> ModelConfig:
+    """The model's settings, the deployment's own defaults over them."""
+    if configured is None or (configured.temperature is None and configured.max_tokens is None):
+        return known
+    return msgspec.structs.replace(
+        known,
+        temperature=known.temperature if configured.temperature is None else configured.temperature,
+        max_tokens=known.max_tokens if configured.max_tokens is None else configured.max_tokens,
+    )

@@ -1,0 +1,409 @@
+"""From a call to its answer: the one loop that fails over, retries, falls back and gives up.
+
+Until the first item everything may still be tried elsewhere; after it, what breaks is an error in the caller's stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import cast
+
+from ghostd.errors import (
+    ContextTooLong,
+    GhostdError,
+    KeyRefused,
+    ModelNotFound,
+    ModelUnavailable,
+    NoCandidate,
+    NoUsableKey,
+    Overloaded,
+    ProviderError,
+    QuotaExhausted,
+    RateLimited,
+    RequestError,
+    RouteExhausted,
+    UnsupportedParameter,
+    UpstreamError,
+    UpstreamFailed,
+    UpstreamMalformed,
+    UpstreamRejected,
+    UpstreamUnreachable,
+)
+from ghostd.ports import Ledger, UpstreamProvider
+from ghostd.routing import experiments
+from ghostd.routing.accounts import row_of
+from ghostd.routing.attempt import Attempt, Translate
+from ghostd.routing.call import Call, Item, Job
+from ghostd.routing.deployment import Deployment
+from ghostd.routing.features import Features, features_of
+from ghostd.routing.prices import cost_usd
+from ghostd.routing.registry import Plan, Registry
+from ghostd.routing.retries import RetryBudget, pause_s
+from ghostd.routing.selection import Selection, next_choice, select
+from ghostd.types import Timeouts
+
+log = logging.getLogger(__name__)
+
+_REPEATABLE = (UpstreamUnreachable, UpstreamFailed, UpstreamMalformed, RateLimited, Overloaded)
+"""Failures after which the same deployment may be asked again; time-outs have cost enough."""
+_CHECK_TIMEOUT_S = 3.0
+_HEDGE_SAMPLES = 20
+
+
+@dataclass(slots=True)
+class _Errand:
+    """What one call has been through so far."""
+
+    call: Call
+    deadline: float
+    jobs: Sequence[Job] | None = None
+    features: Features | None = None
+    failures: dict[Deployment, GhostdError] = field(default_factory=dict)
+    tried: set[Deployment] = field(default_factory=set)
+
+    def get_jobs(self) -> Sequence[Job]:
+        """The decoded request."""
+        if self.jobs is None:
+            self.jobs = self.call.decode()
+        return self.jobs
+
+    def get_features(self) -> Features:
+        """The router's features."""
+        if self.features is None:
+            self.features = features_of(self.call)
+        return self.features
+
+
+class Router:
+    """Answers calls over the registry's deployments. `registry` may be replaced at any time."""
+
+    def __init__(self, registry: Registry, translate: Translate, ledger: Ledger | None = None) -> None:
+        self.registry = registry
+        self._translate = translate
+        self._ledger = ledger
+        self._budget = RetryBudget(registry.config.routing.retry_budget)
+        self._freed: asyncio.Future[None] | None = None
+        self._checks: dict[Deployment, asyncio.Task[bool]] = {}
+
+    async def run(self, call: Call) -> AsyncGenerator[Item, None]:
+        """Stream what answers the call; closing the generator ends the work behind it. Raises GhostdError.
+
+        The ledger's row is written before the last item is given out.
+        """
+        trace = call.trace
+        attempt: Attempt | None = None
+        error: BaseException | None = None
+        try:
+            attempt, item = await self._open(call)
+            trace.first_byte_ms = call.age_ms
+            while not attempt.last:
+                yield item
+                item = await attempt.next()
+            trace.cost_usd = None if trace.usage is None else cost_usd(attempt.deployment.price, trace.usage)
+            self.record(call, None)
+            yield item
+        except BaseException as caught:
+            error = caught
+            if isinstance(caught, GhostdError) and attempt is not None:
+                trace.failures.append((attempt.deployment.name, caught))
+            raise
+        finally:
+            if attempt is not None:
+                await self._close(attempt)
+            if error is not None:
+                self.record(call, error)
+
+    def record(self, call: Call, error: BaseException | None) -> None:
+        """Write the call's row down, once; None is success."""
+        if self._ledger is not None and not call.trace.recorded:
+            call.trace.recorded = True
+            self._ledger.record(row_of(call, error))
+
+    # --- until the first item ---------------------------------------------------------
+
+    async def _open(self, call: Call) -> tuple[Attempt, Item]:
+        """A live attempt and its first item, from the route or one of its fallbacks."""
+        self._budget.request()
+        settings = self.registry.config.routing
+        plan = self._plan(call)
+        call.trace.route = plan.name
+        route = plan.route
+        limit_s = (route.timeout_s if route else None) or settings.timeout_s
+        errand = _Errand(call, asyncio.get_running_loop().time() + limit_s)
+        waiting = self._fallbacks(plan)
+        while True:
+            try:
+                return await self._along(plan, errand)
+            except (ProviderError, NoCandidate, ContextTooLong) as error:
+                following = self._fallback(plan, error, waiting)
+                if following is None:
+                    raise
+                call.trace.reason = f"{call.trace.reason}fell back from {plan.name} ({type(error).__name__}); "
+                plan = following
+
+    def _plan(self, call: Call) -> Plan:
+        registry = self.registry
+        split = registry.experiments.get(call.model)
+        if split is not None:
+            found = experiments.assign(split[0], split[1], call)
+            call.trace.experiment = f"{found.experiment}/{found.arm}"
+            call.trace.subject = found.subject
+            call.trace.reason = f"experiment {found.experiment}, arm {found.arm}; "
+            return registry.plan(found.model)
+        return registry.plan(call.model)
+
+    def _fallbacks(self, plan: Plan) -> list[str]:
+        if plan.route is None:
+            return []
+        return [*plan.route.fallbacks, *(["local"] if plan.route.local_last_resort else [])]
+
+    def _fallback(self, plan: Plan, error: GhostdError, waiting: list[str]) -> Plan | None:
+        """The next fallback that this error allows."""
+        if plan.route is None and not waiting:
+            return None
+        allowed = plan.route.fallback_on if plan.route is not None else ("error", "context", "content_filter")
+        reason = "error"
+        if isinstance(error, ContextTooLong):
+            reason = "context"
+        elif isinstance(error, UpstreamRejected):
+            reason = error.reason or ""
+        if reason not in allowed:
+            return None
+        while waiting:
+            try:
+                return self.registry.plan(waiting.pop(0))
+            except ModelNotFound:
+                continue
+        return None
+
+    async def _along(self, plan: Plan, errand: _Errand) -> tuple[Attempt, Item]:
+        """The first deployment of a plan that answers; raises the reason why none does."""
+        loop, call, settings = asyncio.get_running_loop(), errand.call, self.registry.config.routing
+        selection = select(plan, call, errand.get_features)
+        tried: set[Deployment] = set()
+        errand.failures = {}
+        attempts = repeats = 0
+        while attempts < settings.max_attempts and loop.time() < errand.deadline:
+            deployment = next_choice(selection.tiers, tried, call, loop.time())
+            if deployment is None:
+                if not tried and await self._wait_for_room(selection, errand):
+                    continue
+                if not await self._pause(selection, errand, repeats):
+                    break
+                repeats += 1
+                tried = set()
+                continue
+            tried.add(deployment)
+            attempts += 1
+            try:
+                return await self._try(deployment, plan, selection, tried, errand)
+            except (ProviderError, ContextTooLong, UnsupportedParameter) as error:
+                errand.failures[deployment] = error
+                call.trace.failures.append((deployment.name, error))
+                if isinstance(error, UpstreamRejected) and not (plan.virtual and error.reason == "context"):
+                    raise
+        raise self._given_up(plan, selection, errand)
+
+    async def _try(
+        self, deployment: Deployment, plan: Plan, selection: Selection, tried: set[Deployment], errand: _Errand
+    ) -> tuple[Attempt, Item]:
+        attempt = self._begin(deployment, plan, errand)
+        hedge_ms = None
+        if plan.route is not None and plan.route.hedge and errand.call.interactive:
+            health = deployment.health
+            latency = health.first_byte if errand.call.stream else health.plain
+            hedge_ms = latency.percentile(0.95, _HEDGE_SAMPLES)
+        if hedge_ms is None:
+            item = await self._first(attempt)
+        else:
+            attempt, item = await self._race(attempt, hedge_ms / 1000, plan, selection, tried, errand)
+        self._note(attempt, plan, errand)
+        return attempt, item
+
+    def _begin(self, deployment: Deployment, plan: Plan, errand: _Errand) -> Attempt:
+        call, settings, route = errand.call, self.registry.config.routing, plan.route
+        if call.stream:
+            first_s = (route.first_byte_s if route else None) or settings.first_byte_s
+        else:
+            first_s = (route.reply_s if route else None) or settings.reply_s
+        idle_s = (route.idle_s if route else None) or settings.idle_s
+        timeouts = Timeouts(settings.connect_s, first_s, idle_s, errand.deadline)
+        attempt = Attempt(deployment, call, errand.get_jobs, self._translate, timeouts)
+        call.trace.attempts += 1
+        return attempt
+
+    async def _first(self, attempt: Attempt) -> Item:
+        try:
+            return await attempt.first(self.registry.config.routing.probe_after_s, self._probe)
+        finally:
+            if self._freed is not None:
+                self._free()
+
+    def _note(self, attempt: Attempt, plan: Plan, errand: _Errand) -> None:
+        """Who answers, and why."""
+        trace, deployment = errand.call.trace, attempt.deployment
+        trace.deployment = deployment.name
+        trace.provider = deployment.provider.name
+        how = f"{plan.policy} of {plan.name}" if plan.virtual or plan.route is not None else "asked for by name"
+        failed = "".join(f", after {name} ({type(error).__name__})" for name, error in trace.failures)
+        trace.reason = f"{trace.reason}{how}{failed}"
+
+    async def _race(
+        self,
+        first: Attempt,
+        patience_s: float,
+        plan: Plan,
+        selection: Selection,
+        tried: set[Deployment],
+        errand: _Errand,
+    ) -> tuple[Attempt, Item]:
+        """The first attempt, or after `patience_s` whichever of two answers first; the other one is ended.
+
+        Dean and Barroso, "The tail at scale", CACM 56(2), 2013: hedged requests.
+        """
+        racing = {asyncio.create_task(self._first(first), name="attempt"): first}
+        try:
+            done, _ = await asyncio.wait(racing, timeout=patience_s)
+            if not done:
+                other = next_choice(selection.tiers, tried, errand.call, asyncio.get_running_loop().time())
+                if other is not None:
+                    tried.add(other)
+                    second = self._begin(other, plan, errand)
+                    racing[asyncio.create_task(self._first(second), name="hedge")] = second
+            failure: BaseException | None = None
+            while racing:
+                done, _ = await asyncio.wait(racing, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    attempt = racing.pop(task)
+                    if (failure := task.exception()) is None:
+                        return attempt, task.result()
+            assert failure is not None
+            raise failure
+        finally:
+            for task, attempt in racing.items():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                await attempt.close()
+
+    # --- waiting and giving up -----------------------------------------------------------
+
+    async def _wait_for_room(self, selection: Selection, errand: _Errand) -> bool:
+        """Wait where only limits stand in the way; False when nothing will be free in time."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        waits = [
+            max(limit.wait_s(errand.call.prompt_tokens, now) for limit in choice.deployment.limits)
+            for tier in selection.tiers
+            for choice in tier
+            if choice.deployment.limits and choice.deployment.health.admits(now)
+        ]
+        if not waits or min(waits) <= 0 or now + min(waits) > errand.deadline:
+            return False
+        if min(waits) > self.registry.config.routing.max_backoff_s:
+            return False
+        if self._freed is None:
+            self._freed = loop.create_future()
+        await asyncio.wait([self._freed], timeout=min(waits))
+        return True
+
+    def _free(self) -> None:
+        if self._freed is not None and not self._freed.done():
+            self._freed.set_result(None)
+        self._freed = None
+
+    async def _pause(self, selection: Selection, errand: _Errand, repeats: int) -> bool:
+        """Wait before all are tried once more; False where that is of no use, or not allowed."""
+        loop = asyncio.get_running_loop()
+        settings = self.registry.config.routing
+        now = loop.time()
+        pauses = [
+            pause
+            for deployment, error in errand.failures.items()
+            if isinstance(error, _REPEATABLE)
+            and (deployment.health.admits(now) or isinstance(error, RateLimited))
+            and (pause := pause_s(settings, repeats, error)) is not None
+        ]
+        if not pauses or now + min(pauses) > errand.deadline or not self._budget.take():
+            return False
+        await asyncio.sleep(min(pauses))
+        now = loop.time()
+        return any(choice.deployment.health.admits(now) for tier in selection.tiers for choice in tier)
+
+    def _given_up(self, plan: Plan, selection: Selection, errand: _Errand) -> GhostdError:
+        """Why nobody has answered."""
+        now = asyncio.get_running_loop().time()
+        deployments = [choice.deployment for tier in selection.tiers for choice in tier]
+        rests = [d.health.rests_until - now for d in deployments if d.health.rests_until is not None]
+        retry_after_s = max(0.0, min(rests)) if rests and len(rests) == len(deployments) else None
+        if len(errand.failures) == 1 == len(deployments):
+            return next(iter(errand.failures.values()))
+        refusals = [error for error in errand.failures.values() if isinstance(error, RequestError | UpstreamRejected)]
+        if refusals and len(refusals) == len(errand.failures):
+            return refusals[0]
+        if errand.failures:
+            told = [(deployment.name, error) for deployment, error in errand.failures.items()]
+            return RouteExhausted(plan.name, told, retry_after_s)
+        if rests:
+            last = next((d.health.last_error for d in deployments if d.health.last_error), "")
+            message = f"Every deployment of '{plan.name}' rests after failures. The last one: {last}"
+            return ModelUnavailable(message, retry_after_s)
+        waits = [
+            max((limit.wait_s(errand.call.prompt_tokens, now) for limit in d.limits), default=0.0) for d in deployments
+        ]
+        return RateLimited(
+            f"The limits that the configuration sets for '{plan.name}' are reached (rpm, tpm or max_concurrency).",
+            retry_after_s=min(waits, default=None),
+        )
+
+    async def _close(self, attempt: Attempt) -> None:
+        await attempt.close()
+        if self._freed is not None:
+            self._free()
+
+    # --- signs of life ----------------------------------------------------------------------
+
+    def _probe(self, deployment: Deployment, patience: asyncio.Timeout) -> None:
+        """A request waits for long: ask its deployment for a sign of life; without one, end the wait."""
+        task = self.check(deployment)
+
+        def told(task: asyncio.Task[bool]) -> None:
+            if not task.cancelled() and not task.result():
+                with suppress(RuntimeError):  # the wait is over
+                    patience.reschedule(asyncio.get_running_loop().time())
+
+        task.add_done_callback(told)
+
+    def check(self, deployment: Deployment) -> asyncio.Task[bool]:
+        """Ask a deployment whether it is well; one check at a time. What is found goes into its health."""
+        task = self._checks.get(deployment)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._check(deployment), name=f"check {deployment.name}")
+            self._checks[deployment] = task
+            task.add_done_callback(lambda _: self._checks.pop(deployment, None))
+        return task
+
+    async def _check(self, deployment: Deployment) -> bool:
+        """Whether it is alive; a refused key is no sign of death."""
+        loop = asyncio.get_running_loop()
+        provider = cast("UpstreamProvider", deployment.provider)
+        try:
+            await provider.check(_CHECK_TIMEOUT_S)
+        except (KeyRefused, NoUsableKey, QuotaExhausted, RateLimited):
+            return True
+        except UpstreamError as error:
+            deployment.health.ejected(error, loop.time())
+            log.info("%s does not answer: %s", deployment.name, error)
+            return False
+        deployment.health.found_well(loop.time())
+        return True
+
+    async def close(self) -> None:
+        """End the checks under way."""
+        tasks = list(self._checks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,180 @@
+"""Which deployments can do a request, and which of them is tried next."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from ghostd.errors import ContextTooLong, NoCandidate, RequestError
+from ghostd.routing.call import Call
+from ghostd.routing.deployment import Deployment
+from ghostd.routing.features import Features
+from ghostd.routing.policies import score
+from ghostd.routing.registry import Choice, Plan, Tier, code_bonus
+
+_CAN = {
+    "chat": "chat",
+    "complete": "continue text",
+    "fill": "fill in the middle",
+    "embed": "make embeddings",
+}
+_PARAM = {"tools": "tools", "vision": "messages", "files": "messages", "audio": "messages", "json": "response_format",
+          "reasoning": "reasoning_effort"}  # fmt: skip
+_MARGIN = 1.5
+"""Prompts are estimated; a model that is the only one is refused only for one that is this much too long."""
+_UNPROVEN_AT_ONCE = 2
+"""Requests that a deployment which has not answered yet gets at once, while another one can take them."""
+_SUSPECT_S = 2.0
+_SUSPECT_FACTOR = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """Why a deployment cannot do a request."""
+
+    deployment: Deployment
+    reason: str
+    param: str | None
+    too_long: bool = False
+
+
+def unfit(deployment: Deployment, call: Call, margin: float = 1.0) -> Unfit | None:
+    """Why it cannot do what the call asks; None if it can, as far as anybody knows."""
+    info = deployment.info
+    if info.state == "failed":
+        return Unfit(deployment, info.detail or "it is not usable", "model")
+    if not _capable(call, info.capabilities) and call.operation not in info.relays:
+        return Unfit(deployment, f"it cannot {_CAN[call.capability]}", "model")
+    if info.features is not None and (missing := sorted(call.features - info.features)):
+        return Unfit(deployment, f"it has no {' and no '.join(missing)}", _PARAM[missing[0]])
+    if info.context_tokens is not None and call.prompt_tokens > info.context_tokens * margin:
+        reason = f"its context has {info.context_tokens} tokens, the prompt about {call.prompt_tokens}"
+        return Unfit(deployment, reason, "messages", too_long=True)
+    return None
+
+
+def _capable(call: Call, capabilities: frozenset[str]) -> bool:
+    if call.capability in capabilities:
+        return True
+    return call.capability == "complete" and "fill" in capabilities
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The tiers of a plan without what cannot do the request."""
+
+    tiers: tuple[Tier, ...]
+    unfit: tuple[Unfit, ...]
+
+
+def select(plan: Plan, call: Call, features: Callable[[], Features]) -> Selection:
+    """The deployments that can do the call, ranked by the plan's policy; raises RequestError if there is none."""
+    count = sum(map(len, plan.tiers))
+    margin = _MARGIN if count == 1 else 1.0
+    problems: list[Unfit] = []
+    tiers: list[Tier] = []
+    for tier in plan.tiers:
+        fit = []
+        for choice in tier:
+            problem = unfit(choice.deployment, call, margin)
+            if problem is None:
+                fit.append(choice)
+            else:
+                problems.append(problem)
+        if fit:
+            tiers.append(tuple(fit))
+    if not tiers:
+        raise _none(plan, call, problems)
+    if plan.policy != "ordered" and (len(tiers) > 1 or len(tiers[0]) > 1):
+        tiers = [ranked for tier in tiers for ranked in rank(plan, tier, call, features())]
+    return Selection(tuple(tiers), tuple(problems))
+
+
+def rank(plan: Plan, tier: Tier, call: Call, features: Features) -> list[Tier]:
+    """A tier as several, best first; the endpoints of one model stay together.
+
+    A request that both `complete` and `fill` could serve prefers the models that continue text.
+    """
+    models: dict[str, list[Choice]] = {}
+    for choice in tier:
+        models.setdefault(choice.deployment.name, []).append(choice)
+
+    def value(choices: Sequence[Choice]) -> tuple[bool, float]:
+        deployment = choices[0].deployment
+        bonus = code_bonus(deployment) if plan.name == "code" else 0.0
+        exact = call.capability in deployment.info.capabilities
+        return exact, score(plan.policy, deployment, features).value + bonus
+
+    return [tuple(choices) for choices in sorted(models.values(), key=value, reverse=True)]
+
+
+def _none(plan: Plan, call: Call, problems: Sequence[Unfit]) -> RequestError:
+    if problems and all(problem.too_long for problem in problems):
+        longest = max(problem.deployment.info.context_tokens or 0 for problem in problems)
+        return ContextTooLong(call.prompt_tokens, longest, "messages" if call.capability == "chat" else "prompt")
+    if not problems:
+        return NoCandidate(f"No model is there that could {_CAN[call.capability]}.", "model")
+    told = "; ".join(f"{problem.deployment.name}: {problem.reason}" for problem in problems[:8])
+    more = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
+    head = f"The model '{call.model}' cannot do this: " if len(problems) == 1 else "No model can do this: "
+    return NoCandidate(f"{head}{told}{more}.", problems[0].param)
+
+
+# --- which next -------------------------------------------------------------------------
+
+
+def next_choice(
+    tiers: Iterable[Tier], tried: frozenset[Deployment] | set[Deployment], call: Call, now: float
+) -> Deployment | None:
+    """The deployment to try next among those that were not tried, may be asked now, and are within their limits.
+
+    The first tier that has any wins. A deployment that has not answered for long, or that has not answered at
+    all yet and is busy finding out, is passed over while there is another one.
+    """
+    reserve: Deployment | None = None
+    for tier in tiers:
+        open_ones = [choice for choice in tier if choice.deployment not in tried and _admitted(choice, call, now)]
+        if not open_ones:
+            continue
+        sure = [choice for choice in open_ones if not _doubtful(choice.deployment, now)]
+        if sure:
+            return _lighter(sure).deployment
+        reserve = reserve or _lighter(open_ones).deployment
+    return reserve
+
+
+def _admitted(choice: Choice, call: Call, now: float) -> bool:
+    deployment = choice.deployment
+    if not deployment.health.admits(now):
+        return False
+    return all(limit.wait_s(call.prompt_tokens, now) <= 0 for limit in deployment.limits)
+
+
+def _doubtful(deployment: Deployment, now: float) -> bool:
+    health = deployment.health
+    if health.rests_until is not None:
+        return not health.checked  # a trial nobody vouches for: better with another request's patience
+    if not health.proven and health.in_flight >= _UNPROVEN_AT_ONCE:
+        return True
+    since = health.waiting_since()
+    if since is None:
+        return False
+    usual = health.first_byte.mean or health.plain.mean
+    return now - since > max(_SUSPECT_S, _SUSPECT_FACTOR * (usual or 0.0) / 1000)
+
+
+def _lighter(choices: Sequence[Choice]) -> Choice:
+    """Power of two choices: of two drawn by weight, the one with less load for its weight.
+
+    Mitzenmacher, "The power of two choices in randomized load balancing", IEEE TPDS 12(10), 2001.
+    """
+    if len(choices) == 1:
+        return choices[0]
+    weights = [choice.weight for choice in choices]
+    one, other = random.choices(choices, weights, k=2)  # noqa: S311 - a lottery, no secret
+    return other if _load(other) < _load(one) else one
+
+
+def _load(choice: Choice) -> float:
+    return choice.deployment.health.in_flight / choice.weight
