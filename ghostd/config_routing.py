@@ -14,11 +14,26 @@ Bytes = Annotated[int, Meta(ge=1)]
 Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
-UsdPerMillion = Annotated[float, Meta(ge=0)]
+UsdPerMillion = Annotated[float, Meta(ge=0, le=1_000_000)]
 
 Policy = Literal["ordered", "balanced", "cheapest", "fastest", "quality", "local-first"]
 """ordered: as listed; balanced: by success, speed and price together; local-first: this machine's models, then
 balanced."""
+
+
+class LongPriceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What all of a request costs whose prompt is long, where the service asks more for those."""
+
+    above_tokens: Count
+    """Prompts of more tokens are long."""
+    input: UsdPerMillion
+    """Prompt tokens."""
+    output: UsdPerMillion
+    """Generated tokens, reasoning included."""
+    cached_input: UsdPerMillion | None = None
+    """Prompt tokens read from the upstream's cache; unset: as `input`."""
+    cache_write: UsdPerMillion | None = None
+    """Prompt tokens written to it; unset: as `input`."""
 
 
 class PriceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -32,6 +47,8 @@ class PriceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Prompt tokens read from the upstream's cache; unset: as `input`."""
     cache_write: UsdPerMillion | None = None
     """Prompt tokens written to it; unset: as `input`."""
+    long: LongPriceConfig | None = None
+    """Another price for long prompts."""
 
 
 class ModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

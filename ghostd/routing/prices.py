@@ -35,7 +35,7 @@ class PriceFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     date: date | None = None
     """When they were noted."""
     prices: _Prices = {}
-    """[prices.PRESET], "MODEL" = { input = 2, output = 8 }; the model "*" stands for all others of the preset."""
+    """[prices.PRESET], "MODEL" = { input = 2, output = 8 }; "*" stands for those without one."""
 
 
 class PriceTable:
