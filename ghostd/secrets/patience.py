@@ -55,7 +55,7 @@ class PatientCalls:
                 if future.set_running_or_notify_cancel():
                     try:
                         result = work()
-                    except BaseException as error:
+                    except BaseException as error:  # also SystemExit: it is for who waits to judge
                         future.set_exception(error)
                     else:
                         future.set_result(result)

@@ -169,7 +169,7 @@ def _read(read: Callable[[SecretReference], str], reference: SecretReference) ->
         if str(error).startswith(reference.shown):
             raise
         raise type(error)(f"{reference.shown}: {error}") from None
-    except BaseException as error:
+    except BaseException as error:  # a keyring may raise anything; this thread is its own
         raise SecretError(f"{reference.shown}: cannot be read ({type(error).__name__})") from None
     return checked_value(value, reference.shown)
 
