@@ -66,8 +66,8 @@ class _Slot:
     """The value last handed out; "" before the first. It tells a late refusal of an earlier one."""
     rest: _Pause | None = None
     reason: str = ""
-    refused: bool = False
-    """Whether it rests for a refusal, which another value would end."""
+    cause: type[UpstreamError] | None = None
+    """What it rests for; a rest for KeyRefused is ended by another value."""
     worked: bool = False
     """Whether the value has been accepted at least once."""
     look: _Pause | None = None
@@ -91,7 +91,7 @@ class _Slot:
         """Take the secret that was read; another one than before has no past."""
         self.unreadable, self.retry, self.unread = None, None, 0
         if value != self.value:
-            self.value, self.worked, self.rest, self.refused = value, False, None, False
+            self.value, self.worked, self.rest, self.cause = value, False, None, None
             self.failures.clear()
 
 
@@ -144,18 +144,20 @@ class KeyPool:
             return
         kind, first_s, longest_s = found
         now = self._clock()
-        resting_s = slot.resting_s(now)
-        length_s = min(first_s * 2 ** min(slot.failures.get(kind, 0), 32), longest_s)
-        if isinstance(error, RateLimited) and error.retry_after_s is not None and not math.isnan(error.retry_after_s):
-            length_s = min(error.retry_after_s if error.retry_after_s > 0 else _SHORTEST_S, longest_s)
         if kind is KeyRefused:
             self._secrets.forget(key.reference)
-        if resting_s == 0:  # requests that ran at the same time fail together; that counts once
+        own_s = error.retry_after_s if isinstance(error, RateLimited) else None
+        resting_s = slot.resting_s(now)
+        if own_s is not None and not math.isnan(own_s):
+            length_s = min(own_s if own_s > 0 else _SHORTEST_S, longest_s)
+        elif resting_s > 0 and slot.cause is kind:
+            return  # a request that ran at the same time; they failed together, and that counts once
+        else:
+            length_s = min(first_s * 2 ** min(slot.failures.get(kind, 0), 32), longest_s)
+        if resting_s == 0 or slot.cause is not kind:
             slot.failures[kind] = slot.failures.get(kind, 0) + 1
         if length_s > resting_s:
-            slot.rest = _Pause(now, length_s)
-            slot.reason = _reason(error, key.value)
-            slot.refused = kind is KeyRefused
+            slot.rest, slot.reason, slot.cause = _Pause(now, length_s), _reason(error, key.value), kind
             slot.look = _Pause(now, 0.0 if slot.worked else _look_again_s(slot.reference))
 
     def succeeded(self, key: Key) -> None:
@@ -165,7 +167,7 @@ class KeyPool:
             return
         slot.worked = True
         if slot.rest and slot.resting_s(self._clock()) == 0:  # else this request had begun before the rest did
-            slot.rest, slot.refused = None, False
+            slot.rest, slot.cause = None, None
             slot.failures.clear()
 
     def states(self) -> Sequence[KeyState]:
@@ -175,7 +177,7 @@ class KeyPool:
 
     async def _read(self, slot: _Slot) -> Key | None:
         """The slot's key; None if its secret cannot be read, or still is the one that rests."""
-        if slot.refused:
+        if slot.cause is KeyRefused:
             self._secrets.forget(slot.reference)
         try:
             value = await self._secrets.get(slot.reference)
@@ -187,7 +189,7 @@ class KeyPool:
         slot.renew(value)
         if slot.resting_s(self._clock()) > 0:
             return None
-        slot.refused = False
+        slot.cause = None
         return Key(slot.reference, value)
 
     def _may_be_replaced(self, slot: _Slot) -> bool:
@@ -196,7 +198,7 @@ class KeyPool:
         At once for a value that used to work: it has been rotated, or was a token that expires.
         """
         now = self._clock()
-        if not slot.refused or slot.resting_s(now) == 0 or (slot.look and slot.look.remaining_s(now) > 0):
+        if slot.cause is not KeyRefused or slot.resting_s(now) == 0 or (slot.look and slot.look.remaining_s(now) > 0):
             return False
         slot.look = _Pause(now, _look_again_s(slot.reference))
         return True
