@@ -29,6 +29,9 @@ _GHOSTCTL = {
     "roots": ("roots:roots", "List, add and remove indexed projects."),
     "complete": ("complete:complete", "Show a completion at FILE:LINE[:COLUMN]."),
     "secret": ("secret:secret", "Keep API keys in the system's keyring."),
+    "usage": ("usage:usage", "Show requests, tokens and cost by day, model, project, client …"),
+    "requests": ("usage:requests", "Show the last requests: where each went and why."),
+    "ab": ("usage:ab", "Compare the arms of A/B splits."),
     "config": ("configuration:config", "Check and locate the configuration."),
     "logs": _GHOSTD["logs"],
 }

@@ -21,6 +21,7 @@ from ghostd.ledger.store import is_damage, store_path
 from ghostd.types import LedgerRow, Outcome
 
 BUSY_TIMEOUT_S = 5.0
+_NO_LOCK_FILE = frozenset((sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY))
 _TABLES = (("request", REQUEST_COLUMNS), ("outcome", OUTCOME_COLUMNS))
 
 
@@ -65,7 +66,7 @@ def _attach(db: sqlite3.Connection, path: Path) -> bool:
         return _begin(db)
     except sqlite3.OperationalError as error:
         wal = path.with_name(path.name + "-wal")
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or (wal.exists() and wal.stat().st_size):
+        if error.sqlite_errorcode & 0xFF not in _NO_LOCK_FILE or (wal.exists() and wal.stat().st_size):
             raise
         # A folder that may not be written: SQLite cannot make its lock file there, but nobody else can write either.
         if db.in_transaction:

@@ -104,7 +104,8 @@ def difference(first: Estimate | None, second: Estimate | None) -> Difference | 
     if None in bounds:
         return None
     low1, high1, low2, high2 = (float(bound) for bound in bounds if bound is not None)
-    value = second.value - first.value
+    same = math.isclose(first.value, second.value, rel_tol=1e-12)  # but for the order of the sums
+    value = 0.0 if same else second.value - first.value
     return Difference(
         value,
         value - math.hypot(second.value - low2, high1 - first.value),

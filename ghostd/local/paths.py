@@ -47,6 +47,11 @@ class Paths:
         return self.data / "index"
 
     @property
+    def ledger(self) -> Path:
+        """The record of requests."""
+        return self.data / "ledger"
+
+    @property
     def http_socket(self) -> Path:
         """Unix socket with the HTTP API and, only here, the control API."""
         return self.runtime / "ghostd.sock"
