@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from ghostd.providers.http.target import Target
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2
+_UNSENDABLE = re.compile("[\r\n\0]|[^\0-\xff]")
 _OURS = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade"})
 """Headers that frame the message or belong to one connection; a caller's are left out."""
 
@@ -58,4 +59,4 @@ def _culprit(headers: Mapping[str, str]) -> str:
 
 def sendable(value: str) -> bool:
     """Whether this may be a header's value."""
-    return not any(char in value for char in "\r\n\0") and all(ord(char) < 0x100 for char in value)
+    return _UNSENDABLE.search(value) is None
