@@ -1,0 +1,202 @@
+"""Anthropic's Messages API (https://platform.claude.com/docs/en/api/messages)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+
+import msgspec
+
+from ghostd.errors import InvalidRequest, UnsupportedParameter, UpstreamMalformed, UpstreamRejected
+from ghostd.providers.anthropic_catalog import AnthropicModels
+from ghostd.providers.anthropic_errors import anthropic_failure, anthropic_refusal
+from ghostd.providers.anthropic_events import ErrorFields, UsageCount, UsageFields
+from ghostd.providers.anthropic_reply import MessageReader
+from ghostd.providers.anthropic_request import messages_body
+from ghostd.providers.http.failures import headed
+from ghostd.providers.keys import Key
+from ghostd.providers.streaming import EventPieces, kept_headers, pass_on, pass_whole_on, read_deltas, refusing, renamed
+from ghostd.providers.unsupported import Unsupported
+from ghostd.providers.upstream import Endpoint, Upstream
+from ghostd.types import (
+    ChatRequest,
+    CompletionRequest,
+    Delta,
+    Embeddings,
+    EmbedRequest,
+    FillRequest,
+    KeyState,
+    ModelInfo,
+    Relayed,
+    RelayRequest,
+    Timeouts,
+    Usage,
+)
+
+_VERSION = "2023-06-01"
+_OAUTH_PREFIX = "sk-ant-oat"
+"""Tokens of a subscription, which go as Bearer tokens."""
+_PATHS = {"anthropic.messages": "/messages", "anthropic.count_tokens": "/messages/count_tokens"}
+_KEPT_HEADERS = frozenset(("request-id", "retry-after", "x-should-retry"))
+_encode = msgspec.json.Encoder().encode
+
+
+class _WholeMessage(msgspec.Struct):
+    """A reply that was not streamed."""
+
+    type: str
+    role: str = ""
+    content: list[msgspec.Raw] | None = None
+    stop_reason: str | None = None
+    usage: UsageFields = msgspec.field(default_factory=UsageFields)
+    error: ErrorFields | None = None
+
+
+class _TokenCount(msgspec.Struct):
+    input_tokens: int
+
+
+_MESSAGE = msgspec.json.Decoder(_WholeMessage)
+_COUNT = msgspec.json.Decoder(_TokenCount)
+
+
+class AnthropicProvider:
+    """One base URL of a service that speaks the Messages API."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.name = endpoint.name
+        self.endpoint = endpoint.base_url
+        self._endpoint = endpoint
+        self._unsupported = Unsupported(endpoint.name, drop=endpoint.settings.drop_unsupported)
+        self._models = AnthropicModels(endpoint.settings)
+        self.open_ended = self._models.open_ended
+        self._beta = next(
+            (value for name, value in endpoint.settings.headers.items() if name.lower() == "anthropic-beta"), ""
+        )
+        # Some give the base URL with the version, as other dialects have it.
+        self._prefix = "" if endpoint.base_url.endswith("/v1") else "/v1"
+        self._upstream = Upstream(
+            endpoint, authorize=authorization, refusal=anthropic_refusal, headers={"anthropic-version": _VERSION}
+        )
+
+    def models(self) -> Sequence[ModelInfo]:
+        """Those configured, else those listed at the last check."""
+        return self._models.models()
+
+    def model(self, name: str) -> ModelInfo:
+        """What is known of a model of this name."""
+        return self._models.model(name)
+
+    def keys(self) -> Sequence[KeyState]:
+        """The keys and how they fare."""
+        return self._endpoint.keys.states()
+
+    async def chat(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
+        """Stream the assistant's next message."""
+        made = messages_body(request, self._models.traits(request.model), self._unsupported)
+        response = await self._upstream.send(
+            "POST",
+            f"{self._prefix}/messages",
+            made.body,
+            timeouts=request.timeouts,
+            expect="sse",
+            headers=self._betas(",".join(made.betas)),
+        )
+        pieces = EventPieces(self._endpoint.limits, self.name)
+        async with aclosing(read_deltas(response, pieces, MessageReader(anthropic_failure), self.name)) as deltas:
+            async for delta in deltas:
+                yield delta
+
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
+        """Not offered: the API knows conversations only."""
+        return refusing(UnsupportedParameter(f"The model '{request.model}' holds conversations only.", "model"))
+
+    def fill(self, request: FillRequest) -> AsyncGenerator[Delta, None]:
+        """Not offered."""
+        return refusing(UnsupportedParameter(f"The model '{request.model}' holds conversations only.", "model"))
+
+    async def embed(self, request: EmbedRequest) -> Embeddings:
+        """Not offered."""
+        raise UnsupportedParameter(f"The model '{request.model}' makes no embeddings.", "model")
+
+    async def relay(self, request: RelayRequest) -> AsyncGenerator[Relayed, None]:
+        """Pass a request on: "anthropic.messages", "anthropic.count_tokens"."""
+        path = _PATHS.get(request.operation)
+        if path is None or not request.fields:
+            raise InvalidRequest(f"{self.name} cannot take a request of the kind '{request.operation}' as it is.")
+        headers = {name: value for name, value in request.headers.items() if name.startswith("anthropic-")}
+        headers.update(self._betas(headers.get("anthropic-beta", "")))
+        # The official SDKs' beta methods add this query; it is of no consequence to the API.
+        query = "?beta=true" if "anthropic-beta" in request.headers else ""
+        try:
+            response = await self._upstream.send(
+                "POST",
+                f"{self._prefix}{path}{query}",
+                renamed(request.fields, request.model, _encode),
+                timeouts=request.timeouts,
+                expect="sse" if request.stream else "json",
+                headers=headers,
+            )
+        except UpstreamRejected as error:
+            error.operation = request.operation
+            raise
+        kept = kept_headers(response.headers, _KEPT_HEADERS, "anthropic-")
+        if not request.stream:
+            check = _check_count if request.operation == "anthropic.count_tokens" else _check_message
+            yield await pass_whole_on(response, check, self.name, kept)
+            return
+        pieces = EventPieces(self._endpoint.limits, self.name)
+        stream = pass_on(response, pieces, MessageReader(anthropic_failure), self.name, kept)
+        async with aclosing(stream) as relayed:
+            async for piece in relayed:
+                yield piece
+
+    async def check(self, timeout_s: float) -> None:
+        """Ask for the list of models, and remember it."""
+        response = await self._upstream.send(
+            "GET",
+            f"{self._prefix}/models?limit=1000",
+            timeouts=Timeouts(min(timeout_s, 5.0), timeout_s, timeout_s),
+        )
+        try:
+            self._models.read_list(await response.read())
+        except UpstreamMalformed as error:
+            raise headed(error, self.name) from None
+        finally:
+            response.close()
+
+    def _betas(self, asked: str) -> Mapping[str, str]:
+        """The header that asks for beta features: what this request needs beside what the configuration asks for."""
+        names = [name.strip() for name in f"{self._beta},{asked}".split(",")]
+        wanted = ",".join(dict.fromkeys(filter(None, names)))
+        return {"anthropic-beta": wanted} if wanted else {}
+
+
+def authorization(key: Key) -> Mapping[str, str]:
+    """The header that carries a key."""
+    if key.value.startswith(_OAUTH_PREFIX):
+        return {"authorization": f"Bearer {key.value}"}
+    return {"x-api-key": key.value}
+
+
+def _check_message(body: bytes) -> tuple[Usage | None, str | None]:
+    try:
+        message = _MESSAGE.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise UpstreamMalformed("the reply is not a message of the Messages API") from None
+    if message.error is not None:
+        raise anthropic_failure(message.error)
+    if message.type != "message" or message.content is None or message.stop_reason is None:
+        raise UpstreamMalformed("the reply is not a complete message of the Messages API")
+    count = UsageCount()
+    count.add(message.usage)
+    return count.usage(), message.stop_reason
+
+
+def _check_count(body: bytes) -> tuple[Usage | None, str | None]:
+    """Counting costs nothing, so that there is no usage."""
+    try:
+        _COUNT.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise UpstreamMalformed("the reply is not a count of tokens") from None
+    return None, None

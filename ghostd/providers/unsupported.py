@@ -1,0 +1,49 @@
+"""Parameters that a dialect, or a model, has no place for: refused by name, or left out where the setting says so."""
+
+from __future__ import annotations
+
+from ghostd.errors import UnsupportedParameter
+from ghostd.types import Sampling
+
+
+class Unsupported:
+    """What becomes of parameters that one provider cannot honour."""
+
+    def __init__(self, upstream: str, *, drop: bool) -> None:
+        """`upstream` names the service in messages; `drop` is the setting drop_unsupported of its provider."""
+        self._upstream = upstream
+        self._drop = drop
+
+    def refuse(self, param: str, why: str) -> None:
+        """Raise UnsupportedParameter; returns where the parameter is to be left out instead."""
+        if not self._drop:
+            raise UnsupportedParameter(
+                f"{self._upstream} does not support '{param}': {why} Leave it out, or set drop_unsupported for the "
+                "provider.",
+                param,
+            )
+
+    def refuse_part(self, param: str, why: str) -> UnsupportedParameter:
+        """The error for a part of a message, which is never left out, since that would change what is asked."""
+        return UnsupportedParameter(f"{self._upstream} cannot take '{param}': {why}", param)
+
+    def sampling(self, sampling: Sampling, params: tuple[str, ...]) -> None:
+        """Refuse those of these fields that are set to something other than their neutral value."""
+        for param in params:
+            value = getattr(sampling, param)
+            if value is None or value == _NEUTRAL.get(param):
+                continue
+            self.refuse(_WIRE_NAMES.get(param, param), "the API has no such parameter.")
+
+
+_NEUTRAL: dict[str, object] = {
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+    "min_p": 0,
+    "repeat_penalty": 1,
+    "logit_bias": {},
+}
+"""Values that change nothing, so that leaving them out loses nothing."""
+
+_WIRE_NAMES = {"repeat_penalty": "repetition_penalty", "json_schema": "response_format"}
+"""Clients know these fields by their names on the wire."""
