@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ghostd.config import LocalConfig
-from ghostd.errors import EngineMissing, ModelTooLarge
+from ghostd.errors import EngineMissing
 from ghostd.workers.catalog import LocalModel
+from ghostd.workers.memory import MemoryEstimate, estimate
 
 EngineName = Literal["llama-cpp-python", "xllamacpp"]
 
@@ -17,8 +18,6 @@ _INSTALL: dict[EngineName, str] = {
     "llama-cpp-python": 'CMAKE_ARGS="-DGGML_NATIVE=OFF" pip install "ghostd[local]"',
     "xllamacpp": 'pip install "ghostd[local-prebuilt]"',
 }
-_WORKER_BYTES = 192 * 1024 * 1024
-"""Interpreter, engine and its compute buffers for batches of 128 tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +28,18 @@ class Plan:
     context_tokens: int
     threads: int
     n_gpu_layers: int
+    memory: MemoryEstimate
 
 
 def plan(model: LocalModel, config: LocalConfig, context_tokens: int) -> Plan:
-    """How to load the model here and now. Blocks on the disk. Raises EngineMissing, ModelTooLarge."""
+    """How to load the model here and now. Blocks on the disk. Raises EngineMissing."""
+    assert model.header is not None
     settings = model.settings
     engine = choose_engine(config)
-    check_memory(model, context_tokens, config.memory_reserve_mb)
+    memory = estimate(model.header, context_tokens, config.n_batch)
     threads = (settings and settings.threads) or config.threads or default_threads()
     layers = settings.n_gpu_layers if settings and settings.n_gpu_layers is not None else config.n_gpu_layers
-    return Plan(engine, context_tokens, threads, layers)
+    return Plan(engine, context_tokens, threads, layers, memory)
 
 
 def choose_engine(config: LocalConfig) -> EngineName:
@@ -57,22 +58,3 @@ def default_threads() -> int:
     import psutil
 
     return max((psutil.cpu_count(logical=False) or 1) - 1, 1)
-
-
-def check_memory(model: LocalModel, context_tokens: int, reserve_mb: int) -> None:
-    """Raise ModelTooLarge when loading would leave less than the reserve."""
-    import psutil
-
-    assert model.header is not None
-    needed = model.header.size_bytes + model.header.kv_bytes_per_token * context_tokens + _WORKER_BYTES
-    available = psutil.virtual_memory().available
-    if needed + reserve_mb * 1024 * 1024 > available:
-        raise ModelTooLarge(
-            f"The model '{model.id}' needs about {_mb(needed)} MB with a context of {context_tokens} tokens; "
-            f"{_mb(available)} MB are available, of which {reserve_mb} MB stay free (local.memory_reserve_mb). "
-            "Close other programs, lower context_tokens or take a smaller model."
-        )
-
-
-def _mb(size: int) -> int:
-    return round(size / (1024 * 1024))

@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +38,7 @@ from ghostd.workers.messages import (
     Failed,
     Generate,
     Load,
+    Loading,
     Message,
     Progress,
     Ready,
@@ -67,7 +68,8 @@ class Worker:
         self._inbox = inbox
         self._load = load
         self._header = _checked_header(Path(load.path))
-        self._engine = _load_engine(load, self._header)
+        self._percent = 0
+        self._engine = _load_engine(load, self._header, self._tell_progress)
         inbox.serve(self._engine)
         self._encoder = PromptEncoder(
             self._header,
@@ -91,6 +93,12 @@ class Worker:
             engine=self._engine.name,
             threads=self._load.threads,
         )
+
+    def _tell_progress(self, done: float) -> None:
+        percent = int(done * 100)
+        if percent > self._percent:
+            self._percent = percent
+            self.send(Loading(percent))
 
     def send(self, message: Message) -> None:
         """Send to the pool."""
@@ -200,7 +208,7 @@ def _checked_header(path: Path) -> GgufHeader:
         raise LoadError(str(error)) from None
 
 
-def _load_engine(load: Load, header: GgufHeader) -> Engine:
+def _load_engine(load: Load, header: GgufHeader, on_progress: Callable[[float], None]) -> Engine:
     options = LoadOptions(
         path=Path(load.path),
         context_tokens=load.context_tokens,
@@ -211,6 +219,7 @@ def _load_engine(load: Load, header: GgufHeader) -> Engine:
         embedding_only=header.embedding_only,
         causal=header.causal,
         pooling=header.pooling,
+        on_progress=on_progress,
     )
     if load.engine == "xllamacpp":
         from ghostd.workers.engines.xllamacpp import XllamaCppEngine

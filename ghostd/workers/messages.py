@@ -87,6 +87,13 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class Loading:
+    """How much of the weights the engine has taken in; engines that do not know never send it."""
+
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """The worker is alive and computing the prompt of this request."""
 
@@ -138,10 +145,11 @@ class Failed:
     """For "context_too_long": prompt tokens and context tokens."""
 
 
-Message = Load | Generate | Embed | Cancel | Ready | Progress | Piece | Ended | Vectors | Failed
+Message = Load | Generate | Embed | Cancel | Ready | Loading | Progress | Piece | Ended | Vectors | Failed
 
 _KINDS: dict[str, type[Message]] = {
-    kind.__name__: kind for kind in (Load, Generate, Embed, Cancel, Ready, Progress, Piece, Ended, Vectors, Failed)
+    kind.__name__: kind
+    for kind in (Load, Generate, Embed, Cancel, Ready, Loading, Progress, Piece, Ended, Vectors, Failed)
 }
 _FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in _KINDS.values()}
 _encode_json = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False).encode

@@ -7,7 +7,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, Protocol
 
 from ghostd.config import LocalConfig
 from ghostd.errors import GhostdError, ModelFileInvalid, ModelUnavailable, WorkerCrashed, WorkerFailed
@@ -15,7 +15,8 @@ from ghostd.workers import capacity
 from ghostd.workers.backoff import Backoff
 from ghostd.workers.catalog import Catalog, LocalModel
 from ghostd.workers.header_cache import Stamp
-from ghostd.workers.messages import Failed, Load, Message, Ready
+from ghostd.workers.load_progress import LoadProgress
+from ghostd.workers.messages import Failed, Load, Loading, Message, Ready
 from ghostd.workers.process import WorkerProcess
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,24 @@ _FILE_CHECK_S = 1.0
 _STATUS_WAIT_S = 0.5
 
 State = Literal["ready", "unloaded", "loading", "failed"]
+
+
+class Memory(Protocol):
+    """The model's part of the memory that all models share."""
+
+    async def reserve(self, needed: int, waits: Callable[[str], None]) -> None:
+        """Have these bytes, or raise ProviderError; `waits` is told what it has to wait for."""
+        ...
+
+    def release(self) -> None:
+        """Give them back."""
+        ...
+
+    def changed(self) -> None:
+        """The model may be unloaded now."""
+        ...
+
+
 Started = asyncio.Future[Ready | Failed | None]
 
 
@@ -38,8 +57,11 @@ class ModelProcess:
         tasks: asyncio.TaskGroup,
         on_message: Callable[[Message], None],
         on_end: Callable[[WorkerProcess], None],
+        memory: Memory,
     ) -> None:
         self.model = model
+        self._memory = memory
+        self._progress: LoadProgress | None = None
         self._config = config
         self._catalog = catalog
         self._tasks = tasks
@@ -63,7 +85,7 @@ class ModelProcess:
         """As in ModelInfo."""
         if self._refusal is not None or (self.model.header is None and not self.model.unread):
             return "failed"
-        if self._loading is not None:
+        if self._loading is not None or self._progress is not None:
             return "loading"
         return "ready" if self._process is not None else "unloaded"
 
@@ -76,6 +98,8 @@ class ModelProcess:
             return str(self._refusal[1])
         if (left_s := self._backoff.left_s) > 0:
             return f"rests after {self._backoff.crashes} crashes, for {left_s:.0f} s more"
+        if self._progress is not None:
+            return str(self._progress)
         if self._process is not None and (facts := self._facts) is not None:
             return (
                 f"{facts.engine}, threads: {facts.threads}; reads {facts.prefill_tokens_per_s:.0f} and writes "
@@ -110,12 +134,10 @@ class ModelProcess:
         self._check_rest()
         if self._refusal is not None:
             raise self._refusal[1]
-        if self._loading is None:
-            self._loading = self._tasks.create_task(self._load(), name=f"load {self.model.id}")
-        loading = self._loading
+        loading = self._loading or await self._begin_load()
         await asyncio.wait((loading,))
         if loading.cancelled():
-            raise ModelUnavailable(f"The model '{self.model.id}' is not loaded: ghostd is shutting down.")
+            raise ModelUnavailable(f"The model '{self.model.id}' is not loaded: its load was called off.")
         outcome = loading.result()
         if isinstance(outcome, GhostdError):
             raise outcome
@@ -142,21 +164,37 @@ class ModelProcess:
                 retry_after_s=left_s,
             )
 
-    async def _load(self) -> WorkerProcess | GhostdError:
+    async def _begin_load(self) -> asyncio.Task[WorkerProcess | GhostdError]:
+        """Have the memory, then load in a task of its own. A caller that goes away while it waits loads nothing."""
+        progress = self._progress = LoadProgress()
+        try:
+            plan = await asyncio.to_thread(capacity.plan, self.model, self._config, self.context_tokens)
+            await self._memory.reserve(plan.memory.total, progress.wait)
+        except BaseException:
+            self._progress = None
+            raise
+        progress.begin()
+        self._loading = self._tasks.create_task(self._load(plan), name=f"load {self.model.id}")
+        return self._loading
+
+    async def _load(self, plan: capacity.Plan) -> WorkerProcess | GhostdError:
         """A loaded worker, or why there is none. Raises nothing: the task group would take all models down."""
         try:
-            return await self._start()
+            return await self._start(plan)
         except GhostdError as error:
             return error
         except Exception:
             log.exception("cannot start the worker of %s", self.model.id)
             return WorkerFailed(f"The worker of '{self.model.id}' cannot be started; ghostd's log says why.")
         finally:
-            self._loading = None
+            self._loading = self._progress = None
+            if self._process is None:
+                self._memory.release()
+            else:
+                self._memory.changed()
 
-    async def _start(self) -> WorkerProcess:
+    async def _start(self, plan: capacity.Plan) -> WorkerProcess:
         model = self.model
-        plan = await asyncio.to_thread(capacity.plan, model, self._config, self.context_tokens)
         started: Started = asyncio.get_running_loop().create_future()
         process = WorkerProcess(lambda message: self._receive(message, started), lambda: self._ended(process, started))
         await process.start(
@@ -207,6 +245,9 @@ class ModelProcess:
         if isinstance(message, Ready) or (isinstance(message, Failed) and message.id == 0):
             if not started.done():
                 started.set_result(message)
+        elif isinstance(message, Loading):
+            if self._progress is not None:
+                self._progress.percent = message.percent
         else:
             self._on_message(message)
 
@@ -214,6 +255,7 @@ class ModelProcess:
         """The process is gone, whoever ended it."""
         if process is self._process:
             self._process = None
+            self._memory.release()
         if not started.done():
             started.set_result(None)
         self._on_end(process)
@@ -235,11 +277,16 @@ class ModelProcess:
         process, self._process = self._process, None
         if process is not None:
             process.kill()
+            self._memory.release()
+
+    def cancel_load(self) -> None:
+        """End a load that is under way."""
+        if self._loading is not None:
+            self._loading.cancel()
 
     def close(self) -> None:
         """End the process, also one that is still loading."""
-        if self._loading is not None:
-            self._loading.cancel()
+        self.cancel_load()
         self.unload()
 
 

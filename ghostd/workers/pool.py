@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable
 
 from ghostd.config import LocalConfig
 from ghostd.errors import ContextTooLong, GhostdError, InvalidRequest, Overloaded, WorkerCrashed, WorkerFailed
+from ghostd.workers.budget import MemoryBudget
 from ghostd.workers.catalog import Catalog, LocalModel
 from ghostd.workers.messages import Cancel, Embed, Ended, Failed, FrameError, Generate, Message, Progress, Vectors
 from ghostd.workers.model_process import ModelProcess, State, how_it_ended
@@ -21,9 +22,22 @@ log = logging.getLogger(__name__)
 class ModelWorker:
     """The worker of one model. One request runs at a time; others wait their turn in order."""
 
-    def __init__(self, model: LocalModel, config: LocalConfig, catalog: Catalog, tasks: asyncio.TaskGroup) -> None:
+    def __init__(
+        self,
+        model: LocalModel,
+        config: LocalConfig,
+        catalog: Catalog,
+        tasks: asyncio.TaskGroup,
+        budget: MemoryBudget,
+        *,
+        pinned: bool = False,
+    ) -> None:
         self._config = config
-        self._host = ModelProcess(model, config, catalog, tasks, self._receive, self._ended)
+        self._budget = budget
+        self._host = ModelProcess(model, config, catalog, tasks, self._receive, self._ended, self)
+        self._pinned = pinned
+        self.last_used_s = 0.0
+        """time.monotonic() of its last use."""
         self._slot = asyncio.Lock()
         self._waiting = 0
         self._running: Running | None = None
@@ -34,6 +48,21 @@ class ModelWorker:
     def model(self) -> LocalModel:
         """What the last scan found."""
         return self._host.model
+
+    @property
+    def id(self) -> str:
+        """The model's name."""
+        return self._host.model.id
+
+    @property
+    def busy(self) -> bool:
+        """Whether it computes, loads, or has requests waiting."""
+        return self._slot.locked() or self._waiting > 0 or self._host.state == "loading"
+
+    @property
+    def pinned(self) -> bool:
+        """Whether it stays loaded, once it is, until it is told otherwise."""
+        return self._pinned
 
     @property
     def pid(self) -> int | None:
@@ -89,15 +118,54 @@ class ModelWorker:
     async def preload(self) -> None:
         """Load without a request; a failure shows in `detail` and at the next request."""
         try:
-            await self._take_turn()
-        except Overloaded:
-            return
-        try:
-            await self._host.ready()
+            await self.load()
         except GhostdError as error:
             log.warning("cannot preload %s: %s", self.model.id, error)
+
+    async def load(self) -> None:
+        """Have it loaded. Raises ProviderError."""
+        await self._take_turn()
+        try:
+            await self._host.ready()
         finally:
             self._pass_turn()
+
+    async def unload_in_turn(self) -> None:
+        """Unload it when the requests that came before have ended; a load that nobody waits for ends at once."""
+        if not self._slot.locked():
+            self._host.cancel_load()
+        await self._take_turn()
+        try:
+            self._host.unload()
+        finally:
+            self._pass_turn()
+
+    def unload(self) -> None:
+        """End the process at once; only for a model that is not busy."""
+        self._host.unload()
+
+    def pin(self, pinned: bool) -> None:
+        """Keep it loaded, or let it be unloaded again."""
+        self._pinned = pinned
+        if not self._slot.locked():
+            self._rest()
+        self._budget.changed()
+
+    # --- its part of the memory (model_process.Memory) -------------------------
+
+    async def reserve(self, needed: int, waits: Callable[[str], None]) -> None:
+        """See MemoryBudget.reserve."""
+        await self._budget.reserve(self, needed, waits)
+
+    def release(self) -> None:
+        """Its process is gone."""
+        self._budget.release(self)
+
+    def changed(self) -> None:
+        """It may be unloaded now."""
+        self._budget.changed()
+
+    # --- turns -----------------------------------------------------------------
 
     async def _take_turn(self) -> None:
         if self._waiting >= self._config.max_queue:
@@ -116,7 +184,15 @@ class ModelWorker:
 
     def _pass_turn(self) -> None:
         self._running = None
+        self.last_used_s = time.monotonic()
         self._slot.release()
+        self._rest()
+        self._budget.changed()
+
+    def _rest(self) -> None:
+        """Begin to count the time without use."""
+        if self._idle is not None:
+            self._idle.cancel()
         self._idle = asyncio.get_running_loop().call_later(self._config.idle_unload_s, self._unload_idle)
 
     def _begin(self, process: WorkerProcess, make: Callable[[int], Generate | Embed]) -> Running:
@@ -188,7 +264,7 @@ class ModelWorker:
             running.messages.put_nowait(None)
 
     def _unload_idle(self) -> None:
-        if not self._slot.locked() and self.pid is not None:
+        if not self.busy and not self._pinned and self.pid is not None:
             log.info("unloaded %s: unused for %g s", self.model.id, self._config.idle_unload_s)
             self._host.unload()
 
@@ -196,6 +272,7 @@ class ModelWorker:
         """End the process and the timers for good."""
         if self._idle is not None:
             self._idle.cancel()
+            self._idle = None
         if self._running is not None and self._running.timer is not None:
             self._running.timer.cancel()
         self._host.close()

@@ -30,9 +30,11 @@ from ghostd.types import (
     TokenLogprob,
     Usage,
 )
+from ghostd.workers.budget import MemoryBudget
 from ghostd.workers.catalog import Catalog, LocalModel
 from ghostd.workers.gguf_header import GgufHeader
 from ghostd.workers.messages import Embed, Ended, Generate, Piece, Vectors, unpack_vector
+from ghostd.workers.pins import Pins
 from ghostd.workers.pool import ModelWorker
 from ghostd.workers.scratch import remove_stale_scratch
 from ghostd.workers.stores.search import allowed_stores
@@ -71,8 +73,9 @@ async def local_provider(
     await asyncio.to_thread(remove_stale_scratch)
     catalog = await asyncio.to_thread(Catalog, config, models_dir, config_dir, stores, environ, headers_file)
     found = await asyncio.to_thread(catalog.scan, _FIRST_READ_S, stores=False)
+    pins = await asyncio.to_thread(Pins, data / "pinned-models.json" if data is not None else None)
     async with asyncio.TaskGroup() as tasks:
-        provider = LocalProvider(config, catalog, tasks)
+        provider = LocalProvider(config, catalog, tasks, pins)
         provider.take(found)
         provider.preload()
         if stores or any(model.unread for model in found):
@@ -88,8 +91,11 @@ class LocalProvider:
 
     name = "local"
 
-    def __init__(self, config: LocalConfig, catalog: Catalog, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, config: LocalConfig, catalog: Catalog, tasks: asyncio.TaskGroup, pins: Pins) -> None:
         self._config = config
+        self._pins = pins
+        self._pins_lock = asyncio.Lock()
+        self._budget = MemoryBudget(config)
         self._catalog = catalog
         self._tasks = tasks
         self._workers: dict[str, ModelWorker] = {}
@@ -152,7 +158,8 @@ class LocalProvider:
             if worker is None or worker.model.path != model.path:
                 if worker is not None:
                     worker.close()
-                worker = ModelWorker(model, self._config, self._catalog, self._tasks)
+                pinned = model.id in self._pins.names
+                worker = ModelWorker(model, self._config, self._catalog, self._tasks, self._budget, pinned=pinned)
             worker.update(model)
             self._workers[model.id] = worker
         for worker in before.values():
@@ -181,6 +188,38 @@ class LocalProvider:
         if worker is None:
             raise ModelNotFound(model, tuple(self._workers))
         return worker
+
+    # --- what is loaded ---------------------------------------------------------
+
+    async def load(self, model: str) -> None:
+        """Have the model loaded; raises ModelNotFound or ProviderError."""
+        await self._worker(model).load()
+
+    async def unload(self, model: str) -> None:
+        """Unload it when its requests have ended; raises ModelNotFound or Overloaded."""
+        await self._worker(model).unload_in_turn()
+
+    async def pin(self, model: str, pinned: bool) -> None:
+        """Keep the model loaded once it is, now and after restarts, or no longer.
+
+        Raises ModelNotFound, except for a pinned one that is gone, and OSError when it cannot be written down.
+        """
+        worker = self._workers.get(model)
+        if worker is None and (pinned or model not in self._pins.names):
+            worker = self._worker(model)
+        async with self._pins_lock:
+            await asyncio.to_thread(self._pins.set, model, pinned)
+        if worker is not None:
+            worker.pin(pinned)
+
+    @property
+    def pinned(self) -> frozenset[str]:
+        """Names of the models that stay loaded."""
+        return self._pins.names
+
+    async def memory(self) -> tuple[int, int]:
+        """Bytes that loaded models hold by estimate, and that models may take in all at the moment."""
+        return self._budget.held, (await self._budget.limits()).total
 
     # --- requests -------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -50,6 +50,8 @@ class LoadOptions:
     causal: bool
     pooling: int | None = None
     """As in GgufHeader."""
+    on_progress: Callable[[float], None] | None = None
+    """Told how much of the weights has been loaded, from 0 to 1, by engines that know."""
 
 
 @dataclass(frozen=True, slots=True)

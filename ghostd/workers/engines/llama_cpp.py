@@ -65,6 +65,10 @@ class LlamaCppEngine:
         lib.llama_backend_init()
         params = lib.llama_model_default_params()
         params.n_gpu_layers = options.n_gpu_layers if lib.llama_supports_gpu_offload() else 0
+        if (on_progress := options.on_progress) is not None:
+            # True goes on; kept until loading is over, since the engine holds no reference.
+            told = lib.llama_progress_callback(lambda done, _data: on_progress(done) is None)
+            params.progress_callback = told
         self._model = lib.llama_model_load_from_file(str(options.path).encode(), params)
         if not self._model:
             raise LoadError("llama.cpp cannot load it (an unknown architecture, or damaged tensors)")

@@ -1,0 +1,165 @@
+"""The memory that loaded models share: who holds how much, and who has to make room for a new one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import psutil
+
+from ghostd.config import LocalConfig
+from ghostd.errors import ModelTooLarge, ModelUnavailable
+
+log = logging.getLogger(__name__)
+
+_SHARE = 0.8
+"""Of what is available, where no budget is configured."""
+_WAIT_S = 60.0
+"""The longest wait for busy models; a request waits less if it is given less time."""
+_RETRY_S = 5.0
+_MB = 1024 * 1024
+
+
+class Holder(Protocol):
+    """A model's worker, as the budget sees it."""
+
+    @property
+    def id(self) -> str:
+        """The model's name."""
+        ...
+
+    @property
+    def pid(self) -> int | None:
+        """Its process while it runs."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether it computes, loads, or has requests waiting."""
+        ...
+
+    @property
+    def pinned(self) -> bool:
+        """Whether it must stay."""
+        ...
+
+    @property
+    def last_used_s(self) -> float:
+        """time.monotonic() of its last use."""
+        ...
+
+    def unload(self) -> None:
+        """End the process, which gives the memory back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bytes that all models together may take now, and how that comes about."""
+
+    total: int
+    available: int
+    """What the system could give now, besides what models hold already."""
+
+
+@dataclass(slots=True)
+class MemoryBudget:
+    """Gives memory out; those who have to wait stand in one line, so that a large model is not passed for ever."""
+
+    config: LocalConfig
+    _held: dict[Holder, int] = field(default_factory=dict)
+    _line: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def held(self) -> int:
+        """Estimated bytes of the loaded and loading models."""
+        return sum(self._held.values())
+
+    async def limits(self) -> Limits:
+        """What models may take at the moment."""
+        return await asyncio.to_thread(_limits, self.config, [holder.pid for holder in self._held])
+
+    async def reserve(self, holder: Holder, needed: int, waits: Callable[[str], None]) -> None:
+        """Have `needed` bytes for this holder, ending idle models that are not pinned, the least recently used first.
+
+        While only busy models are in the way it waits, and calls `waits` with the reason. Raises ModelTooLarge when
+        no waiting helps, ModelUnavailable when it took too long.
+        """
+        deadline_s = time.monotonic() + min(_WAIT_S, self.config.load_timeout_s)
+        try:
+            async with asyncio.timeout(deadline_s - time.monotonic()):
+                async with self._line:
+                    await self._reserve(holder, needed, waits)
+        except TimeoutError:
+            raise ModelUnavailable(
+                f"The model '{holder.id}' needs about {_mb(needed)} MB, and the models that are busy now hold "
+                f"{_mb(self.held)} MB. It waited {min(_WAIT_S, self.config.load_timeout_s):g} s for them.",
+                retry_after_s=_RETRY_S,
+            ) from None
+
+    async def _reserve(self, holder: Holder, needed: int, waits: Callable[[str], None]) -> None:
+        while True:
+            self._changed.clear()
+            limits = await self.limits()
+            others = {other: size for other, size in self._held.items() if other is not holder}
+            fixed = sum(size for other, size in others.items() if other.pinned)
+            if fixed + needed > limits.total:
+                raise self._too_large(holder, needed, fixed, limits)
+            missing = sum(others.values()) + needed - limits.total
+            for victim in sorted(others, key=lambda other: other.last_used_s):
+                if missing > 0 and not victim.busy and not victim.pinned:
+                    log.info("unloaded %s to make room for %s", victim.id, holder.id)
+                    missing -= others[victim]
+                    victim.unload()
+                    self._held.pop(victim, None)
+            if missing <= 0:
+                self._held[holder] = needed
+                return
+            waits(f"waits for memory: it needs {_mb(needed)} MB, and {_mb(missing)} MB of it are in use by busy models")
+            await self._changed.wait()
+
+    def _too_large(self, holder: Holder, needed: int, fixed: int, limits: Limits) -> ModelTooLarge:
+        reserve = f"{self.config.memory_reserve_mb} MB stay free (local.memory_reserve_mb)"
+        if self.config.memory_budget_mb is not None:
+            allowed = f"local.memory_budget_mb allows {self.config.memory_budget_mb} MB for all models"
+        else:
+            allowed = f"models may take {_SHARE:.0%} (local.memory_budget_mb)"
+        pinned = f" Pinned models hold {_mb(fixed)} MB; `ghostctl models unpin` frees them." if fixed else ""
+        return ModelTooLarge(
+            f"The model '{holder.id}' needs about {_mb(needed)} MB with its context; {_mb(limits.available)} MB are "
+            f"available, of which {reserve}, and {allowed}.{pinned} Close other programs, lower context_tokens or "
+            "take a smaller model."
+        )
+
+    def release(self, holder: Holder) -> None:
+        """The holder's process is gone, or was never started."""
+        self._held.pop(holder, None)
+        self.changed()
+
+    def changed(self) -> None:
+        """A holder is idle now, or no longer pinned: those who wait look again."""
+        self._changed.set()
+
+
+def _limits(config: LocalConfig, pids: list[int | None]) -> Limits:
+    """Blocks on the disk. The system counts mapped weights as available, a worker's other memory as used."""
+    private = 0
+    for pid in pids:
+        if pid is not None:
+            try:
+                memory = psutil.Process(pid).memory_info()
+            except psutil.Error:
+                continue  # it has just ended
+            private += memory.rss - getattr(memory, "shared", 0)
+    available = psutil.virtual_memory().available + private
+    allowed = config.memory_budget_mb * _MB if config.memory_budget_mb is not None else int(available * _SHARE)
+    return Limits(min(allowed, available - config.memory_reserve_mb * _MB), available)
+
+
+def _mb(size: int) -> int:
+    return round(size / _MB)
