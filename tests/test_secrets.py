@@ -25,7 +25,7 @@ from secret_backends import Asking, Broken, MemoryKeyring, Odd
 from ghostd.config import LogConfig
 from ghostd.errors import SecretError, SecretMissing
 from ghostd.redaction import redact, remember
-from ghostd.secrets import command
+from ghostd.secrets import command, patience
 from ghostd.secrets.command import MAX_OUTPUT_BYTES
 from ghostd.secrets.store import Secrets
 from ghostd.secrets.system_keyring import SystemKeyring
@@ -370,6 +370,61 @@ async def test_a_thousand_references_are_read_and_kept() -> None:
     for number in range(1000):
         assert await store.get(f"keyring:k{number}") == f"value-number-{number}"
     assert "value-number" not in redact("value-number-0, value-number-999 and value-number-17")
+
+
+async def test_hundreds_of_keys_can_be_read_at_the_same_time() -> None:
+    entries = MemoryKeyring()
+    entries.entries = {f"k{number}": f"value-number-{number}" for number in range(400)}
+    store = Secrets(keyring=entries)
+    found = await asyncio.gather(*(store.get(f"keyring:k{number}") for number in range(400)))
+    assert found == [f"value-number-{number}" for number in range(400)]
+    printed = await asyncio.gather(*(store.get(f"command:echo value-number-{number}") for number in range(60)))
+    assert printed == [f"value-number-{number}" for number in range(60)]
+
+
+async def test_a_call_that_is_stuck_for_minutes_no_longer_keeps_others_from_their_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    late_s = 0.0
+    monkeypatch.setattr(patience, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + late_s))
+    calls, release = patience.PatientCalls("test", at_once=1), threading.Event()
+    stuck, waiting = calls.start(release.wait), calls.start(lambda: "came after")
+    late_s = 121.0
+    assert calls.start(lambda: "third").result(20) == "third"
+    assert waiting.result(20) == "came after"
+    assert not stuck.done()
+    release.set()
+    assert stuck.result(20)
+    assert calls.start(lambda: "again").result(20) == "again"
+
+
+async def test_calls_that_all_stay_stuck_are_refused_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    late_s = 0.0
+    monkeypatch.setattr(patience, "time", SimpleNamespace(monotonic=lambda: late_s))
+    calls, release = patience.PatientCalls("test", at_once=1), threading.Event()
+    stuck = []
+    with pytest.raises(patience.TooManyUnfinished):
+        for _ in range(100):
+            stuck.append(calls.start(release.wait))
+            late_s += 121.0
+    assert len(stuck) == 16
+    release.set()
+    for call in stuck:
+        assert await asyncio.to_thread(call.result, 20)
+    assert calls.start(lambda: "again").result(20) == "again"
+
+
+async def test_a_machine_without_a_thread_left_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    store = Secrets(keyring=MemoryKeyring())
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        with pytest.raises(SecretError, match="did not answer"):
+            await store.get("keyring:a")
+    with pytest.raises(SecretMissing):
+        await store.get("keyring:a")
 
 
 async def test_a_value_that_was_forgotten_while_it_was_read_is_read_again() -> None:

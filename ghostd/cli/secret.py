@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from ghostd.cli.options import read_config
-from ghostd.config import Config
+from ghostd.cli.options import is_there
+from ghostd.config import Config, load_config
 from ghostd.errors import SecretError
 from ghostd.local.instance import running
 from ghostd.local.paths import Paths, find_paths
@@ -84,7 +84,8 @@ def rotate(name: str, from_stdin: bool, extra: tuple[str, ...]) -> None:
 def list_(as_json: bool, config_path: Path | None) -> None:
     """List the keys' names, whether the keyring has them, and which providers use them; never a value."""
     paths = find_paths()
-    users = _users(read_config(paths, config_path, None)[0])
+    # Its routes and presets may be wrong: that is no reason to hide the keys.
+    users = _users(load_config(config_path or (paths.config_file if is_there(paths.config_file) else None)))
     found, problem = [], None
     for name in sorted({*_names(paths).read(), *users}):
         state = "unknown"
