@@ -1,4 +1,4 @@
-"""`status` and `models`."""
+"""`status`."""
 
 from __future__ import annotations
 
@@ -43,19 +43,7 @@ def status(as_json: bool, wait_s: float | None) -> None:
     click.echo(f"memory    {found.memory_bytes / 2**20:.0f} MiB")
     click.echo(f"data      {found.home}")
     _table("projects", [_root_row(root) for root in found.roots], "none; open one in an editor or `ghostctl roots add`")
-    _table("models", [_model_row(model) for model in found.models], "none")
-
-
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
-def models(as_json: bool) -> None:
-    """List the models on offer."""
-    found = Client(find_paths()).status().models
-    if as_json:
-        click.echo(msgspec.json.encode(found).decode())
-        return
-    for row in (_model_row(model) for model in found):
-        click.echo(row)
+    _table("models", [model_row(model) for model in found.models], "none")
 
 
 def _wait(client: Client, found: Status, wait_s: float) -> Status:
@@ -85,7 +73,8 @@ def _root_row(root: RootState) -> str:
     return ", ".join(parts)
 
 
-def _model_row(model: ModelState) -> str:
+def model_row(model: ModelState) -> str:
+    """A model on one line."""
     details = [model.state, ", ".join(model.capabilities)]
     if model.context_tokens:
         details.append(f"{model.context_tokens} tokens")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import http.client
 import socket
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
 from ghostd.errors import GhostdError, InstanceError
-from ghostd.local.control_types import Problem, RootReport, Status
+from ghostd.local.control_types import Done, HealthReport, Problem, RootReport, Status
+from ghostd.local.model_types import ModelsReport
 from ghostd.local.paths import Paths
+from ghostd.routing_reports import Explanation
 
 T = TypeVar("T")
 
@@ -55,6 +57,30 @@ class Client:
         """Wait until a root is indexed and learned."""
         return self._call("GET", f"/ghostd/v1/roots/wait?path={quote(str(root))}", RootReport, timeout_s=timeout_s)
 
+    def models(self) -> ModelsReport:
+        """Memory, pins and skipped files of the local models."""
+        return self._call("GET", "/ghostd/v1/models", ModelsReport)
+
+    def change_model(self, action: Literal["load", "unload", "pin", "unpin"], model: str, timeout_s: float) -> None:
+        """Load, unload, pin or unpin a local model; returns when it is done. Raises GhostdError when it cannot be."""
+        self._call("POST", f"/ghostd/v1/models/{action}", dict[str, object], {"model": model}, timeout_s)
+
+    def reload(self) -> str:
+        """Put the changed configuration into force; says what was done. Raises GhostdError with the mistake in it."""
+        return self._call("POST", "/ghostd/v1/reload", Done, {}).done
+
+    def forget_secret(self, name: str) -> None:
+        """Have a keyring's entry read anew."""
+        self._call("POST", f"/ghostd/v1/secrets/forget?name={quote(name)}", dict[str, object], {})
+
+    def health(self) -> HealthReport:
+        """How deployments and keys fare."""
+        return self._call("GET", "/ghostd/v1/health", HealthReport)
+
+    def explain(self, body: bytes) -> Explanation:
+        """Where a chat request would go; the body is that of `POST /v1/chat/completions`."""
+        return self._call("POST", "/ghostd/v1/route/explain", Explanation, body)
+
     def shutdown(self) -> None:
         """Ask the daemon to drain and end; returns at once."""
         self._call("POST", "/ghostd/v1/shutdown", dict[str, object], {})
@@ -68,13 +94,14 @@ class Client:
         method: str,
         path: str,
         reply: type[T],
-        body: dict[str, object] | None = None,
+        body: dict[str, object] | bytes | None = None,
         timeout_s: float | None = None,
     ) -> T:
         connection = _UnixConnection(self._paths.http_socket, timeout_s or self._timeout_s)
         headers = {"Content-Type": "application/json"} if body is not None else {}
         try:
-            connection.request(method, path, msgspec.json.encode(body) if body is not None else None, headers)
+            data = body if isinstance(body, bytes | None) else msgspec.json.encode(body)
+            connection.request(method, path, data, headers)
             response = connection.getresponse()
             data = response.read()
         except (FileNotFoundError, ConnectionRefusedError):
