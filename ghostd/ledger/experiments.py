@@ -76,36 +76,31 @@ class _Request:
 
 def experiments(db: sqlite3.Connection, name: str | None = None) -> list[ExperimentReport]:
     """Every experiment that has requests, or the one of this name, by name; see `open_reader`."""
+    outcomes = _outcomes(db)
+    nothing: dict[str, float] = {}
     found: dict[str, dict[str, list[_Request]]] = {}
-    for (experiment, id_, session), values in _requests(db):
-        experiment_name, _, arm = experiment.rpartition("/")
-        if name is None or experiment_name == name:
-            # A request without a subject is a subject of its own.
-            found.setdefault(experiment_name, {}).setdefault(arm, []).append(_Request(session or f"/{id_}", *values))
+    for experiment, id_, session, status, latency_ms, cost_usd in db.execute(
+        "SELECT experiment, id, session, status, latency_ms, cost_usd FROM requests WHERE experiment != ''"
+    ):
+        of, _, arm = experiment.rpartition("/")
+        if name is None or of == name:
+            said = outcomes.get(id_, nothing)
+            request = _Request(
+                session or f"/{id_}",  # without a subject, it is one of its own
+                *(status, latency_ms, cost_usd, said.get("shown"), said.get("accepted"), said.get("thumb")),
+            )
+            found.setdefault(of, {}).setdefault(arm, []).append(request)
     return [_report(experiment, found[experiment]) for experiment in sorted(found)]
 
 
-def _requests(
-    db: sqlite3.Connection,
-) -> list[tuple[tuple[str, str, str], tuple[str, float, float | None, float | None, float | None, float | None]]]:
-    outcomes: dict[str, dict[str, float]] = {}
+def _outcomes(db: sqlite3.Connection) -> dict[str, dict[str, float]]:
+    """By request and kind; the last of a kind counts."""
+    found: dict[str, dict[str, float]] = {}
     for request, kind, value in db.execute(
         "SELECT request_id, kind, value FROM outcomes WHERE request_id IN"
         " (SELECT id FROM requests WHERE experiment != '') ORDER BY time_s"
     ):
-        outcomes.setdefault(request, {})[kind] = value
-    nothing: dict[str, float] = {}
-    found = []
-    for experiment, id_, session, status, latency_ms, cost_usd in db.execute(
-        "SELECT experiment, id, session, status, latency_ms, cost_usd FROM requests WHERE experiment != ''"
-    ):
-        said = outcomes.get(id_, nothing)
-        found.append(
-            (
-                (experiment, id_, session),
-                (status, latency_ms, cost_usd, said.get("shown"), said.get("accepted"), said.get("thumb")),
-            )
-        )
+        found.setdefault(request, {})[kind] = value
     return found
 
 

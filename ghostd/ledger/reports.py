@@ -73,9 +73,11 @@ def usage(
     """Usage of the requests that began in [since_s, until_s), by local day and other fields; see `open_reader`."""
     keys = [f"CAST(time_s / {_SLOT_S} AS INTEGER)" if grouping == "day" else grouping for grouping in by]
     grouped = f" GROUP BY {', '.join(str(number) for number in range(1, len(keys) + 1))}" if keys else ""
+    bounds = [(sign, moment) for sign, moment in ((">=", since_s), ("<", until_s)) if moment is not None]
+    where = f" WHERE {' AND '.join(f'time_s {sign} ?' for sign, _ in bounds)}" if bounds else ""
     rows = db.execute(
-        f"SELECT {', '.join((*keys, *_SUMS))} FROM requests WHERE time_s >= ? AND time_s < ?{grouped}",  # noqa: S608
-        (float("-inf") if since_s is None else since_s, float("inf") if until_s is None else until_s),
+        f"SELECT {', '.join((*keys, *_SUMS))} FROM requests{where}{grouped}",  # noqa: S608
+        [moment for _, moment in bounds],
     )
     groups: dict[tuple[str, ...], list[float | None]] = {}
     total: list[float | None] = [None] * len(_SUMS)
