@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 import msgspec
@@ -36,6 +36,14 @@ class Listed(msgspec.Struct, frozen=True):
     """set, missing, or unknown where the keyring does not answer."""
     used_by: list[str]
     """Providers whose configuration names it."""
+
+
+class _Users(NamedTuple):
+    """Keyring entries → the providers that use them."""
+
+    configured: dict[str, list[str]]
+    by_default: dict[str, list[str]]
+    """By a provider without `keys`, which needs no entry where its variable is set or where it takes no key."""
 
 
 @click.group()
@@ -86,15 +94,18 @@ def list_(as_json: bool, config_path: Path | None) -> None:
     paths = find_paths()
     # Its routes and presets may be wrong: that is no reason to hide the keys.
     users = _users(load_config(config_path or (paths.config_file if is_there(paths.config_file) else None)))
+    expected = {*_names(paths).read(), *users.configured}
     found, problem = [], None
-    for name in sorted({*_names(paths).read(), *users}):
+    for name in sorted({*expected, *users.by_default}):
         state = "unknown"
         if problem is None:
             try:
                 state = "missing" if _read(name) is None else "set"
             except SecretError as error:
                 problem = error  # it would be the same for the others, each after the time-out
-        found.append(Listed(name, state, users.get(name, [])))
+        if name in expected or state == "set":
+            used_by = [*users.configured.get(name, []), *users.by_default.get(name, [])]
+            found.append(Listed(name, state, used_by))
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
     else:
@@ -170,14 +181,15 @@ def _ask(work: Callable[[Entries], T]) -> T:
         raise SecretError(f"the keyring did not answer within {_TIMEOUT_S:g} s; it may be locked: {UNLOCK}") from None
 
 
-def _users(config: Config) -> dict[str, list[str]]:
-    """Keyring entries → the providers that name them."""
-    users: dict[str, list[str]] = {}
+def _users(config: Config) -> _Users:
+    users = _Users({}, {})
     for provider, settings in config.providers.items():
-        for reference in (f"keyring:{provider}",) if settings.keys is None else settings.keys:
+        if settings.keys is None:
+            users.by_default[provider] = [provider]
+        for reference in settings.keys or ():
             kind, _, name = reference.partition(":")
             if kind == "keyring":
-                users.setdefault(name, []).append(provider)
+                users.configured.setdefault(name, []).append(provider)
     return users
 
 

@@ -120,16 +120,17 @@ def test_rotating_replaces_a_key_that_is_there(keyring: MemoryKeyring) -> None:
 def test_the_list_tells_what_is_there_and_who_uses_it(keyring: MemoryKeyring) -> None:
     configure(
         '[providers.openai]\nkeys = ["keyring:openai", "keyring:work", "env:OTHER"]\n'
-        '[providers.copy]\npreset = "openai"\nkeys = ["keyring:work"]\n[providers.mistral]\n'
+        '[providers.copy]\npreset = "openai"\nkeys = ["keyring:work"]\n[providers.mistral]\n[providers.ollama]\n'
     )
     run("set", "openai", stdin=KEY)
     run("set", "left-over", stdin=KEY)
     run("set", "gone", stdin=KEY)
+    keyring.entries["mistral"] = KEY
     del keyring.entries["gone"]
     assert run("list").output == (
         "gone: missing (`ghostctl secret set gone`); not used by the configuration\n"
         "left-over: set; not used by the configuration\n"
-        "mistral: missing (`ghostctl secret set mistral`); used by mistral\n"
+        "mistral: set; used by mistral\n"
         "openai: set; used by openai\n"
         "work: missing (`ghostctl secret set work`); used by openai, copy\n"
     )
