@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
+from ghostd.config_checks import first_mistake
 from ghostd.config_routing import (
     Bytes,
     Count,
@@ -151,6 +152,8 @@ class LocalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """A model unused for this long is unloaded."""
     max_queue: Count = 32
     """Requests that may wait for one model."""
+    memory_budget_mb: Count | None = None
+    """Memory for all loaded models together; unset: 80 % of what is available at the time."""
     memory_reserve_mb: Annotated[int, Meta(ge=0)] = 512
     """Memory that loading a model must leave free."""
     chat_template_timeout_s: Seconds = 2.0
@@ -288,6 +291,9 @@ def _check(config: Config, text: str, path: Path) -> None:
             f"{path}{_line_of(text, ['http', 'host'])}: `http.host`: {host!r} is not a loopback address; "
             "ghostd serves this machine only (use 127.0.0.1, ::1 or localhost)"
         )
+    if (mistake := first_mistake(config)) is not None:
+        keys = list(mistake.keys)
+        raise ConfigError(f"{path}{_line_of(text, keys)}: `{'.'.join(keys)}`: {mistake.reason}")
 
 
 def _unknown_key(data: dict[str, Any], struct: type) -> tuple[list[str], list[str]] | None:

@@ -6,8 +6,8 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -17,12 +17,27 @@ from ghostd.engine import Engine, Frontend, FrontendHost
 from ghostd.errors import ConfigError, RootError
 from ghostd.gateway.app import serve_http
 from ghostd.index.service import open_index
+from ghostd.ledger.service import open_ledger
 from ghostd.local.control import control_routes
-from ghostd.local.control_types import ModelState, RootReport, RootState, SkipState, Status
+from ghostd.local.control_types import (
+    ModelState,
+    RootReport,
+    RootState,
+    SkipState,
+    Status,
+)
+from ghostd.local.model_control import model_routes
 from ghostd.local.paths import Paths, expand
-from ghostd.ports import Index, ProjectModel, Provider
+from ghostd.ports import Index, ProjectModel, Provider, SecretStore
 from ghostd.project_model.provider import project_model
+from ghostd.providers.http.client import http_client
+from ghostd.routing.explain import deployment_report
+from ghostd.routing.registry import Registry
+from ghostd.routing_reports import DeploymentReport, KeyReport
+from ghostd.secrets.store import Secrets
 from ghostd.types import RootStatus
+from ghostd.upkeep import Upkeep
+from ghostd.upstreams import Upstreams
 from ghostd.workers.provider import local_provider
 
 log = logging.getLogger(__name__)
@@ -31,9 +46,13 @@ log = logging.getLogger(__name__)
 class Daemon:
     """A running daemon: its parts, and what the control API may do with them."""
 
-    def __init__(self, index: Index, engine: Engine, project: ProjectModel | None, paths: Paths) -> None:
+    def __init__(
+        self, index: Index, engine: Engine, project: ProjectModel | None, paths: Paths, secrets: SecretStore
+    ) -> None:
         self.index = index
         self.engine = engine
+        self.upkeep: Upkeep | None = None
+        self._secrets = secrets
         self.url = ""
         self.stopping = asyncio.Event()
         """Set when the daemon should end."""
@@ -60,6 +79,7 @@ class Daemon:
                     context_tokens=info.context_tokens,
                     size_bytes=info.size_bytes,
                     detail=info.detail,
+                    source=info.source,
                 )
                 for info in self.engine.models()
             ],
@@ -90,6 +110,28 @@ class Daemon:
             skips=[SkipState(str(skip.path), skip.reason) for skip in await self.index.skips(root)],
         )
 
+    def reload(self) -> str:
+        """Put the changed configuration into force; raises ConfigError."""
+        assert self.upkeep is not None
+        return self.upkeep.reload()
+
+    def forget_secret(self, name: str) -> None:
+        """Read the keyring's entry anew when it is needed next."""
+        self._secrets.forget(f"keyring:{name}")
+
+    def health(self) -> list[DeploymentReport]:
+        """How every deployment fares that was asked so far."""
+        now = asyncio.get_running_loop().time()
+        return [deployment_report(deployment, now) for deployment in self.engine.registry.used()]
+
+    def keys(self) -> list[KeyReport]:
+        """The keys of every provider, without their values."""
+        return [
+            KeyReport(name, key.reference, key.state, key.detail)
+            for name, endpoints in self.engine.registry.upstreams.items()
+            for key in endpoints[0].keys()  # noqa: SIM118 - API keys
+        ]
+
     def shutdown(self) -> None:
         """Begin to drain and end."""
         self.stopping.set()
@@ -109,16 +151,23 @@ class Daemon:
 
 @asynccontextmanager
 async def running(
-    config: Config, paths: Paths, roots: Sequence[Path] = (), config_folder: Path | None = None
+    config: Config,
+    paths: Paths,
+    roots: Sequence[Path] = (),
+    config_file: Path | None = None,
+    command_line: Callable[[Config], Config] = lambda config: config,
 ) -> AsyncIterator[Daemon]:
     """A daemon whose every part accepts work while the block runs.
 
-    `roots` are indexed besides the configured ones. Relative paths of the configuration start at
-    `config_folder`. Raises ConfigError, PortTaken or RootError when it cannot start; a configured root that is
-    missing is logged and left out, one of `roots` is an error.
+    `roots` are indexed besides the configured ones. Relative paths of the configuration start at the folder of
+    `config_file`, which is read again when it changes (and need not exist), with `command_line` over it.
+
+    Raises ConfigError, PortTaken or RootError when it cannot start; a configured root that is missing is logged and
+    left out, one of `roots` is an error.
     """
     try:
-        async with _parts(config, paths, roots, config_folder) as daemon:
+        file = config_file or paths.config_file
+        async with _parts(config, paths, roots, file.absolute(), command_line) as daemon:
             yield daemon
     except BaseExceptionGroup as group:
         raise _cause(group) from None
@@ -133,7 +182,11 @@ def _cause(error: BaseException) -> BaseException:
 
 @asynccontextmanager
 async def _parts(
-    config: Config, paths: Paths, roots: Sequence[Path], config_folder: Path | None
+    config: Config,
+    paths: Paths,
+    roots: Sequence[Path],
+    config_file: Path,
+    command_line: Callable[[Config], Config],
 ) -> AsyncIterator[Daemon]:
     async with AsyncExitStack() as parts:
         index = await parts.enter_async_context(open_index(paths.indexes, config.index))
@@ -145,16 +198,31 @@ async def _parts(
             )
             project = learner
             providers.append(learner)
-        base = config_folder or paths.config
+        base = config_file.parent
         models_dir = base / expand(Path(config.local.models_dir)) if config.local.models_dir else paths.models
-        providers.append(
-            await parts.enter_async_context(
-                local_provider(
-                    config.local, models_dir, base, discovery=config.discovery, data=paths.data, cache=paths.cache
-                )
+        local = await parts.enter_async_context(
+            local_provider(
+                config.local, models_dir, base, discovery=config.discovery, data=paths.data, cache=paths.cache
             )
         )
-        daemon = Daemon(index, Engine(providers), project, paths)
+        providers.append(local)
+        secrets = Secrets()
+        http = await parts.enter_async_context(http_client(config.upstream))
+        ledger = await parts.enter_async_context(open_ledger(paths.ledger, config.ledger))
+        engine = Engine(registry=Registry(config, providers), ledger=ledger)
+        parts.push_async_callback(engine.router.close)
+        daemon = Daemon(index, engine, project, paths, secrets)
+        ports: list[int] = []
+        upkeep = Upkeep(
+            config,
+            config_file,
+            engine.router,
+            Upstreams(http, secrets),
+            http,
+            lambda: ports[0] if ports else config.http.port,
+            command_line,
+        )
+        upkeep.start()
         for name in config.frontends:
             host = FrontendHost(daemon.engine, index, config, paths.runtime / f"{name}.sock")
             await parts.enter_async_context(_frontend(name)(host))
@@ -164,13 +232,22 @@ async def _parts(
                 config.http,
                 paths.http_socket,
                 lambda: {},
-                control_routes(daemon),
+                [*control_routes(daemon), *model_routes(local)],
                 drain_s=config.drain_s,
             )
         )
+        ports.append(server.port)
+        daemon.upkeep = upkeep
+        parts.push_async_callback(_ended, asyncio.create_task(upkeep.run(), name="upkeep"))
         daemon.url = f"http://{_bracketed(config.http.host)}:{server.port}"
         await _add_roots(index, config, roots, base)
         yield daemon
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 async def _add_roots(index: Index, config: Config, roots: Sequence[Path], base: Path) -> None:

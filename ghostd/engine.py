@@ -25,6 +25,7 @@ from ghostd.types import (
     EmbedRequest,
     FillRequest,
     ModelInfo,
+    OutcomeKind,
     Prompt,
     Timeouts,
     Usage,
@@ -48,6 +49,7 @@ class Engine:
     ) -> None:
         """Over these local providers with the default configuration, or over a whole registry."""
         self.router = Router(registry or Registry(Config(), providers), translate, ledger)
+        self._ledger = ledger
 
     @property
     def registry(self) -> Registry:
@@ -65,6 +67,11 @@ class Engine:
                 return info
         plan = self.registry.plan(name)
         return replace(plan.tiers[0][0].deployment.info, id=name)
+
+    def record_outcome(self, call_id: str, kind: OutcomeKind, value: float) -> None:
+        """Note what became of a reply."""
+        if self._ledger is not None:
+            self._ledger.record_outcome(call_id, kind, value)
 
     # --- requests ---------------------------------------------------------------------
 

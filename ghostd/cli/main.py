@@ -25,13 +25,16 @@ _GHOSTD = {
 }
 _GHOSTCTL = {
     "status": _GHOSTD["status"],
-    "models": ("status:models", "List the models on offer."),
+    "models": ("models:models", "List the models; load, unload, pin and fetch local ones."),
     "roots": ("roots:roots", "List, add and remove indexed projects."),
     "complete": ("complete:complete", "Show a completion at FILE:LINE[:COLUMN]."),
     "secret": ("secret:secret", "Keep API keys in the system's keyring."),
     "usage": ("usage:usage", "Show requests, tokens and cost by day, model, project, client …"),
     "requests": ("usage:requests", "Show the last requests: where each went and why."),
     "ab": ("usage:ab", "Compare the arms of A/B splits."),
+    "health": ("routing:health", "Show how deployments and API keys fare."),
+    "route": ("routing:route", "Explain where a request goes and why."),
+    "reload": ("routing:reload", "Put changes of the configuration into force."),
     "config": ("configuration:config", "Check and locate the configuration."),
     "logs": _GHOSTD["logs"],
 }

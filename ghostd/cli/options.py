@@ -32,12 +32,16 @@ def daemon_options(command: F) -> F:
 
 
 def read_config(paths: Paths, config_path: Path | None, port: int | None) -> tuple[Config, Path]:
-    """The configuration with the command line's changes, and the folder its relative paths start at."""
+    """The configuration with the command line's changes, and the file that it comes from, or would come from."""
     path = config_path or (paths.config_file if is_there(paths.config_file) else None)
-    config = load_config(path)
-    if port is not None:
-        config = msgspec.structs.replace(config, http=msgspec.structs.replace(config.http, port=port))
-    return config, (path.parent.absolute() if path else paths.config)
+    return with_port(load_config(path), port), (path or paths.config_file).absolute()
+
+
+def with_port(config: Config, port: int | None) -> Config:
+    """The configuration with --port over it."""
+    if port is None:
+        return config
+    return msgspec.structs.replace(config, http=msgspec.structs.replace(config.http, port=port))
 
 
 def is_there(file: Path) -> bool:

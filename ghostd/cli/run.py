@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ghostd import __version__
-from ghostd.cli.options import checked_root, daemon_options, read_config
+from ghostd.cli.options import checked_root, daemon_options, read_config, with_port
 from ghostd.config import Config
 from ghostd.local.instance import Instance, Lock, hold
 from ghostd.local.paths import Paths, find_paths
@@ -37,7 +37,7 @@ _GOODBYE_S = 10.0
 def run(roots: tuple[Path, ...], port: int | None, config_path: Path | None, demo: bool, ready_fd: int | None) -> None:
     """Run the daemon in the foreground until Ctrl-C or SIGTERM."""
     paths = find_paths()
-    config, config_folder = read_config(paths, config_path, port)
+    config, config_file = read_config(paths, config_path, port)
     checked = [checked_root(root) for root in roots]
     set_up_logging(config.log)
     paths.create()
@@ -46,7 +46,7 @@ def run(roots: tuple[Path, ...], port: int | None, config_path: Path | None, dem
         hold(paths, Instance(os.getpid(), __version__, time.time())) as lock,
         asyncio.Runner(loop_factory=_event_loop) as runner,
     ):
-        runner.run(_run(config, paths, checked, config_folder, lock, demo=demo, ready_fd=ready_fd))
+        runner.run(_run(config, paths, checked, config_file, port, lock, demo=demo, ready_fd=ready_fd))
 
 
 def _allow_open_files() -> None:
@@ -67,7 +67,8 @@ async def _run(
     config: Config,
     paths: Paths,
     roots: list[Path],
-    config_folder: Path,
+    config_file: Path,
+    port: int | None,
     lock: Lock,
     *,
     demo: bool,
@@ -76,7 +77,7 @@ async def _run(
     from ghostd.cli.first_run import describe
     from ghostd.daemon import running
 
-    async with running(config, paths, roots, config_folder) as daemon:
+    async with running(config, paths, roots, config_file, lambda read: with_port(read, port)) as daemon:
         _end_on_signals(daemon.stopping, config.drain_s + _GOODBYE_S)
         lock.describe(Instance(os.getpid(), __version__, time.time(), daemon.url))
         with suppress(OSError):  # a reader that has gone, or a full disk, ends no daemon

@@ -19,7 +19,7 @@ from ghostd.config import HttpConfig
 from ghostd.engine import Engine
 from ghostd.errors import GhostdError
 from ghostd.gateway.connections import GatewayServer
-from ghostd.gateway.dialects import openai_chat, openai_completions, openai_embeddings, openai_models
+from ghostd.gateway.dialects import ghostd_routing, openai_chat, openai_completions, openai_embeddings, openai_models
 from ghostd.gateway.errors import INTERNAL, HttpError, problem
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.guard import Guard, own_hosts, own_origins
@@ -74,6 +74,7 @@ async def serve_http(
         private = Routes()
         private.add(api_routes(engine, status))
         private.add(_control_route(route) for route in control)
+        private.add([Route("POST", "/ghostd/v1/route/explain", partial(ghostd_routing.explain_route, engine))])
 
         running = _Running()
         doors = [
@@ -103,6 +104,7 @@ def api_routes(engine: Engine, status: Callable[[], Mapping[str, object]]) -> It
         Route("POST", "/v1/v1/chat/completions", chat),  # Zeke's Rust version doubles the prefix
         Route("POST", "/v1/completions", partial(openai_completions.completions, engine)),
         Route("POST", "/v1/embeddings", partial(openai_embeddings.embeddings, engine)),
+        Route("POST", "/v1/ghostd/feedback", partial(ghostd_routing.feedback, engine)),
     )
 
 

@@ -94,6 +94,17 @@ async def openai_call(
     return call
 
 
+async def any_openai_call(exchange: Exchange) -> Call:
+    """The call that a body would make at the door that takes its kind; it cannot be answered."""
+    call = await openai_call(exchange, "openai.chat", "chat", lambda body: ())
+    if "messages" not in call.fields:
+        if "input" in call.fields:
+            call.operation, call.capability = "openai.embeddings", "embed"
+        else:
+            call.operation, call.capability = "openai.completions", "complete"
+    return call
+
+
 def _text(fields: Mapping[str, bytes], name: str) -> str:
     raw = fields.get(name)
     if raw is None or raw == b"null":

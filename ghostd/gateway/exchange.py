@@ -107,7 +107,7 @@ class Exchange:
         """What every reply carries, and for an answered call where it went."""
         headers = reply_headers(self.request_id, self.age_ms())
         if self.call is not None and self.call.trace.deployment:
-            headers.update(routing_headers(self.call.trace))
+            headers.update(routing_headers(self.call))
         return headers
 
     def age_ms(self) -> int:

@@ -8,11 +8,12 @@ import re
 from aiohttp import hdrs
 from multidict import CIMultiDict, istr
 
-from ghostd.routing.call import Trace
+from ghostd.routing.call import Call
 
 REQUEST_ID = istr("x-request-id")
 PROCESSING_MS = istr("openai-processing-ms")
 
+_ID = istr("x-ghostd-id")
 _ROUTE = istr("x-ghostd-route")
 _DEPLOYMENT = istr("x-ghostd-deployment")
 _ATTEMPTS = istr("x-ghostd-attempts")
@@ -42,9 +43,11 @@ def reply_headers(request_id: str, age_ms: int) -> CIMultiDict[str]:
     return headers
 
 
-def routing_headers(trace: Trace) -> dict[istr, str]:
+def routing_headers(call: Call) -> dict[istr, str]:
     """Where a call went and why. A stream's cost is not known yet when its headers go out."""
+    trace = call.trace
     headers = {
+        _ID: call.id,
         _ROUTE: header_value(trace.route),
         _DEPLOYMENT: header_value(trace.deployment),
         _ATTEMPTS: str(trace.attempts),

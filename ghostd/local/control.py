@@ -11,6 +11,7 @@ from aiohttp import web
 
 from ghostd.errors import InvalidRequest
 from ghostd.local.control_types import RootReport, Status
+from ghostd.routing_reports import DeploymentReport, KeyReport
 
 
 class Controlled(Protocol):
@@ -30,6 +31,22 @@ class Controlled(Protocol):
 
     async def wait_root(self, root: Path) -> RootReport:
         """Wait until a root is indexed and learned, and say what was found; raises RootError."""
+        ...
+
+    def reload(self) -> str:
+        """Put the changed configuration into force, and say what was done; raises ConfigError and changes nothing."""
+        ...
+
+    def forget_secret(self, name: str) -> None:
+        """Read the keyring's entry anew when it is needed next."""
+        ...
+
+    def health(self) -> list[DeploymentReport]:
+        """How every deployment fares that was asked so far."""
+        ...
+
+    def keys(self) -> list[KeyReport]:
+        """The keys of every provider, without their values."""
         ...
 
     def shutdown(self) -> None:
@@ -62,6 +79,16 @@ def control_routes(daemon: Controlled) -> list[web.RouteDef]:
     async def wait_root(request: web.Request) -> web.Response:
         return _json(await daemon.wait_root(_absolute(request.query.get("path", ""))))
 
+    async def reload(request: web.Request) -> web.Response:
+        return _json({"done": daemon.reload()})
+
+    async def forget_secret(request: web.Request) -> web.Response:
+        daemon.forget_secret(request.query.get("name", ""))
+        return _json({})
+
+    async def health(request: web.Request) -> web.Response:
+        return _json({"deployments": daemon.health(), "keys": daemon.keys()})
+
     async def shutdown(request: web.Request) -> web.Response:
         daemon.shutdown()
         return _json({})
@@ -71,6 +98,9 @@ def control_routes(daemon: Controlled) -> list[web.RouteDef]:
         ("POST", "/ghostd/v1/roots", add_root),
         ("DELETE", "/ghostd/v1/roots", remove_root),
         ("GET", "/ghostd/v1/roots/wait", wait_root),
+        ("POST", "/ghostd/v1/reload", reload),
+        ("POST", "/ghostd/v1/secrets/forget", forget_secret),
+        ("GET", "/ghostd/v1/health", health),
         ("POST", "/ghostd/v1/shutdown", shutdown),
     ]
     return [web.route(method, path, handler) for method, path, handler in handlers]

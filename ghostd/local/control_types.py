@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from ghostd.routing_reports import DeploymentReport, KeyReport
+
 
 class RootState(msgspec.Struct, frozen=True):
     """One indexed root."""
@@ -52,6 +54,8 @@ class ModelState(msgspec.Struct, frozen=True):
     context_tokens: int | None = None
     size_bytes: int | None = None
     detail: str = ""
+    source: str = ""
+    """Where a local model was found."""
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -67,6 +71,19 @@ class Status(msgspec.Struct, frozen=True):
     """Resident memory of the daemon's own process."""
     roots: list[RootState]
     models: list[ModelState]
+
+
+class Done(msgspec.Struct, frozen=True):
+    """What an action did, in words."""
+
+    done: str
+
+
+class HealthReport(msgspec.Struct, frozen=True):
+    """How what is asked over the network fares."""
+
+    deployments: list[DeploymentReport]
+    keys: list[KeyReport]
 
 
 class ProblemDetail(msgspec.Struct, frozen=True):

@@ -70,6 +70,7 @@ class Health:
     """The state of one deployment. Times are seconds of a monotonic clock."""
 
     __slots__ = (
+        "_check_at",
         "_failures",
         "_outcomes",
         "_rests",
@@ -93,6 +94,7 @@ class Health:
         self._rests = 0
         self._trial = False
         self._waiting: dict[int, float] = {}
+        self._check_at = float("-inf")
         self.rests_until: float | None = None
         """None: closed. Else when a trial may be made."""
         self.checked = False
@@ -188,6 +190,13 @@ class Health:
         """A health check failed."""
         self.last_error = str(error)[:300]
         self._rest_longer(now)
+
+    def check_due(self, now: float, period_s: float) -> bool:
+        """Whether it is time for a health check; counts as one."""
+        if now - self._check_at < min(period_s, self._settings.rest_s):
+            return False
+        self._check_at = now
+        return True
 
     def found_well(self, now: float) -> None:
         """A health check succeeded: the next request is its trial."""

@@ -85,6 +85,8 @@ class Router:
         self.registry = registry
         self._translate = translate
         self._ledger = ledger
+        self.requests = 0
+        """Calls so far."""
         self._budget = RetryBudget(registry.config.routing.retry_budget)
         self._freed: asyncio.Future[None] | None = None
         self._checks: dict[Deployment, asyncio.Task[bool]] = {}
@@ -127,6 +129,7 @@ class Router:
 
     async def _open(self, call: Call) -> tuple[Attempt, Item]:
         """A live attempt and its first item, from the route or one of its fallbacks."""
+        self.requests += 1
         self._budget.request()
         settings = self.registry.config.routing
         plan = self._plan(call)

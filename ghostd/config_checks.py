@@ -1,0 +1,189 @@
+"""What types cannot say of providers, routes and experiments: names that lead nowhere, cycles, URLs."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from ghostd.errors import SecretError
+from ghostd.secret_references import parse_reference
+
+if TYPE_CHECKING:
+    from ghostd.config import Config
+    from ghostd.config_routing import ProviderConfig
+
+VIRTUAL_MODELS = ("auto", "fast", "smart", "code", "local")
+_FOUND_AT_RUN_TIME = frozenset(("ghostd", "ollama", "lm-studio", "vllm", "llama-server"))
+"""Heads of "head/model" that need no entry in the configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A setting that is wrong, and why."""
+
+    keys: tuple[str, ...]
+    reason: str
+
+
+def first_mistake(config: Config) -> Mistake | None:
+    """The first thing that is wrong with a configuration whose types are right."""
+    return next(_mistakes(config), None)
+
+
+def _mistakes(config: Config) -> Iterator[Mistake]:
+    for name, provider in config.providers.items():
+        yield from _provider(name, provider)
+    yield from _deployments(config)
+    yield from _routes(config)
+    for name, target in config.aliases.items():
+        yield from _name(config, ("aliases", name), target)
+    yield from _cycles(config)
+    yield from _experiments(config)
+
+
+def _deployments(config: Config) -> Iterator[Mistake]:
+    for name, deployment in config.deployments.items():
+        yield from _full_name(config, ("deployments", name, "model"), deployment.model)
+        head = deployment.model.partition("/")[0]
+        urls = config.providers[head].base_urls if head in config.providers else ()
+        if deployment.base_url is not None and urls and deployment.base_url.rstrip("/") not in _stripped(urls):
+            keys = ("deployments", name, "base_url")
+            yield Mistake(keys, f"{deployment.base_url!r} is none of providers.{head}.base_urls")
+
+
+def _routes(config: Config) -> Iterator[Mistake]:
+    for name, route in config.routes.items():
+        keys = ("routes", name, "deployments")
+        if not route.deployments:
+            yield Mistake(keys, "a route needs at least one deployment")
+        for entry in route.deployments:
+            target = entry if isinstance(entry, str) else entry.model
+            if _unaliased(config, target) in config.routes:
+                yield Mistake(keys, f"{target!r} is a route; name its deployments, or use `fallbacks`")
+            yield from _name(config, keys, target)
+        for target in route.fallbacks:
+            yield from _name(config, ("routes", name, "fallbacks"), target)
+
+
+def _experiments(config: Config) -> Iterator[Mistake]:
+    for name, experiment in config.experiments.items():
+        yield from _name(config, ("experiments", name, "model"), experiment.model)
+        if not experiment.arms:
+            yield Mistake(("experiments", name, "arms"), "an experiment needs at least one arm")
+        for arm, settings in experiment.arms.items():
+            yield from _name(config, ("experiments", name, "arms", arm, "model"), settings.model)
+    split = [experiment.model for experiment in config.experiments.values() if experiment.enabled]
+    for model in split:
+        if split.count(model) > 1:
+            yield Mistake(("experiments",), f"two experiments split the model {model!r}; disable one")
+
+
+def _provider(name: str, provider: ProviderConfig) -> Iterator[Mistake]:
+    keys = ("providers", name)
+    if "/" in name or not name:
+        yield Mistake(keys, "a provider's name has no slash and is not empty")
+    preset = provider.preset or name
+    if preset not in (known := known_presets()):
+        key = (*keys, "preset") if provider.preset else keys
+        yield Mistake(key, f"no provider is called {preset!r}{_hint(preset, known)}")
+    for url in provider.base_urls:
+        if problem := url_problem(url):
+            yield Mistake((*keys, "base_urls"), f"{url!r}: {problem}")
+    for reference in provider.keys or ():
+        try:
+            parse_reference(reference)
+        except SecretError as error:
+            yield Mistake((*keys, "keys"), str(error))
+    for header in provider.headers:
+        if header.lower() in ("authorization", "x-api-key", "api-key", "x-goog-api-key"):
+            yield Mistake((*keys, "headers"), f"{header!r} is set from `keys`; a key does not belong into this file")
+
+
+@cache
+def known_presets() -> tuple[str, ...]:
+    """What `providers.NAME.preset` may name."""
+    return tuple(sorted(entry_points(group="ghostd.providers").names))
+
+
+def url_problem(url: str) -> str:
+    """Why this is no base URL; "" if it is one."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        return f"not a URL: {error}"
+    problems = (
+        (parts.scheme not in ("http", "https"), "a base URL begins with http:// or https://"),
+        (not parts.hostname, "a base URL names a host"),
+        (port == 0, "there is no port 0"),
+        (parts.username is not None or parts.password is not None, "keys belong into `keys`, not into the URL"),
+        (bool(parts.query or parts.fragment), "a base URL has no query and no fragment"),
+    )
+    return next((problem for wrong, problem in problems if wrong), "")
+
+
+def _stripped(urls: Iterable[str]) -> list[str]:
+    return [url.rstrip("/") for url in urls]
+
+
+def _unaliased(config: Config, name: str) -> str:
+    for _ in range(len(config.aliases)):
+        name = config.aliases.get(name, name)
+    return name
+
+
+def _name(config: Config, keys: tuple[str, ...], target: str) -> Iterator[Mistake]:
+    """A model, deployment, route, alias or virtual model. Names without a slash may be local files."""
+    known = (*config.routes, *config.deployments, *config.aliases, *config.local.models, *VIRTUAL_MODELS)
+    if target not in known:
+        yield from _full_name(config, keys, target)
+
+
+def _full_name(config: Config, keys: tuple[str, ...], target: str) -> Iterator[Mistake]:
+    head, slash, model = target.partition("/")
+    if not target:
+        yield Mistake(keys, "a model's name is missing")
+    elif not slash:
+        if keys[0] == "deployments":
+            yield Mistake(keys, f'{target!r} is not "provider/model"')
+    elif head in config.providers:
+        listed = config.providers[head].models
+        if listed is not None and model not in listed:
+            yield Mistake(keys, f"providers.{head}.models does not list {model!r}{_hint(model, listed)}")
+    elif head not in _FOUND_AT_RUN_TIME:
+        yield Mistake(keys, f"no provider {head!r} is configured{_hint(head, tuple(config.providers))}")
+
+
+def _cycles(config: Config) -> Iterator[Mistake]:
+    for start in config.aliases:
+        seen, name = [start], config.aliases[start]
+        while name in config.aliases and name not in seen:
+            seen.append(name)
+            name = config.aliases[name]
+        if name in seen:
+            yield Mistake(("aliases", start), f"a cycle: {' → '.join([*seen, name])}")
+    for start in config.routes:
+        if path := _route_cycle(config, [start]):
+            yield Mistake(("routes", start, "fallbacks"), f"a cycle: {' → '.join(path)}")
+
+
+def _route_cycle(config: Config, path: list[str]) -> list[str]:
+    for fallback in config.routes[path[-1]].fallbacks:
+        target = _unaliased(config, fallback)
+        if target == path[0]:
+            return [*path, target]
+        if target in config.routes and target not in path and (found := _route_cycle(config, [*path, target])):
+            return found
+    return []
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, 1, 0.5)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known: {', '.join(known[:20])}" if known else ""

@@ -1,0 +1,84 @@
+"""The router explains itself."""
+
+from __future__ import annotations
+
+from ghostd.errors import RequestError
+from ghostd.routing import experiments
+from ghostd.routing.call import Call
+from ghostd.routing.deployment import Deployment
+from ghostd.routing.features import Features, features_of
+from ghostd.routing.policies import score
+from ghostd.routing.registry import Plan, Registry
+from ghostd.routing.selection import select, unfit
+from ghostd.routing_reports import CandidateReport, DeploymentReport, Explanation
+
+
+def deployment_report(deployment: Deployment, now: float) -> DeploymentReport:
+    """How a deployment fares at a point of the event loop's clock."""
+    health = deployment.health
+    rests = None if health.rests_until is None else max(0.0, health.rests_until - now)
+    return DeploymentReport(
+        name=deployment.name,
+        endpoint=deployment.endpoint,
+        state=health.state(now),
+        rests_for_s=rests,
+        in_flight=health.in_flight,
+        success_rate=round(health.success_rate, 4),
+        first_byte_p50_ms=health.first_byte.percentile(0.5),
+        first_byte_p95_ms=health.first_byte.percentile(0.95),
+        reply_p50_ms=health.plain.percentile(0.5),
+        last_error=health.last_error,
+    )
+
+
+def explain(registry: Registry, call: Call, now: float) -> Explanation:
+    """Where the call would go now; raises ModelNotFound. Asks and changes nothing."""
+    name, split = call.model, registry.experiments.get(call.model)
+    experiment = ""
+    if split is not None:
+        found = experiments.assign(split[0], split[1], call)
+        name, experiment = found.model, f"{found.experiment}/{found.arm}"
+    plan = registry.plan(name)
+    features = features_of(call)
+    problem = ""
+    ranks: dict[Deployment, int] = {}
+    try:
+        for rank, tier in enumerate(select(plan, call, lambda: features).tiers, 1):
+            ranks |= {choice.deployment: rank for choice in tier}
+    except RequestError as error:
+        problem = str(error)
+    deployments = [choice.deployment for tier in plan.tiers for choice in tier]
+    deployments.sort(key=lambda deployment: ranks.get(deployment, len(deployments) + 1))
+    return Explanation(
+        model=call.model,
+        route=plan.name,
+        policy=plan.policy,
+        complexity=features.complexity,
+        prompt_tokens=call.prompt_tokens,
+        needs=features.needs,
+        experiment=experiment,
+        candidates=tuple(_candidate(plan, d, call, features, ranks.get(d), now) for d in deployments),
+        fallbacks=plan.route.fallbacks if plan.route is not None else (),
+        problem=problem,
+    )
+
+
+def _candidate(
+    plan: Plan, deployment: Deployment, call: Call, features: Features, rank: int | None, now: float
+) -> CandidateReport:
+    found = score(plan.policy, deployment, features)
+    unable = unfit(deployment, call)
+    problem = unable.reason if unable is not None else ""
+    if not problem and not deployment.health.admits(now):
+        rest = (deployment.health.rests_until or now) - now
+        problem = f"rests for {max(rest, 0):.0f} s after: {deployment.health.last_error}"
+    return CandidateReport(
+        name=deployment.name,
+        endpoint=deployment.endpoint,
+        rank=rank,
+        problem=problem,
+        cost_usd=found.cost_usd,
+        latency_ms=found.latency_ms,
+        quality=round(found.quality, 3),
+        success_rate=round(found.success, 3),
+    )
