@@ -12,8 +12,8 @@ import msgspec
 
 from ghostd.cli.options import is_there
 from ghostd.config import Config, load_config
-from ghostd.errors import SecretError
-from ghostd.local.instance import running
+from ghostd.errors import GhostdError, InstanceError, SecretError
+from ghostd.local.client import Client
 from ghostd.local.paths import Paths, find_paths
 from ghostd.secret_references import checked_name
 from ghostd.secrets.names import SecretNames
@@ -66,7 +66,7 @@ def set_(name: str, from_stdin: bool, extra: tuple[str, ...]) -> None:
     replaced = _read(name) is not None
     _store(name, _value(name, from_stdin))
     click.echo(f"{'Replaced' if replaced else 'Stored'} {name}. The configuration refers to it as keyring:{name}.")
-    _tell_daemon(find_paths(), replaced)
+    _tell_daemon(name)
 
 
 @secret.command()
@@ -83,7 +83,7 @@ def rotate(name: str, from_stdin: bool, extra: tuple[str, ...]) -> None:
         raise SecretError(f"that is the value that {name!r} has already; nothing was changed")
     _store(name, value)
     click.echo(f"Replaced {name}. Revoke the old key at its provider.")
-    _tell_daemon(find_paths(), replaced=True)
+    _tell_daemon(name)
 
 
 @secret.command(name="list")
@@ -129,8 +129,7 @@ def remove(name: str) -> None:
         raise SecretError(f"there is no secret {name!r}; `ghostctl secret list` shows what there is")
     names.remove(name)
     click.echo(f"Removed {name}." if there else f"{name} was gone from the keyring already.")
-    if running(paths) is not None:
-        click.echo("The running ghostd keeps the key in memory until it ends or the key is refused.")
+    _tell_daemon(name)
 
 
 def _name(text: str) -> str:
@@ -199,8 +198,12 @@ def _row(entry: Listed) -> str:
     return f"{entry.name}: {entry.state}{hint}; {users}"
 
 
-def _tell_daemon(paths: Paths, replaced: bool) -> None:
-    if running(paths) is None:
+def _tell_daemon(name: str) -> None:
+    try:
+        Client(find_paths()).forget_secret(name)
+    except InstanceError:
+        return  # none runs, or it is ending
+    except GhostdError as error:
+        click.echo(f"ghostctl: the running ghostd may still use the value before: {error}", err=True)
         return
-    when = "as soon as the old one is refused" if replaced else "within a minute"
-    click.echo(f"The running ghostd takes it {when}; `ghostd restart` makes it at once.")
+    click.echo("The running ghostd reads it anew with its next request.")

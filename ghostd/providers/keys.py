@@ -79,6 +79,8 @@ class _Slot:
     """Until when not to look for the unreadable secret."""
     unread: int = 0
     """How often in a row it could not be read."""
+    replaced: bool = False
+    """Whether somebody has said that there is another secret, which is to be read whatever the old one rests for."""
 
     def resting_s(self, now: float) -> float:
         return self.rest.remaining_s(now) if self.rest else 0.0
@@ -121,7 +123,7 @@ class KeyPool:
         first = self._next
         for turn in range(first, first + len(self._order)):
             slot = self._order[turn % len(self._order)]
-            if slot.waiting_s(self._clock()) == 0:
+            if slot.replaced or slot.waiting_s(self._clock()) == 0:
                 self._next = (turn + 1) % len(self._order)
                 if key := await self._read(slot):
                     return key
@@ -170,6 +172,11 @@ class KeyPool:
             slot.rest, slot.cause = None, None
             slot.failures.clear()
 
+    def replaced(self, reference: str) -> None:
+        """The secret has been replaced or removed: read it anew with the next request, even while the old one rests."""
+        if slot := self._slots.get(reference):
+            slot.replaced = True
+
     def states(self) -> Sequence[KeyState]:
         """Every key, in the configured order."""
         now = self._clock()
@@ -177,8 +184,9 @@ class KeyPool:
 
     async def _read(self, slot: _Slot) -> Key | None:
         """The slot's key; None if its secret cannot be read, or still is the one that rests."""
-        if slot.cause is KeyRefused:
+        if slot.replaced or slot.cause is KeyRefused:
             self._secrets.forget(slot.reference)
+            slot.replaced = False
         try:
             value = await self._secrets.get(slot.reference)
         except SecretError as error:

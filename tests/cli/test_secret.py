@@ -17,8 +17,8 @@ from click.testing import CliRunner, Result
 from secret_backends import MemoryKeyring
 
 from ghostd.cli.main import ghostctl
-from ghostd.errors import SecretError
-from ghostd.local.instance import Instance, hold
+from ghostd.errors import GhostdError, SecretError
+from ghostd.local.client import Client
 from ghostd.local.paths import find_paths
 from ghostd.secrets.names import SecretNames
 from ghostd.secrets.system_keyring import SystemKeyring
@@ -156,13 +156,28 @@ def test_a_name_whose_key_has_gone_is_dropped(keyring: MemoryKeyring) -> None:
     assert run("list").output == ""
 
 
-def test_a_running_daemon_is_mentioned(keyring: MemoryKeyring) -> None:
-    paths = find_paths()
-    paths.create()
-    with hold(paths, Instance(1, "0", 0.0)):
-        assert "ghostd takes it within a minute" in run("set", "openai", stdin="sk-the-one-before").output
-        assert "as soon as the old one is refused" in run("rotate", "openai", stdin=KEY).output
-        assert "keeps the key in memory" in run("remove", "openai").output
+def test_a_running_daemon_is_told_to_read_the_key_anew(keyring: MemoryKeyring, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(Client, "forget_secret", lambda _, name: told.append(name))
+    outputs = [
+        run("set", "openai", stdin="sk-the-one-before").output,
+        run("rotate", "openai", stdin=KEY).output,
+        run("remove", "openai").output,
+    ]
+    assert all(text.endswith("\nThe running ghostd reads it anew with its next request.\n") for text in outputs)
+    assert told == ["openai"] * 3
+
+
+def test_a_daemon_that_cannot_be_told_is_no_failure_of_the_command(
+    keyring: MemoryKeyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Client, name: str) -> None:
+        raise GhostdError("no such route")
+
+    monkeypatch.setattr(Client, "forget_secret", refuse)
+    result = run("set", "openai", stdin=KEY)
+    assert (result.exit_code, keyring.entries) == (0, {"openai": KEY})
+    assert result.stderr == "ghostctl: the running ghostd may still use the value before: no such route\n"
 
 
 class _Locked(MemoryKeyring):

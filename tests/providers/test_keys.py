@@ -252,6 +252,29 @@ async def test_a_key_that_was_replaced_in_the_keyring_ends_its_rest() -> None:
     assert world.pool.states()[0].state == "ready"
 
 
+async def test_a_key_that_its_user_has_replaced_is_used_with_the_next_request() -> None:
+    """`ghostctl secret set` and `rotate` tell the daemon."""
+    world = World("keyring:a", "keyring:b", missing=["keyring:b"])
+    world.pool.rest(await world.lease(), QuotaExhausted("gone"))
+    await world.none()
+    for reference in ("keyring:a", "keyring:b"):
+        world.secrets.values[reference] = "value-that-came-after"
+        world.pool.replaced(reference)
+    assert await world.turns(4) == "abab"
+    world.secrets.values.clear()
+    world.pool.replaced("keyring:a")
+    world.pool.replaced("keyring:b")
+    assert "keyring:a cannot be read: there is no such secret; keyring:b cannot be read" in str(await world.none())
+
+
+async def test_a_key_that_was_not_replaced_after_all_goes_on_resting() -> None:
+    world = World("keyring:a")
+    world.pool.rest(await world.lease(), QuotaExhausted("gone"))
+    world.pool.replaced("keyring:a")
+    world.pool.replaced("keyring:unknown")
+    assert (await world.none()).retry_after_s == 900
+
+
 async def test_a_command_is_not_run_again_and_again_for_a_refused_key() -> None:
     world = World("command:op read x")
     world.pool.rest(await world.lease(), refused())
