@@ -23,6 +23,7 @@ class RelayContract(UpstreamCase):
     ) -> None:
         """Members that nobody knows survive, with the very text of their values."""
         request = self.relay_request(stream=False, a_new_member={"big": 12345678901234567890, "text": "ünï"})
+        upstream.play(self.dialect.whole_chat(Reply()))
         await relayed(provider, request)
         (seen,) = upstream.requests
         assert self.dialect.model(seen) == self.dialect.chat_model

@@ -1,0 +1,358 @@
+"""OpenAI's dialect, and the services that speak it: chat, completions, embeddings, and whatever can be relayed.
+
+Source: https://platform.openai.com/docs/api-reference; each service's own reference for its quirks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, Protocol
+
+from ghostd.errors import (
+    InvalidRequest,
+    UnsupportedParameter,
+    UpstreamError,
+    UpstreamMalformed,
+    UpstreamModelMissing,
+    UpstreamRejected,
+)
+from ghostd.providers.http.client import HttpResponse
+from ghostd.providers.http.failures import headed
+from ghostd.providers.keys import Key
+from ghostd.providers.offered import OfferedModels
+from ghostd.providers.openai_chat_request import ENCODER, chat_body
+from ghostd.providers.openai_completions import LineLimit, TextReply, completion_body, fill_body
+from ghostd.providers.openai_embeddings import embed_body, embeddings
+from ghostd.providers.openai_errors import told_error
+from ghostd.providers.openai_events import TypedCheck
+from ghostd.providers.openai_models import guesser, listed, reasons
+from ghostd.providers.openai_quirks import Quirks
+from ghostd.providers.openai_relay import (
+    EventCheck,
+    multipart_body,
+    relay_body,
+    relay_bytes,
+    relay_events,
+    relay_whole,
+    to_end,
+)
+from ghostd.providers.openai_reply import ChatReply
+from ghostd.providers.openai_shapes import shape_of
+from ghostd.providers.openai_stream import StreamCheck
+from ghostd.providers.openai_types import WireChunk
+from ghostd.providers.refusals import openai_refusal
+from ghostd.providers.sse import EventSplitter, payloads
+from ghostd.providers.streaming import kept_headers
+from ghostd.providers.unsupported import Unsupported
+from ghostd.providers.upstream import Endpoint, Format, Upstream
+from ghostd.types import (
+    ChatRequest,
+    CompletionRequest,
+    Delta,
+    Embeddings,
+    EmbedRequest,
+    FillRequest,
+    KeyState,
+    ModelInfo,
+    Operation,
+    Relayed,
+    RelayRequest,
+    Timeouts,
+)
+
+_PATHS: Mapping[Operation, str] = {
+    "openai.completions": "/completions",
+    "openai.embeddings": "/embeddings",
+    "openai.responses": "/responses",
+    "openai.moderations": "/moderations",
+    "openai.images.generations": "/images/generations",
+    "openai.images.edits": "/images/edits",
+    "openai.audio.speech": "/audio/speech",
+    "openai.audio.transcriptions": "/audio/transcriptions",
+    "openai.audio.translations": "/audio/translations",
+    "mistral.fim": "/fim/completions",
+}
+"""Below the base URL; chat's is among the quirks."""
+_CHUNKED = frozenset(("openai.chat", "openai.completions", "mistral.fim"))
+"""Operations whose streams are chunks that end with `[DONE]`; the others' are typed events."""
+_KEPT_HEADERS = frozenset(("x-request-id", "openai-processing-ms", "openai-version", "retry-after", "x-should-retry"))
+_NOT_PASSED_ON = frozenset(("authorization", "api-key", "host", "content-length", "content-type", "cookie"))
+
+
+class Reply(Protocol):
+    """What the chunks of a stream make."""
+
+    def delta(self, chunk: WireChunk) -> Delta | None:
+        """What one chunk says; None where it says nothing. Raises UpstreamMalformed."""
+        ...
+
+    def last(self, check: StreamCheck) -> Delta:
+        """The delta that ends the reply. Raises UpstreamMalformed."""
+        ...
+
+
+class OpenAIProvider:
+    """One base URL of a service that speaks OpenAI's dialect."""
+
+    def __init__(self, endpoint: Endpoint, quirks: Quirks) -> None:
+        self.name = endpoint.name
+        self.endpoint = endpoint.base_url
+        self.quirks = quirks
+        self._root = endpoint.base_url.removesuffix(quirks.root_suffix)
+        self._version = quirks.root_suffix
+        """What stands between the root and the paths of OpenAI's API."""
+        self._limits = endpoint.limits
+        self._keys = endpoint.keys
+        self.unsupported = Unsupported(endpoint.name, drop=endpoint.settings.drop_unsupported)
+        self._guess = guesser(endpoint.name, endpoint.base_url, quirks)
+        self._models = OfferedModels(endpoint.settings, self._guess)
+        self.open_ended = self._models.open_ended
+        authorize = _bearer if quirks.key_header == "authorization" else _api_key
+        self._upstream = Upstream(endpoint, authorize=authorize, refusal=self._refusal)
+
+    # --- models, keys, health -----------------------------------------------------
+
+    def models(self) -> Sequence[ModelInfo]:
+        """Those configured, else those listed at the last check."""
+        return self._models.models()
+
+    def model(self, name: str) -> ModelInfo:
+        """What is known of a model of this name."""
+        return self._models.model(name)
+
+    def keys(self) -> Sequence[KeyState]:
+        """The keys and how they fare."""
+        return self._keys.states()
+
+    async def check(self, timeout_s: float) -> None:
+        """Ask for the list of models, and remember it.
+
+        A server that has no such list, or will not tell it, is alive all the same.
+        """
+        path = self.quirks.models_path or f"{self._version}/models"
+        timeouts = Timeouts(min(timeout_s, 5.0), timeout_s, timeout_s)
+        try:
+            response = await self._send("GET", path, b"", timeouts, "json")
+        except (UpstreamRejected, UpstreamModelMissing):
+            return
+        try:
+            body = await response.read()
+            if self.quirks.models_path is not None:
+                self._models.listed(listed(body, self._guess))
+        except UpstreamMalformed as error:
+            raise headed(error, self.name) from None
+        finally:
+            response.close()
+
+    # --- translated ---------------------------------------------------------------
+
+    async def chat(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
+        """Stream the assistant's next message."""
+        body = self.chat_body(request)
+        check = self._check("openai.chat")
+        deltas = self._stream(self.quirks.chat_path, body, request.timeouts, check, ChatReply(self.name))
+        async with aclosing(deltas):
+            async for delta in deltas:
+                yield delta
+
+    def chat_body(self, request: ChatRequest) -> dict[str, Any]:
+        """The body of a streamed chat; dialects close to this one change it."""
+        return chat_body(request, self.quirks, self.unsupported, reasons=reasons(request.model))
+
+    async def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
+        """Stream the continuation of a prompt."""
+        body = completion_body(request, self.quirks, self.unsupported)
+        check = self._check("openai.completions")
+        deltas = self._stream(self._path("openai.completions"), body, request.timeouts, check, TextReply(self.name))
+        async with aclosing(deltas):
+            async for delta in deltas:
+                yield delta
+
+    async def fill(self, request: FillRequest) -> AsyncGenerator[Delta, None]:
+        """Stream the text of the hole, by a completion with `suffix`."""
+        path = self.quirks.fill_path
+        if path is None:
+            raise UnsupportedParameter(f"{self.name} fills no holes.", "model")
+        body = fill_body(request, self.quirks, self.unsupported)
+        check = self._check("openai.completions")
+        deltas = self._stream(self._version + path, body, request.timeouts, check, TextReply(self.name))
+        async with aclosing(limited(deltas, request.max_lines)) as cut:
+            async for delta in cut:
+                yield delta
+
+    async def embed(self, request: EmbedRequest) -> Embeddings:
+        """Embed each input."""
+        if not request.inputs:
+            raise InvalidRequest("There is nothing to embed.", "input")
+        body = self.embed_body(request)
+        response = await self._send("POST", self._path("openai.embeddings"), body, request.timeouts, "json")
+        try:
+            data = await response.read()
+            shape_of("openai.embeddings", self.name)(data)
+            return await embeddings(data, len(request.inputs), self.name)
+        except UpstreamError as error:
+            raise headed(error, self.name) from None
+        finally:
+            response.close()
+
+    def embed_body(self, request: EmbedRequest) -> bytes:
+        """The body of a request for embeddings."""
+        return embed_body(request)
+
+    # --- relayed ------------------------------------------------------------------
+
+    async def relay(self, request: RelayRequest) -> AsyncGenerator[Relayed, None]:
+        """Pass a request on as it came; the operations are those of the quirks."""
+        operation = request.operation
+        if operation not in self.quirks.operations:
+            raise InvalidRequest(f"{self.name} cannot take a request of the kind '{operation}' as it is.", "model")
+        chunked = operation in _CHUNKED
+        ask_usage = request.stream and operation != "mistral.fim" and chunked and self.quirks.include_usage
+        if request.fields:
+            body = relay_body(request, with_usage=ask_usage)
+        else:
+            body = multipart_body(request.body, request.content_type, request.model)
+        try:
+            response = await self._upstream.send(
+                "POST",
+                self._path(operation),
+                body,
+                timeouts=request.timeouts,
+                expect=_expected(request),
+                headers={name: value for name, value in request.headers.items() if name not in _NOT_PASSED_ON},
+                content_type=request.content_type,
+                base_url=self._root,
+            )
+        except UpstreamRejected as error:
+            error.operation = operation
+            raise
+        async with aclosing(self._passed_on(response, request, ask_usage=ask_usage)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    def _passed_on(
+        self, response: HttpResponse, request: RelayRequest, *, ask_usage: bool
+    ) -> AsyncGenerator[Relayed, None]:
+        operation = request.operation
+        kept = kept_headers(response.headers, _KEPT_HEADERS, "x-ratelimit-")
+        media = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        events = media == "text/event-stream" or (request.stream and not media)
+        if request.stream and not events and operation != "openai.audio.speech":
+            return self._no_stream(response, operation)
+        if events:
+            chunked = operation in _CHUNKED
+            check: EventCheck = self._check(operation) if chunked else TypedCheck(self.name, operation)
+            return relay_events(
+                response,
+                check,
+                self._limits,
+                self.name,
+                kept,
+                drop_usage=ask_usage and not request.with_usage,
+                done_mark=chunked,
+            )
+        if operation.startswith("openai.audio.") and media != "application/json":
+            return relay_bytes(response, self.name, kept)
+        if operation == "openai.audio.speech":
+            return self._no_stream(response, operation)
+        return self._whole(response, operation, kept)
+
+    async def _whole(
+        self, response: HttpResponse, operation: Operation, headers: Mapping[str, str]
+    ) -> AsyncGenerator[Relayed, None]:
+        yield await relay_whole(response, shape_of(operation, self.name), self.name, headers)
+
+    async def _no_stream(self, response: HttpResponse, operation: Operation) -> AsyncGenerator[Relayed, None]:
+        """A stream (or sound) was asked for and JSON came, which can only be an error."""
+        await self._raise_told(response, operation)
+        yield Relayed(b"")  # pragma: no cover - makes this a generator
+
+    async def _raise_told(self, response: HttpResponse, operation: Operation) -> None:
+        try:
+            body = await response.read()
+        except UpstreamError as error:
+            raise headed(error, self.name) from None
+        finally:
+            response.close()
+        if b'"error"' in body:
+            raise told_error(body, self.name, operation)
+        raise UpstreamMalformed("it does not answer with the stream that was asked for", self.name)
+
+    # --- shared -------------------------------------------------------------------
+
+    async def _stream(
+        self, path: str, body: dict[str, Any], timeouts: Timeouts, check: StreamCheck, reply: Reply
+    ) -> AsyncGenerator[Delta, None]:
+        response = await self._send("POST", path, ENCODER.encode(body), timeouts, "sse")
+        if response.headers.get("content-type", "").startswith("application/json"):
+            await self._raise_told(response, "openai.chat")
+        splitter = EventSplitter(self._limits, self.name)
+        blocks = response.blocks()
+        try:
+            async for block in blocks:
+                for data in payloads(splitter.feed(block)):
+                    chunk = check.take(data)
+                    if chunk is not None and (delta := reply.delta(chunk)) is not None:
+                        yield delta
+                if check.done:
+                    await to_end(blocks, splitter, check)
+                    break
+            else:
+                for data in payloads(splitter.finish()):
+                    chunk = check.take(data)
+                    if chunk is not None and (delta := reply.delta(chunk)) is not None:
+                        yield delta
+                check.end()
+            yield reply.last(check)
+        except UpstreamError as error:
+            raise headed(error, self.name) from None
+        finally:
+            response.close()
+
+    async def _send(self, method: str, path: str, body: bytes, timeouts: Timeouts, expect: Format) -> HttpResponse:
+        return await self._upstream.send(method, path, body, timeouts=timeouts, expect=expect, base_url=self._root)
+
+    def _path(self, operation: Operation) -> str:
+        return self.quirks.chat_path if operation == "openai.chat" else self._version + _PATHS[operation]
+
+    def _check(self, operation: Operation) -> StreamCheck:
+        def error(data: bytes) -> UpstreamError:
+            return told_error(data, self.name, operation)
+
+        return StreamCheck(
+            self.name, error, member="delta" if operation == "openai.chat" else "text", loose=self.quirks.loose
+        )
+
+    def _refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+        return openai_refusal(status, headers, body, operation="openai.chat")
+
+
+async def limited(deltas: AsyncGenerator[Delta, None], max_lines: int | None) -> AsyncGenerator[Delta, None]:
+    """The stream up to the end of its last wanted line; what the upstream counted is not known then."""
+    limit = None if max_lines is None else LineLimit(max_lines)
+    async with aclosing(deltas):
+        async for delta in deltas:
+            if limit is None or not delta.text:
+                yield delta
+                continue
+            text, over = limit.cut(delta.text)
+            if text:
+                yield Delta(text, logprobs=() if over else delta.logprobs)
+            if over:
+                yield Delta(finish_reason="stop")
+                return
+
+
+def _expected(request: RelayRequest) -> Format:
+    if request.operation.startswith("openai.audio."):
+        return "any"
+    return "sse" if request.stream else "json"
+
+
+def _bearer(key: Key) -> Mapping[str, str]:
+    return {"authorization": f"Bearer {key.value}"}
+
+
+def _api_key(key: Key) -> Mapping[str, str]:
+    return {"api-key": key.value}

@@ -1,0 +1,125 @@
+"""What makes a stream of chunks a whole, well-formed one: equally strict whether it is translated or relayed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from ghostd.errors import UpstreamError, UpstreamFailed, UpstreamMalformed
+from ghostd.providers.openai_types import CHUNK, WireChoice, WireChunk, WireUsage
+from ghostd.types import Usage
+
+DONE = b"[DONE]"
+
+
+class StreamCheck:
+    """Looks at one stream of chat or completion chunks, event by event."""
+
+    __slots__ = ("_begun", "_error", "_first", "_loose", "_member", "_open", "_upstream", "done", "reasons", "usage")
+
+    def __init__(
+        self,
+        upstream: str,
+        error: Callable[[bytes], UpstreamError],
+        *,
+        member: Literal["delta", "text"] = "delta",
+        loose: bool = False,
+    ) -> None:
+        """`error` makes ghostd's error of an event that holds an error object. `member` is what a choice must have.
+
+        `loose` allows what some services do: empty chunks that repeat the role, and empty ones after the finish.
+        """
+        self._upstream = upstream
+        self._error = error
+        self._member = member
+        self._loose = loose
+        self._first = b""
+        """The first event, if it only opens the message."""
+        self._begun = False
+        self._open: set[int] = set()
+        """Choices that have not finished."""
+        self.reasons: dict[int, str] = {}
+        """Why the others have, in the upstream's words."""
+        self.usage: WireUsage | None = None
+        self.done = False
+        """Whether `[DONE]` came."""
+
+    @property
+    def holding(self) -> bool:
+        """Whether nothing has come yet that shows that the model works."""
+        return not self._begun
+
+    @property
+    def complete(self) -> bool:
+        """Whether every choice has finished."""
+        return bool(self.reasons) and not self._open
+
+    @property
+    def reason(self) -> str | None:
+        """Why the first choice finished."""
+        return self.reasons.get(0) or next(iter(self.reasons.values()), None)
+
+    def counted(self) -> Usage | None:
+        """The tokens, None where the upstream has not told them."""
+        return self.usage.counted() if self.usage is not None else None
+
+    def take(self, data: bytes) -> WireChunk | None:
+        """The next event; None for `[DONE]`. Raises UpstreamError where it breaks the dialect, or tells an error."""
+        if self.done:
+            raise self._malformed("its stream goes on after its end")
+        if data == DONE:
+            if not self.complete:
+                raise self._malformed("its stream ended before the reply was complete")
+            self.done = True
+            return None
+        try:
+            chunk = CHUNK.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise self._malformed("an event of its stream is not a valid chunk") from None
+        if chunk.error is not None:
+            raise self._error(data)
+        if chunk.usage is not None:
+            self.usage = chunk.usage
+        choices = chunk.choices
+        if choices:
+            for choice in choices:
+                self._take_choice(choice, data)
+        elif choices is None and chunk.usage is None:
+            raise self._malformed("an event of its stream is not a chunk")
+        return chunk
+
+    def end(self) -> None:
+        """The body is complete; raises UpstreamMalformed where the reply is not."""
+        if not self.complete:
+            raise self._malformed("its stream ended before the reply was complete")
+
+    def _take_choice(self, choice: WireChoice, data: bytes) -> None:
+        index, reason, delta = choice.index, choice.finish_reason, choice.delta
+        if delta is None:
+            says = bool(choice.text)
+            if self._member == "delta" and not self._begun and reason is None:
+                raise self._malformed("an event of its stream is not a chat chunk")
+        else:
+            says = (delta.content is not None and delta.content != "") or delta.says()
+        if index in self.reasons:
+            if says or (reason is not None and not self._loose):
+                raise self._malformed("its stream goes on after the reply was finished")
+            return
+        self._open.add(index)
+        if reason is not None:
+            if reason == "error":
+                raise UpstreamFailed("the model failed while it answered", 500, self._upstream)
+            self._open.discard(index)
+            self.reasons[index] = reason
+        elif not says and not self._loose:
+            if data == self._first:
+                raise self._malformed("its stream begins twice")
+            if not self._first:
+                self._first = data
+        if says or reason is not None:
+            self._begun = True
+
+    def _malformed(self, problem: str) -> UpstreamMalformed:
+        return UpstreamMalformed(problem, self._upstream)
