@@ -117,7 +117,7 @@ class Pool:
                     self._free_slot()
                 elif given.usable:
                     self.release(given)
-            else:
+            elif waiter in self._waiters:
                 self._waiters.remove(waiter)
             raise
 

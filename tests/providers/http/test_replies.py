@@ -1,4 +1,4 @@
-"""What counts as a reply: framing by RFC 9112 6, strict where a lenient reader could take a cut reply for a whole one."""
+"""What counts as a reply: framing by RFC 9112 6, strict where a cut reply could be taken for a whole one."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ async def test_an_error_names_the_upstream_and_the_server(client: HttpClient) ->
 @pytest.mark.parametrize("cut", range(0, 60, 7))
 async def test_a_connection_that_closes_inside_the_head_is_unreachable(client: HttpClient, cut: int) -> None:
     async with closing(reply(b"abcd", "X-Long: " + "x" * 40)[:cut]) as url:
-        with pytest.raises(UpstreamUnreachable, match="connection reset by|connection closed by"):
+        with pytest.raises(UpstreamUnreachable, match=r"connection reset by|connection closed by"):
             await get(client, url)
 
 
@@ -182,7 +182,7 @@ async def test_a_compressed_body_is_decompressed(client: HttpClient, coding: str
 )
 async def test_a_reply_over_a_limit_is_malformed(data: bytes) -> None:
     async with closing(data) as url, http_client(SMALL) as client:
-        with pytest.raises(UpstreamMalformed, match="exceeds upstream.max_|more than upstream.max_"):
+        with pytest.raises(UpstreamMalformed, match=r"exceeds upstream.max_|more than upstream\.max_"):
             await fetch(client, url)
 
 
@@ -217,7 +217,7 @@ async def test_a_body_of_200_mb_is_given_up_at_the_limit(framing: str) -> None:
 
     config = UpstreamConfig(proxy="", max_reply_bytes=2_000_000)
     async with raw_upstream(script) as upstream, http_client(config) as client:
-        with pytest.raises(UpstreamMalformed, match="exceeds upstream.max_reply_bytes"):
+        with pytest.raises(UpstreamMalformed, match=r"exceeds upstream\.max_reply_bytes"):
             await fetch(client, upstream.url)
         await left.wait()
     assert sent < 100_000_000
@@ -235,7 +235,9 @@ async def test_a_gzip_bomb_is_given_up_at_the_limit_piece_by_piece() -> None:
         assert got <= 1_000_000
 
 
-async def test_what_follows_a_complete_reply_is_ignored_and_the_connection_is_not_used_again(client: HttpClient) -> None:
+async def test_what_follows_a_complete_reply_is_ignored_and_the_connection_is_not_used_again(
+    client: HttpClient,
+) -> None:
     async with answering(reply(b"first") + reply(b"smuggled"), reply(b"second")) as upstream:
         assert await fetch(client, upstream.url) == (200, b"first")
         assert await fetch(client, upstream.url) == (200, b"second")
