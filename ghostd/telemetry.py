@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import time
 from contextvars import ContextVar
+from types import TracebackType
 from typing import TextIO
 
 from ghostd.config import LogConfig
@@ -25,6 +27,25 @@ def set_up_logging(config: LogConfig, stream: TextIO | None = None) -> None:
     root.setLevel(logging.WARNING)  # libraries speak up only when something is wrong
     for name in ("ghostd", "ghostd_lsp"):
         logging.getLogger(name).setLevel(config.level.upper())
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = _log_crash
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = _log_thread_crash
+
+
+def _log_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """A traceback that nothing caught goes where everything else does, and is redacted there, too."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        logging.getLogger("ghostd").critical("ghostd has crashed", exc_info=(kind, error, trace))
+
+
+def _log_thread_crash(crash: threading.ExceptHookArgs) -> None:
+    if crash.exc_value is not None and crash.exc_type is not SystemExit:
+        name = crash.thread.name if crash.thread else "unknown"
+        details = (crash.exc_type, crash.exc_value, crash.exc_traceback)
+        logging.getLogger("ghostd").critical("the thread %r has crashed", name, exc_info=details)
 
 
 class _TextFormatter(logging.Formatter):

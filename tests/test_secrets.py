@@ -450,7 +450,7 @@ def test_the_log_holds_no_secret_in_messages_arguments_or_exceptions(layout: str
     for secret in secrets:
         remember(secret)
     stream = io.StringIO()
-    before = logging.getLogger().handlers[:]
+    before, hook = logging.getLogger().handlers[:], sys.excepthook
     try:
         set_up_logging(LogConfig(format="json" if layout == "json" else "text"), stream)
         log = logging.getLogger("ghostd.test")
@@ -459,12 +459,38 @@ def test_the_log_holds_no_secret_in_messages_arguments_or_exceptions(layout: str
         except ValueError:
             log.exception("failed with %s at https://host/?key=sk-%%22quoted%%22%%2Fand%%2Bsigns", secrets[1])
     finally:
-        logging.getLogger().handlers[:] = before
+        logging.getLogger().handlers[:], sys.excepthook = before, hook
     text = stream.getvalue()
     assert not any(part in text for part in ("quoted", "plain-value"))
     assert text.count("[redacted]") >= 4
     if layout == "json":
         assert json.loads(text)["message"].startswith("failed with [redacted] at")
+
+
+def test_what_a_crash_prints_holds_no_secret() -> None:
+    code = """
+import threading
+from ghostd.config import LogConfig
+from ghostd.redaction import remember
+from ghostd.telemetry import set_up_logging
+
+set_up_logging(LogConfig())
+remember("sk-value-in-a-crash")
+
+def crash():
+    raise RuntimeError("cannot send sk-value-in-a-crash")
+
+thread = threading.Thread(target=crash, name="sender")
+thread.start()
+thread.join()
+crash()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert "sk-value" not in done.stdout + done.stderr
+    assert done.stderr.count("RuntimeError: cannot send [redacted]") == 2
+    assert "the thread 'sender' has crashed" in done.stderr
+    assert "ghostd has crashed" in done.stderr
 
 
 def test_short_values_are_left_in_the_log() -> None:
