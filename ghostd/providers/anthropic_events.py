@@ -31,7 +31,6 @@ class MessageFields(msgspec.Struct):
     content: list[msgspec.Raw]
     usage: UsageFields = msgspec.field(default_factory=UsageFields)
     stop_reason: str | None = None
-    error: msgspec.Raw | None = None
 
 
 class BlockFields(msgspec.Struct):

@@ -451,8 +451,8 @@ async def test_what_the_service_says_of_its_models_is_used(upstream: ScriptedUps
         await chatted(provider, ChatRequest("claude-new-9", (Message("user", "hi"),), reasoning=Reasoning("low")))
     assert (info.id, info.context_tokens, info.max_output_tokens) == ("claude-new-9", 400_000, 50_000)
     assert info.created == 1_791_331_200
-    assert info.features == {"tools", "vision", "json", "reasoning"}
-    assert info.remote and info.capabilities == {"chat"}
+    assert info.features == frozenset(("tools", "vision", "json", "reasoning"))
+    assert info.remote and info.capabilities == frozenset(("chat",))
     body = upstream.requests[-1].json
     assert (body["thinking"], body["max_tokens"]) == ({"type": "enabled", "budget_tokens": 2048}, 32_000)
     assert "output_config" not in body
