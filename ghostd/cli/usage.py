@@ -115,7 +115,7 @@ def _print_usage(report: UsageReport) -> None:
     keys = len(report.by)
     print_table((*report.by, *_HEADS), [*rows, total], right=frozenset(range(keys, keys + len(_HEADS))))
     if report.total.unpriced:
-        click.echo(f"The price of {report.total.unpriced} requests is unknown ({UNKNOWN}): the cost is without them.")
+        click.echo(f"The cost of {report.total.unpriced} requests is unknown ({UNKNOWN}): the sums are without them.")
     if report.total.uncounted:
         click.echo(f"The tokens of {report.total.uncounted} requests are unknown: the sums are without them.")
 

@@ -97,8 +97,8 @@ def _outcomes(db: sqlite3.Connection) -> dict[str, dict[str, float]]:
     """By request and kind; the last of a kind counts."""
     found: dict[str, dict[str, float]] = {}
     for request, kind, value in db.execute(
-        "SELECT request_id, kind, value FROM outcomes WHERE request_id IN"
-        " (SELECT id FROM requests WHERE experiment != '') ORDER BY time_s"
+        "SELECT request_id, kind, value FROM outcomes CROSS JOIN requests ON requests.id = request_id"
+        " WHERE experiment != '' ORDER BY outcomes.time_s"
     ):
         found.setdefault(request, {})[kind] = value
     return found

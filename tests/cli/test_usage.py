@@ -82,7 +82,7 @@ def test_an_unknown_price_is_a_question_mark_and_null_and_empty_but_never_0() ->
         ["m2", "1", "0", "100", "20", "0", "0.0000"],
         ["total", "2", "0", "200", "40", "0", "0.0000+?"],
     ]
-    assert "The price of 1 requests is unknown" in table
+    assert "The cost of 1 requests is unknown" in table
     told = json.loads(ghostctl_says("usage", "--by", "model", "--json"))
     assert [(group["model"], group["cost_usd"], group["unpriced"]) for group in told["groups"]] == [
         ("m1", None, 1),

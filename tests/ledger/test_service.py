@@ -19,6 +19,8 @@ from ledger_harness import row, stored, stored_rows
 
 from ghostd.config_routing import LedgerConfig
 from ghostd.ledger.lines import MAX_FEATURES, MAX_TEXT, encode
+from ghostd.ledger.reader import open_reader
+from ghostd.ledger.reports import usage
 from ghostd.ledger.service import LedgerService, open_ledger
 from ghostd.ledger.store import Store, migrations, store_path
 
@@ -307,6 +309,26 @@ async def test_a_newer_ghostds_database_is_left_alone_while_rows_wait(
     async with open_ledger(folder, FAST):
         pass
     assert ids(folder) == ["a", "b"]
+
+
+async def test_an_older_database_is_brought_up_to_date_and_keeps_its_rows(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_ledger(folder, FAST) as ledger:
+        ledger.record(row("old"))
+    steps = [*await asyncio.to_thread(migrations), "ALTER TABLE request ADD COLUMN newer TEXT NOT NULL DEFAULT 'n'"]
+    monkeypatch.setattr("ghostd.ledger.store.migrations", lambda: steps)
+    async with open_ledger(folder, FAST) as ledger:
+        ledger.record(row("new"))
+    assert stored(folder, "SELECT id, newer FROM request ORDER BY id DESC") == [("old", "n"), ("new", "n")]
+    assert stored(folder, "PRAGMA user_version") == [(2,)]
+    monkeypatch.undo()
+    assert await asyncio.to_thread(counted, folder) == 2  # an older ghostd can still read it
+
+
+def counted(folder: Path) -> int:
+    with open_reader(folder) as db:
+        return usage(db, ()).total.requests
 
 
 async def test_a_locked_database_only_delays_the_move(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
