@@ -43,14 +43,16 @@ from ghostd.routing.features import Features, features_of
 from ghostd.routing.prices import cost_usd
 from ghostd.routing.registry import Plan, Registry
 from ghostd.routing.retries import RetryBudget, pause_s
-from ghostd.routing.selection import Selection, next_choice, select
+from ghostd.routing.selection import Selection, is_gamble, next_choice, select
 from ghostd.types import Timeouts
 
 log = logging.getLogger(__name__)
 
 _REPEATABLE = (UpstreamUnreachable, UpstreamFailed, UpstreamMalformed, RateLimited, Overloaded)
 """Failures after which the same deployment may be asked again; time-outs have cost enough."""
-_CHECK_TIMEOUT_S = 3.0
+_CHECK_TIMEOUT_S = 2.0
+_GAMBLE_PATIENCE_S = 0.1
+"""How long a crowd waits for the first answer of deployments of which nobody knows yet whether they answer."""
 _HEDGE_SAMPLES = 20
 
 
@@ -190,8 +192,13 @@ class Router:
         tried: set[Deployment] = set()
         errand.failures = {}
         attempts = repeats = 0
+        patient = False
         while attempts < settings.max_attempts and loop.time() < errand.deadline:
             deployment = next_choice(selection.tiers, tried, call, loop.time())
+            if deployment is not None and not patient and is_gamble(deployment, selection.tiers, tried):
+                patient = True
+                await self._news(_GAMBLE_PATIENCE_S)
+                continue
             if deployment is None:
                 if not tried and await self._wait_for_room(selection, errand):
                     continue
@@ -308,10 +315,14 @@ class Router:
             return False
         if min(waits) > self.registry.config.routing.max_backoff_s:
             return False
-        if self._freed is None:
-            self._freed = loop.create_future()
-        await asyncio.wait([self._freed], timeout=min(waits))
+        await self._news(min(waits))
         return True
+
+    async def _news(self, patience_s: float) -> None:
+        """Wait until another request has had its first byte or has ended, or for so long."""
+        if self._freed is None:
+            self._freed = asyncio.get_running_loop().create_future()
+        await asyncio.wait([self._freed], timeout=patience_s)
 
     def _free(self) -> None:
         if self._freed is not None and not self._freed.done():

@@ -144,6 +144,14 @@ def next_choice(
     return reserve
 
 
+def is_gamble(deployment: Deployment, tiers: Iterable[Tier], tried: set[Deployment]) -> bool:
+    """Whether it has never answered, has its share of requests to find out, and is not the only one left."""
+    health = deployment.health
+    if health.proven or health.in_flight < _UNPROVEN_AT_ONCE or health.rests_until is not None:
+        return False
+    return sum(choice.deployment not in tried for tier in tiers for choice in tier) > 1
+
+
 def _admitted(choice: Choice, call: Call, now: float) -> bool:
     deployment = choice.deployment
     if not deployment.health.admits(now):
