@@ -1,4 +1,4 @@
-"""`ghostctl models`: list the models; load, unload, pin and unpin local ones. `pull` has a module of its own."""
+"""`ghostctl models`: list the models; load, unload, pin and unpin local ones."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Literal
 import click
 import msgspec
 
+from ghostd.cli.pull import pull
 from ghostd.cli.status import model_row
 from ghostd.errors import GhostdError
 from ghostd.local.client import Client
@@ -86,6 +87,9 @@ def pin(name: str) -> None:
 def unpin(name: str) -> None:
     """Let the local model NAME be unloaded again when it is idle."""
     _change("unpin", name, "is no longer pinned")
+
+
+models.add_command(pull)
 
 
 def _change(action: Action, name: str, done: str) -> None:

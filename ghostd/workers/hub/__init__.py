@@ -1,0 +1,1 @@
+"""Fetching GGUF files from a Hugging Face repository, for `ghostctl models pull`."""
