@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ledger.dier import POINTS
 from ledger_harness import stored
 
 from ghostd.config_routing import LedgerConfig
@@ -65,3 +66,20 @@ async def test_exactly_the_recorded_rows_are_there_once_after_kills(tmp_path: Pa
 @pytest.mark.timeout(600)
 async def test_exactly_the_recorded_rows_are_there_once_after_many_kills(tmp_path: Path) -> None:
     await check_kills(tmp_path / "ledger", kills=150, seed=11)
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("point", POINTS)
+async def test_a_kill_at_any_step_of_the_move_loses_and_doubles_nothing(tmp_path: Path, point: str) -> None:
+    folder = tmp_path / "ledger"
+    script = WRITER.with_name("dier.py")
+    for _ in range(2):  # the second time with what the first left behind
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, str(script), str(folder), point, env={**os.environ, "PYTHONPATH": TESTS}
+        )
+        assert await process.wait() == -signal.SIGKILL
+    async with open_ledger(folder, LedgerConfig()):
+        pass
+    assert stored(folder, "SELECT id FROM request ORDER BY id") == [(str(number),) for number in range(5)]
+    assert stored(folder, "SELECT request_id, kind FROM outcome") == [("0", "shown")] * 2  # recorded by both
+    assert [path.name for path in folder.iterdir()] == ["ledger.sqlite3"]
