@@ -5,29 +5,25 @@ Source: https://platform.openai.com/docs/api-reference; each service's own refer
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from ghostd.errors import (
     InvalidRequest,
     UnsupportedParameter,
     UpstreamError,
-    UpstreamMalformed,
-    UpstreamModelMissing,
     UpstreamRejected,
 )
 from ghostd.providers.http.client import HttpResponse
 from ghostd.providers.http.failures import headed
-from ghostd.providers.keys import Key
-from ghostd.providers.offered import OfferedModels
-from ghostd.providers.openai_chat_request import ENCODER, chat_body
+from ghostd.providers.native_stream import TextCheck
+from ghostd.providers.openai_chat_request import chat_body
 from ghostd.providers.openai_completions import LineLimit, TextReply, completion_body, fill_body
 from ghostd.providers.openai_embeddings import embed_body, embeddings
 from ghostd.providers.openai_errors import told_error
 from ghostd.providers.openai_events import TypedCheck
-from ghostd.providers.openai_models import guesser, listed, reasons
-from ghostd.providers.openai_quirks import Quirks
+from ghostd.providers.openai_models import reasons
 from ghostd.providers.openai_relay import (
     EventCheck,
     multipart_body,
@@ -35,17 +31,14 @@ from ghostd.providers.openai_relay import (
     relay_bytes,
     relay_events,
     relay_whole,
-    to_end,
 )
 from ghostd.providers.openai_reply import ChatReply
+from ghostd.providers.openai_service import OpenAIService
 from ghostd.providers.openai_shapes import shape_of
 from ghostd.providers.openai_stream import StreamCheck
 from ghostd.providers.openai_types import WireChunk
-from ghostd.providers.refusals import openai_refusal
-from ghostd.providers.sse import EventSplitter, payloads
 from ghostd.providers.streaming import kept_headers
-from ghostd.providers.unsupported import Unsupported
-from ghostd.providers.upstream import Endpoint, Format, Upstream
+from ghostd.providers.upstream import Format
 from ghostd.types import (
     ChatRequest,
     CompletionRequest,
@@ -53,8 +46,6 @@ from ghostd.types import (
     Embeddings,
     EmbedRequest,
     FillRequest,
-    KeyState,
-    ModelInfo,
     Operation,
     Relayed,
     RelayRequest,
@@ -92,58 +83,11 @@ class Reply(Protocol):
         ...
 
 
-class OpenAIProvider:
-    """One base URL of a service that speaks OpenAI's dialect."""
+class OpenAIProvider(OpenAIService):
+    """One base URL of a service that speaks OpenAI's dialect. Dialects close to it are subclasses."""
 
-    def __init__(self, endpoint: Endpoint, quirks: Quirks) -> None:
-        self.name = endpoint.name
-        self.endpoint = endpoint.base_url
-        self.quirks = quirks
-        self._root = endpoint.base_url.removesuffix(quirks.root_suffix)
-        self._version = quirks.root_suffix
-        """What stands between the root and the paths of OpenAI's API."""
-        self._limits = endpoint.limits
-        self._keys = endpoint.keys
-        self.unsupported = Unsupported(endpoint.name, drop=endpoint.settings.drop_unsupported)
-        self._guess = guesser(endpoint.name, endpoint.base_url, quirks)
-        self._models = OfferedModels(endpoint.settings, self._guess)
-        self.open_ended = self._models.open_ended
-        authorize = _bearer if quirks.key_header == "authorization" else _api_key
-        self._upstream = Upstream(endpoint, authorize=authorize, refusal=self._refusal)
-
-    # --- models, keys, health -----------------------------------------------------
-
-    def models(self) -> Sequence[ModelInfo]:
-        """Those configured, else those listed at the last check."""
-        return self._models.models()
-
-    def model(self, name: str) -> ModelInfo:
-        """What is known of a model of this name."""
-        return self._models.model(name)
-
-    def keys(self) -> Sequence[KeyState]:
-        """The keys and how they fare."""
-        return self._keys.states()
-
-    async def check(self, timeout_s: float) -> None:
-        """Ask for the list of models, and remember it.
-
-        A server that has no such list, or will not tell it, is alive all the same.
-        """
-        path = self.quirks.models_path or f"{self._version}/models"
-        timeouts = Timeouts(min(timeout_s, 5.0), timeout_s, timeout_s)
-        try:
-            response = await self._send("GET", path, b"", timeouts, "json")
-        except (UpstreamRejected, UpstreamModelMissing):
-            return
-        try:
-            body = await response.read()
-            if self.quirks.models_path is not None:
-                self._models.listed(listed(body, self._guess))
-        except UpstreamMalformed as error:
-            raise headed(error, self.name) from None
-        finally:
-            response.close()
+    paths: ClassVar[Mapping[Operation, str]] = _PATHS
+    """Operations that can be relayed: those of OpenAI's API below the base URL, others below the server's root."""
 
     # --- translated ---------------------------------------------------------------
 
@@ -176,7 +120,7 @@ class OpenAIProvider:
             raise UnsupportedParameter(f"{self.name} fills no holes.", "model")
         body = fill_body(request, self.quirks, self.unsupported)
         check = self._check("openai.completions")
-        deltas = self._stream(self._version + path, body, request.timeouts, check, TextReply(self.name))
+        deltas = self._stream(self.version + path, body, request.timeouts, check, TextReply(self.name))
         async with aclosing(limited(deltas, request.max_lines)) as cut:
             async for delta in cut:
                 yield delta
@@ -186,7 +130,7 @@ class OpenAIProvider:
         if not request.inputs:
             raise InvalidRequest("There is nothing to embed.", "input")
         body = self.embed_body(request)
-        response = await self._send("POST", self._path("openai.embeddings"), body, request.timeouts, "json")
+        response = await self.send("POST", self._path("openai.embeddings"), body, request.timeouts, "json")
         try:
             data = await response.read()
             shape_of("openai.embeddings", self.name)(data)
@@ -222,7 +166,7 @@ class OpenAIProvider:
                 expect=_expected(request),
                 headers={name: value for name, value in request.headers.items() if name not in _NOT_PASSED_ON},
                 content_type=request.content_type,
-                base_url=self._root,
+                base_url=self.root,
             )
         except UpstreamRejected as error:
             error.operation = operation
@@ -242,11 +186,15 @@ class OpenAIProvider:
             return self._no_stream(response, operation)
         if events:
             chunked = operation in _CHUNKED
-            check: EventCheck = self._check(operation) if chunked else TypedCheck(self.name, operation)
+            check: EventCheck
+            if operation not in _PATHS and not chunked:
+                check = self.native_check(request)
+            else:
+                check = self._check(operation) if chunked else TypedCheck(self.name, operation)
             return relay_events(
                 response,
                 check,
-                self._limits,
+                self.limits,
                 self.name,
                 kept,
                 drop_usage=ask_usage and not request.with_usage,
@@ -265,56 +213,28 @@ class OpenAIProvider:
 
     async def _no_stream(self, response: HttpResponse, operation: Operation) -> AsyncGenerator[Relayed, None]:
         """A stream (or sound) was asked for and JSON came, which can only be an error."""
-        await self._raise_told(response, operation)
+        await self.raise_told(response, operation)
         yield Relayed(b"")  # pragma: no cover - makes this a generator
 
-    async def _raise_told(self, response: HttpResponse, operation: Operation) -> None:
-        try:
-            body = await response.read()
-        except UpstreamError as error:
-            raise headed(error, self.name) from None
-        finally:
-            response.close()
-        if b'"error"' in body:
-            raise told_error(body, self.name, operation)
-        raise UpstreamMalformed("it does not answer with the stream that was asked for", self.name)
+    def native_check(self, request: RelayRequest) -> TextCheck:
+        """What reads the streams of operations that are the service's own."""
+        raise InvalidRequest(f"{self.name} cannot stream '{request.operation}'.", "stream")
 
     # --- shared -------------------------------------------------------------------
 
     async def _stream(
         self, path: str, body: dict[str, Any], timeouts: Timeouts, check: StreamCheck, reply: Reply
     ) -> AsyncGenerator[Delta, None]:
-        response = await self._send("POST", path, ENCODER.encode(body), timeouts, "sse")
-        if response.headers.get("content-type", "").startswith("application/json"):
-            await self._raise_told(response, "openai.chat")
-        splitter = EventSplitter(self._limits, self.name)
-        blocks = response.blocks()
-        try:
-            async for block in blocks:
-                for data in payloads(splitter.feed(block)):
-                    chunk = check.take(data)
-                    if chunk is not None and (delta := reply.delta(chunk)) is not None:
-                        yield delta
-                if check.done:
-                    await to_end(blocks, splitter, check)
-                    break
-            else:
-                for data in payloads(splitter.finish()):
-                    chunk = check.take(data)
-                    if chunk is not None and (delta := reply.delta(chunk)) is not None:
-                        yield delta
-                check.end()
-            yield reply.last(check)
-        except UpstreamError as error:
-            raise headed(error, self.name) from None
-        finally:
-            response.close()
-
-    async def _send(self, method: str, path: str, body: bytes, timeouts: Timeouts, expect: Format) -> HttpResponse:
-        return await self._upstream.send(method, path, body, timeouts=timeouts, expect=expect, base_url=self._root)
+        async with aclosing(self.events(path, body, timeouts, check)) as chunks:
+            async for chunk in chunks:
+                if (delta := reply.delta(chunk)) is not None:
+                    yield delta
+        yield reply.last(check)
 
     def _path(self, operation: Operation) -> str:
-        return self.quirks.chat_path if operation == "openai.chat" else self._version + _PATHS[operation]
+        if operation == "openai.chat":
+            return self.quirks.chat_path
+        return (self.version if operation in _PATHS else "") + self.paths[operation]
 
     def _check(self, operation: Operation) -> StreamCheck:
         def error(data: bytes) -> UpstreamError:
@@ -323,9 +243,6 @@ class OpenAIProvider:
         return StreamCheck(
             self.name, error, member="delta" if operation == "openai.chat" else "text", loose=self.quirks.loose
         )
-
-    def _refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
-        return openai_refusal(status, headers, body, operation="openai.chat")
 
 
 async def limited(deltas: AsyncGenerator[Delta, None], max_lines: int | None) -> AsyncGenerator[Delta, None]:
@@ -348,11 +265,3 @@ def _expected(request: RelayRequest) -> Format:
     if request.operation.startswith("openai.audio."):
         return "any"
     return "sse" if request.stream else "json"
-
-
-def _bearer(key: Key) -> Mapping[str, str]:
-    return {"authorization": f"Bearer {key.value}"}
-
-
-def _api_key(key: Key) -> Mapping[str, str]:
-    return {"api-key": key.value}

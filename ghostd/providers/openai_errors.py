@@ -1,10 +1,12 @@
-"""Errors that OpenAI's dialect tells inside a reply whose status is 200: in a body, or in the middle of a stream."""
+"""Errors as the services that speak OpenAI's dialect tell them: by a status, or inside a reply whose status is 200."""
 
 from __future__ import annotations
 
-from ghostd.errors import UpstreamError
+from collections.abc import Mapping
+
+from ghostd.errors import UpstreamError, UpstreamRejected
 from ghostd.providers.http.failures import headed
-from ghostd.providers.refusals import read_error, refused
+from ghostd.providers.refusals import ErrorObject, read_error, refused
 
 _STATUS = {
     "rate_limit_exceeded": 429,
@@ -24,6 +26,25 @@ _STATUS = {
 }
 """The status that the error would have had, by its `code` or `type`; others are the server's own failures."""
 
+_CONTEXT_KINDS = frozenset(("exceed_context_size_error",))
+"""llama-server's `type` for a prompt that is too long."""
+_CONTEXT_PARAMS = frozenset(("input_tokens", "input_text"))
+"""What vLLM names as the `param` of one."""
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+    """The error that a status of 300 or more stands for."""
+    return _more_exact(refused(status, headers, body, told := read_error(body), operation="openai.chat"), told)
+
+
+def _more_exact(error: UpstreamError, told: ErrorObject) -> UpstreamError:
+    """With the reason that services tell in their own ways."""
+    if not isinstance(error, UpstreamRejected) or error.reason is not None:
+        return error
+    if told.kind in _CONTEXT_KINDS or told.param in _CONTEXT_PARAMS:
+        error.reason = "context"
+    return error
+
 
 def told_error(data: bytes, upstream: str, operation: str | None = None) -> UpstreamError:
     """The error that this JSON tells."""
@@ -33,4 +54,4 @@ def told_error(data: bytes, upstream: str, operation: str | None = None) -> Upst
         status = int(code)
     else:
         status = _STATUS.get(code) or _STATUS.get(told.kind or "", 500)
-    return headed(refused(status, {}, data, told, operation=operation), upstream)
+    return headed(_more_exact(refused(status, {}, data, told, operation=operation), told), upstream)

@@ -32,6 +32,8 @@ class _Whole(msgspec.Struct, gc=False):
     output: list[msgspec.Raw] | None = None
     status: str | None = None
     text: str | None = None
+    content: str | None = None
+    """llama-server's own calls."""
     usage: WireUsage | None = None
     error: Any = None
 
@@ -88,6 +90,10 @@ def _transcript(whole: _Whole) -> bool:
     return whole.text is not None
 
 
+def _infill(whole: _Whole) -> bool:
+    return whole.content is not None
+
+
 _COMPLETE: dict[str, Callable[[_Whole], bool]] = {
     "openai.chat": _chat,
     "openai.completions": _completion,
@@ -99,4 +105,5 @@ _COMPLETE: dict[str, Callable[[_Whole], bool]] = {
     "openai.audio.transcriptions": _transcript,
     "openai.audio.translations": _transcript,
     "mistral.fim": _fim,
+    "llamacpp.infill": _infill,
 }

@@ -10,9 +10,9 @@ from typing import Any
 
 from ghostd.config_routing import ProviderConfig
 from ghostd.conversation import Message, ToolCall
-from ghostd.providers.presets import Preset, openai_compatible
+from ghostd.providers.presets import Preset, llama_server, mistral, openai_compatible, tgi
 from ghostd.testing.scripted_upstream import Answer, Seen, json_answer, sse_answer
-from ghostd.testing.upstream_dialect import Call, ErrorKind, Reply, Trait, UpstreamDialect
+from ghostd.testing.upstream_dialect import Call, ErrorKind, Reply, UpstreamDialect
 from ghostd.types import ChatRequest, Sampling, Usage
 
 _CODES = {
@@ -25,15 +25,13 @@ _CODES = {
 
 class OpenAIDialect(UpstreamDialect):
     relay = "openai.chat"
-    complete_model = "model-1"
-    embed_model = "text-embedding-3-small"
+    complete_model: str | None = "model-1"
+    embed_model: str | None = "text-embedding-3-small"
 
     def __init__(self, preset: Preset = openai_compatible, *, base64_vectors: bool = False) -> None:
         self.factory = preset
         self.preset = preset
         self._base64 = base64_vectors
-        lacks: set[Trait] = set() if preset.quirks.effort != "none" else set()
-        self.lacks = frozenset(lacks)
         self.unsupported = self._refused()
 
     def _refused(self) -> Sequence[tuple[ChatRequest, str]]:
@@ -170,3 +168,111 @@ def _pieces(index: int, call: ToolCall) -> list[dict[str, object]]:
         {"index": index, "function": {"arguments": call.arguments[:middle]}},
         {"index": index, "function": {"arguments": call.arguments[middle:]}},
     ]
+
+
+class MistralDialect(OpenAIDialect):
+    """Shapes: https://docs.mistral.ai/api."""
+
+    complete_model = None
+    fill_model = "codestral-latest"
+    embed_model = "mistral-embed"
+
+    def __init__(self) -> None:
+        super().__init__(mistral)
+
+    def chat(self, reply: Reply) -> Answer:
+        chunks: list[object] = [_chunk({"role": "assistant", "content": ""})]
+        chunks += [
+            _chunk({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": text}]}]})
+            for text in reply.reasoning
+        ]
+        chunks += [_chunk({"content": text}) for text in reply.text]
+        calls = [
+            {"id": call.id, "function": {"name": call.name, "arguments": call.arguments}, "index": index}
+            for index, call in enumerate(reply.tool_calls)
+        ]
+        end: dict[str, object] = {"content": "", "tool_calls": calls} if calls else {"content": ""}
+        chunks.append({**_chunk(end, reply.finish), "usage": wire_usage(reply.usage)})
+        return sse_answer(chunks, done=True)
+
+    def relay_body(self, model: str, text: str, *, stream: bool) -> dict[str, object]:
+        return {"model": model, "messages": [{"role": "user", "content": text}], "stream": stream}
+
+    def fill(self, reply: Reply) -> Answer:
+        return self.chat(reply)
+
+    def error(
+        self, status: int, message: str, *, kind: ErrorKind = "other", headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        code = {"model": "1500", "context": "3051", "quota": "insufficient_quota", "other": "1100"}[kind]
+        error = {"object": "error", "message": message, "type": "invalid_request_error", "param": None, "code": code}
+        return json_answer(error, status, headers)
+
+    def error_event(self, message: str) -> bytes:
+        return b'data: {"error": {"message": "overloaded", "type": "internal_server_error"}}\n\n'
+
+
+class LlamaServerDialect(OpenAIDialect):
+    """Shapes: llama.cpp, tools/server/README.md."""
+
+    fill_model = "model-1"
+
+    def __init__(self) -> None:
+        super().__init__(llama_server)
+
+    def fill(self, reply: Reply) -> Answer:
+        events: list[object] = [{"index": 0, "content": text, "stop": False, "tokens": [1]} for text in reply.text]
+        end = {
+            "content": "",
+            "stop": True,
+            "stop_type": {"stop": "eos", "length": "limit"}[reply.finish],
+            "tokens_evaluated": reply.usage.prompt_tokens,
+            "tokens_predicted": reply.usage.completion_tokens,
+            "tokens_cached": 17,
+            "truncated": False,
+        }
+        return sse_answer([*events, end])
+
+    def error(
+        self, status: int, message: str, *, kind: ErrorKind = "other", headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        types: dict[ErrorKind, str] = {"context": "exceed_context_size_error", "quota": "insufficient_quota"}
+        type_ = types.get(kind, "server_error" if status >= 500 else "invalid_request_error")
+        return json_answer({"error": {"code": status, "message": message, "type": type_}}, status, headers)
+
+
+class TgiDialect(OpenAIDialect):
+    """Shapes: text-generation-inference, docs/openapi.json."""
+
+    embed_model = None
+
+    def __init__(self) -> None:
+        super().__init__(tgi)
+
+    def call(self, seen: Seen) -> Call:
+        return "complete" if seen.path.endswith("/generate_stream") else super().call(seen)
+
+    def complete(self, reply: Reply) -> Answer:
+        events: list[object] = [
+            {
+                "index": number,
+                "token": {"id": number, "text": text, "logprob": -0.5, "special": False},
+                "generated_text": None,
+                "details": None,
+            }
+            for number, text in enumerate(reply.text)
+        ]
+        events.append(
+            {
+                "index": len(events),
+                "token": {"id": 2, "text": "</s>", "logprob": -0.1, "special": True},
+                "generated_text": "".join(reply.text),
+                "details": {
+                    "finish_reason": {"stop": "eos_token", "length": "length"}[reply.finish],
+                    "generated_tokens": reply.usage.completion_tokens,
+                    "input_length": reply.usage.prompt_tokens,
+                    "seed": None,
+                },
+            }
+        )
+        return sse_answer(events)

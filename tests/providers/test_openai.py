@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from providers.openai_dialect import OpenAIDialect
+from providers.openai_dialect import LlamaServerDialect, MistralDialect, OpenAIDialect, TgiDialect
 
 from ghostd.providers import presets
 from ghostd.testing.upstream_contract import UpstreamContract
@@ -14,3 +14,19 @@ class TestOpenAI(UpstreamContract):
 
 class TestOpenAICompatible(UpstreamContract):
     dialect = OpenAIDialect(presets.openai_compatible)
+
+
+class TestVllm(UpstreamContract):
+    dialect = OpenAIDialect(presets.vllm)
+
+
+class TestMistral(UpstreamContract):
+    dialect = MistralDialect()
+
+
+class TestLlamaServer(UpstreamContract):
+    dialect = LlamaServerDialect()
+
+
+class TestTgi(UpstreamContract):
+    dialect = TgiDialect()
