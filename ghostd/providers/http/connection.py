@@ -103,7 +103,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection, TLS included, is open."""
         self._transport = tcp = cast("asyncio.Transport", transport)  # uvloop's do not subclass it
-        tcp.set_write_buffer_limits(0)  # so that resume_writing tells when the last byte has gone
+        # resume_writing tells when the last byte has gone; with a high mark of 0, TLS would pause an empty buffer
+        tcp.set_write_buffer_limits(high=1, low=0)
 
     def pause_writing(self) -> None:
         """The socket does not take all of the request at once."""
