@@ -37,6 +37,14 @@ preload = true
             f"{FILE}:3: unknown setting `http.prot`; did you mean `port`?",
         ),
         (
+            "[providers.a]\nrpm = 1\n[providers.b]\nrpm = 0\n",
+            f"{FILE}:4: `providers.b.rpm`: Expected `int` >= 1",
+        ),
+        (
+            "[providers.a.model.'x/y.z']\nquality = 0.5\nprice = { input = 1, output = -2 }\n",
+            f"{FILE}:3: `providers.a.model.x/y.z.price.output`: Expected `float` >= 0.0",
+        ),
+        (
             "drain_s = 1\n[indx]\nroots = []\n",
             f"{FILE}:2: unknown setting `indx`; did you mean `index`?",
         ),

@@ -1,7 +1,7 @@
 """What models cost: a dated table that comes with ghostd, and the user's own file over it.
 
-The table is read when a price is first asked for (about 3 ms); the user's file at once, so that a mistake in it is told
-at start.
+The built-in table is parsed when a price is first asked for (about 3 ms), the user's file at once, so that a mistake in
+it is told at start.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ghostd.types import Usage
 FREE = PriceConfig(input=0.0, output=0.0)
 """The price of models on this machine."""
 
+_BUILT_IN = "prices.toml"
 _MAX_FILE_BYTES = 4 * 1024 * 1024
 _DATED = re.compile(r"[-@](?:20\d\d-[01]\d-[0-3]\d|20\d\d[01]\d[0-3]\d)$")
 """A full date at a name's end. Shorter numbers are versions, which have prices of their own."""
@@ -39,16 +40,17 @@ class PriceFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class PriceTable:
-    """Prices by preset and model; those given win over the built-in ones."""
+    """Prices by preset and model; those given win over the built-in ones. Made by `load_prices`."""
 
     def __init__(self, own: _Prices | None = None) -> None:
         self._own = own or {}
-        self._built_in: PriceFile | None = None
+        self._text = (files("ghostd.routing") / _BUILT_IN).read_text(encoding="utf-8")
+        self._parsed: PriceFile | None = None
 
     @property
     def noted(self) -> date | None:
         """When the built-in prices were noted."""
-        return self._read().date
+        return self._built_in().date
 
     def price_of(self, preset: str, model: str) -> PriceConfig | None:
         """The model's price; None if it is unknown.
@@ -56,20 +58,22 @@ class PriceTable:
         A name that is not listed and ends in a full date has the price of the same name without it.
         """
         for name in dict.fromkeys((model, _DATED.sub("", model))):
-            for table in (self._own, self._read().prices):
+            for table in (self._own, self._built_in().prices):
                 if (found := table.get(preset, {}).get(name)) is not None:
                     return found
         return self._own.get(preset, {}).get(_ANY)
 
-    def _read(self) -> PriceFile:
-        if self._built_in is None:
-            source = files("ghostd.routing") / "prices.toml"
-            self._built_in = parse_toml(source.read_text(encoding="utf-8"), Path("prices.toml"), PriceFile)
-        return self._built_in
+    def _built_in(self) -> PriceFile:
+        if self._parsed is None:
+            self._parsed = parse_toml(self._text, Path(_BUILT_IN), PriceFile)
+        return self._parsed
 
 
 def load_prices(path: Path | None) -> PriceTable:
-    """The built-in prices with those of the file at `path` over them; raises ConfigError, with file and line."""
+    """The built-in prices with those of the file at `path` over them; raises ConfigError, with file and line.
+
+    Reads files: not for the event loop's thread.
+    """
     if path is None:
         return PriceTable()
     try:
