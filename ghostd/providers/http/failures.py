@@ -6,7 +6,7 @@ import errno
 import socket
 import ssl
 
-from ghostd.errors import UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from ghostd.errors import UpstreamError, UpstreamRejected, UpstreamTimeout, UpstreamUnreachable
 
 _BY_ERRNO = {
     errno.ECONNREFUSED: "connection refused by",
@@ -20,9 +20,13 @@ _NO_SUCH_HOST = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NON
 
 
 def headed(error: UpstreamError, upstream: str) -> UpstreamError:
-    """The same error, its message headed by the upstream's name if it was not yet."""
+    """The same error, its message headed by the upstream's name if it was not yet.
+
+    UpstreamRejected's is left as the upstream wrote it, since it goes to the caller.
+    """
     if upstream and not error.upstream:
-        error.args = (f"{upstream}: {error}",)
+        if not isinstance(error, UpstreamRejected):
+            error.args = (f"{upstream}: {error}",)
         error.upstream = upstream
     return error
 
