@@ -183,7 +183,10 @@ async def hang_up(job: dict[str, Any]) -> dict[str, Any]:
     reader, writer = await asyncio.open_connection("127.0.0.1", job["port"])
     writer.write(request(job))
     if job["prompt"] == "bench:open":
-        await asyncio.wait_for(reader.readuntil(b"word0"), 10)
+        try:
+            await asyncio.wait_for(reader.readuntil(b"word0"), 10)
+        except (asyncio.IncompleteReadError, TimeoutError) as error:
+            return {"hang_up_s": None, "failure": repr(error)}
     else:
         await asyncio.sleep(0.3)  # nothing tells when the request has reached the upstream
     closed = time.monotonic()

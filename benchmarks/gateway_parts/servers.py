@@ -49,15 +49,9 @@ class Running:
         }
 
     def cpu_s(self) -> float:
-        """CPU seconds of all its processes and threads so far, to the nanosecond where the kernel tells."""
-        total = 0.0
-        for process in self._processes():
-            try:
-                tasks = list(Path(f"/proc/{process.pid}/task").iterdir())
-                total += sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
-            except (OSError, IndexError):
-                total += sum(process.cpu_times()[:2])
-        return total
+        """CPU seconds of all its processes so far, ended threads included."""
+        # clock_getcpuclockid(3) of another process, which Python does not offer: its pid, and CPUCLOCK_SCHED.
+        return sum(time.clock_gettime((~process.pid << 3) | 2) for process in self._processes())
 
     def memory_mb(self) -> float:
         """Resident memory of all its processes."""
