@@ -99,8 +99,8 @@ def _change(action: Action, name: str, done: str) -> None:
 
 def _list(as_json: bool, skipped: bool) -> None:
     client = Client(find_paths())
-    found = client.status().models
     report = client.models()
+    found = [*report.models, *(model for model in client.status().models if model.owned_by != "local")]
     if as_json:
         rows = [msgspec.to_builtins(model) | {"pinned": _is_pinned(model, report)} for model in found]
         click.echo(msgspec.json.encode(rows).decode())
@@ -129,7 +129,7 @@ def _row(model: ModelState | None, *, pinned: bool) -> str:
 
 
 def _find(client: Client, name: str) -> ModelState | None:
-    return next((model for model in client.status().models if model.id == name and model.owned_by == "local"), None)
+    return next((model for model in client.models().models if model.id == name), None)
 
 
 def _show(model: ModelState | None, before: str) -> str:

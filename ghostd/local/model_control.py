@@ -9,11 +9,17 @@ import msgspec
 from aiohttp import web
 
 from ghostd.errors import GhostdError, InvalidRequest
+from ghostd.local.control_types import ModelState
 from ghostd.local.model_types import ModelBody, ModelsReport, StoreSkip
+from ghostd.types import ModelInfo
 
 
 class LocalModels(Protocol):
     """The local provider, as the control API sees it."""
+
+    def models(self) -> Sequence[ModelInfo]:
+        """The models as they are now."""
+        ...
 
     async def load(self, model: str) -> None:
         """Have the model loaded; raises ModelNotFound or ProviderError."""
@@ -47,7 +53,8 @@ def model_routes(models: LocalModels) -> list[web.RouteDef]:
     async def report(request: web.Request) -> web.Response:
         held, allowed = await models.memory()
         skips = [StoreSkip(path, reason) for path, reason in models.skips()]
-        return _json(ModelsReport(held, allowed, sorted(models.pinned), skips))
+        states = [_state(info) for info in models.models()]
+        return _json(ModelsReport(states, held, allowed, sorted(models.pinned), skips))
 
     async def load(request: web.Request) -> web.Response:
         await models.load(await _model(request))
@@ -85,6 +92,19 @@ async def _model(request: web.Request) -> str:
         return msgspec.json.decode(await request.read(), type=ModelBody).model
     except msgspec.DecodeError as error:
         raise InvalidRequest(f'The body must be {{"model": "name"}}: {error}', "model") from None
+
+
+def _state(info: ModelInfo) -> ModelState:
+    return ModelState(
+        id=info.id,
+        owned_by=info.owned_by,
+        capabilities=sorted(info.capabilities),
+        state=info.state,
+        context_tokens=info.context_tokens,
+        size_bytes=info.size_bytes,
+        detail=info.detail,
+        source=info.source,
+    )
 
 
 def _json(value: object) -> web.Response:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from ghostd.local.control_types import ModelState
+
 
 class StoreSkip(msgspec.Struct, frozen=True):
     """A file of another program's store that is not offered, and why."""
@@ -13,8 +15,9 @@ class StoreSkip(msgspec.Struct, frozen=True):
 
 
 class ModelsReport(msgspec.Struct, frozen=True):
-    """The local models' memory, and what was not offered."""
+    """The local models as they are now, their memory, and what was not offered."""
 
+    models: list[ModelState]
     held_bytes: int
     """Estimated memory of the loaded and loading models."""
     allowed_bytes: int

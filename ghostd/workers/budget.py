@@ -9,8 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import psutil
-
 from ghostd.config import LocalConfig
 from ghostd.errors import ModelTooLarge, ModelUnavailable
 
@@ -148,6 +146,8 @@ class MemoryBudget:
 
 def _limits(config: LocalConfig, pids: list[int | None]) -> Limits:
     """Blocks on the disk. The system counts mapped weights as available, a worker's other memory as used."""
+    import psutil
+
     private = 0
     for pid in pids:
         if pid is not None:

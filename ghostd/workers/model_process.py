@@ -229,6 +229,7 @@ class ModelProcess:
     async def _loaded(self, process: WorkerProcess, answer: Ready | Failed | None, model: LocalModel) -> WorkerProcess:
         if isinstance(answer, Ready):
             self._process, self._facts, self._loaded_stamp = process, answer, model.stamp
+            self._progress = None
             log.info("loaded %s: %s", model.id, self.detail)
             return process
         if answer is None:
