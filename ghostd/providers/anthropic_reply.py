@@ -15,6 +15,7 @@ from ghostd.providers.anthropic_events import (
     Event,
     UsageCount,
     decode_event,
+    piece_of,
 )
 from ghostd.types import Delta, Usage
 
@@ -25,6 +26,9 @@ _DELTA_OF_BLOCK = {
     "signature_delta": "thinking",
     "input_json_delta": "tool_use",
 }
+_READ_BLOCKS = frozenset(_DELTA_OF_BLOCK.values())
+_PIECE_PREFIX = b'{"type":"content_block_delta",'
+"""How the API writes what makes up nearly all of a stream; an event written otherwise is read in full."""
 
 
 @dataclass(slots=True)
@@ -81,6 +85,19 @@ class MessageReader:
             self._stop()
         # The API may add types of events, which clients are to skip.
 
+    def watch(self, data: bytes) -> None:
+        """As strict as `read`, for a stream that is passed on: the pieces of a block are not read out."""
+        block = self._block
+        if block is None or not data.startswith(_PIECE_PREFIX):
+            for _ in self.read(data):
+                pass
+            return
+        kind, index = piece_of(data)
+        if index != self._next_index - 1:
+            raise UpstreamMalformed("a piece of the stream belongs to no open content block")
+        self._check_kind(block, kind)
+        self.begun = True
+
     def usage(self) -> Usage:
         """The tokens so far."""
         return self._usage.usage()
@@ -121,13 +138,18 @@ class MessageReader:
         if block is None or delta is None or event.index != self._next_index - 1:
             raise UpstreamMalformed("a piece of the stream belongs to no open content block")
         self.begun = True
-        expected = _DELTA_OF_BLOCK.get(delta.type)
+        if self._check_kind(block, delta.type):
+            yield from _piece(block, delta)
+
+    def _check_kind(self, block: _OpenBlock, kind: str) -> bool:
+        """Whether it is a piece for the caller; raises UpstreamMalformed if it is not one of its block."""
+        expected = _DELTA_OF_BLOCK.get(kind)
         # Blocks of the service's own tools stream their input likewise; they are not the caller's to answer.
-        if expected is None or block.type not in _DELTA_OF_BLOCK.values():
-            return
+        if expected is None or block.type not in _READ_BLOCKS:
+            return False
         if expected != block.type:
             raise UpstreamMalformed(f"a piece of the stream is no part of its content block ({block.type[:50]!r})")
-        yield from _piece(block, delta)
+        return True
 
     def _close(self, event: Event) -> Iterator[Delta]:
         block = self._block

@@ -197,7 +197,6 @@ def _unit(values: Sequence[float]) -> tuple[float, ...]:
 
 
 def _check(body: bytes, reader: ContentReader) -> tuple[Usage | None, str | None]:
-    for _ in reader.read(body):
-        pass
+    reader.watch(body)
     reader.end()
     return reader.usage(), reader.stop_reason

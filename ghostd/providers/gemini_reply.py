@@ -180,6 +180,11 @@ class ContentReader:
             if candidate.index == 0:
                 yield from self._candidate(candidate)
 
+    def watch(self, data: bytes) -> None:
+        """As `read`, for a stream that is passed on."""
+        for _ in self.read(data):
+            pass
+
     def end(self) -> Delta:
         """The last delta, once the body is complete. Raises UpstreamMalformed if the reply is not."""
         if not self.ended:

@@ -212,7 +212,6 @@ def _check_vectors(body: bytes) -> tuple[Usage | None, str | None]:
 
 
 def _check(body: bytes, reader: LineReader) -> tuple[Usage | None, str | None]:
-    for _ in reader.read(body):
-        pass
+    reader.watch(body)
     reader.end()
     return reader.usage(), reader.stop_reason

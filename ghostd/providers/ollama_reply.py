@@ -129,6 +129,11 @@ class LineReader:
         if line.done:
             self._last = line
 
+    def watch(self, data: bytes) -> None:
+        """As `read`, for a stream that is passed on."""
+        for _ in self.read(data):
+            pass
+
     def end(self) -> Delta:
         """The last delta, once the body is complete. Raises UpstreamMalformed if the reply is not."""
         if self._last is None:

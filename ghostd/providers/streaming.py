@@ -40,6 +40,10 @@ class ReplyReader(Protocol):
         """What one message says. Raises UpstreamError: it breaks the dialect, or tells an error."""
         ...
 
+    def watch(self, data: bytes) -> None:
+        """As strict as `read`, for a reply that is passed on: nobody wants to know what it says."""
+        ...
+
     def end(self) -> Delta:
         """The last delta, once the body is complete. Raises UpstreamMalformed if the reply is not."""
         ...
@@ -136,7 +140,7 @@ async def pass_on(
             if not piece:
                 continue
             for data in messages:
-                _exhaust(reader.read(data))
+                reader.watch(data)
             held.append(piece)
             if reader.begun and not reader.ended:
                 yield Relayed(b"".join(held), content_type=content_type, headers=first)
@@ -144,7 +148,7 @@ async def pass_on(
                 held.clear()
         piece, messages = splitter.finish()
         for data in messages:
-            _exhaust(reader.read(data))
+            reader.watch(data)
         held.append(piece)
         reader.end()
         yield Relayed(
@@ -177,11 +181,6 @@ async def pass_whole_on(
         response.close()
     content_type = response.headers.get("content-type", "application/json")
     return Relayed(body, True, usage, reason, content_type, headers)
-
-
-def _exhaust(deltas: Iterable[Delta]) -> None:
-    for _ in deltas:
-        pass
 
 
 def kept_headers(headers: Mapping[str, str], names: frozenset[str], prefix: str = "\0") -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,12 @@ _TYPES = {
 
 def _asking(sampling: Sampling) -> ChatRequest:
     return ChatRequest(MODEL, (Message("user", "Say hello."),), sampling)
+
+
+def written(event: Mapping[str, Any]) -> bytes:
+    """An event as the API writes it: named, and without spaces."""
+    data = json.dumps(event, separators=(",", ":"), ensure_ascii=False)
+    return f"event: {event['type']}\ndata: {data}\n\n".encode()
 
 
 class AnthropicDialect(UpstreamDialect):
@@ -81,7 +88,7 @@ class AnthropicDialect(UpstreamDialect):
         ending = {"stop_reason": _STOP_REASONS[reply.finish], "stop_sequence": None}
         events.append({"type": "message_delta", "delta": ending, "usage": _usage(reply.usage)})
         events.append({"type": "message_stop"})
-        return sse_answer(events, named=True)
+        return sse_answer([written(event) for event in events])
 
     def serve(self, seen: Seen) -> Answer:
         """A whole message where no stream is asked for."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
-from providers.anthropic_dialect import MODEL, AnthropicDialect
+from providers.anthropic_dialect import MODEL, AnthropicDialect, written
 
 from ghostd.config_routing import ModelConfig, ProviderConfig
 from ghostd.conversation import Message, Thinking, ToolCall, ToolCallDelta
@@ -231,6 +231,7 @@ async def test_a_refusal_says_why(upstream: ScriptedUpstream, provider: Upstream
         [_START, _open(0, type="text", text=""), _piece(1, "text_delta", text="x"), _STOP],
         [_START, _open(0, type="text", text=""), _piece(0, "input_json_delta", partial_json="{"), _STOP],
         [_START, _open(0, type="tool_use", id="", name="f", input={}), _STOP],
+        [_START, _open(0, type="text", text=""), {"type": "content_block_delta", "index": 0, "delta": 5}, _STOP],
         [_START, _close(0), _STOP],
         [_START, _open(0, type="text", text=""), _end("end_turn"), _STOP],
         [_START, _STOP],
@@ -239,16 +240,18 @@ async def test_a_refusal_says_why(upstream: ScriptedUpstream, provider: Upstream
     ],
 )
 async def test_a_stream_out_of_order_says_nothing(
-    upstream: ScriptedUpstream, provider: UpstreamProvider, events: Sequence[object]
+    upstream: ScriptedUpstream, provider: UpstreamProvider, events: Sequence[dict[str, Any]]
 ) -> None:
     """Streaming guide: message_start, blocks one after the other by index, message_delta, message_stop."""
-    upstream.play(sse_answer(events), sse_answer(events))
+    compact = sse_answer([written(event) for event in events])
+    upstream.play(sse_answer(events), sse_answer(events), compact)
     deltas, error = await broken_chat(provider, _REQUEST)
     assert isinstance(error, UpstreamMalformed)
     assert [delta for delta in deltas if delta.text or delta.finish_reason] == []
-    pieces, error = await broken_relay(provider, _relay(stream=True))
-    assert isinstance(error, UpstreamMalformed)
-    assert not any(piece.last for piece in pieces)
+    for _ in range(2):
+        pieces, error = await broken_relay(provider, _relay(stream=True))
+        assert isinstance(error, UpstreamMalformed)
+        assert not any(piece.last for piece in pieces)
 
 
 @pytest.mark.parametrize(
