@@ -95,10 +95,10 @@ class FaultContract(UpstreamCase):
     async def test_a_chat_that_breaks_ends_with_an_error(
         self, upstream: ScriptedUpstream, provider: UpstreamProvider, kind: str
     ) -> None:
-        """Half an answer never looks like a whole one."""
+        """Half an answer never looks like a whole one. What came in the same read as what breaks it may be lost."""
         upstream.play(self._bad_middle(kind))
         deltas, _ = await broken_chat(provider, self.request())
-        assert "".join(delta.text for delta in deltas) == "Hello"
+        assert "".join(delta.text for delta in deltas) in {"", "Hello"}
         assert all(delta.finish_reason is None for delta in deltas)
 
     @pytest.mark.parametrize("kind", BAD_MIDDLES)
