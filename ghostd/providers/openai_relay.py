@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -13,6 +13,7 @@ from ghostd.errors import InvalidRequest, UpstreamError, UpstreamMalformed, Upst
 from ghostd.providers.http.client import HttpResponse
 from ghostd.providers.http.failures import headed
 from ghostd.providers.openai_stream import DONE
+from ghostd.providers.openai_types import CHUNK, WireChunk
 from ghostd.providers.sse import EventSplitter, payloads
 from ghostd.types import Relayed, RelayRequest, Usage
 
@@ -181,9 +182,9 @@ async def relay_events(
 def _taken(whole: bytes, check: EventCheck, drop_usage: bool) -> bytes:
     """What is to be passed on of these events."""
     drop = False
-    for data in payloads(whole):
-        check.take(data)
-        if drop_usage and b'"choices"' in data and _choiceless(data):
+    for data in event_data(whole):
+        taken = check.take(data)
+        if drop_usage and isinstance(taken, WireChunk) and not taken.choices:
             drop = True
     if not drop:
         return whole
@@ -194,17 +195,15 @@ def _taken(whole: bytes, check: EventCheck, drop_usage: bool) -> bytes:
     )
 
 
-class _Choices(msgspec.Struct, gc=False):
-    choices: list[msgspec.Raw] | None = None
-
-
-_CHOICES = msgspec.json.Decoder(_Choices)
-
-
 def _choiceless(data: bytes) -> bool:
-    if data == DONE or b"[]" not in data.replace(b" ", b""):
-        return False
-    return _CHOICES.decode(data).choices == []
+    return data != DONE and not CHUNK.decode(data).choices
+
+
+def event_data(events: bytes) -> Sequence[bytes]:
+    """As `payloads`; the commonest piece, a single event of one line, is cut at once."""
+    if events.startswith(b"data: {") and events.count(b"\n") == 2 and events.endswith(b"}\n\n"):
+        return (events[6:-2],)
+    return payloads(events)
 
 
 async def to_end(blocks: AsyncIterator[bytes], splitter: EventSplitter, check: EventCheck) -> None:

@@ -16,7 +16,7 @@ from ghostd.providers.openai_chat_request import ENCODER
 from ghostd.providers.openai_errors import refusal, told_error
 from ghostd.providers.openai_models import guesser, listed
 from ghostd.providers.openai_quirks import Quirks
-from ghostd.providers.openai_relay import EventCheck, to_end
+from ghostd.providers.openai_relay import EventCheck, event_data, to_end
 from ghostd.providers.sse import EventSplitter, payloads
 from ghostd.providers.unsupported import Unsupported
 from ghostd.providers.upstream import Endpoint, Format, Upstream
@@ -109,7 +109,7 @@ class OpenAIService:
         blocks = response.blocks()
         try:
             async for block in blocks:
-                for data in payloads(splitter.feed(block)):
+                for data in event_data(splitter.feed(block)):
                     if (event := check.take(data)) is not None:
                         yield event
                 if check.done:
