@@ -31,7 +31,9 @@ MAX_RETRY_AFTER_S = 24 * 3600.0
 """A longer pause is taken for this one: quotas of a day are the longest in use."""
 
 MAX_MESSAGE_CHARS = 1000
-"""Of an upstream's own words in a message."""
+"""Of an upstream's own words in a message to the caller whose request it refuses."""
+_SHORT_CHARS = 300
+"""Of its words in messages that also go to the log."""
 
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "billing_error"})
 _MODEL_CODES = frozenset({"model_not_found", "model_not_available", "invalid_model"})
@@ -81,7 +83,9 @@ def refused(
     model_operation: bool = True,
 ) -> UpstreamError:
     """The error for a status and what was told with it; for dialects that read their error object themselves."""
-    said = f"{told.message} (status {status})" if told.message else f"it answered with status {status}"
+    said = (
+        f"{_cut(told.message, _SHORT_CHARS)} (status {status})" if told.message else f"it answered with status {status}"
+    )
     names = {told.code, told.kind}
     error: UpstreamError
     if status < 400 or status > 599:
@@ -181,8 +185,11 @@ def _name(value: object) -> str | None:
 
 
 def _words(message: str) -> str:
-    text = " ".join(message.split())
-    return text if len(text) <= MAX_MESSAGE_CHARS else f"{text[:MAX_MESSAGE_CHARS]}…"
+    return _cut(" ".join(message.split()), MAX_MESSAGE_CHARS)
+
+
+def _cut(text: str, chars: int) -> str:
+    return text if len(text) <= chars else f"{text[:chars]}…"
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

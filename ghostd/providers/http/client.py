@@ -111,12 +111,18 @@ class HttpClient:
         def protocol() -> Connection:
             return Connection(origin.authority, self._config, pool.release, pool.closed)
 
+        if self._closed:
+            raise UpstreamUnreachable("ghostd is shutting down", upstream)
         try:
-            return await self._connector.open(origin, protocol)
+            connection = await self._connector.open(origin, protocol)
         except UpstreamError as error:
             raise headed(error, upstream) from None
         except (OSError, ssl.SSLError, RuntimeError) as error:
             raise not_connected(error, origin.authority, upstream) from None
+        if self._closed:
+            connection.abort()
+            raise UpstreamUnreachable("ghostd is shutting down", upstream)
+        return connection
 
     def _response(self, exchange: Exchange, target: Target) -> HttpResponse:
         coding = exchange.headers.get("content-encoding", "").strip().lower()

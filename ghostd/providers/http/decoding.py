@@ -38,7 +38,7 @@ class Decoder:
         if self._engine is None:
             self._engine = zlib.decompressobj(self._window(block[0]))
         engine, data = self._engine, block
-        while data:
+        while True:
             try:
                 piece = engine.decompress(data, _PIECE_BYTES)
             except zlib.error:
@@ -51,8 +51,9 @@ class Decoder:
             data = engine.unconsumed_tail
             if piece:
                 yield piece
-            if data:
-                await asyncio.sleep(0)
+            if not data and len(piece) < _PIECE_BYTES:  # a full piece may leave output behind that needs no more input
+                return
+            await asyncio.sleep(0)
 
     def finish(self) -> None:
         """The body has ended; raises UpstreamMalformed when its compressed data has not. An empty one is fine."""

@@ -248,11 +248,11 @@ async def test_a_long_request_may_take_longer_than_the_first_byte(client: HttpCl
         while left:
             left -= len(await peer.reader.read(500_000))
             if left > 20_000_000:  # the kernel holds the last megabytes: they have been sent, for all the client sees
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.02)
         await peer.send(reply(b"read"))
 
     async with raw_upstream(script) as upstream:
-        assert await fetch(client, upstream.url, Timeouts(first_byte_s=0.3), b"x" * 40_000_000) == b"read"
+        assert await fetch(client, upstream.url, Timeouts(first_byte_s=0.8), b"x" * 40_000_000) == b"read"
 
 
 # --- leaving --------------------------------------------------------------------------

@@ -228,6 +228,44 @@ async def test_slots_survive_a_storm_of_cancelled_and_failed_requests() -> None:
         assert await asyncio.gather(*(fetch(client, upstream.url) for _ in range(3))) == [b"ok"] * 3
 
 
+async def test_no_request_ever_gets_another_ones_reply() -> None:
+    """Few connections, many requests, every third cancelled at some point between its first byte and its last."""
+
+    async def script(peer: Peer) -> None:
+        while True:
+            line, _, body = await peer.request()
+            path = line.split()[1].encode()
+            await peer.send(b"HTTP/1.1 200 OK\r\nX-Path: %s\r\nTransfer-Encoding: chunked\r\n\r\n" % path)
+            await asyncio.sleep(0)
+            await peer.send(chunk(path))
+            await asyncio.sleep(0)
+            await peer.send(chunk(body) + b"0\r\n\r\n")
+
+    answered = 0
+    async with raw_upstream(script) as upstream, http_client(UpstreamConfig(proxy="", max_connections=5)) as client:
+
+        async def ask(number: int) -> None:
+            nonlocal answered
+            response = await client.send("POST", f"{upstream.url}/{number}", {}, b"=%d" % number, Timeouts())
+            try:
+                assert response.headers["x-path"] == f"/{number}"
+                assert await response.read() == b"/%d=%d" % (number, number)
+            finally:
+                response.close()
+            answered += 1
+
+        async def ask_and_leave(number: int) -> None:
+            task = asyncio.create_task(ask(number))
+            for _ in range(number % 41):
+                await asyncio.sleep(0)
+            task.cancel()
+            (outcome,) = await asyncio.gather(task, return_exceptions=True)
+            assert outcome is None or isinstance(outcome, asyncio.CancelledError)
+
+        await asyncio.gather(*(ask(number) if number % 3 else ask_and_leave(number) for number in range(600)))
+    assert answered >= 400
+
+
 async def test_warming_opens_a_connection_that_the_next_request_uses(client: HttpClient) -> None:
     async with answering(reply(b"ok")) as upstream:
         await client.warm(upstream.url)
@@ -239,6 +277,23 @@ async def test_warming_opens_a_connection_that_the_next_request_uses(client: Htt
 async def test_warming_never_fails(client: HttpClient) -> None:
     await client.warm("http://127.0.0.1:1")
     await client.warm("http://nobody.invalid")
+
+
+async def test_leaving_the_client_fails_those_who_wait_for_a_connection() -> None:
+    asked = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        asked.set()
+        await peer.gone()
+
+    async with raw_upstream(script) as upstream:
+        async with http_client(UpstreamConfig(proxy="", max_connections=1)) as client:
+            tasks = [asyncio.create_task(fetch(client, upstream.url)) for _ in range(3)]
+            await asked.wait()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [UpstreamUnreachable] * 3
+        assert upstream.connections == 1
 
 
 # --- back-pressure --------------------------------------------------------------------
@@ -258,7 +313,7 @@ async def test_a_slow_consumer_slows_the_upstream_down(client: HttpClient) -> No
             peer.writer.write(chunk(block))
             sent += 1
             try:
-                await asyncio.wait_for(peer.writer.drain(), 0.3)
+                await asyncio.wait_for(peer.writer.drain(), 0.7)
             except TimeoutError:
                 stalled.set()
                 await peer.writer.drain()
@@ -266,7 +321,7 @@ async def test_a_slow_consumer_slows_the_upstream_down(client: HttpClient) -> No
 
     async with raw_upstream(script) as upstream:
         # silence while nothing is read is not the upstream's
-        response = await client.send("POST", upstream.url, {}, b"", Timeouts(idle_s=0.2))
+        response = await client.send("POST", upstream.url, {}, b"", Timeouts(idle_s=0.5))
         await stalled.wait()
         assert sent < count // 2
         assert sum([len(block) async for block in response.blocks()]) == count * len(block)

@@ -161,6 +161,15 @@ async def test_a_compressed_body_is_decompressed(client: HttpClient, coding: str
         assert b"".join([block async for block in (await get(client, url)).blocks()]) == b"hello" * 1000
 
 
+@pytest.mark.parametrize("size", [0, 1, 256 * 1024 - 1, 256 * 1024, 256 * 1024 + 1, 512 * 1024, 3_000_000])
+@pytest.mark.parametrize("window", [31, 15, -15])
+async def test_a_compressed_body_of_any_size_is_whole(client: HttpClient, size: int, window: int) -> None:
+    body = b"x" * size
+    data = reply(zlib.compress(body, wbits=window), f"Content-Encoding: {'gzip' if window == 31 else 'deflate'}")
+    async with closing(data) as url:
+        assert await fetch(client, url) == (200, body)
+
+
 # --- limits ---------------------------------------------------------------------------
 
 
