@@ -91,6 +91,8 @@ class MemoryBudget:
         deadline_s = time.monotonic() + min(_WAIT_S, self.config.load_timeout_s)
         try:
             async with asyncio.timeout(deadline_s - time.monotonic()):
+                if self._line.locked():
+                    waits("waits for memory behind another model")
                 async with self._line:
                     await self._reserve(holder, needed, waits)
         except TimeoutError:

@@ -7,7 +7,7 @@ import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ghostd.config import LocalConfig, LocalModelConfig
@@ -224,7 +224,8 @@ def _header_or_problem(path: Path) -> GgufHeader | str:
         return f"{error}: {path}"
     if header.pooling == 4:
         return f"a reranking model, which ghostd cannot use: {path}"
-    return header
+    # Thousands for some vocabularies, and only the worker needs them, which reads the file itself.
+    return replace(header, special_texts=())
 
 
 def _gguf_files(folder: Path) -> list[Path]:

@@ -175,6 +175,8 @@ class ModelProcess:
             raise
         progress.begin()
         self._loading = self._tasks.create_task(self._load(plan), name=f"load {self.model.id}")
+        # Not a `finally` in the task: one that is cancelled before its first step runs none.
+        self._loading.add_done_callback(lambda _: self._load_over())
         return self._loading
 
     async def _load(self, plan: capacity.Plan) -> WorkerProcess | GhostdError:
@@ -186,12 +188,13 @@ class ModelProcess:
         except Exception:
             log.exception("cannot start the worker of %s", self.model.id)
             return WorkerFailed(f"The worker of '{self.model.id}' cannot be started; ghostd's log says why.")
-        finally:
-            self._loading = self._progress = None
-            if self._process is None:
-                self._memory.release()
-            else:
-                self._memory.changed()
+
+    def _load_over(self) -> None:
+        self._loading = self._progress = None
+        if self._process is None:
+            self._memory.release()
+        else:
+            self._memory.changed()
 
     async def _start(self, plan: capacity.Plan) -> WorkerProcess:
         model = self.model
@@ -280,14 +283,16 @@ class ModelProcess:
             process.kill()
             self._memory.release()
 
-    def cancel_load(self) -> None:
+    async def cancel_load(self) -> None:
         """End a load that is under way."""
-        if self._loading is not None:
-            self._loading.cancel()
+        if (loading := self._loading) is not None:
+            loading.cancel()
+            await asyncio.wait((loading,))
 
     def close(self) -> None:
         """End the process, also one that is still loading."""
-        self.cancel_load()
+        if self._loading is not None:
+            self._loading.cancel()
         self.unload()
 
 

@@ -133,7 +133,7 @@ class ModelWorker:
     async def unload_in_turn(self) -> None:
         """Unload it when the requests that came before have ended; a load that nobody waits for ends at once."""
         if not self._slot.locked():
-            self._host.cancel_load()
+            await self._host.cancel_load()
         await self._take_turn()
         try:
             self._host.unload()

@@ -223,6 +223,21 @@ async def test_unloading_lets_the_running_request_finish(install: Install, open_
     assert info(provider).state == "unloaded"
 
 
+async def test_a_load_that_nobody_waits_for_can_be_called_off(install: Install, open_provider: Opener) -> None:
+    install("slow")
+    provider = await open_provider(LocalConfig())
+    loading = asyncio.create_task(provider.load("slow"))
+    await until(lambda: info(provider, "slow").detail.startswith("load"))
+    loading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await loading
+    await provider.unload("slow")
+    assert info(provider, "slow").state == "unloaded"
+    assert (await provider.memory())[0] == 0
+    await provider.load("slow")
+    assert info(provider, "slow").state == "ready"
+
+
 async def test_pins_outlive_a_restart_and_models_that_are_away(
     install: Install, models_dir: Path, tmp_path: Path
 ) -> None:
