@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import uvloop
 from faults.caller import Call, ask, judge
 from faults.catalogue import BY_NAME
 from faults.cells import Cell, Done, Layout
@@ -27,8 +28,10 @@ from faults.upstreams import Upstream, listening, right
 
 HANG_S = 30.0
 """A caller that has waited so long calls it a hang: twice the time that the daemon gives a request."""
-_CONCURRENCY = 5
-_PARALLEL = 6
+LIMITS = "\n[upstream]\nmax_reply_bytes = 16777216\nmax_events = 20000\n"
+"""Configuration that lets endless replies end soon."""
+_CONCURRENCY = 3
+_PARALLEL = 10
 
 
 @dataclass(slots=True)
@@ -63,7 +66,7 @@ async def stage(
                 "equal": [[cell.name, "healthy"]],
                 "alone": [[cell.name]],
             }[layout]
-        config = write_config(upstreams, routes, routing, more)
+        config = write_config(upstreams, routes, routing, LIMITS + more)
         daemon = await stack.enter_async_context(running_daemon(home, config))
         memory = daemon.memory_bytes
         yield Stage(daemon, cells, healthy, memory, memory)
@@ -109,7 +112,8 @@ def main() -> None:
     arguments = parser.parse_args()
     faults = [BY_NAME[name] for name in arguments.fault or BY_NAME]
     faults = [fault for fault in faults if not arguments.group or fault.group in arguments.group]
-    sys.exit(asyncio.run(_campaign(faults, arguments)))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        sys.exit(runner.run(_campaign(faults, arguments)))
 
 
 async def _campaign(faults: Sequence[Fault], arguments: argparse.Namespace) -> int:

@@ -51,7 +51,8 @@ class Cell:
         kinds: dict[tuple[str, str], int] = {}
         for done in self.done:
             if not self.accepts(done.verdict):
-                kind = (done.verdict.outcome, f"{done.verdict.status} {done.verdict.why[:200]}".strip())
+                why = done.verdict.why.replace(done.call.nonce, "NONCE")[:200]
+                kind = (done.verdict.outcome, f"{done.verdict.status} {why}")
                 kinds[kind] = kinds.get(kind, 0) + 1
         return [
             f"{self.title}: {count} of {len(self.done)} {outcome}: {why}" for (outcome, why), count in kinds.items()

@@ -20,7 +20,13 @@ from faults.upstreams import Upstream
 KEY = "sk-campaign-0123456789abcdef"
 FAST = {"connect_s": 1.0, "first_byte_s": 1.5, "reply_s": 1.5, "idle_s": 1.5, "timeout_s": 15.0}
 """Time limits for [routing] that let a fault show within seconds; wide enough for a busy machine."""
-NO_BREAKER = {"breaker_failures": 1_000_000, "breaker_rate": 1.0, "breaker_window": 1_000_000}
+NO_BREAKER = {
+    "breaker_failures": 1_000_000,
+    "breaker_rate": 1.0,
+    "breaker_window": 1_000_000,
+    "rest_s": 0.001,
+    "max_rest_s": 0.001,
+}
 """Settings for [routing] under which each request meets the fault again."""
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 from faults.fault import BOTH, STREAM, Fault, Phase
 from faults.replies import DONE, Asked, chunk, completion, contents, ending, event, events, failure, finish, role
-from faults.upstreams import Behaviour, Exchange
+from faults.upstreams import PAUSE, Behaviour, Exchange
 
 _BLOCK = b"x" * 65536
 
@@ -46,7 +46,24 @@ def _then_silence(script: Callable[[Asked], Iterable[bytes]]) -> Behaviour:
 
 
 def _half(asked: Asked) -> list[bytes]:
-    return [role(asked), *contents(asked)[:6]]
+    return [role(asked), *contents(asked)[:6], PAUSE]
+
+
+def _half_event(asked: Asked) -> list[bytes]:
+    return [*_half(asked), contents(asked)[6][:40]]
+
+
+def _without_done(asked: Asked) -> list[bytes]:
+    return [*events(asked)[:-1], PAUSE]
+
+
+def _twice(asked: Asked) -> list[bytes]:
+    twice = [block for block in events(asked) for _ in range(2)]
+    return [twice[0], PAUSE, *twice[1:]]
+
+
+def _two_finishes(asked: Asked) -> list[bytes]:
+    return [role(asked), *contents(asked), finish(asked), PAUSE, *ending(asked)]
 
 
 def _with(middle: Callable[[Asked], list[bytes]]) -> Callable[[Asked], list[bytes]]:
@@ -54,11 +71,12 @@ def _with(middle: Callable[[Asked], list[bytes]]) -> Callable[[Asked], list[byte
 
 
 def _bad_utf8(asked: Asked) -> list[bytes]:
-    return [block.replace("ö".encode(), b"\xf6") for block in events(asked)]
+    whole = [block.replace("ö".encode(), b"\xf6") for block in events(asked)]
+    return [*whole[:4], PAUSE, *whole[4:]]
 
 
 def _endless(asked: Asked) -> Iterable[bytes]:
-    return itertools.chain([role(asked)], itertools.repeat(chunk(asked, {"content": "and so on, "}) * 100))
+    return itertools.chain(_half(asked), itertools.repeat(chunk(asked, {"content": ""}) * 100))
 
 
 async def _endless_comments(exchange: Exchange) -> None:
@@ -97,18 +115,16 @@ FAULTS = (
     Fault("choices of a wrong type first", "shape", "before", sends(_later_shape), STREAM),
     Fault("an endless first line", "size", "before", sends(_endless_line(lambda _: []), last=False), STREAM),
     Fault("HTML as events", "shape", "before", sends(lambda _: [b"<html>\n<body>Log in</body>\n</html>\n\n"]), STREAM),
-    Fault("cut after the role", "cut", "during", sends(lambda a: [role(a)], last=False), STREAM),
+    Fault("cut after the role", "cut", "during", sends(lambda a: [role(a), PAUSE], last=False), STREAM),
     Fault("cut in the middle", "cut", "during", sends(_half, last=False), STREAM),
     Fault("reset in the middle", "cut", "during", _then_reset(_half), STREAM),
-    Fault(
-        "cut inside an event", "cut", "during", sends(lambda a: [*_half(a), contents(a)[6][:40]], last=False), STREAM
-    ),
+    Fault("cut inside an event", "cut", "during", sends(_half_event, last=False), STREAM),
     Fault("ended in the middle", "end", "during", sends(_half), STREAM),
-    Fault("ended inside an event", "end", "during", sends(lambda a: [*_half(a), contents(a)[6][:40]]), STREAM),
+    Fault("ended inside an event", "end", "during", sends(_half_event), STREAM),
     Fault("[DONE] in the middle", "end", "during", sends(lambda a: [*_half(a), DONE]), STREAM),
-    Fault("no [DONE]", "end", "during", sends(lambda a: [e for e in events(a) if e != DONE]), STREAM),
-    Fault("no [DONE], cut", "end", "during", sends(lambda a: [e for e in events(a) if e != DONE], last=False), STREAM),
-    Fault("no [DONE], silent", "end", "during", _then_silence(lambda a: events(a)[:-1]), STREAM, slow=True),
+    Fault("no [DONE]", "end", "during", sends(_without_done), STREAM),
+    Fault("no [DONE], cut", "end", "during", sends(_without_done, last=False), STREAM),
+    Fault("no [DONE], silent", "end", "during", _then_silence(_without_done), STREAM, slow=True),
     Fault("silence in the middle", "silence", "during", _then_silence(_half), STREAM, slow=True),
     Fault("garbage in the middle", "shape", "during", sends(_with(lambda _: [b"data: {not json\n\n"])), STREAM),
     Fault("a wrong shape in the middle", "shape", "during", sends(_with(_later_shape)), STREAM),
@@ -118,11 +134,9 @@ FAULTS = (
     Fault("endless stream", "size", "during", sends(_endless), STREAM),
     Fault("an endless line", "size", "during", sends(_endless_line(_half), last=False), STREAM),
     Fault("only empty choices", "shape", "during", sends(lambda a: [event(_hollow(a))] * 3 + [DONE]), STREAM),
-    Fault("duplicated events", "double", "during", sends(lambda a: [e for e in events(a) for _ in range(2)]), STREAM),
-    Fault("the whole stream twice", "double", "during", sends(lambda a: events(a)[:-1] + events(a)), STREAM),
-    Fault(
-        "a finish twice", "double", "during", sends(lambda a: [role(a), *contents(a), finish(a), *ending(a)]), STREAM
-    ),
+    Fault("duplicated events", "double", "during", sends(_twice), STREAM),
+    Fault("the whole stream twice", "double", "during", sends(lambda a: [*events(a)[:-1], PAUSE, *events(a)]), STREAM),
+    Fault("a finish twice", "double", "during", sends(_two_finishes), STREAM),
 )
 
 

@@ -17,6 +17,9 @@ from faults.replies import MODEL, Asked, completion, events
 _MODELS = msgspec.json.encode(
     {"object": "list", "data": [{"id": MODEL, "object": "model", "created": 1_700_000_000, "owned_by": "tests"}]}
 )
+PAUSE = b""
+"""Among the blocks of a stream: wait until what came before has surely gone on to the caller."""
+PAUSE_S = 0.05
 Headers = tuple[tuple[str, str], ...]
 
 
@@ -49,6 +52,8 @@ class Exchange:
 
     async def send(self, data: bytes) -> None:
         """Bytes as they are."""
+        if self._writer.is_closing():
+            raise ConnectionResetError("the other side has gone")
         self._writer.write(data)
         await self._writer.drain()
 
@@ -71,6 +76,9 @@ class Exchange:
     async def chunks(self, blocks: Iterable[bytes], *, last: bool = True) -> None:
         """Blocks as chunks, each in a write of its own, and the last chunk."""
         for block in blocks:
+            if block == PAUSE:
+                await asyncio.sleep(PAUSE_S)
+                continue
             await self.send(b"%x\r\n%b\r\n" % (len(block), block))
         if last:
             await self.send(b"0\r\n\r\n")
@@ -90,7 +98,9 @@ class Exchange:
         """Wait until the other side closes the connection, and note when it did."""
         with suppress(ConnectionError):
             await self._reader.read(1)
-        self.upstream.hung_up(self.asked.nonce).set_result(time.monotonic())
+        told = self.upstream.hung_up(self.asked.nonce)
+        if not told.done():  # a request may come again after a failure
+            told.set_result(time.monotonic())
 
     def reset(self) -> None:
         """End the connection by RST."""
