@@ -62,8 +62,7 @@ class HttpClient:
         loop = asyncio.get_running_loop()
         if timeouts.deadline_s is not None and timeouts.deadline_s <= loop.time():
             raise UpstreamTimeout("no time left", "total", upstream)
-        if self._closed:
-            raise UpstreamUnreachable("ghostd is shutting down", upstream)
+        self._check_open(upstream)
         pool = self._pool(target.origin)
         connection = pool.idle() or await pool.acquire(timeouts, upstream)
         exchange = Exchange(loop, timeouts, upstream, head_only=method == "HEAD")
@@ -111,18 +110,23 @@ class HttpClient:
         def protocol() -> Connection:
             return Connection(origin.authority, self._config, pool.release, pool.closed)
 
-        if self._closed:
-            raise UpstreamUnreachable("ghostd is shutting down", upstream)
+        self._check_open(upstream)
         try:
             connection = await self._connector.open(origin, protocol)
         except UpstreamError as error:
             raise headed(error, upstream) from None
         except (OSError, ssl.SSLError, RuntimeError) as error:
             raise not_connected(error, origin.authority, upstream) from None
-        if self._closed:
+        try:
+            self._check_open(upstream)
+        except UpstreamError:
             connection.abort()
-            raise UpstreamUnreachable("ghostd is shutting down", upstream)
+            raise
         return connection
+
+    def _check_open(self, upstream: str) -> None:
+        if self._closed:
+            raise UpstreamUnreachable("ghostd is shutting down", upstream)
 
     def _response(self, exchange: Exchange, target: Target) -> HttpResponse:
         coding = exchange.headers.get("content-encoding", "").strip().lower()
