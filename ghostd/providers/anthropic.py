@@ -15,7 +15,16 @@ from ghostd.providers.anthropic_reply import MessageReader
 from ghostd.providers.anthropic_request import messages_body
 from ghostd.providers.http.failures import headed
 from ghostd.providers.keys import Key
-from ghostd.providers.streaming import EventPieces, kept_headers, pass_on, pass_whole_on, read_deltas, refusing, renamed
+from ghostd.providers.streaming import (
+    EventPieces,
+    kept_headers,
+    pass_on,
+    pass_whole_on,
+    read_deltas,
+    refusing,
+    renamed,
+    within,
+)
 from ghostd.providers.unsupported import Unsupported
 from ghostd.providers.upstream import Endpoint, Upstream
 from ghostd.types import (
@@ -29,7 +38,6 @@ from ghostd.types import (
     ModelInfo,
     Relayed,
     RelayRequest,
-    Timeouts,
     Usage,
 )
 
@@ -156,7 +164,7 @@ class AnthropicProvider:
         response = await self._upstream.send(
             "GET",
             f"{self._prefix}/models?limit=1000",
-            timeouts=Timeouts(min(timeout_s, 5.0), timeout_s, timeout_s),
+            timeouts=within(timeout_s),
         )
         try:
             self._models.read_list(await response.read())

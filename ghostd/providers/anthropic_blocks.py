@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 import msgspec
 
@@ -23,14 +24,29 @@ _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[\w.+-]+=[^;,]*)*;base64,"
 _TEXT_TYPES = ("application/json", "application/xml")
 
 
+class Turn(TypedDict):
+    """All that one side says until the other one speaks."""
+
+    role: str
+    content: list[Block]
+
+
 @dataclass(frozen=True, slots=True)
 class Conversation:
     """A request's messages in this dialect."""
 
     system: list[Block]
-    messages: list[dict[str, object]]
+    messages: list[Turn]
     uses_files: bool
     """Whether uploaded files are referred to, which wants a beta header."""
+
+    @property
+    def in_bare_loop(self) -> bool:
+        """Whether it ends with the results of calls that were made without thoughts, or whose thoughts are lost."""
+        if len(self.messages) < 2:
+            return False
+        (*_, calls, results) = ([block["type"] for block in turn["content"]] for turn in self.messages)
+        return results[0] == "tool_result" and calls[0] not in ("thinking", "redacted_thinking")
 
 
 def conversation(messages: Sequence[Message], unsupported: Unsupported) -> Conversation:
@@ -43,6 +59,8 @@ def conversation(messages: Sequence[Message], unsupported: Unsupported) -> Conve
     for number, message in enumerate(messages):
         blocks = list(_blocks(message, f"messages[{number}]", unsupported))
         if message.role in ("system", "developer"):
+            if any(block["type"] != "text" for block in blocks):
+                raise unsupported.refuse_part(f"messages[{number}]", "system messages are text only.")
             system.extend(blocks)
             continue
         role = "assistant" if message.role == "assistant" else "user"

@@ -6,20 +6,17 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ghostd.conversation import NamedTool, Reasoning, Tool, Tools
+from ghostd.conversation import NamedTool, Tool, Tools
 from ghostd.errors import InvalidRequest
 from ghostd.providers.anthropic_blocks import Block, cache_control, conversation
 from ghostd.providers.anthropic_models import ModelTraits
+from ghostd.providers.anthropic_thinking import thinking_for
 from ghostd.providers.unsupported import Unsupported
 from ghostd.types import ChatRequest, Sampling
 
 _ENCODER = msgspec.json.Encoder()
 _SCHEMA = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _FILES_BETA = "files-api-2025-04-14"
-_MIN_BUDGET = 1024
-"""Least `budget_tokens` that the API takes."""
-_BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768}
-"""Thinking tokens for an effort, for models that know budgets only. The choice is ours."""
 _NO_PLACE = (
     "min_p",
     "repeat_penalty",
@@ -54,13 +51,13 @@ def messages_body(request: ChatRequest, traits: ModelTraits, unsupported: Unsupp
     if request.user is not None:
         body["metadata"] = {"user_id": request.user}
     body.update(_tools(request.tools, traits, unsupported))
-    thinking, effort = _thinking(request, traits, max_tokens, unsupported)
-    if thinking is not None:
-        body["thinking"] = thinking
-    body.update(_sampling(request.sampling, traits, unsupported, thinking=_is_on(thinking)))
+    thinking = thinking_for(request, traits, max_tokens, unsupported, bare_loop=said.in_bare_loop)
+    if thinking.field is not None:
+        body["thinking"] = thinking.field
+    body.update(_sampling(request.sampling, traits, unsupported, thinking=thinking.is_on))
     output: dict[str, object] = {}
-    if effort is not None:
-        output["effort"] = effort
+    if thinking.effort is not None:
+        output["effort"] = thinking.effort
     schema = _schema(request.sampling.json_schema, traits, unsupported)
     if schema is not None:
         output["format"] = {"type": "json_schema", "schema": schema}
@@ -129,94 +126,6 @@ def _schema(text: str | None, traits: ModelTraits, unsupported: Unsupported) -> 
         unsupported.refuse("response_format", "the model cannot be held to a JSON schema.")
         return None
     return msgspec.Raw(text.encode())
-
-
-def _is_on(thinking: Block | None) -> bool:
-    return thinking is not None and thinking["type"] != "disabled"
-
-
-def _thinking(
-    request: ChatRequest, traits: ModelTraits, max_tokens: int, unsupported: Unsupported
-) -> tuple[Block | None, str | None]:
-    """The field `thinking` and the effort."""
-    reasoning = request.reasoning
-    if reasoning.effort is None and reasoning.budget_tokens is None and not reasoning.include:
-        return None, None
-    off = reasoning.effort == "none" or reasoning.budget_tokens == 0
-    if off:
-        return _off(traits, unsupported), None
-    if not traits.thinks:
-        if reasoning.effort is not None or reasoning.budget_tokens is not None:
-            unsupported.refuse(_param(reasoning), "the model does not reason before it answers.")
-        return None, None
-    if reasoning.budget_tokens is not None:
-        thinking, effort = _budgeted(
-            reasoning.budget_tokens, traits, max_tokens, unsupported, include=reasoning.include
-        )
-    elif traits.adaptive:
-        thinking, effort = _adaptive(reasoning.include), _effort(reasoning, traits)
-    else:
-        thinking, effort = _by_effort(reasoning, traits, max_tokens)
-    if thinking is not None and thinking["type"] == "enabled" and _forces_a_tool(request.tools):
-        unsupported.refuse("tool_choice", "a model that thinks by a budget cannot be made to call a tool.")
-        return None, effort
-    return thinking, effort
-
-
-def _param(reasoning: Reasoning) -> str:
-    return "reasoning_effort" if reasoning.effort is not None else "thinking.budget_tokens"
-
-
-def _off(traits: ModelTraits, unsupported: Unsupported) -> Block | None:
-    if not traits.adaptive:
-        return None  # off is these models' default
-    if not traits.can_disable:
-        unsupported.refuse("reasoning_effort", 'the model always thinks; its least effort is "low".')
-        return None
-    return {"type": "disabled"}
-
-
-def _adaptive(include: bool) -> Block:
-    return {"type": "adaptive", "display": "summarized"} if include else {"type": "adaptive"}
-
-
-def _effort(reasoning: Reasoning, traits: ModelTraits) -> str | None:
-    if reasoning.effort is None:
-        return None
-    wanted = "low" if reasoning.effort == "minimal" else reasoning.effort
-    if wanted in traits.efforts:
-        return wanted
-    return "high" if "high" in traits.efforts else None
-
-
-def _budgeted(
-    budget: int, traits: ModelTraits, max_tokens: int, unsupported: Unsupported, *, include: bool
-) -> tuple[Block | None, str | None]:
-    if not traits.budget:
-        unsupported.refuse("thinking.budget_tokens", "the model decides itself how long it thinks; ask by effort.")
-        return _adaptive(include), None
-    if not _MIN_BUDGET <= budget < max_tokens:
-        raise InvalidRequest(
-            f"Invalid value for 'thinking.budget_tokens': {budget} is not between {_MIN_BUDGET} and the limit of the "
-            f"reply ({max_tokens}).",
-            "thinking.budget_tokens",
-        )
-    return {"type": "enabled", "budget_tokens": budget}, None
-
-
-def _by_effort(reasoning: Reasoning, traits: ModelTraits, max_tokens: int) -> tuple[Block | None, str | None]:
-    """A budget for the effort, at most four fifths of the reply; no thinking where that leaves no room for it."""
-    effort = _effort(reasoning, traits)
-    if reasoning.effort is None and not reasoning.include:
-        return None, effort
-    budget = min(_BUDGETS[reasoning.effort or "low"], max_tokens * 4 // 5)
-    if budget < _MIN_BUDGET:
-        return None, effort
-    return {"type": "enabled", "budget_tokens": budget}, effort
-
-
-def _forces_a_tool(tools: Tools) -> bool:
-    return bool(tools.tools) and (tools.choice == "required" or isinstance(tools.choice, NamedTool))
 
 
 def _sampling(

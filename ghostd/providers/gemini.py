@@ -17,7 +17,7 @@ from ghostd.providers.gemini_reply import ContentReader, UsageMetadata
 from ghostd.providers.gemini_request import embed_body, generate_body
 from ghostd.providers.http.failures import headed
 from ghostd.providers.keys import Key
-from ghostd.providers.streaming import EventPieces, pass_on, pass_whole_on, read_deltas, refusing, renamed
+from ghostd.providers.streaming import EventPieces, pass_on, pass_whole_on, read_deltas, refusing, renamed, within
 from ghostd.providers.unsupported import Unsupported
 from ghostd.providers.upstream import Endpoint, Upstream
 from ghostd.types import (
@@ -31,7 +31,6 @@ from ghostd.types import (
     ModelInfo,
     Relayed,
     RelayRequest,
-    Timeouts,
     Usage,
 )
 
@@ -151,7 +150,7 @@ class GeminiProvider:
         response = await self._upstream.send(
             "GET",
             f"{self._prefix}/models?pageSize=1000",
-            timeouts=Timeouts(min(timeout_s, 5.0), timeout_s, timeout_s),
+            timeouts=within(timeout_s),
         )
         try:
             self._models.read_list(await response.read())

@@ -17,7 +17,7 @@ from ghostd.providers.ollama_catalog import OllamaModels
 from ghostd.providers.ollama_errors import ollama_failure, ollama_refusal
 from ghostd.providers.ollama_reply import LineReader
 from ghostd.providers.ollama_request import chat_body, complete_body, embed_body, fill_body
-from ghostd.providers.streaming import LinePieces, pass_on, pass_whole_on, read_deltas, renamed
+from ghostd.providers.streaming import LinePieces, pass_on, pass_whole_on, read_deltas, renamed, within
 from ghostd.providers.unsupported import Unsupported
 from ghostd.providers.upstream import Endpoint, Upstream
 from ghostd.types import (
@@ -76,7 +76,8 @@ class OllamaProvider:
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
         """Stream the assistant's next message."""
-        body = chat_body(request, self._unsupported)
+        features = self.model(request.model).features
+        body = chat_body(request, self._unsupported, thinks=features is None or "reasoning" in features)
         async with aclosing(self._stream("/api/chat", body, request)) as deltas:
             async for delta in deltas:
                 yield delta
@@ -143,7 +144,7 @@ class OllamaProvider:
 
         What cannot be told about a model is no reason to fail: it may have been removed in between.
         """
-        timeouts = Timeouts(min(timeout_s, 5.0), timeout_s, timeout_s)
+        timeouts = within(timeout_s)
         self._models.read_tags(await self._ask("GET", "/api/tags", b"", timeouts))
         unknown = self._models.unknown()[:_MAX_DESCRIBED]
         try:

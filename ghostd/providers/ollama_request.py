@@ -33,15 +33,18 @@ _THINKS_BY_LEVEL = re.compile(r"(.*/)?gpt-oss\b")
 """Models whose `think` is a level; with others it is true or false (docs/capabilities/thinking of Ollama)."""
 
 
-def chat_body(request: ChatRequest, unsupported: Unsupported) -> bytes:
-    """The body of a streamed `POST /api/chat`. Raises UnsupportedParameter or InvalidRequest, naming the field."""
+def chat_body(request: ChatRequest, unsupported: Unsupported, *, thinks: bool = True) -> bytes:
+    """The body of a streamed `POST /api/chat`. Raises UnsupportedParameter or InvalidRequest, naming the field.
+
+    `thinks`: whether the model can reason, as far as anybody knows.
+    """
     messages = list(_messages(request.messages, unsupported))
     if not messages:
         raise InvalidRequest("Invalid value for 'messages': an empty list.", "messages")
     body: Fields = {"model": request.model, "messages": messages}
     body.update(_tools(request, unsupported))
     body.update(_generation(request.sampling, request.max_tokens, request.stop, unsupported))
-    think = _think(request.reasoning, request.model, unsupported)
+    think = _think(request.reasoning, request.model, unsupported, thinks=thinks)
     if think is not None:
         body["think"] = think
     body["stream"] = True
@@ -217,10 +220,15 @@ def _generation(sampling: Sampling, max_tokens: int | None, stop: Sequence[str],
     return fields
 
 
-def _think(reasoning: Reasoning, model: str, unsupported: Unsupported) -> bool | str | None:
+def _think(reasoning: Reasoning, model: str, unsupported: Unsupported, *, thinks: bool) -> bool | str | None:
     effort = reasoning.effort
     if effort == "none" or reasoning.budget_tokens == 0:
-        return False
+        return False if thinks else None
+    if not thinks:
+        if effort is not None or reasoning.budget_tokens is not None:
+            param = "thinking.budget_tokens" if effort is None else "reasoning_effort"
+            unsupported.refuse(param, "the model does not reason before it answers.")
+        return None
     if reasoning.budget_tokens is not None:
         unsupported.refuse("thinking.budget_tokens", "the API has no budget for thoughts; ask by effort.")
         return True

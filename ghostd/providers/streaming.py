@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -11,7 +12,7 @@ from ghostd.providers.http.client import HttpResponse
 from ghostd.providers.http.failures import headed
 from ghostd.providers.ndjson import LineSplitter
 from ghostd.providers.sse import EventSplitter, payloads
-from ghostd.types import Delta, Relayed, Usage
+from ghostd.types import Delta, Relayed, Timeouts, Usage
 
 
 class ReplyReader(Protocol):
@@ -95,6 +96,11 @@ class LinePieces:
 
 def _joined(lines: list[bytes]) -> tuple[bytes, Sequence[bytes]]:
     return (b"\n".join((*lines, b"")), lines) if lines else (b"", lines)
+
+
+def within(timeout_s: float) -> Timeouts:
+    """For a check, whose whole reply must come in time. Call it on the event loop."""
+    return Timeouts(min(timeout_s, 5.0), timeout_s, timeout_s, asyncio.get_running_loop().time() + timeout_s)
 
 
 async def refusing(error: RequestError) -> AsyncGenerator[Delta, None]:

@@ -216,6 +216,7 @@ async def test_encrypted_thoughts_go_back_as_they_came(upstream: ScriptedUpstrea
     [
         (Message("user", (Text("hi"), Audio("aGk=", "wav"))), "messages[0].content[1]"),
         (Message("user", (File(data="aGk=", media_type="application/zip"),)), "messages[0].content[0]"),
+        (Message("system", (Image(data="aGk="),)), "messages[0]"),
     ],
 )
 async def test_a_part_that_the_api_has_no_block_for_is_refused_by_its_path(
@@ -262,9 +263,9 @@ def test_any_conversation_keeps_its_texts_and_calls_and_alternates(messages: lis
         return
     roles = [turn["role"] for turn in said.messages]
     assert all(first != second for first, second in pairwise(roles))
-    blocks: list[Any] = [block for turn in said.messages for block in turn["content"]]  # type: ignore[attr-defined]
+    blocks: list[Any] = [block for turn in said.messages for block in turn["content"]]
     for turn in said.messages:
-        kinds = [block["type"] == "tool_result" for block in turn["content"]]  # type: ignore[attr-defined]
+        kinds = [block["type"] == "tool_result" for block in turn["content"]]
         assert kinds == sorted(kinds, reverse=True)
     parts = [part for message in messages for part in message.parts]
     assert sorted(block["text"] for block in blocks if block["type"] == "text") == sorted(
@@ -389,6 +390,26 @@ async def test_thoughts_leave_room_for_the_answer(upstream: ScriptedUpstream) ->
         "budget_tokens": 1600,
     }
     assert "thinking" not in await _sent(upstream, _ask(reasoning=Reasoning("high"), max_tokens=1000))
+
+
+_LOOP = (
+    *_HI,
+    Message("assistant", (Text("Looking."), ToolCall("toolu_1", "f", "{}"))),
+    Message("tool", (ToolResult("toolu_1", (Text("rain"),)),)),
+)
+
+
+async def test_a_tool_loop_whose_thoughts_are_lost_goes_on_without_thoughts(upstream: ScriptedUpstream) -> None:
+    """Extended thinking guide: with a budget, calls must follow their thoughts, which few dialects carry."""
+    body = await _sent(upstream, _ask(*_LOOP, reasoning=Reasoning("low"), sampling=Sampling(temperature=0.5)))
+    assert "thinking" not in body and body["temperature"] == 0.5
+    with pytest.raises(UnsupportedParameter) as caught:
+        await _sent(upstream, _ask(*_LOOP, reasoning=Reasoning(budget_tokens=2048)))
+    assert caught.value.param == "thinking.budget_tokens"
+    kept = Message("assistant", (Thinking("Hm.", "sig"), *_LOOP[1].parts))
+    assert "thinking" in await _sent(upstream, _ask(_LOOP[0], kept, _LOOP[2], reasoning=Reasoning("low")))
+    adaptive = await _sent(upstream, _ask(*_LOOP, model=_ADAPTIVE, reasoning=Reasoning("low")))
+    assert adaptive["thinking"] == {"type": "adaptive"}
 
 
 @pytest.mark.parametrize("budget", [1000, 4096])

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from providers.ollama_dialect import MODEL, OllamaDialect
 
-from ghostd.config_routing import ProviderConfig
+from ghostd.config_routing import ModelConfig, ProviderConfig
 from ghostd.conversation import (
     Audio,
     File,
@@ -175,6 +175,18 @@ async def test_reasoning_is_asked_for_in_the_models_own_way(
 ) -> None:
     """`think`: on or off, a level for gpt-oss."""
     assert (await _sent(upstream, _ask(model=model, reasoning=reasoning))).get("think") == think
+
+
+async def test_a_model_that_does_not_reason_is_not_asked_to(upstream: ScriptedUpstream) -> None:
+    """Ollama would refuse the request in its own words."""
+    known = ProviderConfig(model={MODEL: ModelConfig(features=("tools",))})
+    async with opened(_DIALECT, upstream, known) as provider:
+        with pytest.raises(UnsupportedParameter) as caught:
+            await chatted(provider, _ask(reasoning=Reasoning("low")))
+        await chatted(provider, _ask(reasoning=Reasoning("none", include=True)))
+    assert caught.value.param == "reasoning_effort"
+    (seen,) = upstream.requests
+    assert "think" not in seen.json
 
 
 async def test_a_schema_that_is_no_json_is_the_callers_mistake(upstream: ScriptedUpstream) -> None:
