@@ -281,7 +281,7 @@ async def test_an_operation_that_the_service_lacks_is_refused(upstream: Scripted
 
 
 def _response_events(*, last: str = "response.completed") -> list[object]:
-    response = {"id": "resp_1", "status": last.rpartition(".")[2], "output": [], "error": None}
+    response: dict[str, object] = {"id": "resp_1", "status": last.rpartition(".")[2], "output": [], "error": None}
     usage = {"input_tokens": 7, "output_tokens": 3}
     return [
         {"type": "response.created", "sequence_number": 0, "response": {**response, "status": "in_progress"}},

@@ -72,12 +72,12 @@ def test_what_openais_models_do_follows_from_their_names(
     name: str, capabilities: set[str], relays: set[Operation]
 ) -> None:
     info = guesser("openai", "https://api.openai.com/v1", presets.openai.quirks)(name)
-    assert (info.capabilities, info.relays, info.remote) == (capabilities, relays, True)
+    assert (set(info.capabilities), set(info.relays), info.remote) == (capabilities, relays, True)
 
 
 def test_what_openais_models_take() -> None:
     guess = guesser("openai", "https://api.openai.com/v1", presets.openai.quirks)
-    assert guess("gpt-4.1-mini").features == {"tools", "json", "vision", "files"}
+    assert guess("gpt-4.1-mini").features == frozenset(("tools", "json", "vision", "files"))
     assert guess("gpt-4.1").context_tokens == 1_047_576
     assert "reasoning" in (guess("gpt-5").features or ()) and guess("gpt-5").max_output_tokens == 128_000
     assert "vision" not in (guess("gpt-3.5-turbo").features or ())
