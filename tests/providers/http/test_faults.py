@@ -260,20 +260,30 @@ async def test_a_long_request_may_take_longer_than_the_first_byte(client: HttpCl
 
 @pytest.mark.parametrize("data", [b"", HEAD + chunk(b"ab")], ids=["before the head", "in the body"])
 async def test_a_cancelled_request_hangs_up(client: HttpClient, data: bytes) -> None:
-    async with silent_after(data) as (url, hung_up):
+    under_way, hung_up = asyncio.Event(), asyncio.Event()
 
-        async def ask() -> None:
-            response = await client.send("POST", url, {}, b"", Timeouts())
-            try:
-                await response.read()
-            finally:
-                response.close()
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(data)
+        if not data:
+            under_way.set()
+        await peer.gone()
+        hung_up.set()
 
-        asked = asyncio.create_task(ask())
-        await asyncio.sleep(0.05)
-        asked.cancel()
+    async def ask(url: str) -> None:
+        response = await client.send("POST", url, {}, b"", Timeouts())
+        under_way.set()
+        try:
+            await response.read()
+        finally:
+            response.close()
+
+    async with raw_upstream(script) as upstream:
+        task = asyncio.create_task(ask(upstream.url))
+        await under_way.wait()
+        task.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await asked
+            await task
         await hung_up.wait()
 
 
