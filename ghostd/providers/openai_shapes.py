@@ -14,7 +14,24 @@ from ghostd.types import Usage
 
 
 class _Message(msgspec.Struct, gc=False):
-    role: str | None = None
+    content: str | list[msgspec.Raw] | None = None
+    tool_calls: list[msgspec.Raw] | None = None
+    function_call: Any = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    audio: Any = None
+
+    def says(self) -> bool:
+        """Whether there is anything in it, if only an empty text."""
+        return self.content is not None or bool(
+            self.tool_calls
+            or self.refusal
+            or self.reasoning_content
+            or self.reasoning
+            or self.function_call is not None
+            or self.audio is not None
+        )
 
 
 class _Choice(msgspec.Struct, gc=False):
@@ -49,6 +66,8 @@ def shape_of(operation: str, upstream: str) -> Shape:
 
     def check(body: bytes) -> tuple[Usage | None, str | None]:
         try:
+            if not body.isascii():
+                body.decode()  # members that are not looked at must be UTF-8, too
             whole = _WHOLE.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise UpstreamMalformed("its reply is not whole JSON of the promised form", upstream) from None
@@ -63,7 +82,10 @@ def shape_of(operation: str, upstream: str) -> Shape:
 
 
 def _chat(whole: _Whole) -> bool:
-    return bool(whole.choices) and all(choice.message is not None for choice in whole.choices or ())
+    return bool(whole.choices) and all(
+        choice.message is not None and (choice.message.says() or choice.finish_reason not in {None, "stop"})
+        for choice in whole.choices or ()
+    )
 
 
 def _completion(whole: _Whole) -> bool:

@@ -29,7 +29,8 @@ class StreamCheck:
     ) -> None:
         """`error` makes ghostd's error of an event that holds an error object. `member` is what a choice must have.
 
-        `loose` allows what some services do: empty chunks that repeat the role, and empty ones after the finish.
+        `loose` allows what some services do: empty chunks that repeat the role, and empty ones after the finish, which
+        tell the usage.
         """
         self._upstream = upstream
         self._error = error
@@ -85,7 +86,7 @@ class StreamCheck:
         choices = chunk.choices
         if choices:
             for choice in choices:
-                self._take_choice(choice, data)
+                self._take_choice(choice, data, told_usage=chunk.usage is not None)
         elif choices is None and chunk.usage is None:
             raise self._malformed("an event of its stream is not a chunk")
         return chunk
@@ -95,7 +96,7 @@ class StreamCheck:
         if not self.complete:
             raise self._malformed("its stream ended before the reply was complete")
 
-    def _take_choice(self, choice: WireChoice, data: bytes) -> None:
+    def _take_choice(self, choice: WireChoice, data: bytes, *, told_usage: bool) -> None:
         index, reason, delta = choice.index, choice.finish_reason, choice.delta
         if delta is None:
             says = bool(choice.text)
@@ -104,7 +105,7 @@ class StreamCheck:
         else:
             says = (delta.content is not None and delta.content != "") or delta.says()
         if index in self.reasons:
-            if says or (reason is not None and not self._loose):
+            if says or not self._loose or (reason is not None and not told_usage):
                 raise self._malformed("its stream goes on after the reply was finished")
             return
         self._open.add(index)

@@ -16,11 +16,11 @@ from typing import Literal
 
 from ghostd.config_routing import ProviderConfig, UpstreamConfig
 from ghostd.conversation import ToolCall
-from ghostd.errors import SecretMissing
 from ghostd.ports import UpstreamProvider
 from ghostd.providers.http.client import http_client
 from ghostd.providers.keys import KeyPool
 from ghostd.providers.upstream import Endpoint, ProviderFactory
+from ghostd.testing.memory_secrets import MemorySecrets
 from ghostd.testing.scripted_upstream import Answer, ScriptedUpstream, Seen
 from ghostd.types import ChatRequest, FinishReason, Operation, Usage
 
@@ -160,23 +160,6 @@ def _inputs(seen: Seen) -> list[object]:
     body = seen.json
     given = body.get("input") or body.get("inputs") or body.get("requests") or body.get("content")
     return list(given) if isinstance(given, list) else [given]
-
-
-class MemorySecrets:
-    """Secrets from a table of reference and value."""
-
-    def __init__(self, values: Mapping[str, str]) -> None:
-        self.values = dict(values)
-
-    async def get(self, reference: str) -> str:
-        """The secret; raises SecretMissing."""
-        try:
-            return self.values[reference]
-        except KeyError:
-            raise SecretMissing(f"{reference} is not set") from None
-
-    def forget(self, reference: str) -> None:
-        """Nothing is remembered."""
 
 
 @asynccontextmanager

@@ -255,6 +255,39 @@ async def test_each_operation_has_its_path_and_its_shape(
     assert isinstance((await broken_relay(provider, request))[1], UpstreamMalformed)
 
 
+@pytest.mark.parametrize(
+    ("message", "finish", "whole"),
+    [
+        ({"content": "hi"}, "stop", True),
+        ({"content": ""}, "stop", True),
+        ({"content": None, "tool_calls": [{"id": "c"}]}, "tool_calls", True),
+        ({"content": None, "refusal": "no"}, "stop", True),
+        ({"content": None}, "length", True),
+        ({"content": None}, "stop", False),
+        ({"content": 42}, "stop", False),
+        (None, "stop", False),
+    ],
+)
+async def test_a_message_that_says_nothing_is_no_reply(
+    upstream: ScriptedUpstream, provider: UpstreamProvider, message: object, finish: str, *, whole: bool
+) -> None:
+    """But for one that was cut off before it said anything."""
+    upstream.play(json_answer({"choices": [{"index": 0, "message": message, "finish_reason": finish}]}))
+    request = relay_request(DIALECT, stream=False, text="hi")
+    if whole:
+        assert (await relayed(provider, request))[0].finish_reason == finish
+    else:
+        assert isinstance((await broken_relay(provider, request))[1], UpstreamMalformed)
+
+
+async def test_a_whole_reply_is_utf_8_everywhere(upstream: ScriptedUpstream, provider: UpstreamProvider) -> None:
+    """Also in members that ghostd does not look at."""
+    good = DIALECT.whole_chat(Reply())
+    upstream.play(replace(good, pieces=(good.body.replace(b"chatcmpl-1", b"chat\xff\xfecmpl"),)))
+    pieces, error = await broken_relay(provider, relay_request(DIALECT, stream=False, text="hi"))
+    assert pieces == [] and isinstance(error, UpstreamMalformed)
+
+
 async def test_headers_of_the_dialect_pass_both_ways_but_never_credentials(
     upstream: ScriptedUpstream, provider: UpstreamProvider
 ) -> None:
