@@ -100,7 +100,7 @@ class StreamCheck:
         index, reason, delta = choice.index, choice.finish_reason, choice.delta
         if delta is None:
             says = bool(choice.text)
-            if self._member == "delta" and not self._begun and reason is None:
+            if self._member == "delta" and not (self._begun or self._loose) and reason is None:
                 raise self._malformed("an event of its stream is not a chat chunk")
         else:
             says = (delta.content is not None and delta.content != "") or delta.says()

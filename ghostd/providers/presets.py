@@ -82,6 +82,7 @@ azure = Preset(
         files=True,
         audio=True,
         models_path=None,  # it lists what could be deployed, not what is
+        loose=True,  # its filter's late results come in chunks without a delta, also after the finish
         key_header="api-key",
     ),
 )
