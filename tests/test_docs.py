@@ -11,9 +11,34 @@ import pytest
 
 from ghostd.cli.main import ghostctl, ghostd
 from ghostd.config import Config, LocalModelConfig
+from ghostd.config_routing import (
+    DeploymentConfig,
+    ExperimentArm,
+    ExperimentConfig,
+    LongPriceConfig,
+    ModelConfig,
+    PriceConfig,
+    ProviderConfig,
+    RouteConfig,
+    RouteEntry,
+)
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("editors/**/*.md")])
+
+
+NAMED: dict[str, type[msgspec.Struct]] = {
+    "local.models.NAME": LocalModelConfig,
+    "providers.NAME": ProviderConfig,
+    "providers.NAME.model.MODEL": ModelConfig,
+    "providers.NAME.model.MODEL.price": PriceConfig,
+    "providers.NAME.model.MODEL.price.long": LongPriceConfig,
+    "deployments.NAME": DeploymentConfig,
+    "routes.NAME": RouteConfig,
+    "routes.NAME.deployments": RouteEntry,
+    "experiments.NAME": ExperimentConfig,
+    "experiments.NAME.arms.ARM": ExperimentArm,
+}
 
 
 def settings(struct: type[msgspec.Struct], prefix: str = "") -> dict[str, Any]:
@@ -35,7 +60,9 @@ def toml(value: Any) -> str:
 
 
 def test_every_setting_is_documented_with_its_default() -> None:
-    expected = settings(Config) | settings(LocalModelConfig, "local.models.NAME.")
+    expected = settings(Config)
+    for prefix, struct in NAMED.items():
+        expected |= settings(struct, f"{prefix}.")
     text = (ROOT / "docs" / "configuration.md").read_text("utf-8")
     documented = dict(re.findall(r"^\| `([\w.]+)` \| (.*?) \|", text, re.M))
     assert documented.keys() == expected.keys()
