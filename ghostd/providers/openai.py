@@ -120,7 +120,7 @@ class OpenAIProvider(OpenAIService):
             raise UnsupportedParameter(f"{self.name} fills no holes.", "model")
         body = fill_body(request, self.quirks, self.unsupported)
         check = self._check("openai.completions")
-        deltas = self._stream(self.version + path, body, request.timeouts, check, TextReply(self.name))
+        deltas = self._stream(path, body, request.timeouts, check, TextReply(self.name))
         async with aclosing(limited(deltas, request.max_lines)) as cut:
             async for delta in cut:
                 yield delta

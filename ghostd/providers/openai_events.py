@@ -45,7 +45,7 @@ _EVENT = msgspec.json.Decoder(_Event)
 class TypedCheck:
     """Looks at one stream of typed events, event by event."""
 
-    __slots__ = ("_begun", "_operation", "_sequence", "_upstream", "_usage", "done", "reason")
+    __slots__ = ("_begun", "_complete", "_operation", "_sequence", "_upstream", "_usage", "done", "reason")
 
     def __init__(self, upstream: str, operation: str) -> None:
         self._upstream = upstream
@@ -53,8 +53,9 @@ class TypedCheck:
         self._begun = False
         self._sequence = -1
         self._usage: WireUsage | None = None
+        self._complete = False
         self.done = False
-        """Whether the event came that ends such streams."""
+        """Whether the event came after which nothing may follow."""
         self.reason: str | None = None
 
     @property
@@ -68,9 +69,9 @@ class TypedCheck:
 
     def take(self, data: bytes) -> None:
         """The next event. Raises UpstreamError where it breaks the dialect, or tells an error."""
-        if data == DONE and self.done:
+        if data == DONE and self._complete:
             return  # some servers end these streams like the older ones
-        if self.done and "images" not in self._operation:  # there, each of several images has its own last event
+        if self.done:
             raise self._malformed("its stream goes on after its end")
         try:
             event = _EVENT.decode(data)
@@ -93,14 +94,15 @@ class TypedCheck:
         if kind not in _OPENING:
             self._begun = True
         if kind in _LAST:
-            self.done = True
+            self._complete = True
+            self.done = not kind.startswith("image_")  # each of several images has such an event
             response = event.response or _Response()
             self._usage = response.usage or event.usage
             self.reason = response.status or kind.rpartition(".")[2]
 
     def end(self) -> None:
         """The body is complete; raises UpstreamMalformed where the reply is not."""
-        if not self.done:
+        if not self._complete:
             raise self._malformed("its stream ended before the reply was complete")
 
     def _malformed(self, problem: str) -> UpstreamMalformed:

@@ -71,7 +71,7 @@ class Quirks:
     tool_images: bool = False
     """Whether a tool's result may hold images."""
     fill_path: str | None = None
-    """A completions call that takes `suffix`, for fills; None: there is none."""
+    """A completions call below the root that takes `suffix`, for fills; None: there is none."""
     loose: bool = False
     """Whether its streams repeat the role in empty chunks and send empty chunks after the finish."""
     chat_path: str = "/chat/completions"

@@ -68,7 +68,7 @@ class ChatReply:
         function = piece.function or WireFunction()
         call = self._known(piece)
         call.id = call.id or piece.id or None
-        arguments = call.waiting + (function.arguments or "")
+        arguments = call.waiting + function.text()
         if call.told:
             return [ToolCallDelta(call.index, arguments)] if arguments else []
         if not function.name:

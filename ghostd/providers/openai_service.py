@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol, TypeVar
@@ -72,7 +73,8 @@ class OpenAIService:
         A server that has no such list, or will not tell it, is alive all the same.
         """
         path = self.quirks.models_path or f"{self.version}/models"
-        timeouts = Timeouts(min(timeout_s, 5.0), timeout_s, timeout_s)
+        deadline_s = asyncio.get_running_loop().time() + timeout_s
+        timeouts = Timeouts(timeout_s, timeout_s, timeout_s, deadline_s)
         try:
             response = await self.send("GET", path, b"", timeouts, "json")
         except (UpstreamRejected, UpstreamModelMissing):
@@ -80,7 +82,7 @@ class OpenAIService:
         try:
             body = await response.read()
             if self.quirks.models_path is not None:
-                self._models.listed(listed(body, self._guess))
+                self._models.listed(await asyncio.to_thread(listed, body, self._guess))
         except UpstreamMalformed as error:
             raise headed(error, self.name) from None
         finally:

@@ -97,7 +97,7 @@ class StreamCheck:
             raise self._malformed("its stream ended before the reply was complete")
 
     def _take_choice(self, choice: WireChoice, data: bytes, *, told_usage: bool) -> None:
-        index, reason, delta = choice.index, choice.finish_reason, choice.delta
+        index, reason, delta = choice.index, choice.finish_reason or None, choice.delta
         if delta is None:
             says = bool(choice.text)
             if self._member == "delta" and not (self._begun or self._loose) and reason is None:

@@ -60,7 +60,13 @@ class WireFunction(msgspec.Struct, gc=False):
     """`tool_calls[].function`."""
 
     name: str | None = None
-    arguments: str | None = None
+    arguments: str | dict[str, Any] | None = None
+    """JSON text, or from some servers the object itself."""
+
+    def text(self) -> str:
+        """The arguments as JSON text."""
+        given = self.arguments
+        return given or "" if given is None or isinstance(given, str) else msgspec.json.encode(given).decode()
 
 
 class WireToolCall(msgspec.Struct, gc=False):

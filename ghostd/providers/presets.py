@@ -137,7 +137,7 @@ tgi = Preset(
     dialect="tgi",
     quirks=Quirks(
         operations=frozenset(("openai.chat", "openai.completions")),
-        samplers=samplers(),
+        samplers=samplers("logit_bias"),
         max_tokens="max_tokens",
         effort="none",
         parallel=False,
@@ -248,6 +248,7 @@ deepseek = Preset(
         user=False,
         parallel=False,
         fill_path="/beta/completions",
+        root_suffix="/v1",
     ),
 )
 

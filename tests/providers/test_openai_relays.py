@@ -356,6 +356,20 @@ async def test_a_responses_stream_that_fails_is_told(
         assert isinstance(error, RateLimited)
 
 
+async def test_a_stream_of_several_images_ends_with_the_last(
+    upstream: ScriptedUpstream, provider: UpstreamProvider
+) -> None:
+    image = {"type": "image_generation.completed", "b64_json": "aGk=", "usage": {"input_tokens": 5, "output_tokens": 9}}
+    partial = {"type": "image_generation.partial_image", "b64_json": "aG=="}
+    answer = sse_answer([partial, image, image], named=True)
+    upstream.play(answer, sse_answer([partial], named=True))
+    request = _request("openai.images.generations", {"model": "m", "n": 2, "stream": True}, stream=True)
+    pieces = await relayed(provider, request)
+    assert b"".join(piece.data for piece in pieces) == answer.body
+    assert pieces[-1].usage == Usage(5, 9)
+    assert isinstance((await broken_relay(provider, request))[1], UpstreamMalformed)
+
+
 # --- sound and forms --------------------------------------------------------------------
 
 

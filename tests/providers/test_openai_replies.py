@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from providers.openai_dialect import LlamaServerDialect, MistralDialect, OpenAIDialect, TgiDialect
 
-from ghostd.config_routing import ProviderConfig
+from ghostd.config_routing import ProviderConfig, UpstreamConfig
 from ghostd.conversation import File, Message, Text, ToolCall, ToolCallDelta, ToolResult
 from ghostd.errors import (
     InvalidRequest,
@@ -21,6 +22,10 @@ from ghostd.errors import (
 )
 from ghostd.ports import UpstreamProvider
 from ghostd.providers import presets
+from ghostd.providers.http.client import http_client
+from ghostd.providers.keys import KeyPool
+from ghostd.providers.upstream import Endpoint
+from ghostd.testing.memory_secrets import MemorySecrets
 from ghostd.testing.scripted_upstream import ScriptedUpstream, json_answer, scripted_upstream, sse_answer
 from ghostd.testing.upstream_case import broken_chat, chatted
 from ghostd.testing.upstream_dialect import KEYS, Reply, UpstreamDialect, opened
@@ -96,6 +101,11 @@ async def _said(
                     {"id": "c2", "function": {"name": "g", "arguments": "{}"}},
                 ]
             },
+        ),
+        # the arguments as an object
+        (
+            {"tool_calls": [{"index": 0, "id": "c1", "function": {"name": "f", "arguments": {"a": 1}}}]},
+            {"tool_calls": [{"index": 1, "id": "c2", "function": {"name": "g", "arguments": {}}}]},
         ),
         # the arguments before the name
         (
@@ -190,6 +200,13 @@ async def test_usage_as_services_tell_it(
     """What nobody said is None, never 0; nonsense is not believed."""
     upstream.play(sse_answer(_chunks({"content": "hi"}, usage=usage), done=True))
     assert (await chatted(provider, ASK))[-1].usage == expected
+
+
+async def test_an_empty_finish_reason_is_none(upstream: ScriptedUpstream, provider: UpstreamProvider) -> None:
+    """Some servers say so in every chunk."""
+    chunk = {"choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": ""}]}
+    upstream.play(sse_answer([chunk, chunk, *_chunks()], done=True))
+    assert [delta.text for delta in await chatted(provider, ASK)] == ["hi", "hi", ""]
 
 
 async def test_a_stream_with_only_choiceless_chunks_is_malformed(
@@ -323,6 +340,20 @@ async def test_mistral_fills_by_its_own_call(upstream: ScriptedUpstream) -> None
         "suffix": "\nf(1)",
         "temperature": 0,
     }
+
+
+@pytest.mark.parametrize("version", ["", "/v1"])
+async def test_deepseek_fills_below_its_root(upstream: ScriptedUpstream, version: str) -> None:
+    """Whether the base URL ends with the version or not."""
+    dialect = OpenAIDialect(presets.deepseek)
+    upstream.play(dialect.fill(Reply()))
+    limits = UpstreamConfig(proxy="")
+    keys = KeyPool("acme", (), MemorySecrets(), asyncio.get_running_loop().time)
+    async with http_client(limits) as http:
+        endpoint = Endpoint("acme", upstream.url + version, ProviderConfig(), limits, keys, http)
+        async with aclosing(presets.deepseek(endpoint).fill(FillRequest("deepseek-chat", "a", "b"))) as stream:
+            assert [delta.text async for delta in stream] == ["Hello", " wor", "ld", ""]
+    assert upstream.requests[0].path == "/beta/completions"
 
 
 async def test_llama_server_fills_by_its_own_call(upstream: ScriptedUpstream) -> None:
