@@ -154,7 +154,8 @@ class OpenAIProvider(OpenAIService):
         chunked = operation in _CHUNKED
         ask_usage = request.stream and operation != "mistral.fim" and chunked and self.quirks.include_usage
         if request.fields:
-            body = relay_body(request, with_usage=ask_usage)
+            renames = self.quirks.renames if operation == "openai.chat" else {}
+            body = relay_body(request, with_usage=ask_usage, renames=renames)
         else:
             body = multipart_body(request.body, request.content_type, request.model)
         try:

@@ -72,6 +72,9 @@ class Quirks:
     """Whether a tool's result may hold images."""
     fill_path: str | None = None
     """A completions call below the root that takes `suffix`, for fills; None: there is none."""
+    renames: Mapping[str, str] = field(default_factory=dict)
+    """Members of a relayed chat that it would refuse, or silently ignore, and what they are called here; "": they are
+    mere hints and are left out."""
     loose: bool = False
     """Whether its streams repeat the role in empty chunks and send empty chunks after the finish."""
     chat_path: str = "/chat/completions"

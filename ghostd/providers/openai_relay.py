@@ -20,6 +20,7 @@ from ghostd.types import Relayed, RelayRequest, Usage
 AFTER_END_S = 0.5
 """How long the end of the body may take once the stream has said that it is over."""
 _encode = msgspec.json.Encoder().encode
+_NO_RENAMES: Mapping[str, str] = {}
 _NAMES: dict[str, bytes] = {}
 """Encoded names of members; only those of the API's own, so that it stays small."""
 _MAX_NAMES = 512
@@ -56,10 +57,13 @@ class EventCheck(Protocol):
         ...
 
 
-def relay_body(request: RelayRequest, *, with_usage: bool) -> bytes:
-    """The client's JSON body with the upstream's name of the model; `with_usage` asks for the usage of a stream."""
+def relay_body(request: RelayRequest, *, with_usage: bool, renames: Mapping[str, str] = _NO_RENAMES) -> bytes:
+    """The client's JSON body with the upstream's name of the model; `with_usage` asks for the usage of a stream.
+
+    `renames` are Quirks.renames; a member whose new name the client has given, too, is left out.
+    """
     members = []
-    fields = request.fields
+    fields = request.fields if not renames else _renamed(request.fields, renames)
     for name, value in fields.items():
         encoded = _NAMES.get(name)
         if encoded is None:
@@ -76,6 +80,15 @@ def relay_body(request: RelayRequest, *, with_usage: bool) -> bytes:
     if with_usage:
         members.append(b'"stream_options":' + _options(fields.get("stream_options", b"null")))
     return b"{" + b",".join(members) + b"}"
+
+
+def _renamed(fields: Mapping[str, bytes], renames: Mapping[str, str]) -> Mapping[str, bytes]:
+    renamed: dict[str, bytes] = {}
+    for name, value in fields.items():
+        new = renames.get(name, name)
+        if new == name or (new and new not in fields):
+            renamed[new] = value
+    return renamed
 
 
 def _options(given: bytes) -> bytes:

@@ -63,6 +63,8 @@ class Preset:
         return OpenAIProvider(endpoint, self.quirks)
 
 
+_MAX_TOKENS = MappingProxyType({"max_completion_tokens": "max_tokens"})
+_NO_HINTS = MappingProxyType({"stream_options": "", "user": ""})
 _OPEN_SAMPLERS = samplers(top_k="top_k", min_p="min_p", repeat_penalty="repetition_penalty")
 
 openai = Preset(
@@ -139,6 +141,7 @@ tgi = Preset(
         operations=frozenset(("openai.chat", "openai.completions")),
         samplers=samplers("logit_bias"),
         max_tokens="max_tokens",
+        renames=_MAX_TOKENS,
         effort="none",
         parallel=False,
         chat_path="/v1/chat/completions",
@@ -159,6 +162,7 @@ transformers = Preset(
         operations=CHAT | RESPONSES | frozenset(("openai.audio.transcriptions",)),
         samplers=samplers("logprobs", "presence_penalty", "logit_bias"),
         max_tokens="max_tokens",
+        renames=MappingProxyType({**_MAX_TOKENS, **_NO_HINTS}),
         include_usage=False,
         user=False,
         tool_choice=False,
@@ -178,6 +182,7 @@ mistral = Preset(
         operations=CHAT | MODERATIONS | frozenset(("openai.embeddings", "openai.audio.transcriptions", "mistral.fim")),
         samplers=samplers("seed", "logit_bias", "logprobs", seed="random_seed"),
         max_tokens="max_tokens",
+        renames=MappingProxyType({**_MAX_TOKENS, **_NO_HINTS, "seed": "random_seed"}),
         include_usage=False,  # unknown members are refused; the last chunk says it unasked
         user=False,
         any_tool="any",
@@ -242,6 +247,7 @@ deepseek = Preset(
         operations=CHAT,
         samplers=samplers("seed", "logit_bias"),
         max_tokens="max_tokens",
+        renames=_MAX_TOKENS,
         schemas="json_object",
         effort="thinking",
         thoughts="reasoning_content",

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 
 import pytest
-from providers.openai_dialect import OpenAIDialect
+from providers.openai_dialect import MistralDialect, OpenAIDialect
 
 from ghostd.errors import (
     InvalidRequest,
@@ -87,6 +87,25 @@ async def test_stream_options_of_another_type_are_the_callers_mistake(provider: 
     with pytest.raises(InvalidRequest) as caught:
         await relayed(provider, _chat(stream_options=["x"]))
     assert caught.value.param == "stream_options"
+
+
+async def test_members_that_a_service_would_refuse_have_its_names(upstream: ScriptedUpstream) -> None:
+    """Clients of OpenAI's dialect send these to every service; Mistral answers unknown members with an error."""
+    mistral = MistralDialect()
+    upstream.play(mistral.chat(Reply()), mistral.chat(Reply()))
+    request = relay_request(
+        DIALECT, stream=True, text="hi", max_completion_tokens=5, seed=7, user="u", safe_prompt=True, max_tokens=3
+    )
+    async with opened(mistral, upstream) as provider:
+        pieces = await relayed(provider, request)
+    assert {name: value for name, value in upstream.requests[0].json.items() if name != "messages"} == {
+        "model": "model-1",
+        "stream": True,
+        "random_seed": 7,
+        "safe_prompt": True,
+        "max_tokens": 3,
+    }
+    assert pieces[-1].usage == Usage(12, 5)
 
 
 # --- the end ----------------------------------------------------------------------
