@@ -168,6 +168,8 @@ async def relay_events(
             whole = _taken(whole, check, drop_usage)
             if check.done:
                 held.append(whole)
+                if not whole.endswith(b"\n"):  # a line end of CR LF, cut in two, whose rest nobody waits for
+                    held.append(b"\n")
                 await to_end(blocks, splitter, check)
                 break
             if check.holding or held:
@@ -177,7 +179,7 @@ async def relay_events(
                 whole = b"".join(held)
                 held.clear()
             if whole:
-                yield Relayed(whole, content_type=content_type, headers=first)
+                yield Relayed(whole, False, None, None, content_type, first)
                 first = {}
         else:
             if rest := splitter.finish():
@@ -194,22 +196,20 @@ async def relay_events(
 
 def _taken(whole: bytes, check: EventCheck, drop_usage: bool) -> bytes:
     """What is to be passed on of these events."""
-    drop = False
-    for data in event_data(whole):
-        taken = check.take(data)
-        if drop_usage and isinstance(taken, WireChunk) and not taken.choices:
-            drop = True
-    if not drop:
+    if not drop_usage or b'"choices":[]' not in whole and b'"choices": []' not in whole:
+        for data in event_data(whole):
+            check.take(data)
         return whole
-    return b"".join(
-        event + b"\n\n"
-        for event in whole.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n\n")
-        if event and not any(_choiceless(data) for data in payloads(event + b"\n\n"))
-    )
-
-
-def _choiceless(data: bytes) -> bool:
-    return data != DONE and not CHUNK.decode(data).choices
+    kept = []
+    for event in whole.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n\n"):
+        wanted = bool(event)
+        for data in payloads(event + b"\n\n"):
+            taken = check.take(data)
+            if isinstance(taken, WireChunk) and not taken.choices:
+                wanted = False
+        if wanted:
+            kept.append(event + b"\n\n")
+    return b"".join(kept)
 
 
 def event_data(events: bytes) -> Sequence[bytes]:

@@ -141,8 +141,6 @@ class ScriptedUpstream:
         finally:
             self._writers.discard(writer)
             writer.close()
-            with suppress(ConnectionError):
-                await writer.wait_closed()
 
     async def _answer(self, seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Whether the connection can go on."""

@@ -83,6 +83,22 @@ async def test_the_usage_chunk_is_left_out_of_a_read_that_holds_the_whole_stream
     assert piece.data.endswith(DONE) and b"Hello" in piece.data
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 17, 64, 300, 1000])
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
+async def test_the_usage_chunk_is_left_out_wherever_reads_are_cut(
+    upstream: ScriptedUpstream, provider: UpstreamProvider, size: int, line_end: bytes
+) -> None:
+    """What remains are whole events, each once and in order."""
+    answer = DIALECT.chat(Reply(text=("Hello", " wörld", " 日本")))
+    body = answer.body.replace(b"\n", line_end)
+    upstream.play(replace(answer, pieces=tuple(body[at : at + size] for at in range(0, len(body), size))))
+    pieces = await relayed(provider, replace(_chat(), with_usage=False))
+    kept = [event for event in answer.pieces if b'"choices": []' not in event]
+    assert b"".join(piece.data for piece in pieces).replace(b"\r\n", b"\n") == b"".join(kept)
+    for piece in pieces:
+        assert piece.data.replace(b"\r\n", b"\n").endswith(b"\n\n")
+
+
 async def test_stream_options_of_another_type_are_the_callers_mistake(provider: UpstreamProvider) -> None:
     with pytest.raises(InvalidRequest) as caught:
         await relayed(provider, _chat(stream_options=["x"]))
