@@ -12,9 +12,8 @@ from ghostd.config_routing import UpstreamConfig
 from ghostd.errors import InvalidRequest, UpstreamError, UpstreamMalformed, UpstreamTimeout, UpstreamUnreachable
 from ghostd.providers.http.client import HttpResponse
 from ghostd.providers.http.failures import headed
-from ghostd.providers.openai_stream import DONE
-from ghostd.providers.openai_types import CHUNK, WireChunk
-from ghostd.providers.sse import EventSplitter, payloads
+from ghostd.providers.openai_types import WireChunk
+from ghostd.providers.sse import EventSplitter, chunks, data_of, payloads
 from ghostd.types import Relayed, RelayRequest, Usage
 
 AFTER_END_S = 0.5
@@ -196,20 +195,20 @@ async def relay_events(
 
 def _taken(whole: bytes, check: EventCheck, drop_usage: bool) -> bytes:
     """What is to be passed on of these events."""
-    if not drop_usage or b'"choices":[]' not in whole and b'"choices": []' not in whole:
+    if not drop_usage:
         for data in event_data(whole):
             check.take(data)
         return whole
-    kept = []
-    for event in whole.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n\n"):
-        wanted = bool(event)
-        for data in payloads(event + b"\n\n"):
+    kept = chunks(whole)
+    dropped: list[bytes] = []
+    for chunk in kept:
+        if data := data_of(chunk):
             taken = check.take(data)
             if isinstance(taken, WireChunk) and not taken.choices:
-                wanted = False
-        if wanted:
-            kept.append(event + b"\n\n")
-    return b"".join(kept)
+                dropped.append(chunk)
+    if not dropped:
+        return whole
+    return b"".join(chunk + b"\n\n" for chunk in kept if chunk not in dropped)
 
 
 def event_data(events: bytes) -> Sequence[bytes]:
