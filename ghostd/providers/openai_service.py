@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol, TypeVar
@@ -22,6 +23,8 @@ from ghostd.providers.sse import EventSplitter, payloads
 from ghostd.providers.unsupported import Unsupported
 from ghostd.providers.upstream import Endpoint, Format, Upstream
 from ghostd.types import Delta, KeyState, ModelInfo, Operation, Timeouts
+
+log = logging.getLogger(__name__)
 
 Event_co = TypeVar("Event_co", covariant=True)
 
@@ -70,7 +73,7 @@ class OpenAIService:
     async def check(self, timeout_s: float) -> None:
         """Ask for the list of models, and remember it.
 
-        A server that has no such list, or will not tell it, is alive all the same.
+        A server that has no such list, will not tell it, or tells it in another form, is alive all the same.
         """
         path = self.quirks.models_path or f"{self.version}/models"
         deadline_s = asyncio.get_running_loop().time() + timeout_s
@@ -81,12 +84,15 @@ class OpenAIService:
             return
         try:
             body = await response.read()
-            if self.quirks.models_path is not None:
-                self._models.listed(await asyncio.to_thread(listed, body, self._guess))
-        except UpstreamMalformed as error:
+        except UpstreamError as error:
             raise headed(error, self.name) from None
         finally:
             response.close()
+        if self.quirks.models_path is not None:
+            try:
+                self._models.listed(await asyncio.to_thread(listed, body, self._guess))
+            except UpstreamMalformed as error:
+                log.debug("%s: %s", self.name, error)
 
     # --- asking -------------------------------------------------------------------
 
