@@ -48,6 +48,8 @@ class Call:
     nonce: str
     stream: bool
     with_usage: bool = False
+    own_text: bool = True
+    """Whether the text before an error event must be the beginning of the right one."""
 
     def encode(self, host: str) -> bytes:
         """As HTTP; `x-project` carries the nonce into the ledger."""
@@ -224,11 +226,15 @@ def _judge_failed(call: Call, answer: Answer, events: list[str], chunks: list[di
     error = chunks[-1]["error"]
     if not isinstance(error, dict) or not error.get("message"):
         return "broken", f"the error event {error!r:.80}"
-    if not text(call.nonce).startswith(said):
+    if call.own_text and not text(call.nonce).startswith(said):
         return "broken", f"a wrong text before the error: {said!r:.80}"
-    if '"finish_reason":"' in "".join(events).replace('": "', '":"'):
-        return "broken", "a finish reason before the error"
+    if call.own_text and said != text(call.nonce) and _finished(chunks):
+        return "broken", "a finish reason before the error, but not the whole text"
     return "partial", str(error["message"])
+
+
+def _finished(chunks: list[dict[str, Any]]) -> bool:
+    return any(choice.get("finish_reason") for chunk in chunks for choice in chunk.get("choices") or ())
 
 
 def _said(chunks: list[dict[str, Any]]) -> str:

@@ -30,8 +30,8 @@ HANG_S = 30.0
 """A caller that has waited so long calls it a hang: twice the time that the daemon gives a request."""
 LIMITS = "\n[upstream]\nmax_reply_bytes = 16777216\nmax_events = 20000\n"
 """Configuration that lets endless replies end soon."""
-_CONCURRENCY = 3
-_PARALLEL = 10
+_CONCURRENCY = 2
+_PARALLEL = 12
 
 
 @dataclass(slots=True)
@@ -91,7 +91,8 @@ async def _run_cell(on: Stage, cell: Cell, requests: int) -> None:
 
     async def caller() -> None:
         for number in numbers:
-            call = Call(cell.route, f"{cell.name}-{number}", cell.mode == "stream", with_usage=number % 2 == 0)
+            nonce, stream = f"{cell.name}-{number}", cell.mode == "stream"
+            call = Call(cell.route, nonce, stream, with_usage=number % 2 == 0, own_text=cell.fault.own_text)
             answer = await ask(on.daemon.port, call, HANG_S)
             cell.done.append(Done(call, answer, judge(call, answer)))
             on.peak_bytes = max(on.peak_bytes, on.daemon.memory_bytes)

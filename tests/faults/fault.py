@@ -33,6 +33,8 @@ class Fault:
     """What the caller may get when there is nobody else to ask."""
     serve: Callable[[Upstream], AbstractAsyncContextManager[Upstream]] = listening
     reset_at_accept: bool = False
+    own_text: bool = True
+    """Whether the text before an error event must be right; it cannot where the upstream repeats itself."""
     slow: bool = False
     """Whether it shows only by a time-out."""
 

@@ -38,7 +38,8 @@ async def disagreements(daemon: Daemon, cells: Sequence[Cell]) -> list[str]:
 def _differences(cell: Cell, one: Done, row: dict[str, object]) -> dict[str, object]:
     wanted: dict[str, tuple[object, ...]] = {
         "status": _STATUSES[one.verdict.outcome],
-        "http_status": (one.answer.status,),
+        # of a stream that broke the ledger tells which error it was, though its caller had seen 200
+        "http_status": (one.answer.status,) if one.verdict.outcome != "partial" else (502, 504),
         "model": (cell.route,),
         "stream": (cell.mode == "stream", int(cell.mode == "stream")),
         "client": ("campaign",),

@@ -12,7 +12,7 @@ from pathlib import Path
 from faults.caller import Call, Verdict, ask, judge
 from faults.daemon import running_daemon, write_config
 from faults.fault import Mode
-from faults.replies import role
+from faults.replies import contents, role
 from faults.upstreams import Exchange, Upstream, listening, right
 
 
@@ -56,7 +56,7 @@ async def with_one_hanging(
 async def hang_up_seconds(home: Path, mode: Mode, *, after_first_byte: bool, times: int) -> list[float]:
     """How long after its caller has closed its connection the upstream sees its own closed."""
     async with AsyncExitStack() as stack:
-        behave = _silent_after_the_role if after_first_byte else _silent
+        behave = _silent_after_a_word if after_first_byte else _silent
         upstream = await stack.enter_async_context(listening(Upstream(behave)))
         config = write_config({"slow": upstream}, {"left": [["slow"]]}, {})
         daemon = await stack.enter_async_context(running_daemon(home, config))
@@ -73,7 +73,7 @@ async def _leave(port: int, upstream: Upstream, call: Call, after_first_byte: bo
         writer.write(call.encode(f"127.0.0.1:{port}"))
         await upstream.arrived.wait()
         if after_first_byte:
-            await reader.readuntil(b"assistant")
+            await reader.readuntil(call.nonce.encode())
         closed = time.monotonic()
         writer.close()
         return await upstream.hung_up(call.nonce) - closed
@@ -83,7 +83,7 @@ async def _silent(exchange: Exchange) -> None:
     await exchange.until_gone()
 
 
-async def _silent_after_the_role(exchange: Exchange) -> None:
+async def _silent_after_a_word(exchange: Exchange) -> None:
     await exchange.stream_head()
-    await exchange.chunks([role(exchange.asked)], last=False)
+    await exchange.chunks([role(exchange.asked), *contents(exchange.asked)[:1]], last=False)
     await exchange.until_gone()

@@ -62,6 +62,10 @@ def _twice(asked: Asked) -> list[bytes]:
     return [twice[0], PAUSE, *twice[1:]]
 
 
+def _again(asked: Asked) -> list[bytes]:
+    return [*events(asked)[:-1], PAUSE, *events(asked)]
+
+
 def _two_finishes(asked: Asked) -> list[bytes]:
     return [role(asked), *contents(asked), finish(asked), PAUSE, *ending(asked)]
 
@@ -134,8 +138,8 @@ FAULTS = (
     Fault("endless stream", "size", "during", sends(_endless), STREAM),
     Fault("an endless line", "size", "during", sends(_endless_line(_half), last=False), STREAM),
     Fault("only empty choices", "shape", "during", sends(lambda a: [event(_hollow(a))] * 3 + [DONE]), STREAM),
-    Fault("duplicated events", "double", "during", sends(_twice), STREAM),
-    Fault("the whole stream twice", "double", "during", sends(lambda a: [*events(a)[:-1], PAUSE, *events(a)]), STREAM),
+    Fault("duplicated events", "double", "during", sends(_twice), STREAM, own_text=False),
+    Fault("the whole stream twice", "double", "during", sends(_again), STREAM, own_text=False),
     Fault("a finish twice", "double", "during", sends(_two_finishes), STREAM),
 )
 

@@ -150,7 +150,7 @@ FAULTS = (
     Fault("404", "status", "before", status("404 Not Found"), statuses=(404, 502)),
     Fault("404 in HTML", "status", "before", status("404 Not Found", _HTML, kind="text/html"), statuses=(404, 502)),
     Fault("408", "status", "before", status("408 Request Timeout"), statuses=(502, 503, 504)),
-    Fault("409", "status", "before", status("409 Conflict"), statuses=(409, 502, 503)),
+    Fault("409", "refusal", "refusal", status("409 Conflict"), statuses=(409,)),
     Fault("429", "limit", "before", _limited(None), statuses=(429,)),
     Fault("429 for seconds", "limit", "before", _limited("7"), statuses=(429,)),
     Fault("429 until a date", "limit", "before", _limited_until_a_date, statuses=(429,)),
