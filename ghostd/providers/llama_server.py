@@ -13,7 +13,7 @@ import msgspec
 
 from ghostd.providers.native_stream import TextCheck, TextEvent
 from ghostd.providers.openai import OpenAIProvider, limited
-from ghostd.providers.openai_chat_request import add_grammar, add_samplers
+from ghostd.providers.openai_chat_request import add_grammar, add_samplers, raw_object
 from ghostd.types import Delta, FillRequest, Operation, RelayRequest, Usage
 
 
@@ -64,7 +64,7 @@ class LlamaServerProvider(OpenAIProvider):
         if request.sampling.grammar is not None:
             add_grammar(body, request.sampling.grammar, self.quirks, self.unsupported)
         if request.sampling.json_schema is not None:
-            body["json_schema"] = msgspec.Raw(request.sampling.json_schema.encode())
+            body["json_schema"] = raw_object(request.sampling.json_schema, "json_schema")
         deltas = self.stream_text("/infill", body, request.timeouts, InfillCheck(self.name))
         async with aclosing(limited(deltas, request.max_lines)) as cut:
             async for delta in cut:

@@ -101,7 +101,7 @@ def _add_format(body: Json, request: ChatRequest, quirks: Quirks, unsupported: U
         unsupported.refuse("response_format", "it can promise JSON, but not a schema.")
         body["response_format"] = {"type": "json_object"}
     else:
-        schema: Json = {"name": request.schema_name, "schema": _raw(sampling.json_schema, "response_format")}
+        schema: Json = {"name": request.schema_name, "schema": raw_object(sampling.json_schema, "response_format")}
         if request.schema_strict is not None:
             schema["strict"] = request.schema_strict
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
@@ -128,7 +128,7 @@ def _add_tools(body: Json, tools: Tools, quirks: Quirks, unsupported: Unsupporte
             "function": {
                 "name": tool.name,
                 **({"description": tool.description} if tool.description else {}),
-                "parameters": _raw(tool.parameters, f"tools[{number}].function.parameters"),
+                "parameters": raw_object(tool.parameters, f"tools[{number}].function.parameters"),
                 **({"strict": tool.strict} if tool.strict is not None else {}),
             },
         }
@@ -180,7 +180,7 @@ def effort_of(budget_tokens: int) -> ReasoningEffort:
     return "medium" if budget_tokens < _MIN_THOUGHTS[1][0] else "high"
 
 
-def _raw(text: str, param: str) -> msgspec.Raw:
+def raw_object(text: str, param: str) -> msgspec.Raw:
     """JSON text that goes on as it is; raises InvalidRequest where it is no object."""
     try:
         msgspec.json.decode(text, type=dict[str, msgspec.Raw])

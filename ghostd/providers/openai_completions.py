@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ghostd.errors import UnsupportedParameter
-from ghostd.providers.openai_chat_request import add_grammar, add_samplers
+from ghostd.providers.openai_chat_request import add_grammar, add_samplers, raw_object
 from ghostd.providers.openai_quirks import Quirks
 from ghostd.providers.openai_reply import legacy_logprobs
 from ghostd.providers.openai_stream import StreamCheck
@@ -58,8 +58,20 @@ def _generation(request: CompletionRequest | FillRequest, quirks: Quirks, unsupp
     if request.sampling.grammar is not None:
         add_grammar(body, request.sampling.grammar, quirks, unsupported)
     if request.sampling.json_schema is not None:
-        unsupported.refuse("json_schema", "completions of plain text follow no schema.")
+        _add_schema(body, request.sampling.json_schema, quirks, unsupported)
     return body
+
+
+def _add_schema(body: Json, schema: str, quirks: Quirks, unsupported: Unsupported) -> None:
+    """Services that take a grammar take a schema for plain text, too, each in its own member."""
+    if quirks.grammar == "grammar":
+        body["json_schema"] = raw_object(schema, "json_schema")
+    elif quirks.grammar == "structured_outputs":
+        body["structured_outputs"] = {"json": raw_object(schema, "json_schema")}
+    elif quirks.grammar == "response_format":
+        body["response_format"] = {"type": "json_object", "schema": raw_object(schema, "json_schema")}
+    else:
+        unsupported.refuse("json_schema", "completions of plain text follow no schema.")
 
 
 def wire_prompt(prompt: Prompt, param: str) -> str | list[int]:

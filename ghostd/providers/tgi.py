@@ -13,6 +13,7 @@ import msgspec
 
 from ghostd.providers.native_stream import TextCheck, TextEvent
 from ghostd.providers.openai import OpenAIProvider
+from ghostd.providers.openai_chat_request import raw_object
 from ghostd.providers.openai_completions import wire_prompt
 from ghostd.types import CompletionRequest, Delta, TokenLogprob, Usage
 
@@ -76,7 +77,7 @@ class TgiProvider(OpenAIProvider):
         if sampling.logprobs:
             parameters["top_n_tokens"] = sampling.logprobs
         if sampling.json_schema is not None:
-            parameters["grammar"] = {"type": "json", "value": msgspec.Raw(sampling.json_schema.encode())}
+            parameters["grammar"] = {"type": "json", "value": raw_object(sampling.json_schema, "json_schema")}
         self.unsupported.sampling(sampling, ("min_p", "presence_penalty", "logit_bias", "grammar"))
         if request.suffix is not None:
             self.unsupported.refuse("suffix", "the service fills no holes.")

@@ -28,9 +28,10 @@ from ghostd.errors import InvalidRequest, UnsupportedParameter
 from ghostd.providers import presets
 from ghostd.providers.mistral import call_id
 from ghostd.providers.openai_chat_request import chat_body
+from ghostd.providers.openai_completions import completion_body
 from ghostd.providers.presets import Preset
 from ghostd.providers.unsupported import Unsupported
-from ghostd.types import ChatRequest, Sampling
+from ghostd.types import ChatRequest, CompletionRequest, Sampling
 
 HI = (Message("user", "hi"),)
 
@@ -264,6 +265,23 @@ def test_a_schema_goes_as_it_is() -> None:
     assert _refused(request, presets.deepseek) == "response_format"
     assert _body(request, presets.deepseek, drop=True)["response_format"] == {"type": "json_object"}
     assert _refused(request, presets.transformers) == "response_format"
+
+
+@pytest.mark.parametrize(
+    ("preset", "member", "value"),
+    [
+        (presets.llama_server, "json_schema", {"type": "boolean"}),
+        (presets.vllm, "structured_outputs", {"json": {"type": "boolean"}}),
+        (presets.fireworks, "response_format", {"type": "json_object", "schema": {"type": "boolean"}}),
+    ],
+)
+def test_plain_text_follows_a_schema_where_the_service_can(preset: Preset, member: str, value: object) -> None:
+    request = CompletionRequest("m", ("a",), sampling=Sampling(json_schema='{"type":"boolean"}'))
+    body = completion_body(request, preset.quirks, Unsupported("acme", drop=False))
+    assert json.loads(msgspec.json.encode(body))[member] == value
+    with pytest.raises(UnsupportedParameter) as caught:
+        completion_body(request, presets.openai.quirks, Unsupported("acme", drop=False))
+    assert caught.value.param == "json_schema"
 
 
 # --- thinking -----------------------------------------------------------------------
