@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import get_args
 
 import click
 import msgspec
 
+from ghostd.cli.moments import since
+from ghostd.config_routing import Policy
 from ghostd.errors import GhostdError
 from ghostd.local.client import Client
 from ghostd.local.paths import find_paths
 from ghostd.routing_reports import CandidateReport, DeploymentReport, Explanation
 
 _MAX_BODY_BYTES = 32 * 1024 * 1024
+POLICIES: tuple[Policy, ...] = tuple(policy for policy in get_args(Policy) if policy != "ordered")
+"""Policies that rank deployments by themselves."""
 
 
 @click.command()
@@ -40,7 +45,7 @@ def reload() -> None:
 
 @click.group()
 def route() -> None:
-    """Ask the router why."""
+    """Ask the router why, and what if."""
 
 
 @route.command()
@@ -62,6 +67,26 @@ def explain(file: Path, as_json: bool) -> None:
         return
     for line in _explanation(found):
         click.echo(line)
+
+
+@route.command()
+@click.option("--policy", "policies", multiple=True, type=click.Choice(POLICIES), help="Repeatable; without it, all.")
+@click.option("--since", "since_s", callback=since, help="From here: 7d, 12h, 2026-11-01. Without it, all.")
+@click.option("--route", "name", help="Only requests of this route, and only deployments that answered for it.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def replay(policies: tuple[Policy, ...], since_s: float | None, name: str | None, as_json: bool) -> None:
+    """Score policies over past requests: what would each have chosen, and at which cost, latency and success?
+
+    Works on the ledger, with the daemon running or not. A policy chooses by what was known when the request came; what
+    its choice would have cost is estimated from what that deployment did with requests of the same kind.
+    """
+    from ghostd.cli.replay import print_replay, replay_ledger
+
+    found = replay_ledger(find_paths(), policies or POLICIES, since_s, name)
+    if as_json:
+        click.echo(msgspec.json.encode(found).decode())
+    else:
+        print_replay(found)
 
 
 def _explanation(found: Explanation) -> list[str]:

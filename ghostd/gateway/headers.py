@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 
 from aiohttp import hdrs
 from multidict import CIMultiDict, istr
 
-from ghostd.routing.call import Call
+from ghostd.routing.call import Call, new_request_id
 
 REQUEST_ID = istr("x-request-id")
 PROCESSING_MS = istr("openai-processing-ms")
@@ -32,7 +31,7 @@ _FIXED = (
 
 def choose_request_id(sent: str | None) -> str:
     """The client's own id if it is fit to be logged and repeated, else a new one."""
-    return sent if sent and _SANE_ID.fullmatch(sent) else f"req_{os.urandom(12).hex()}"
+    return sent if sent and _SANE_ID.fullmatch(sent) else new_request_id()
 
 
 def reply_headers(request_id: str, age_ms: int) -> CIMultiDict[str]:

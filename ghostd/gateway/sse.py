@@ -21,6 +21,12 @@ _COMMENT = b": waiting\n\n"
 _UNBUFFERED = istr("X-Accel-Buffering")
 
 
+class _Stream(web.StreamResponse):
+    """Its head goes out together with the first event: nothing is prepared before there is one."""
+
+    _send_headers_immediately = False
+
+
 class EventStream:
     """A streamed reply. Entered before the first delta is awaited; its status line goes out with the first event."""
 
@@ -63,8 +69,9 @@ class EventStream:
 
     async def close(self, events: bytes) -> web.StreamResponse:
         """Send the last events, which hold their own end."""
-        await self.send(events)
-        return await self._finish()
+        response = self._response or await self._begin()
+        await response.write_eof(events)
+        return response
 
     async def fail(self, error_object: bytes) -> web.StreamResponse:
         """End a begun stream with an error event: no finish, no `[DONE]`, and the connection closes."""
@@ -80,7 +87,7 @@ class EventStream:
         headers = self._headers()
         headers[hdrs.CONTENT_TYPE] = "text/event-stream"
         headers[_UNBUFFERED] = "no"
-        self._response = response = web.StreamResponse(headers=headers)
+        self._response = response = _Stream(headers=headers)
         await response.prepare(self._request)
         return response
 

@@ -109,15 +109,19 @@ class EventSplitter:
 
 def payloads(events: bytes) -> list[bytes]:
     """The data of each event that has some, of what EventSplitter gave."""
-    found = []
-    for chunk in _chunks(events):
-        if chunk.startswith(b"data:") and b"\n" not in chunk:  # the common case, without a list of lines
-            data = chunk[6:] if chunk.startswith(b"data: ") else chunk[5:]
-        else:
-            data = _data(chunk.split(b"\n"))
-        if data:
-            found.append(data)
-    return found
+    return [data for chunk in _chunks(events) if (data := data_of(chunk))]
+
+
+def chunks(events: bytes) -> list[bytes]:
+    """What EventSplitter gave, event by event, each without the empty line at its end; lines end with LF."""
+    return [chunk for chunk in _chunks(events) if chunk]
+
+
+def data_of(chunk: bytes) -> bytes:
+    """An event's data; b"" where it has none."""
+    if chunk.startswith(b"data:") and b"\n" not in chunk:  # the common case, without a list of lines
+        return chunk[6:] if chunk.startswith(b"data: ") else chunk[5:]
+    return _data(chunk.split(b"\n"))
 
 
 def parse(events: bytes) -> list[Event]:

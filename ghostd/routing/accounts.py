@@ -17,7 +17,7 @@ from ghostd.errors import (
     UpstreamRejected,
     UpstreamTimeout,
 )
-from ghostd.routing.call import Call
+from ghostd.routing.call import Call, Trace
 from ghostd.routing.features import features_of
 from ghostd.types import LedgerRow
 
@@ -54,11 +54,19 @@ def row_of(call: Call, error: BaseException | None) -> LedgerRow:
         cache_write_tokens=usage.cache_write_tokens if usage else None,
         reasoning_tokens=usage.reasoning_tokens if usage else None,
         cost_usd=trace.cost_usd,
-        reason=trace.reason,
+        reason=_reason(trace),
         experiment=trace.experiment,
         session=trace.subject,
         features=_encoder.encode(features_of(call)).decode("ascii", "replace"),
     )
+
+
+def _reason(trace: Trace) -> str:
+    """Why it went where it went; of a call that nobody answered, what was tried."""
+    if trace.deployment or not trace.failures:
+        return trace.reason
+    told = ", ".join(f"after {name} ({type(error).__name__})" for name, error in trace.failures)
+    return f"{trace.reason}nobody answered, {told}"
 
 
 def status_of(error: BaseException | None, *, begun: bool) -> Status:

@@ -27,10 +27,12 @@ class Attempt:
     __slots__ = (
         "_call",
         "_closed",
+        "_given_up",
         "_items",
         "_jobs",
         "_key",
         "_loop",
+        "_task",
         "_usage",
         "began",
         "deployment",
@@ -53,6 +55,8 @@ class Attempt:
         self._usage = Usage(0, 0)
         self._loop = asyncio.get_running_loop()
         self._closed = False
+        self._task: asyncio.Task[object] | None = None  # while it waits for the first item
+        self._given_up = False
         self._items: AsyncGenerator[Item, None]
         self.last = False
         """Whether the last item has come."""
@@ -68,30 +72,34 @@ class Attempt:
         for limit in deployment.limits:
             limit.take(call.prompt_tokens, self.began)
 
-    async def first(self, probe_after_s: float, probe: Callable[[Deployment, asyncio.Timeout], None]) -> Item:
+    async def first(self, probe_after_s: float, probe: Callable[[Deployment, Callable[[], None]], None]) -> Item:
         """The first item; raises GhostdError, having closed itself.
 
-        After `probe_after_s` of silence `probe` is called; it may let the timeout expire.
+        After `probe_after_s` of silence `probe` is called, with what ends the wait.
         """
+        timer = None
+        if self.deployment.upstream:
+            self._task = asyncio.current_task()
+            timer = self._loop.call_later(probe_after_s, probe, self.deployment, self._give_up)
         try:
-            if self.deployment.upstream:
-                async with asyncio.timeout(None) as patience:
-                    timer = self._loop.call_later(probe_after_s, probe, self.deployment, patience)
-                    try:
-                        item = await anext(self._items)
-                    finally:
-                        timer.cancel()
-            else:
+            try:
                 item = await anext(self._items)
+            finally:
+                # Not asyncio.timeout: that costs as much as everything else here.
+                task, self._task = self._task, None
+                if timer is not None:
+                    timer.cancel()
             self.first_at = self._loop.time()
             self.deployment.health.answered(self._key)
             self._look_at(item)
         except StopAsyncIteration:
             await self.close()
             raise self._failed(self._broken_off()) from None
-        except TimeoutError:
+        except asyncio.CancelledError:
             await self.close()
-            silence = f"answered neither the request nor a sign-of-life check within {probe_after_s:g} s and more"
+            if not self._given_up or task is None or task.uncancel() > 0:  # somebody else wants the task to end, too
+                raise
+            silence = f"answered neither the request within {probe_after_s:g} s nor a check whether it lives"
             raise self._failed(UpstreamTimeout(silence, "first byte", self.deployment.name)) from None
         except GhostdError as error:
             await self.close()
@@ -100,6 +108,12 @@ class Attempt:
             await self.close()
             raise
         return item
+
+    def _give_up(self) -> None:
+        """End the wait for the first item."""
+        if self._task is not None and not self._given_up:
+            self._given_up = True
+            self._task.cancel()
 
     async def next(self) -> Item:
         """The next item; raises GhostdError, also when the reply stops without its end."""

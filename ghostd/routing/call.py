@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -83,9 +84,16 @@ class Trace:
     """Deployment and what it failed with, in order."""
 
 
+_count = itertools.count(int.from_bytes(os.urandom(3), "big"))
+_process = os.urandom(5).hex()
+
+
 def new_request_id() -> str:
-    """An id that no other request has."""
-    return f"req_{os.urandom(12).hex()}"
+    """An id that no other request has; later ones sort behind earlier ones, which keeps the ledger's index small.
+
+    Milliseconds, a counter, and what tells this process from every other; no system call.
+    """
+    return f"req_{time.time_ns() // 1_000_000:011x}{next(_count) & 0xFFFFFF:06x}{_process}"
 
 
 @dataclass(slots=True)

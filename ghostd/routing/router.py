@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -50,6 +49,8 @@ log = logging.getLogger(__name__)
 
 _REPEATABLE = (UpstreamUnreachable, UpstreamFailed, UpstreamMalformed, RateLimited, Overloaded)
 """Failures after which the same deployment may be asked again; time-outs have cost enough."""
+_BELIEVED = 2
+"""Deployments that must refuse a request before that is taken for the request's fault; asking costs no tokens."""
 _CHECK_TIMEOUT_S = 2.0
 _GAMBLE_PATIENCE_S = 0.1
 """How long a crowd waits for the first answer of deployments of which nobody knows yet whether they answer."""
@@ -193,6 +194,7 @@ class Router:
         errand.failures = {}
         attempts = repeats = 0
         patient = False
+        rejections = 0
         while attempts < settings.max_attempts and loop.time() < errand.deadline:
             deployment = next_choice(selection.tiers, tried, call, loop.time())
             if deployment is not None and not patient and is_gamble(deployment, selection.tiers, tried):
@@ -214,8 +216,10 @@ class Router:
             except (ProviderError, ContextTooLong, UnsupportedParameter) as error:
                 errand.failures[deployment] = error
                 call.trace.failures.append((deployment.name, error))
-                if isinstance(error, UpstreamRejected) and not (plan.virtual and error.reason == "context"):
-                    raise
+                if isinstance(error, UpstreamRejected):
+                    rejections += 1
+                    if rejections == _BELIEVED or error.reason == "content_filter":
+                        raise self._given_up(plan, selection, errand) from None
         raise self._given_up(plan, selection, errand)
 
     async def _try(
@@ -356,8 +360,8 @@ class Router:
         if len(errand.failures) == 1 == len(deployments):
             return next(iter(errand.failures.values()))
         refusals = [error for error in errand.failures.values() if isinstance(error, RequestError | UpstreamRejected)]
-        if refusals and len(refusals) == len(errand.failures):
-            return refusals[0]
+        if refusals:
+            return refusals[0]  # what the caller can mend
         if errand.failures:
             told = [(deployment.name, error) for deployment, error in errand.failures.items()]
             return RouteExhausted(plan.name, told, retry_after_s)
@@ -380,14 +384,13 @@ class Router:
 
     # --- signs of life ----------------------------------------------------------------------
 
-    def _probe(self, deployment: Deployment, patience: asyncio.Timeout) -> None:
+    def _probe(self, deployment: Deployment, give_up: Callable[[], None]) -> None:
         """A request waits for long: ask its deployment for a sign of life; without one, end the wait."""
         task = self.check(deployment)
 
         def told(task: asyncio.Task[bool]) -> None:
             if not task.cancelled() and not task.result():
-                with suppress(RuntimeError):  # the wait is over
-                    patience.reschedule(asyncio.get_running_loop().time())
+                give_up()
 
         task.add_done_callback(told)
 
