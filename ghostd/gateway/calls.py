@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import TypeVar
 
 import msgspec
+from multidict import istr
 
 from ghostd.errors import InvalidRequest
 from ghostd.gateway.body import decode
@@ -34,7 +36,11 @@ _BASE64 = re.compile(rb"base64,[A-Za-z0-9+/=]{64,}")
 _BYTES_PER_TOKEN = 4
 _IMAGE_TOKENS = 800
 _HINT_CHARS = 200
-_PASSED_ON = ("openai-organization", "openai-project", "openai-beta", "idempotency-key")
+_HINT_HEADERS = frozenset(
+    istr(name)
+    for name in ("x-project", "x-intent", "x-language", "x-size-hint", "x-latency", "x-budget", "x-session-id")
+)
+_PASSED_ON = tuple(istr(name) for name in ("openai-organization", "openai-project", "openai-beta", "idempotency-key"))
 """Headers of OpenAI's dialect that go upstream with a relayed request."""
 
 _decode_text = msgspec.json.Decoder(str).decode
@@ -187,7 +193,7 @@ def _tokens(messages: bytes) -> int:
 
 def _headers(exchange: Exchange) -> Mapping[str, str]:
     headers = exchange.request.headers
-    return {name: headers[name] for name in _PASSED_ON if name in headers}
+    return {name.lower(): headers[name] for name in _PASSED_ON if name in headers}
 
 
 def _hints(exchange: Exchange, fields: Mapping[str, bytes]) -> Hints:
@@ -202,8 +208,8 @@ def _hints(exchange: Exchange, fields: Mapping[str, bytes]) -> Hints:
         return printable(tag or headers.get(header) or "", _HINT_CHARS)
 
     client = said("x-client", tags.source) or exchange.user_agent
-    if raw is None and not any(name.startswith(("x-", "X-")) for name in headers):
-        return Hints(client=client) if client else NO_HINTS
+    if raw is None and headers.keys().isdisjoint(_HINT_HEADERS):
+        return _by_client(client)
     return Hints(
         client=client,
         project=said("x-project", tags.project),
@@ -214,6 +220,12 @@ def _hints(exchange: Exchange, fields: Mapping[str, bytes]) -> Hints:
         budget_usd=_budget(headers.get("x-budget")),
         session=printable(headers.get("x-session-id") or "", _HINT_CHARS),
     )
+
+
+@lru_cache(256)
+def _by_client(client: str) -> Hints:
+    """The hints of a client that gives none."""
+    return Hints(client=client) if client else NO_HINTS
 
 
 def _budget(text: str | None) -> float | None:
