@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from ghostd.ledger.reader import open_reader
 from ghostd.ledger.reports import last_requests
 from ghostd.local.client import Client
 from ghostd.local.paths import Paths
-from ghostd.providers.http.client import http_client
+from ghostd.providers.http.client import HttpClient
 from ghostd.routing.prices import FREE, load_prices
 from ghostd.routing.registry import Registry
 from ghostd.routing.replay import AS_IT_WENT, Known, Replay, replay
@@ -49,27 +48,26 @@ def _known(paths: Paths, rows: Iterable[LedgerRow]) -> dict[str, Known]:
     names = dict.fromkeys(row.deployment for row in rows if row.deployment)
     try:
         config, file = read_config(paths, None, None)
-        known = asyncio.run(_configured(config, file, names))
+        known = _configured(config, file, names)
     except ConfigError as error:
         click.echo(f"what the ledger says must do, since the configuration cannot be used: {error}", err=True)
         known = {}
     return known | _local(paths, names)
 
 
-async def _configured(config: Config, file: Path, seen: Iterable[str]) -> dict[str, Known]:
+def _configured(config: Config, file: Path, seen: Iterable[str]) -> dict[str, Known]:
     own = file.parent / Path(config.ledger.prices).expanduser() if config.ledger.prices else None
+    upstreams = Upstreams(HttpClient(config.upstream), Secrets()).build(config)  # nothing is asked of any
+    registry = Registry(config, (), upstreams, load_prices(own).price_of)
     known = {}
-    async with http_client(config.upstream) as http:
-        upstreams = Upstreams(http, Secrets()).build(config)
-        registry = Registry(config, (), upstreams, load_prices(own).price_of)
-        for name in (*seen, *_named(config)):
-            try:
-                plan = registry.plan(name)
-            except ModelNotFound:
-                continue
-            deployment = plan.tiers[0][0].deployment if plan.tiers and plan.tiers[0] else None
-            if deployment is not None and deployment.name == name:
-                known[name] = Known(deployment.info, deployment.price, deployment.settings)
+    for name in (*seen, *_named(config)):
+        try:
+            plan = registry.plan(name)
+        except ModelNotFound:
+            continue
+        deployment = plan.tiers[0][0].deployment if plan.tiers and plan.tiers[0] else None
+        if deployment is not None and deployment.name == name:
+            known[name] = Known(deployment.info, deployment.price, deployment.settings)
     return known
 
 
