@@ -6,9 +6,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from e2e.daemons import DaemonProcess
+from e2e.daemons import DaemonProcess, quiet_home
 
 StartDaemon = Callable[..., DaemonProcess]
+
+
+@pytest.fixture(autouse=True)
+def quiet(ghostd_home: Path) -> None:
+    """Daemons that a test starts by command are quiet, too."""
+    quiet_home(ghostd_home)
 
 
 @pytest.fixture
