@@ -21,7 +21,7 @@ from ghostd.routing.call import Call
 
 T = TypeVar("T")
 
-_LARGE_BODY_BYTES = 1024 * 1024
+LARGE_BODY_BYTES = 1024 * 1024
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ZIG_CLIENT = re.compile(r"^zig/.*\(std\.http\)")
 _AGENT = re.compile(r"^[A-Za-z0-9._-]+")
@@ -68,7 +68,7 @@ class Exchange:
     async def _read(self, decoder: msgspec.json.Decoder[T]) -> tuple[bytes, T]:
         await self.expect_continue()
         body = await read_body(self.request, self.config.max_body_bytes, self.config.body_timeout_s)
-        if len(body) > _LARGE_BODY_BYTES:  # would hold up everybody else
+        if len(body) > LARGE_BODY_BYTES:  # would hold up everybody else
             return body, await asyncio.to_thread(decode, decoder, body, self.config.max_json_depth)
         return body, decode(decoder, body, self.config.max_json_depth)
 

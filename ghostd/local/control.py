@@ -33,7 +33,7 @@ class Controlled(Protocol):
         """Wait until a root is indexed and learned, and say what was found; raises RootError."""
         ...
 
-    def reload(self) -> str:
+    async def reload(self) -> str:
         """Put the changed configuration into force, and say what was done; raises ConfigError and changes nothing."""
         ...
 
@@ -80,7 +80,7 @@ def control_routes(daemon: Controlled) -> list[web.RouteDef]:
         return _json(await daemon.wait_root(_absolute(request.query.get("path", ""))))
 
     async def reload(request: web.Request) -> web.Response:
-        return _json({"done": daemon.reload()})
+        return _json({"done": await daemon.reload()})
 
     async def forget_secret(request: web.Request) -> web.Response:
         daemon.forget_secret(request.query.get("name", ""))

@@ -25,7 +25,7 @@ _ENCODER = msgspec.json.Encoder()
 
 async def chat_completions(engine: Engine, exchange: Exchange) -> web.StreamResponse:
     """Answer a conversation, whole or as a stream."""
-    call = await openai_call(exchange, "openai.chat", "chat", _jobs)
+    call = await openai_call(engine, exchange, "openai.chat", "chat", _jobs)
     return await answer(engine, exchange, call, _Encoder(exchange))
 
 
