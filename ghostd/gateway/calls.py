@@ -251,9 +251,7 @@ def _hints(exchange: Exchange, tags: _Tags | None) -> Hints:
         intent=said("x-intent", tags.intent),
         language=said("x-language", tags.language),
         complexity=printable(tags.complexity or _COMPLEXITIES.get(size, size), _HINT_CHARS),
-        priority=printable(tags.priority or "", _HINT_CHARS)
-        or _LATENCIES.get(latency, latency)
-        or _BUDGETS.get(budget.lower(), ""),
+        priority=printable(tags.priority or priority, _HINT_CHARS),
         budget_usd=_usd(budget),
         session=said("x-session-id"),
     )
