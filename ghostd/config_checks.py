@@ -134,7 +134,9 @@ def _provider(name: str, provider: ProviderConfig) -> Iterator[Mistake]:
             yield Mistake((*keys, "keys"), str(error))
     for header in provider.headers:
         if header.lower() in ("authorization", "x-api-key", "api-key", "x-goog-api-key"):
-            yield Mistake((*keys, "headers"), f"{header!r} is set from `keys`; a key does not belong into this file")
+            yield Mistake(
+                (*keys, "headers", header), f"{header!r} is set from `keys`; a key does not belong into this file"
+            )
 
 
 @cache

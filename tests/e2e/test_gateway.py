@@ -1,0 +1,334 @@
+"""OpenAI's official SDK through a real daemon, while upstreams fail, configurations change and ghostd is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+from e2e.conftest import StartDaemon
+from e2e.gateway_world import ANTHROPIC, CALLS, KEYS, LOCAL, OLLAMA, OPENAI, World, world
+from gguf_fixtures import CHAT_TEXT, ModelFile, model_file
+from openai import AsyncOpenAI, OpenAI
+from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolUnionParam
+from pydantic import BaseModel
+
+from ghostd.testing.scripted_upstream import Answer, json_answer
+
+__all__ = ["model_file"]
+
+pytestmark = [pytest.mark.e2e, pytest.mark.local_model]
+
+HI: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Who are you?"}]
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+IMAGE: list[ChatCompletionMessageParam] = [
+    {
+        "role": "user",
+        "content": [
+            {"type": "text", "text": "What is this?"},
+            {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}},
+        ],
+    }
+]
+TOOLS: list[ChatCompletionToolUnionParam] = [
+    {
+        "type": "function",
+        "function": {
+            "name": "weather",
+            "description": "The weather in a city.",
+            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+        },
+    }
+]
+
+
+class City(BaseModel):
+    city: str
+
+
+@pytest.fixture
+async def gateway(start_daemon: StartDaemon, tmp_path: Path, model_file: ModelFile) -> AsyncIterator[World]:
+    async with world(start_daemon, tmp_path, model_file("qwen")) as made:
+        yield made
+
+
+async def use_all(client: AsyncOpenAI, model: str, who: str) -> None:
+    """Everything that the SDK is used for, answered by `who`."""
+    whole = await client.chat.completions.create(model=model, messages=HI)
+    assert (whole.choices[0].message.content, whole.choices[0].finish_reason) == (f"I am {who}", "stop")
+    assert whole.usage is not None
+    assert (whole.usage.prompt_tokens, whole.usage.completion_tokens) == (21, 6)
+
+    stream = await client.chat.completions.create(
+        model=model, messages=HI, stream=True, stream_options={"include_usage": True}
+    )
+    chunks = [chunk async for chunk in stream]
+    assert "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices) == f"I am {who}"
+    assert [choice.finish_reason for chunk in chunks for choice in chunk.choices if choice.finish_reason] == ["stop"]
+    assert [chunk.usage.total_tokens for chunk in chunks if chunk.usage] == [27]
+    assert chunks[0].choices[0].delta.role == "assistant"
+
+    called = await client.chat.completions.create(model=model, messages=HI, tools=TOOLS)
+    await check_calls(called, who)
+    async with client.chat.completions.stream(
+        model=model, messages=HI, tools=TOOLS, stream_options={"include_usage": True}
+    ) as events:
+        await check_calls(await events.get_final_completion(), who)
+    results: list[Any] = [
+        *HI,
+        called.choices[0].message.model_dump(exclude_none=True),
+        *({"role": "tool", "tool_call_id": call.id, "content": "sunny"} for call in tool_calls(called)),
+    ]
+    done = await client.chat.completions.create(model=model, messages=results, tools=TOOLS)
+    assert done.choices[0].message.content == f"I am {who}"
+
+    parsed = await client.chat.completions.parse(model=model, messages=HI, response_format=City)
+    assert parsed.choices[0].message.parsed == City(city=who)
+    seen = await client.chat.completions.create(model=model, messages=IMAGE)
+    assert seen.choices[0].message.content == f"I am {who}"
+
+
+def tool_calls(reply: Any) -> list[Any]:
+    return list(reply.choices[0].message.tool_calls or [])
+
+
+async def check_calls(reply: Any, who: str) -> None:
+    """Two calls in one reply; Ollama names no ids, so that ghostd makes them."""
+    found = tool_calls(reply)
+    assert [(call.function.name, json.loads(call.function.arguments)) for call in found] == [
+        (call.name, json.loads(call.arguments)) for call in CALLS
+    ]
+    if who != "qwen":
+        assert [call.id for call in found] == [call.id for call in CALLS]
+    assert len({call.id for call in found}) == 2
+    assert reply.choices[0].finish_reason == "tool_calls"
+    assert reply.usage.total_tokens == 60
+
+
+@pytest.mark.parametrize("model", ["auto", "main", "gpt-4"])
+async def test_the_sdk_is_served_by_the_best_model(gateway: World, model: str) -> None:
+    await use_all(gateway.client, model, "gpt")
+    assert {row["deployment"] for row in await gateway.rows()} == {OPENAI}
+    assert {seen.headers["authorization"] for seen in gateway.openai.requests} == {f"Bearer {KEYS['OPENAI_TEST_KEY']}"}
+
+
+@pytest.mark.parametrize("fault", ["500", "hang", "cut"])
+@pytest.mark.parametrize("model", ["auto", "main"])
+async def test_the_sdk_is_served_while_the_primary_is_faulty(gateway: World, model: str, fault: str) -> None:
+    gateway.break_openai(fault)
+    async with asyncio.timeout(60):
+        await use_all(gateway.client, model, "claude")
+    rows = await gateway.rows()
+    assert {(row["status"], row["deployment"]) for row in rows} == {("ok", ANTHROPIC)}
+    assert "after openai/gpt-4.1 (" in rows[-1]["reason"]
+    assert len(gateway.openai.requests) <= 4, "the breaker keeps requests away from it"
+    health = await gateway.command("ghostctl", "health")
+    (line,) = [line for line in health.splitlines() if OPENAI in line]
+    assert "open" in line
+    assert KEYS["OPENAI_TEST_KEY"] not in health + gateway.daemon.output
+
+
+async def test_the_synchronous_sdk_is_served_while_the_primary_is_faulty(gateway: World) -> None:
+    gateway.break_openai("500")
+
+    def use() -> None:
+        with OpenAI(base_url=f"{gateway.daemon.url}/v1", api_key="unused", max_retries=0, timeout=30) as client:
+            whole = client.chat.completions.create(model="main", messages=HI)
+            assert whole.choices[0].message.content == "I am claude"
+            stream = client.chat.completions.create(model="auto", messages=HI, stream=True)
+            assert "".join(chunk.choices[0].delta.content or "" for chunk in stream) == "I am claude"
+            called = client.chat.completions.create(model="main", messages=HI, tools=TOOLS)
+            assert [call.id for call in tool_calls(called)] == [call.id for call in CALLS]
+            parsed = client.chat.completions.parse(model="main", messages=HI, response_format=City)
+            assert parsed.choices[0].message.parsed == City(city="claude")
+            with pytest.raises(openai.NotFoundError):
+                client.chat.completions.create(model="nobody", messages=HI)
+
+    await asyncio.to_thread(use)
+
+
+async def test_the_third_answers_when_two_fail_and_the_local_model_when_all_do(gateway: World) -> None:
+    gateway.break_openai("500")
+    broken: Callable[[object], Answer] = lambda seen: json_answer({"error": "boom"}, 500)  # noqa: E731
+    gateway.anthropic.serve = broken
+    await use_all(gateway.client, "main", "qwen")
+    gateway.ollama.serve = broken
+    whole = await gateway.client.chat.completions.with_raw_response.create(model="main", messages=HI, temperature=0)
+    assert whole.parse().choices[0].message.content == CHAT_TEXT
+    assert whole.headers["x-ghostd-deployment"] == LOCAL
+    last = (await gateway.rows())[0]
+    assert (last["deployment"], last["cost_usd"], last["status"]) == (LOCAL, 0.0, "ok")
+    assert {row["deployment"] for row in await gateway.rows()} == {OLLAMA, LOCAL}
+
+
+async def test_a_stream_that_is_cut_in_its_midst_is_an_error_to_the_sdk_and_partial_in_the_ledger(
+    gateway: World,
+) -> None:
+    answer = gateway.openai.serve
+    assert answer is not None
+
+    def cut(seen: Any) -> Answer:
+        whole = answer(seen)
+        return Answer(whole.pieces[:2], whole.status, whole.headers, whole.framing, "cut")
+
+    gateway.openai.serve = cut
+    stream = await gateway.client.chat.completions.create(model="main", messages=HI, stream=True)
+    text = ""
+    with pytest.raises(openai.APIError, match="openai: the reply was cut off"):
+        async for chunk in stream:
+            text += chunk.choices[0].delta.content or ""
+    assert text == "I am "
+    (row,) = await gateway.rows()
+    assert (row["status"], row["deployment"]) == ("partial", OPENAI)
+
+
+async def test_errors_are_the_sdks_exceptions(gateway: World) -> None:
+    client = gateway.client
+    with pytest.raises(openai.NotFoundError) as missing:
+        await client.chat.completions.create(model="openai/gpt-5-nano-mini", messages=HI)
+    assert missing.value.code == "model_not_found"
+    for name in ("api_base", "base_url", "api_key"):
+        with pytest.raises(openai.BadRequestError) as refused:
+            await client.chat.completions.create(model="main", messages=HI, extra_body={name: "http://evil.example"})
+        assert refused.value.param == name
+    with pytest.raises(openai.BadRequestError) as unable:
+        await client.chat.completions.create(model="tiny", messages=IMAGE)
+    assert "tiny" in unable.value.message
+    gateway.openai.play(json_answer({"error": {"message": "bad seed", "type": "invalid_request_error", "param": "seed",
+                                               "code": None}}, 400))  # fmt: skip
+    with pytest.raises(openai.BadRequestError) as upstreams:
+        await client.chat.completions.create(model=OPENAI, messages=HI)
+    assert (upstreams.value.param, upstreams.value.type) == ("seed", "invalid_request_error")
+    assert "evil" not in str([seen.body for seen in gateway.openai.requests])
+
+
+async def test_ghostctl_shows_health_usage_and_why_each_request_went_where_it_went(
+    gateway: World, tmp_path: Path
+) -> None:
+    await gateway.client.chat.completions.create(
+        model="auto", messages=HI, extra_headers={"x-client": "editor", "x-project": "shop"}
+    )
+    gateway.break_openai("500")
+    for _ in range(3):
+        await gateway.client.chat.completions.create(model="main", messages=HI)
+
+    health = json.loads(await gateway.command("ghostctl", "health", "--json"))
+    states = {found["name"]: found["state"] for found in health["deployments"]}
+    assert (states[OPENAI], states[ANTHROPIC]) == ("open", "closed")
+    assert {(key["reference"], key["state"]) for key in health["keys"]} == {
+        ("env:OPENAI_TEST_KEY", "ready"), ("env:ANTHROPIC_TEST_KEY", "ready"),
+    }  # fmt: skip
+
+    usage = json.loads(await gateway.command("ghostctl", "usage", "--by", "deployment", "--json"))
+    groups = {group["deployment"]: group for group in usage["groups"]}
+    assert (groups[OPENAI]["requests"], groups[ANTHROPIC]["requests"]) == (1, 3)
+    assert groups[OPENAI]["cost_usd"] == pytest.approx((17 * 2 + 4 * 0.5 + 6 * 8) / 1e6)
+    assert groups[ANTHROPIC]["cost_usd"] == pytest.approx(3 * (17 * 3 + 4 * 0.3 + 6 * 15) / 1e6)
+    assert "shop" in await gateway.command("ghostctl", "usage", "--by", "project")
+
+    rows = await gateway.rows()
+    assert [row["reason"] for row in rows][-1] == "quality of auto"
+    assert rows[-1]["client"] == "editor"
+    assert rows[-2]["reason"] == "ordered of main, after openai/gpt-4.1 (UpstreamFailed)"
+    shown = await gateway.command("ghostctl", "requests")
+    assert "after openai/gpt-4.1 (UpstreamFailed)" in shown
+
+    asked = tmp_path / "asked.json"
+    asked.write_text(json.dumps({"model": "main", "messages": HI}))
+    why = await gateway.command("ghostctl", "route", "explain", str(asked))
+    assert "main" in why.splitlines()[0]
+    (resting,) = [line for line in why.splitlines() if OPENAI in line]
+    assert "rests for" in resting
+    asked.write_text(json.dumps({"model": "auto", "messages": IMAGE}))
+    found = json.loads(await gateway.command("ghostctl", "route", "explain", str(asked), "--json"))
+    assert (found["policy"], found["needs"]) == ("quality", ["vision"])
+    problems = {candidate["name"]: candidate["problem"] for candidate in found["candidates"]}
+    assert (problems[LOCAL], problems[ANTHROPIC]) == ("it has no vision", "")
+    replayed = await gateway.command("ghostctl", "route", "replay", "--policy", "cheapest")
+    assert replayed.startswith("4 requests, 4 of them answered")
+
+
+async def test_kill_9_loses_no_row_of_an_answered_request(gateway: World) -> None:
+    answered: list[str] = []
+    hung = asyncio.Event()
+
+    async def ask(number: int) -> None:
+        try:
+            while True:
+                raw = await gateway.client.chat.completions.with_raw_response.create(
+                    model="main", messages=HI, stream=number % 2 == 0
+                )
+                if number % 2 == 0:
+                    async for _ in raw.parse():  # type: ignore[union-attr]
+                        pass
+                answered.append(raw.headers["x-ghostd-id"])
+                if len(answered) >= 150:
+                    hung.set()
+        except openai.APIError:
+            pass  # the daemon has died
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(8):
+            tasks.create_task(ask(number))
+        async with asyncio.timeout(60):
+            await hung.wait()
+        await asyncio.to_thread(gateway.daemon.kill)
+    rows = await gateway.rows(10_000)
+    counts = [row["id"] for row in rows if row["status"] == "ok"]
+    assert len(counts) == len(set(counts))
+    assert set(answered) <= set(counts)
+    await gateway.client.close()
+    await gateway.begin()
+    await gateway.client.chat.completions.create(model="main", messages=HI)
+    again = [row["id"] for row in await gateway.rows(10_000)]
+    assert len(again) == len(set(again)) == len(rows) + 1
+    assert set(answered) <= set(again)
+
+
+async def test_the_configuration_changes_while_requests_run(gateway: World) -> None:
+    stop = asyncio.Event()
+    outcomes: list[str] = []
+
+    async def ask() -> None:
+        while not stop.is_set():
+            raw = await gateway.client.chat.completions.with_raw_response.create(model="main", messages=HI)
+            outcomes.append(raw.headers["x-ghostd-deployment"])
+
+    async def until(deployment: str) -> None:
+        async with asyncio.timeout(20):
+            while not outcomes or outcomes[-1] != deployment:
+                await asyncio.sleep(0.02)
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(3):
+            tasks.create_task(ask())
+        await until(OPENAI)
+        swapped = gateway.text.replace('"openai/gpt-4.1",\n', '{ model = "openai/gpt-4.1", order = 9 },\n')
+        gateway.config.write_text(swapped)
+        await until(ANTHROPIC)  # seen by itself
+
+        gateway.config.write_text(gateway.text.replace('"openai/gpt-4.1",\n', '"openia/gpt-4.1",\n'))
+        line = gateway.text.splitlines().index("[routes.main]") + 2
+        refused = await gateway.command("ghostctl", "reload", check=False)
+        assert f"{gateway.config}:{line}: " in refused
+        assert "no provider 'openia' is configured; did you mean 'openai'?" in refused
+        await until(ANTHROPIC)
+
+        gateway.config.write_text(gateway.text)
+        told = await gateway.command("ghostctl", "reload")
+        assert told in ("in force: routes\n", "nothing to put into force\n"), "it may have been seen already"
+        await until(OPENAI)
+        stop.set()
+    assert {row["status"] for row in await gateway.rows()} == {"ok"}
+
+
+async def test_a_broken_file_is_told_in_the_log_and_not_used(gateway: World) -> None:
+    gateway.config.write_text(gateway.text + "\n[routes.empty]\ndeployments = []\n")
+    await asyncio.to_thread(gateway.daemon.wait_output, re.compile(r"the changed configuration is not used: .*:\d+: "))
+    whole = await gateway.client.chat.completions.create(model="main", messages=HI)
+    assert whole.choices[0].message.content == "I am gpt"
