@@ -124,9 +124,14 @@ def print_replay(found: Replay) -> None:
     for score in found.scores:
         if score.unable:
             click.echo(f"{score.name}: no deployment was known to be able to do {score.unable} requests")
-        for title, figure in (("first try", score.success), ("cost", score.cost_usd), ("latency", score.latency_ms)):
-            if missing := score.requests - figure.requests:
-                click.echo(f"{score.name}: {title} unknown for {missing} requests; the mean is without them")
+        if unknown := _unknown(score):
+            click.echo(f"{score.name}: unknown, and not in the means: {unknown}")
+
+
+def _unknown(score: PolicyScore) -> str:
+    figures = (("first try", score.success), ("cost", score.cost_usd), ("latency", score.latency_ms))
+    missing = [(title, score.requests - figure.requests) for title, figure in figures]
+    return ", ".join(f"{title} of {number}" for title, number in missing if number)
 
 
 def _score(score: PolicyScore) -> tuple[str, ...]:
