@@ -104,9 +104,9 @@ class Exchange:
         return response
 
     def headers(self) -> CIMultiDict[str]:
-        """What every reply carries, and for an answered call where it went."""
+        """What every reply carries, and for a call that found a route where it went, or was tried."""
         headers = reply_headers(self.request_id, self.age_ms())
-        if self.call is not None and self.call.trace.deployment:
+        if self.call is not None and self.call.trace.route:
             headers.update(routing_headers(self.call))
         return headers
 

@@ -48,10 +48,12 @@ def routing_headers(call: Call) -> dict[istr, str]:
     headers = {
         _ID: call.id,
         _ROUTE: header_value(trace.route),
-        _DEPLOYMENT: header_value(trace.deployment),
         _ATTEMPTS: str(trace.attempts),
-        _REASON: header_value(trace.reason),
     }
+    if trace.deployment:
+        headers[_DEPLOYMENT] = header_value(trace.deployment)
+    if trace.reason:
+        headers[_REASON] = header_value(trace.reason)
     if trace.cost_usd is not None:
         headers[_COST] = f"{trace.cost_usd:.8f}"
     if trace.experiment:
