@@ -18,7 +18,7 @@ from ghostd.errors import GhostdError
 from ghostd.local.paths import Paths
 from ghostd.types import FillRequest, IndexedFile
 
-_MOST_NAMES = 12
+_MOST_NAMES = 16
 _TRIES = 150
 _GOOD = 0.75
 """Confidence at which the search for a completion to show ends early."""

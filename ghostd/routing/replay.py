@@ -18,7 +18,18 @@ import msgspec
 
 from ghostd import errors
 from ghostd.config_routing import ModelConfig, Policy, PriceConfig, RoutingConfig
-from ghostd.errors import ProviderError, RequestError, UpstreamFailed, UpstreamRejected
+from ghostd.errors import (
+    KeyRefused,
+    ModelUnavailable,
+    NoUsableKey,
+    Overloaded,
+    ProviderError,
+    QuotaExhausted,
+    RateLimited,
+    RequestError,
+    UpstreamFailed,
+    UpstreamModelMissing,
+)
 from ghostd.ports import Provider
 from ghostd.routing.call import Call
 from ghostd.routing.deployment import NO_SETTINGS, Deployment
@@ -36,6 +47,11 @@ _LOCAL = frozenset(("local", "ghostd"))
 """Providers of models on this machine."""
 _REPLAYED: frozenset[str] = frozenset(("chat", "complete"))
 """One model's embeddings are no substitute for another's, and fills go by tiers."""
+
+_RESTS = frozenset(
+    (RateLimited, KeyRefused, NoUsableKey, QuotaExhausted, UpstreamModelMissing, ModelUnavailable, Overloaded)
+)
+"""What makes a deployment rest, or asks for patience, and is no failure."""
 
 _decode = msgspec.json.Decoder(Features).decode
 
@@ -141,6 +157,7 @@ class _Past:
         self._known = known
         self._deployments: dict[str, Deployment] = {}
         self._of_route: dict[str, set[str]] = {}
+        self._met: set[str] = set()
         self._rates: dict[str, tuple[float, int]] = {}
         self._ending: list[tuple[float, int, _Request]] = []
         self._number = 0
@@ -158,6 +175,7 @@ class _Past:
         for name, _ in request.tries:
             deployment = self._deployment(name, row.provider if name == row.deployment else "")
             self._of_route.setdefault(row.route, set()).add(name)
+            self._met.add(name)
             if name not in self._known:
                 info = deployment.info
                 capabilities = info.capabilities | {cast("Capability", features.capability)}
@@ -173,8 +191,9 @@ class _Past:
     def choose(self, policy: Policy, request: _Request, route: str | None) -> str:
         """The deployment that the policy prefers; "" where none is known to be able."""
         features = request.features
-        names = self._deployments if route is None else self._of_route[route]
-        tier = tuple(Choice(self._deployments[name]) for name in sorted(names))
+        names = sorted(self._deployments if route is None else self._of_route[route])
+        names.sort(key=lambda name: name not in self._met)  # of equals, one that has been asked before
+        tier = tuple(Choice(self._deployments[name]) for name in names)
         call = Call(
             request.row.operation,
             request.row.model,
@@ -235,9 +254,9 @@ class _Past:
 
 
 def _counts(error: str) -> bool:
-    """Whether an error of this class says something of the deployment's health."""
+    """Whether an error of this class counts in the deployment's success rate, as it does in `Health.failed`."""
     kind = getattr(errors, error, None)
-    return isinstance(kind, type) and issubclass(kind, ProviderError) and not issubclass(kind, UpstreamRejected)
+    return isinstance(kind, type) and issubclass(kind, ProviderError) and kind.retryable and kind not in _RESTS
 
 
 def _outcome(request: _Request, chosen: str) -> Outcome:
