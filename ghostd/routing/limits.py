@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 _MINUTE_S = 60.0
+_ROUNDING = 1e-6
+"""What has been waited for may fall short by this."""
 
 
 class Limits:
@@ -44,9 +46,9 @@ class Limits:
             return 1.0
         self._refill(now)
         wait = 0.0
-        if self.rpm is not None and self._requests < 1:
+        if self.rpm is not None and self._requests < 1 - _ROUNDING:
             wait = (1 - self._requests) * _MINUTE_S / self.rpm
-        if self.tpm is not None and self._tokens < (needed := min(tokens, self.tpm)):
+        if self.tpm is not None and self._tokens < (needed := min(tokens, self.tpm)) - _ROUNDING:
             wait = max(wait, (needed - self._tokens) * _MINUTE_S / self.tpm)
         return wait
 

@@ -305,7 +305,7 @@ class Router:
         ]
         if not waits or now + min(waits) > min(until, errand.deadline):
             return False
-        await self._news(min(waits))
+        await self._news(max(min(waits), 0.001))
         return True
 
     async def _news(self, patience_s: float) -> None:
