@@ -110,7 +110,8 @@ async def test_a_mistake_in_an_adapter_is_no_reason_not_to_ask_another(caplog: p
             return fail()
 
     async def fail() -> AsyncGenerator[Relayed, None]:
-        yield Relayed({}["choices"])
+        body: dict[str, bytes] = {}
+        yield Relayed(body["choices"])
 
     broken = Mistaken([], name="a")
     async with world(IN_ORDER, broken, upstream("b", whole())) as w:
