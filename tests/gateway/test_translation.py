@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from gateway.test_relay import CHAT, USAGE, Answer, gateway
-from routing_harness import upstream
+from gateway_harness import CHAT, Answer, gateway
+from routing_harness import USAGE, upstream, whole
 
 from ghostd.conversation import (
     Audio,
@@ -95,13 +95,8 @@ async def test_a_reply_of_tool_calls_alone_has_no_content() -> None:
 
 
 async def test_thoughts_and_refusals_are_shown() -> None:
-    script: list[Step] = [
-        Delta(reasoning="hm, "),
-        Delta(reasoning="well"),
-        Delta(refusal="I will "),
-        Delta(refusal="not"),
-        END,
-    ]
+    thoughts: list[Step] = [Delta(reasoning="hm, "), Delta(reasoning="well")]
+    script = [*thoughts, Delta(refusal="I will "), Delta(refusal="not"), END]
     message = (await ask(script)).json["choices"][0]["message"]
     assert (message["reasoning_content"], message["refusal"], message["content"]) == ("hm, well", "I will not", "")
     chunks = [chunk["choices"][0]["delta"] for chunk in events((await ask(script, stream=True)).body)]
@@ -152,9 +147,8 @@ async def test_a_stream_that_breaks_says_so() -> None:
 
 
 async def test_a_reply_that_breaks_before_it_was_sent_is_an_error() -> None:
-    async with gateway(
-        ONE + "\nrouting.retry_budget = 0", upstream("a", [Delta("half"), UpstreamUnreachable("reset")], relays=())
-    ) as g:
+    broken: list[Step] = [Delta("half"), UpstreamUnreachable("reset")]
+    async with gateway(ONE + "\nrouting.retry_budget = 0", upstream("a", broken, relays=())) as g:
         answer = await g.post()
         assert (answer.status, answer.json["error"]["code"]) == (502, "upstream_unreachable")
         assert g.world.row.status == "error"
@@ -265,9 +259,7 @@ async def test_the_older_functions_still_work() -> None:
     ],
     ids=str,
 )
-async def test_what_cannot_be_translated_is_refused_with_its_path_and_recorded(
-    fields: dict[str, Any], param: str
-) -> None:
+async def test_what_cannot_be_translated_is_refused_with_its_path(fields: dict[str, Any], param: str) -> None:
     async with gateway(ONE, a := upstream("a", [Delta("x"), END], relays=())) as g:
         answer = await g.post(CHAT, None, **fields)
         assert (answer.status, answer.json["error"]["param"]) == (400, param)
@@ -277,8 +269,6 @@ async def test_what_cannot_be_translated_is_refused_with_its_path_and_recorded(
 
 async def test_a_deployment_that_relays_is_asked_what_cannot_be_translated() -> None:
     """ "A parameter that ghostd does not know is not a 400" (FACTS 8)."""
-    from gateway.test_relay import whole
-
     async with gateway(ONE, a := upstream("a", whole())) as g:
         assert (await g.post(tools=[{"type": "web_search"}], reasoning_effort="enormous")).status == 200
         assert isinstance(a.asked[0], RelayRequest)

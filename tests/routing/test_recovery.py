@@ -40,12 +40,11 @@ async def test_a_check_ends_no_row_of_failures() -> None:
     """A server whose list of models works and whose models do not still rests."""
     a = upstream("a", *failing(3))
     async with world(BY_QUALITY + "breaker_failures = 3\n", a, upstream("b", *[whole("b")] * 5)) as w:
-        health = w.deployment("a/m").health
         loop = asyncio.get_running_loop()
         for _ in range(3):
             assert await w.ask() == "b"
-            health.found_well(loop.time())
-        assert health.state(loop.time()) == "half-open"
+            w.deployment("a/m").health.found_well(loop.time())
+        assert w.deployment("a/m").health.state(loop.time()) == "half-open"
         assert len(a.asked) == 3
 
 
