@@ -70,9 +70,11 @@ class Health:
     """The state of one deployment. Times are seconds of a monotonic clock."""
 
     __slots__ = (
+        "_asked_at",
         "_asked_until",
         "_check_at",
         "_failures",
+        "_forgiven",
         "_outcomes",
         "_rests",
         "_settings",
@@ -98,6 +100,9 @@ class Health:
         self._rests = 0
         self._trial: int | None = None  # the key of the request that is on trial
         self._waiting: dict[int, tuple[float, bool]] = {}
+        self._asked_at = float("-inf")
+        self._forgiven = False
+        """Whether a health check has found it well since its last failure, while nobody asked it."""
         self._check_at = float("-inf")
         self._asked_until = float("-inf")
         """The upstream's own wish, which no health check cuts short."""
@@ -149,7 +154,12 @@ class Health:
 
     @property
     def success_rate(self) -> float:
-        """Share of the last requests that succeeded; 1 before the first."""
+        """Share of the last requests that succeeded; 1 before the first, and once a check has found it well again.
+
+        Else what has failed would be ranked last for ever: nobody would ask it while others answer.
+        """
+        if self._forgiven:
+            return 1.0
         return (sum(self._outcomes) + 1) / (len(self._outcomes) + 1) if self._outcomes else 1.0
 
     # --- what happened ---
@@ -158,6 +168,7 @@ class Health:
         """A request goes there; `key` tells it from others."""
         self.in_flight += 1
         self.asked = True
+        self._asked_at = now
         self._waiting[key] = (now, stream)
         if self.rests_until is not None and self._trial is None:
             self._trial = key
@@ -198,6 +209,7 @@ class Health:
         if isinstance(error, Overloaded):
             return  # by its other requests: they end, and that is no illness
         self._remember(error)
+        self._forgiven = False
         self._outcomes.append(False)
         self._failures += self._settings.breaker_failures if isinstance(error, UpstreamTimeout) else 1
         window = len(self._outcomes) == self._settings.breaker_window
@@ -225,10 +237,16 @@ class Health:
         self._check_at = now
         return True
 
+    def neglected(self, now: float, period_s: float) -> bool:
+        """Whether it has failed and, though it does not rest, has not been asked for so long."""
+        idle = self.in_flight == 0 and now - self._asked_at >= period_s
+        return idle and self.rests_until is None and self.success_rate < 1
+
     def found_well(self, now: float) -> None:
         """A health check succeeded: the next request is its trial, but not before the upstream wants one."""
         self.well_at = now
         self.checked = True
+        self._forgiven = self._forgiven or self.in_flight == 0
         if self.rests_until is not None:
             self.rests_until = min(self.rests_until, max(now, self._asked_until))
 

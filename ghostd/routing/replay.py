@@ -48,6 +48,7 @@ _LOCAL = frozenset(("local", "ghostd"))
 _REPLAYED: frozenset[str] = frozenset(("chat", "complete"))
 """One model's embeddings are no substitute for another's, and fills go by tiers."""
 
+_ROUTING = RoutingConfig()
 _RESTS = frozenset(
     (RateLimited, KeyRefused, NoUsableKey, QuotaExhausted, UpstreamModelMissing, ModelUnavailable, Overloaded)
 )
@@ -168,6 +169,11 @@ class _Past:
         """Learn from the requests that had ended by then."""
         while self._ending and self._ending[0][0] <= time_s:
             self._learn(heapq.heappop(self._ending)[2])
+        for deployment in self._deployments.values():
+            health = deployment.health
+            rested = health.rests_until is not None and health.rests_until <= time_s and not health.checked
+            if rested or health.neglected(time_s, _ROUTING.health_interval_s):
+                health.found_well(time_s)  # whether a check would have, nobody knows; the next request tells
 
     def meet(self, request: _Request) -> None:
         """The router has asked these deployments, so it knew that they could do the request."""
@@ -215,7 +221,7 @@ class _Past:
                 ModelInfo(name, provider, frozenset(), features=frozenset(), remote=provider not in _LOCAL)
             )
             nobody = cast("Provider", None)  # nothing is asked of it
-            health = Health(RoutingConfig())
+            health = Health(_ROUTING)
             found = Deployment(name, nobody, known.info, health, settings=known.settings, price=known.price)
             self._deployments[name] = found
         return found
@@ -225,6 +231,8 @@ class _Past:
         for name, error in request.tries:
             deployment = self._deployments[name]
             health = deployment.health
+            health.begin(0, row.time_s, stream=row.stream)
+            health.end(0)
             if error:
                 if _counts(error):
                     health.failed(UpstreamFailed("", 500), row.time_s)
