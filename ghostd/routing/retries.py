@@ -44,5 +44,5 @@ def pause_s(settings: RoutingConfig, repeat: int, error: GhostdError) -> float |
     asked: float | None = getattr(error, "retry_after_s", None)
     if asked is not None and asked > settings.max_backoff_s:
         return None
-    longest = min(settings.max_backoff_s, settings.backoff_ms / 1000 * 2**repeat)
+    longest = min(settings.max_backoff_s, settings.backoff_ms / 1000 * 2 ** min(repeat, 32))
     return max(asked or 0.0, random.uniform(0, longest))  # noqa: S311 - jitter, no secret
