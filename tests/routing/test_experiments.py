@@ -51,9 +51,7 @@ def test_another_weight_moves_no_more_subjects_than_it_must() -> None:
         ("session", {"hints": Hints(session="s1")}, {"hints": Hints(session="s2")}),
     ],
 )
-def test_what_sticks_is_the_configurations_to_say(
-    subject: str, one: dict[str, object], other: dict[str, object]
-) -> None:
+def test_what_sticks_is_the_configurations_to_say(subject: str, one: Any, other: Any) -> None:
     experiment = ExperimentConfig(model="r", arms=SPLIT.arms, subject=subject)  # type: ignore[arg-type]
     first, again, another = (assign("x", experiment, chat(**fields)) for fields in (one, one, other))
     assert first == again
