@@ -13,6 +13,7 @@ from typing import Any
 from e2e.conftest import StartDaemon
 from e2e.daemons import DaemonProcess
 from openai import AsyncOpenAI
+from openai.types.chat import ChatCompletionMessageParam
 from providers.anthropic_dialect import AnthropicDialect
 from providers.ollama_dialect import OllamaDialect
 from providers.openai_dialect import OpenAIDialect, wire_usage
@@ -24,6 +25,7 @@ from ghostd.types import FinishReason, Usage
 
 KEYS = {"OPENAI_TEST_KEY": "sk-openai-0123456789abcdef", "ANTHROPIC_TEST_KEY": "sk-ant-0123456789abcdef"}
 OPENAI, ANTHROPIC, OLLAMA, LOCAL = "openai/gpt-4.1", "anthropic/claude-sonnet-4-5", "ollama/qwen3:8b", "tiny"
+HI: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Who are you?"}]
 CALLS = (
     ToolCall("call_a1", "weather", '{"city":"Paris"}'),
     ToolCall("call_b2", "weather", '{"city":"Rome"}'),
