@@ -147,7 +147,7 @@ class Upkeep:
         await self._follow_file()
         now = asyncio.get_running_loop().time()
         requests = self._router.requests
-        self._check_resting(now)
+        self._check_doubtful(now)
         if self._look.due(now, self._config.discovery.interval_s, requests):
             self._later("look for servers", self._look_for_servers())
         if self._list.due(now, _LIST_PERIOD_S, requests):
@@ -155,7 +155,7 @@ class Upkeep:
         if self._warm.due(now, _WARM_PERIOD_S):
             self._later("warm connections", self._warm_routes())
 
-    def _check_resting(self, now: float) -> None:
+    def _check_doubtful(self, now: float) -> None:
         """A deployment whose rest is over, or which has failed and is no longer asked, is checked."""
         period_s = self._config.routing.health_interval_s
         for deployment in self._router.registry.used():
