@@ -56,6 +56,8 @@ class Upkeep:
         self._own_port = own_port
         self._command_line = command_line
         self._stamp: tuple[int, int] | None = None
+        self._new_stamp: tuple[int, int] | None = None
+        """The file's, when it was last seen to have changed."""
         self._changing = asyncio.Lock()
         self._found: tuple[Found, ...] = ()
         self._discovery: ServerDiscovery | None = None
@@ -131,6 +133,9 @@ class Upkeep:
     async def _follow_file(self) -> None:
         stamp = await asyncio.to_thread(_stamp, self._file)
         if stamp == self._stamp:
+            return
+        if stamp != self._new_stamp:  # perhaps it is being written: half a file, or an empty one, may be valid
+            self._new_stamp = stamp
             return
         if stamp is None:  # perhaps only for the moment in which an editor replaces it
             self._stamp = None

@@ -332,6 +332,20 @@ class Discovery:
         return Discovery.found
 
 
+async def test_a_file_that_is_being_written_is_read_once_it_rests(tmp_path: Path) -> None:
+    """Half of it may be valid: an empty file is, and names no provider."""
+    async with home(tmp_path) as h:
+        await h.upkeep._tick()
+        h.write("")
+        await h.upkeep._tick()
+        h.write(HEAD + '[aliases]\nnick = "acme/m"\n')
+        await h.upkeep._tick()
+        assert await h.ask("acme/m") == "hello"
+        assert "nick" not in h.names
+        await h.upkeep._tick()
+        assert "nick" in h.names
+
+
 async def test_servers_of_this_machine_come_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upkeep_module, "ServerDiscovery", Discovery)
     text = HEAD.partition("[providers")[0].replace("servers = false", "interval_s = 0.01")
