@@ -48,7 +48,7 @@ def explain(registry: Registry, call: Call, now: float) -> Explanation:
     except RequestError as error:
         problem = str(error)
     deployments = [choice.deployment for tier in plan.tiers for choice in tier]
-    deployments.sort(key=lambda deployment: ranks.get(deployment, len(deployments) + 1))
+    deployments.sort(key=lambda deployment: ranks.get(deployment, len(ranks) + 1))
     return Explanation(
         model=call.model,
         route=plan.name,
