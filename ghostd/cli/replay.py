@@ -26,7 +26,7 @@ from ghostd.secrets.store import Secrets
 from ghostd.types import LedgerRow, ModelInfo
 from ghostd.upstreams import Upstreams
 
-_MAX_ROWS = 50_000
+_MAX_ROWS = 20_000
 """Requests that are looked at, the last ones; every policy ranks every deployment for each of them."""
 _HEAD = ("policy", "same choice", "first try", "mean cost USD", "mean ms", "estimated", "fewest samples")
 

@@ -186,7 +186,8 @@ class _Past:
                 info = deployment.info
                 capabilities = info.capabilities | {cast("Capability", features.capability)}
                 can = (info.features or frozenset()) | cast("set[Feature]", set(features.needs))
-                deployment.seen(replace(info, capabilities=capabilities, features=can))
+                if (capabilities, can) != (info.capabilities, info.features):
+                    deployment.seen(replace(info, capabilities=capabilities, features=can))
 
     def await_end(self, request: _Request) -> None:
         """Learn from the request once it has ended."""
