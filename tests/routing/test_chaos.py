@@ -140,7 +140,7 @@ async def test_every_call_has_one_row_and_leaves_nothing_behind(seed: int) -> No
     w = World(SETTINGS, *wild, local=[ScriptedProvider(model="tiny")])
     outcomes: Counter[str] = Counter()
     async with asyncio.timeout(100_000):
-        await asyncio.gather(*(caller(w, rng, outcomes) for _ in range(12)))
+        await asyncio.gather(*(caller(w, rng, outcomes) for _ in range(150)))
     await w.router.close()
     w.check()
     assert len(asyncio.all_tasks()) == before
