@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ghostd.config_routing import RouteConfig
 from ghostd.errors import ContextTooLong, GhostdError, ModelNotFound, ProviderError, UpstreamRejected
-from ghostd.routing.registry import Plan, Registry
+from ghostd.routing.plan import Plan
+from ghostd.routing.registry import Registry
 
 
 class Fallbacks:

@@ -7,29 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
 from ghostd.errors import (
     ContextTooLong,
     GhostdError,
-    KeyRefused,
     NoCandidate,
-    NoUsableKey,
     Overloaded,
     ProviderError,
-    QuotaExhausted,
     RateLimited,
     UnsupportedParameter,
-    UpstreamError,
     UpstreamFailed,
     UpstreamMalformed,
-    UpstreamModelMissing,
     UpstreamRejected,
     UpstreamUnreachable,
 )
-from ghostd.ports import Ledger, UpstreamProvider
+from ghostd.ports import Ledger
 from ghostd.routing import experiments
 from ghostd.routing.accounts import row_of
 from ghostd.routing.attempt import Attempt, Translate
@@ -37,8 +31,10 @@ from ghostd.routing.call import Call, Item, Job
 from ghostd.routing.deployment import Deployment
 from ghostd.routing.fallbacks import Fallbacks
 from ghostd.routing.features import Features, features_of
+from ghostd.routing.life import SignsOfLife
+from ghostd.routing.plan import Plan
 from ghostd.routing.prices import cost_usd
-from ghostd.routing.registry import Plan, Registry
+from ghostd.routing.registry import Registry
 from ghostd.routing.retries import RetryBudget, pause_s
 from ghostd.routing.selection import Selection, is_gamble, limits_wait_s, next_choice, select
 from ghostd.routing.verdict import verdict
@@ -50,7 +46,6 @@ _REPEATABLE = (UpstreamUnreachable, UpstreamFailed, UpstreamMalformed, RateLimit
 """Failures after which the same deployment may be asked again; time-outs have cost enough."""
 _BELIEVED = 2
 """Deployments that must refuse a request before that is taken for the request's fault; asking costs no tokens."""
-_CHECK_TIMEOUT_S = 2.0
 _GAMBLE_PATIENCE_S = 0.1
 """How long a crowd waits for the first answer of deployments of which nobody knows yet whether they answer."""
 _HEDGE_SAMPLES = 20
@@ -91,7 +86,7 @@ class Router:
         """Calls so far."""
         self._budget = RetryBudget()
         self._freed: asyncio.Future[None] | None = None
-        self._checks: dict[Deployment, asyncio.Task[bool]] = {}
+        self.life = SignsOfLife()
 
     async def run(self, call: Call) -> AsyncGenerator[Item, None]:
         """Stream what answers the call; closing the generator ends the work behind it. Raises GhostdError.
@@ -236,7 +231,7 @@ class Router:
 
     async def _first(self, attempt: Attempt) -> Item:
         try:
-            return await attempt.first(self.registry.config.routing.probe_after_s, self._probe)
+            return await attempt.first(self.registry.config.routing.probe_after_s, self.life.probe)
         finally:
             if self._freed is not None:
                 self._free()
@@ -343,50 +338,6 @@ class Router:
         if self._freed is not None:
             self._free()
 
-    # --- signs of life ----------------------------------------------------------------------
-
-    def _probe(self, deployment: Deployment, give_up: Callable[[], None]) -> None:
-        """A request waits for long: ask its deployment for a sign of life; without one, end the wait."""
-        task = self.check(deployment)
-
-        def told(task: asyncio.Task[bool]) -> None:
-            if not task.cancelled() and not task.result():
-                give_up()
-
-        task.add_done_callback(told)
-
-    def check(self, deployment: Deployment) -> asyncio.Task[bool]:
-        """Ask a deployment whether it is well; one check at a time. What is found goes into its health."""
-        task = self._checks.get(deployment)
-        if task is None:
-            task = asyncio.get_running_loop().create_task(self._check(deployment), name=f"check {deployment.name}")
-            self._checks[deployment] = task
-            task.add_done_callback(lambda _: self._checks.pop(deployment, None))
-        return task
-
-    async def _check(self, deployment: Deployment) -> bool:
-        """Whether it is alive; a refused key is no sign of death."""
-        loop = asyncio.get_running_loop()
-        provider = cast("UpstreamProvider", deployment.provider)
-        try:
-            await provider.check(_CHECK_TIMEOUT_S)
-        except (KeyRefused, NoUsableKey, QuotaExhausted, RateLimited):
-            return True
-        except (UpstreamRejected, UpstreamModelMissing):
-            pass  # it speaks, if not of this
-        except UpstreamError as error:
-            deployment.health.ejected(error, loop.time())
-            log.info("%s does not answer: %s", deployment.name, error)
-            return False
-        except Exception:
-            log.exception("checking %s failed", deployment.name)
-            return True
-        deployment.health.found_well(loop.time())
-        return True
-
     async def close(self) -> None:
-        """End the checks under way."""
-        tasks = list(self._checks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """End what goes on beside the calls."""
+        await self.life.close()
