@@ -20,6 +20,11 @@ class Fallbacks:
         self._errors: list[GhostdError] = []
         self._add(plan)
 
+    @property
+    def left(self) -> bool:
+        """Whether there may be another one."""
+        return bool(self._waiting)
+
     def after(self, error: GhostdError, registry: Registry) -> Plan | None:
         """The next one that this error allows; None when there is none left."""
         self._errors.append(error)

@@ -56,6 +56,7 @@ class SignsOfLife:
         try:
             await provider.check(_CHECK_TIMEOUT_S)
         except (KeyRefused, NoUsableKey, QuotaExhausted, RateLimited):
+            deployment.health.well_at = loop.time()  # but no better than before
             return True
         except (UpstreamRejected, UpstreamModelMissing):
             pass  # it speaks, if not of this

@@ -57,6 +57,7 @@ class _Errand:
 
     call: Call
     deadline: float
+    fallbacks: Fallbacks
     jobs: Sequence[Job] | None = None
     features: Features | None = None
     failures: dict[Deployment, GhostdError] = field(default_factory=dict)
@@ -136,8 +137,8 @@ class Router:
         plan = self._plan(call)
         call.trace.route = plan.name
         limit_s = (plan.route.timeout_s if plan.route else None) or settings.timeout_s
-        errand = _Errand(call, asyncio.get_running_loop().time() + limit_s)
         fallbacks = Fallbacks(plan)
+        errand = _Errand(call, asyncio.get_running_loop().time() + limit_s, fallbacks)
         while True:
             try:
                 return await self._along(plan, errand)
@@ -211,7 +212,7 @@ class Router:
             latency = health.first_byte if errand.call.stream else health.plain
             hedge_ms = latency.percentile(0.95, _HEDGE_SAMPLES)
         if hedge_ms is None:
-            item = await self._first(attempt)
+            item = await self._first(attempt, selection, errand)
         else:
             attempt, item = await self._race(attempt, hedge_ms / 1000, plan, selection, tried, errand)
         self._note(attempt, plan, errand)
@@ -229,9 +230,11 @@ class Router:
         call.trace.attempts += 1
         return attempt
 
-    async def _first(self, attempt: Attempt) -> Item:
+    async def _first(self, attempt: Attempt, selection: Selection, errand: _Errand) -> Item:
+        """The attempt's first item. Who has nobody to turn to waits on: a busy server may have no time for checks."""
+        probe = self.life.probe if selection.several or errand.fallbacks.left else None
         try:
-            return await attempt.first(self.registry.config.routing.probe_after_s, self.life.probe)
+            return await attempt.first(self.registry.config.routing.probe_after_s, probe)
         finally:
             if self._freed is not None:
                 self._free()
@@ -258,7 +261,7 @@ class Router:
 
         Dean and Barroso, "The tail at scale", CACM 56(2), 2013: hedged requests.
         """
-        racing = {asyncio.create_task(self._first(first), name="attempt"): first}
+        racing = {asyncio.create_task(self._first(first, selection, errand), name="attempt"): first}
         try:
             done, _ = await asyncio.wait(racing, timeout=patience_s)
             if not done:
@@ -266,7 +269,7 @@ class Router:
                 if other is not None and self._budget.take():
                     tried.add(other)
                     second = self._begin(other, plan, errand)
-                    racing[asyncio.create_task(self._first(second), name="hedge")] = second
+                    racing[asyncio.create_task(self._first(second, selection, errand), name="hedge")] = second
             while True:
                 done, _ = await asyncio.wait(racing, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:

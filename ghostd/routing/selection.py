@@ -78,6 +78,11 @@ class Selection:
 
     tiers: tuple[Tier, ...]
 
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one deployment."""
+        return len(self.tiers) > 1 or len(self.tiers[0]) > 1
+
     def deployments(self) -> list[Deployment]:
         """All of them, in order."""
         return [choice.deployment for tier in self.tiers for choice in tier]
