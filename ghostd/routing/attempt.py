@@ -88,13 +88,13 @@ class Attempt:
         for limit in deployment.limits:
             limit.take(call.prompt_tokens, self.began)
 
-    async def first(self, probe_after_s: float, probe: Probe | None) -> Item:
+    async def first(self, probe_after_s: float, probe: Probe) -> Item:
         """The first item; raises GhostdError, having closed itself.
 
         After `probe_after_s` of silence `probe` is called, with what ends the wait.
         """
         timer = None
-        if probe is not None and self.deployment.upstream:
+        if self.deployment.upstream:
             self._task = asyncio.current_task()
             timer = self._loop.call_later(probe_after_s, probe, self.deployment, self._give_up)
         try:

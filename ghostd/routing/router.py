@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from ghostd.errors import (
     ContextTooLong,
@@ -88,6 +89,7 @@ class Router:
         self._budget = RetryBudget()
         self._freed: asyncio.Future[None] | None = None
         self.life = SignsOfLife()
+        self._impatient, self._patient = (partial(self.life.probe, patient=patient) for patient in (False, True))
 
     async def run(self, call: Call) -> AsyncGenerator[Item, None]:
         """Stream what answers the call; closing the generator ends the work behind it. Raises GhostdError.
@@ -231,8 +233,7 @@ class Router:
         return attempt
 
     async def _first(self, attempt: Attempt, selection: Selection, errand: _Errand) -> Item:
-        """The attempt's first item. Who has nobody to turn to waits on: a busy server may have no time for checks."""
-        probe = self.life.probe if selection.several or errand.fallbacks.left else None
+        probe = self._impatient if selection.several or errand.fallbacks.left else self._patient
         try:
             return await attempt.first(self.registry.config.routing.probe_after_s, probe)
         finally:

@@ -617,7 +617,12 @@ async def test_a_server_that_is_too_busy_for_checks_is_waited_for_where_there_is
         await asyncio.sleep(20)
         gate.set()
         assert sorted(await asyncio.gather(*tasks)) == ["next", "slow"]
-        assert a.checks == 0
+        assert a.checks > 0
+    a = upstream("a", hanging())
+    a.check_script = [UpstreamMalformed("a web page")]
+    async with world(ONE, a) as w:
+        with pytest.raises(UpstreamTimeout, match="nor a check"):
+            await w.ask()
     fallback = 'routes.r = {deployments = ["a/m"], fallbacks = ["b/m"]}'
     a = upstream("a", hanging())
     a.check_script = [UpstreamTimeout("no answer", "first byte")]
