@@ -183,6 +183,7 @@ class Attempt:
     def _failed(self, error: Exception) -> Exception:
         if isinstance(error, GhostdError):
             self.deployment.health.failed(error, self._loop.time())
+            return error.with_traceback(None)  # its frames hold the request's body
         return error
 
     def _look_at(self, item: Item) -> bool:

@@ -130,6 +130,10 @@ class Call:
     """The ledger's; the client's own request id may repeat."""
     trace: Trace = field(default_factory=Trace)
 
+    def drop_body(self) -> None:
+        """Let the body go, which may be large: of a call that has failed nothing more is read."""
+        self.body, self.fields, self.decode = b"", {}, tuple
+
     @property
     def longest_tokens(self) -> int:
         """Of its one prompt, estimated; 0 where nobody knows how several share the whole."""

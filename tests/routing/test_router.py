@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -231,6 +233,28 @@ async def test_a_mistake_of_ghostds_own_has_a_row() -> None:
         with pytest.raises(ZeroDivisionError):
             await w.ask(call)
         assert (w.row.status, w.row.http_status, w.row.error) == ("error", 500, "ZeroDivisionError")
+
+
+async def test_a_failed_call_lets_its_body_go_at_once() -> None:
+    class Fields(dict[str, bytes]):
+        """That can be watched."""
+
+    async with world(
+        IN_ORDER + "[routing]\nretry_budget = 0", upstream("a", *failing()), upstream("b", *failing())
+    ) as w:
+        call = chat()
+        call.fields = fields = Fields(call.fields)
+        watched = weakref.ref(fields)
+        del fields
+        gc.disable()
+        try:
+            with pytest.raises(RouteExhausted):
+                await w.ask(call)
+            for endpoint in w.endpoints:
+                endpoint.asked.clear()
+            assert watched() is None
+        finally:
+            gc.enable()
 
 
 async def test_what_a_call_cost_is_in_its_row() -> None:
