@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from ghostd.config import HttpConfig
-from ghostd.gateway import connections, sse
+from ghostd.gateway import connection, sse
 from ghostd.telemetry import request_id
 from ghostd.testing.gateway import Served, check_failed_stream, check_stream, serving
 from ghostd.testing.scripted import ScriptedProvider
@@ -298,15 +298,15 @@ async def test_replies_are_sent_without_delay() -> None:
     """Nagle's algorithm together with delayed acknowledgements stalls small events by 40 ms."""
     options = []
     async with serving(ScriptedProvider()) as served:
-        made = connections.GatewayProtocol.connection_made
+        made = connection.Connection.connection_made
 
-        def look(self: connections.GatewayProtocol, transport: asyncio.BaseTransport) -> None:
+        def look(self: connection.Connection, transport: asyncio.BaseTransport) -> None:
             made(self, transport)
-            connection = transport.get_extra_info("socket")
-            options.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            endpoint = transport.get_extra_info("socket")
+            options.append(endpoint.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(connections.GatewayProtocol, "connection_made", look)
+            patch.setattr(connection.Connection, "connection_made", look)
             async with wire(served) as client:
                 await client.send(client.head("GET /health HTTP/1.1"))
                 await client.reply()
