@@ -279,7 +279,10 @@ class Connection(asyncio.Protocol):
             return
         response = _error_response(INTERNAL)
         response.close = True
-        await response.send(request)
+        try:
+            await response.send(request)
+        except ConnectionError:
+            self.abort()
 
     # --- the end ---
 
