@@ -8,7 +8,7 @@ UV     := $(shell command -v uv 2>/dev/null)
 INSTALL = $(if $(UV),uv pip install -q --python $(BIN)/python,$(BIN)/python -m pip install -q --disable-pip-version-check)
 ROOT   ?= .
 
-.PHONY: run test test-slow check local bench lock clean
+.PHONY: run test test-slow check local bench faults lock clean
 
 run: $(VENV)/.run
 	@$(BIN)/ghostd run --root "$(ROOT)" $(if $(PORT),--port $(PORT)) --demo
@@ -51,8 +51,14 @@ $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/.run $(VENV)/.local
 	@$(INSTALL) -c constraints.txt -e ".[local-prebuilt,test]"
 	@touch $@
 
+BENCHMARKS = daemon_start index_throughput lsp_overhead project_model worker_overhead model_discovery gateway
+
 bench: $(VENV)/.test
-	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+# The whole fault campaign; `make test` runs a short one.
+faults: $(VENV)/.test
+	cd tests && ../$(BIN)/python -m faults.campaign
 
 # New exact versions; needs uv.
 lock:

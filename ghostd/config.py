@@ -9,6 +9,7 @@ import difflib
 import ipaddress
 import re
 import tomllib
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from types import UnionType
@@ -258,8 +259,19 @@ def parse_toml(text: str, path: Path, kind: type[S]) -> S:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
         keys = _wrong_key(data, kind)
-        reason = str(error).partition(" - at `")[0]
-        raise ConfigError(f"{path}{_line_of(text, keys)}: `{'.'.join(keys)}`: {reason}") from None
+        reason, _, place = str(error).partition(" - at `$")
+        inside = re.search(r"\[\d+\][^`]*", place.rpartition(f".{keys[-1]}")[2] if keys else "")  # of an array
+        name = ".".join(keys) + (inside[0] if inside else "")
+        raise ConfigError(f"{path}{_line_of(text, keys)}: `{name}`: {reason}") from None
+
+
+def error_at(path: Path, keys: Sequence[str], reason: str) -> ConfigError:
+    """The error for a setting, with file and line where they are known; reads the file."""
+    try:
+        line = _line_of(path.read_text(encoding="utf-8"), list(keys))
+    except (OSError, UnicodeDecodeError):
+        line = ""
+    return ConfigError(f"{path}{line}: `{'.'.join(keys)}`: {reason}")
 
 
 def _wrong_key(value: Any, kind: Any) -> list[str]:

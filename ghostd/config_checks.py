@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+import msgspec
 
 from ghostd.errors import SecretError
 from ghostd.secret_references import parse_reference
@@ -18,7 +21,8 @@ if TYPE_CHECKING:
     from ghostd.config_routing import ProviderConfig
 
 VIRTUAL_MODELS = ("auto", "fast", "smart", "code", "local")
-_FOUND_AT_RUN_TIME = frozenset(("ghostd", "ollama", "lm-studio", "vllm", "llama-server"))
+_SERVERS = ("ollama", "lm-studio", "vllm", "llama-server")
+_FOUND_AT_RUN_TIME = frozenset(("ghostd", *_SERVERS, *(f"{server}-local" for server in _SERVERS)))
 """Heads of "head/model" that need no entry in the configuration."""
 
 
@@ -36,14 +40,42 @@ def first_mistake(config: Config) -> Mistake | None:
 
 
 def _mistakes(config: Config) -> Iterator[Mistake]:
+    yield from _not_finite(config, ())
     for name, provider in config.providers.items():
         yield from _provider(name, provider)
     yield from _deployments(config)
     yield from _routes(config)
     for name, target in config.aliases.items():
         yield from _name(config, ("aliases", name), target)
+    yield from _twice(config)
     yield from _cycles(config)
     yield from _experiments(config)
+
+
+def _not_finite(settings: object, keys: tuple[str, ...]) -> Iterator[Mistake]:
+    """TOML has infinity and not-a-number, which no setting can be."""
+    if isinstance(settings, float) and not math.isfinite(settings):
+        yield Mistake(keys, f"{settings} is not a number that this can be")
+    elif isinstance(settings, msgspec.Struct):
+        for name in settings.__struct_fields__:
+            yield from _not_finite(getattr(settings, name), (*keys, name))
+    elif isinstance(settings, dict):
+        for name, entry in settings.items():
+            yield from _not_finite(entry, (*keys, name))
+    elif isinstance(settings, tuple):
+        for entry in settings:
+            yield from _not_finite(entry, keys)
+
+
+def _twice(config: Config) -> Iterator[Mistake]:
+    """A name of one kind would hide the same name of another."""
+    for name in config.aliases:
+        for kind, names in (("route", config.routes), ("deployment", config.deployments)):
+            if name in names:
+                yield Mistake(("aliases", name), f"{name!r} is the name of a {kind}, too")
+    for name in config.deployments:
+        if name in config.routes:
+            yield Mistake(("deployments", name), f"{name!r} is the name of a route, too")
 
 
 def _deployments(config: Config) -> Iterator[Mistake]:
@@ -77,10 +109,11 @@ def _experiments(config: Config) -> Iterator[Mistake]:
             yield Mistake(("experiments", name, "arms"), "an experiment needs at least one arm")
         for arm, settings in experiment.arms.items():
             yield from _name(config, ("experiments", name, "arms", arm, "model"), settings.model)
-    split = [experiment.model for experiment in config.experiments.values() if experiment.enabled]
-    for model in split:
-        if split.count(model) > 1:
-            yield Mistake(("experiments",), f"two experiments split the model {model!r}; disable one")
+    splits: dict[str, str] = {}
+    for name, experiment in config.experiments.items():
+        if experiment.enabled and (other := splits.setdefault(_unaliased(config, experiment.model), name)) != name:
+            reason = f"the experiment {other!r} splits the model {experiment.model!r}, too; disable one"
+            yield Mistake(("experiments", name, "model"), reason)
 
 
 def _provider(name: str, provider: ProviderConfig) -> Iterator[Mistake]:
@@ -101,7 +134,9 @@ def _provider(name: str, provider: ProviderConfig) -> Iterator[Mistake]:
             yield Mistake((*keys, "keys"), str(error))
     for header in provider.headers:
         if header.lower() in ("authorization", "x-api-key", "api-key", "x-goog-api-key"):
-            yield Mistake((*keys, "headers"), f"{header!r} is set from `keys`; a key does not belong into this file")
+            yield Mistake(
+                (*keys, "headers", header), f"{header!r} is set from `keys`; a key does not belong into this file"
+            )
 
 
 @cache
@@ -133,7 +168,9 @@ def _stripped(urls: Iterable[str]) -> list[str]:
 
 def _unaliased(config: Config, name: str) -> str:
     for _ in range(len(config.aliases)):
-        name = config.aliases.get(name, name)
+        if (target := config.aliases.get(name)) is None:
+            break
+        name = target
     return name
 
 
@@ -167,18 +204,27 @@ def _cycles(config: Config) -> Iterator[Mistake]:
             name = config.aliases[name]
         if name in seen:
             yield Mistake(("aliases", start), f"a cycle: {' → '.join([*seen, name])}")
+    if path := _route_cycle(config):
+        yield Mistake(("routes", path[0], "fallbacks"), f"a cycle: {' → '.join(path)}")
+
+
+def _route_cycle(config: Config) -> list[str]:
+    """A path of fallbacks from a route back to itself; looks at each route once, without recursion."""
+    done: set[str] = set()
     for start in config.routes:
-        if path := _route_cycle(config, [start]):
-            yield Mistake(("routes", start, "fallbacks"), f"a cycle: {' → '.join(path)}")
-
-
-def _route_cycle(config: Config, path: list[str]) -> list[str]:
-    for fallback in config.routes[path[-1]].fallbacks:
-        target = _unaliased(config, fallback)
-        if target == path[0]:
-            return [*path, target]
-        if target in config.routes and target not in path and (found := _route_cycle(config, [*path, target])):
-            return found
+        path: list[str] = []
+        waiting = [(start, 0)]  # a route, and how long the path to it is
+        while waiting:
+            name, depth = waiting.pop()
+            del path[depth:]
+            if name in path:
+                return [*path[path.index(name) :], name]
+            path.append(name)
+            if name in done:
+                continue
+            done.add(name)
+            targets = (_unaliased(config, fallback) for fallback in config.routes[name].fallbacks)
+            waiting.extend((target, len(path)) for target in targets if target in config.routes)
     return []
 
 

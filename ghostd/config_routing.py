@@ -218,7 +218,7 @@ class RoutingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     probe_after_s: Seconds = 2.0
     """A deployment that has not answered for so long is asked for a sign of life beside the request."""
     health_interval_s: Seconds = 30.0
-    """Period of the checks of deployments that rest; healthy ones are not asked."""
+    """Period of the checks of deployments that rest, or have failed and are no longer asked; others are not checked."""
 
 
 class UpstreamConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -47,12 +47,19 @@ class Daemon:
     """A running daemon: its parts, and what the control API may do with them."""
 
     def __init__(
-        self, index: Index, engine: Engine, project: ProjectModel | None, paths: Paths, secrets: SecretStore
+        self,
+        index: Index,
+        engine: Engine,
+        project: ProjectModel | None,
+        paths: Paths,
+        secrets: SecretStore,
+        upstreams: Upstreams,
     ) -> None:
         self.index = index
         self.engine = engine
         self.upkeep: Upkeep | None = None
         self._secrets = secrets
+        self._upstreams = upstreams
         self.url = ""
         self.stopping = asyncio.Event()
         """Set when the daemon should end."""
@@ -110,19 +117,25 @@ class Daemon:
             skips=[SkipState(str(skip.path), skip.reason) for skip in await self.index.skips(root)],
         )
 
-    def reload(self) -> str:
+    async def reload(self) -> str:
         """Put the changed configuration into force; raises ConfigError."""
         assert self.upkeep is not None
-        return self.upkeep.reload()
+        return await self.upkeep.reload()
 
     def forget_secret(self, name: str) -> None:
-        """Read the keyring's entry anew when it is needed next."""
-        self._secrets.forget(f"keyring:{name}")
+        """Read the keyring's entry anew when it is needed next, whatever the old one rests for."""
+        reference = f"keyring:{name}"
+        self._secrets.forget(reference)
+        users = self._upstreams.secret_replaced(reference)
+        for deployment in self.engine.registry.used():
+            if deployment.provider.name in users:
+                deployment.health.keys_replaced()
 
     def health(self) -> list[DeploymentReport]:
         """How every deployment fares that was asked so far."""
         now = asyncio.get_running_loop().time()
-        return [deployment_report(deployment, now) for deployment in self.engine.registry.used()]
+        used = self.engine.registry.used()
+        return [deployment_report(deployment, now) for deployment in used if deployment.health.asked]
 
     def keys(self) -> list[KeyReport]:
         """The keys of every provider, without their values."""
@@ -211,18 +224,19 @@ async def _parts(
         ledger = await parts.enter_async_context(open_ledger(paths.ledger, config.ledger))
         engine = Engine(registry=Registry(config, providers), ledger=ledger)
         parts.push_async_callback(engine.router.close)
-        daemon = Daemon(index, engine, project, paths, secrets)
+        upstreams = Upstreams(http, secrets)
+        daemon = Daemon(index, engine, project, paths, secrets, upstreams)
         ports: list[int] = []
         upkeep = Upkeep(
             config,
             config_file,
             engine.router,
-            Upstreams(http, secrets),
+            upstreams,
             http,
             lambda: ports[0] if ports else config.http.port,
             command_line,
         )
-        upkeep.start()
+        await upkeep.start()
         for name in config.frontends:
             host = FrontendHost(daemon.engine, index, config, paths.runtime / f"{name}.sock")
             await parts.enter_async_context(_frontend(name)(host))

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from ghostd.completion.fill import fill_along, fill_with
 from ghostd.config import Config
-from ghostd.errors import InvalidRequest, ModelNotFound, UnsupportedParameter
+from ghostd.errors import GhostdError, InvalidRequest, ModelNotFound, UnsupportedParameter, WorkerFailed
 from ghostd.ports import Index, Ledger, Provider
 from ghostd.routing.call import Call, Hints, Item, Job
 from ghostd.routing.deployment import Deployment
@@ -73,6 +73,10 @@ class Engine:
         if self._ledger is not None:
             self._ledger.record_outcome(call_id, kind, value)
 
+    def refused(self, call: Call, error: GhostdError) -> None:
+        """Note a request that was refused before it could be asked of any model."""
+        self.router.record(call, error)
+
     # --- requests ---------------------------------------------------------------------
 
     def serve(self, call: Call) -> AsyncGenerator[Item, None]:
@@ -132,6 +136,8 @@ class Engine:
                                 trace.cost_usd = 0.0
                                 self.router.record(call, None)
                         yield delta.said_by(delta.model or "", choice)
+            if trace.cost_usd is None:
+                raise WorkerFailed("The model's reply broke off.")
         except BaseException as caught:
             error = caught
             raise
@@ -211,7 +217,7 @@ def _call(capability: Capability, request: R) -> Call:
         model=request.model,
         capability=capability,
         decode=lambda: (Job(request),),
-        stream=True,
+        stream=capability != "embed",
         relayable=False,
         max_tokens=None if isinstance(request, EmbedRequest) else request.max_tokens,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -21,47 +22,72 @@ Providers = Mapping[str, tuple[UpstreamProvider, ...]]
 """By configured name, one for each base URL."""
 
 
+class UnusableProvider(ConfigError):
+    """A provider that cannot be made as it is configured; `keys` is the path of the setting."""
+
+    def __init__(self, keys: tuple[str, ...], reason: str) -> None:
+        super().__init__(f"`{'.'.join(keys)}`: {reason}")
+        self.keys = keys
+        self.reason = reason
+
+
 class Upstreams:
     """Makes providers, and keeps those whose settings stay the same, so that their keys go on resting."""
 
     def __init__(self, http: HttpClient, secrets: SecretStore) -> None:
         self._http = http
         self._secrets = secrets
-        self._made: dict[str, tuple[ProviderConfig, tuple[UpstreamProvider, ...]]] = {}
+        self._made: dict[str, _Made] = {}
 
     def build(self, config: Config, found: Sequence[Found] = ()) -> Providers:
         """The configured providers, and the servers that were found; nothing is loaded for others.
 
-        Raises ConfigError for a preset that cannot be used as it is configured.
+        Raises UnusableProvider, having changed nothing. Reads files and loads modules: not for the event loop's thread.
         """
         wanted = {name: settings for name, settings in config.providers.items() if settings.enabled}
+        configured = {settings.preset or name for name, settings in config.providers.items()}
         for server in found:
-            wanted.setdefault(server.name, ProviderConfig(preset=server.preset, base_urls=(server.base_url,)))
+            if server.preset not in configured:
+                wanted[server.name] = ProviderConfig(preset=server.preset, base_urls=(server.base_url,))
         made = {}
         for name, settings in wanted.items():
             before = self._made.get(name)
-            if before is not None and before[0] == settings:
-                made[name] = before
-            else:
-                made[name] = (settings, self._make(name, settings, config))
+            same = before is not None and before.settings == settings
+            made[name] = before if before is not None and same else self._make(name, settings, config)
         self._made = made
-        return {name: providers for name, (_, providers) in made.items()}
+        return {name: provider.endpoints for name, provider in made.items()}
 
-    def _make(self, name: str, settings: ProviderConfig, config: Config) -> tuple[UpstreamProvider, ...]:
+    def secret_replaced(self, reference: str) -> Sequence[str]:
+        """A secret has been replaced or removed: read it anew at once. Returns the providers that use it."""
+        users = [name for name, provider in self._made.items() if reference in provider.references]
+        for name in users:
+            self._made[name].keys.replaced(reference)
+        return users
+
+    def _make(self, name: str, settings: ProviderConfig, config: Config) -> _Made:
         preset = settings.preset or name
         entries = entry_points(group="ghostd.providers", name=preset)
         if not entries:
-            raise ConfigError(f"`providers.{name}`: no provider is called {preset!r}")
+            raise UnusableProvider(("providers", name), f"no provider is called {preset!r}")
         factory: ProviderFactory = next(iter(entries)).load()
         base_url = getattr(factory, "base_url", None)
         urls = settings.base_urls or ((base_url,) if base_url else ())
         if not urls:
-            raise ConfigError(f"`providers.{name}.base_urls`: {preset} has no address of its own; name one")
-        keys = KeyPool(name, _references(name, settings, factory), self._secrets, time.monotonic,
-                       optional=settings.keys is None and bool(getattr(factory, "key_optional", False)))  # fmt: skip
-        return tuple(
-            factory(Endpoint(name, url.rstrip("/"), settings, config.upstream, keys, self._http)) for url in urls
-        )
+            reason = f"{preset} has no address of its own; name one"
+            raise UnusableProvider(("providers", name, "base_urls"), reason)
+        references = _references(name, settings, factory)
+        optional = settings.keys is None and bool(getattr(factory, "key_optional", False))
+        keys = KeyPool(name, references, self._secrets, time.monotonic, optional=optional)
+        endpoints = (Endpoint(name, url.rstrip("/"), settings, config.upstream, keys, self._http) for url in urls)
+        return _Made(settings, keys, tuple(references), tuple(map(factory, endpoints)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    settings: ProviderConfig
+    keys: KeyPool
+    references: tuple[str, ...]
+    endpoints: tuple[UpstreamProvider, ...]
 
 
 def _references(name: str, settings: ProviderConfig, factory: Any) -> Sequence[str]:

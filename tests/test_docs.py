@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from ghostd.cli.main import ghostctl, ghostd
-from ghostd.config import Config, LocalModelConfig
+from ghostd.config import Config, LocalModelConfig, parse_config
 from ghostd.config_routing import (
     DeploymentConfig,
     ExperimentArm,
@@ -22,6 +22,7 @@ from ghostd.config_routing import (
     RouteConfig,
     RouteEntry,
 )
+from ghostd.routing import policies
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("editors/**/*.md")])
@@ -77,6 +78,22 @@ def test_every_command_is_documented(group: click.Group) -> None:
     text = "\n".join(path.read_text("utf-8") for path in DOCS)
     for name in group.list_commands(click.Context(group)):
         assert f"{group.name} {name}" in text, f"no page mentions `{group.name} {name}`"
+
+
+@pytest.mark.parametrize("page", ["configuration.md", "providers.md", "routing.md", "secrets.md"])
+def test_examples_of_configuration_are_valid(page: str) -> None:
+    """All but those of other files: the price table, and a plug-in's packaging."""
+    examples = re.findall(r"^```toml\n(.*?)^```", (ROOT / "docs" / page).read_text("utf-8"), re.M | re.S)
+    own = [text for text in examples if "[project." not in text and "[prices." not in text]
+    assert own
+    for text in own:
+        parse_config(text, ROOT / "docs" / page)
+
+
+def test_the_weights_of_balanced_are_documented() -> None:
+    text = (ROOT / "docs" / "routing.md").read_text("utf-8")
+    documented = re.findall(r"^\| (simple|medium|complex) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", text, re.M)
+    assert {name: tuple(map(float, weights)) for name, *weights in documented} == policies._WEIGHTS
 
 
 def test_links_between_pages_lead_somewhere() -> None:

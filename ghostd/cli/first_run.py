@@ -18,6 +18,7 @@ from ghostd.errors import GhostdError
 from ghostd.local.paths import Paths
 from ghostd.types import FillRequest, IndexedFile
 
+_MOST_NAMES = 16
 _TRIES = 150
 _GOOD = 0.75
 """Confidence at which the search for a completion to show ends early."""
@@ -46,13 +47,19 @@ def describe(daemon: Daemon, paths: Paths) -> None:
     rows = [
         ("OpenAI API", f"{daemon.url}/v1"),
         ("editors", "ghostd lsp   (Neovim, Helix, Emacs: docs/editors.md)"),
-        ("models", ", ".join(models) or "none"),
+        ("models", _some(models)),
         ("projects", ", ".join(root.path for root in status.roots) or "none yet: --root DIR, or open one in an editor"),
     ]
     if not local:
         rows.insert(3, ("", f"put a GGUF file into {paths.models} to add a local model"))
     for title, text in rows:
         click.echo(f"  {title:<12}{text}")
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first of the names, and how many there are beyond them."""
+    shown = ", ".join(names[:_MOST_NAMES]) or "none"
+    return shown if len(names) <= _MOST_NAMES else f"{shown} and {len(names) - _MOST_NAMES} more (`ghostctl models`)"
 
 
 async def show_completion(daemon: Daemon, roots: Sequence[Path]) -> None:

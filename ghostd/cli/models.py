@@ -11,6 +11,7 @@ import msgspec
 
 from ghostd.cli.pull import pull
 from ghostd.cli.status import model_row
+from ghostd.cli.tables import print_table
 from ghostd.errors import GhostdError
 from ghostd.local.client import Client
 from ghostd.local.control_types import ModelState
@@ -105,14 +106,26 @@ def _list(as_json: bool, skipped: bool) -> None:
         rows = [msgspec.to_builtins(model) | {"pinned": _is_pinned(model, report)} for model in found]
         click.echo(msgspec.json.encode(rows).decode())
         return
-    for model in found:
-        click.echo(_row(model, pinned=_is_pinned(model, report)))
+    head = ("model", "state", "can", "context", "MiB", "from", "")
+    print_table(head, [_cells(model, pinned=_is_pinned(model, report)) for model in found], frozenset((3, 4)))
     click.echo(f"local models hold about {_mib(report.held_bytes)} of {_mib(report.allowed_bytes)} MiB")
     if skipped:
         for skip in report.skips:
             click.echo(f"not offered: {skip.path}: {skip.reason}")
     elif report.skips:
         click.echo(f"{len(report.skips)} found files are not offered (--skipped shows why)")
+
+
+def _cells(model: ModelState, *, pinned: bool) -> tuple[str, ...]:
+    return (
+        model.id,
+        f"{model.state}, pinned" if pinned else model.state,
+        ", ".join(model.capabilities),
+        str(model.context_tokens or ""),
+        str(_mib(model.size_bytes)) if model.size_bytes else "",
+        model.source,
+        model.detail,
+    )
 
 
 def _is_pinned(model: ModelState, report: ModelsReport) -> bool:

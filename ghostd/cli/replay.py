@@ -26,7 +26,7 @@ from ghostd.secrets.store import Secrets
 from ghostd.types import LedgerRow, ModelInfo
 from ghostd.upstreams import Upstreams
 
-_MAX_ROWS = 50_000
+_MAX_ROWS = 20_000
 """Requests that are looked at, the last ones; every policy ranks every deployment for each of them."""
 _HEAD = ("policy", "same choice", "first try", "mean cost USD", "mean ms", "estimated", "fewest samples")
 
@@ -124,9 +124,14 @@ def print_replay(found: Replay) -> None:
     for score in found.scores:
         if score.unable:
             click.echo(f"{score.name}: no deployment was known to be able to do {score.unable} requests")
-        for title, figure in (("first try", score.success), ("cost", score.cost_usd), ("latency", score.latency_ms)):
-            if missing := score.requests - figure.requests:
-                click.echo(f"{score.name}: {title} unknown for {missing} requests; the mean is without them")
+        if unknown := _unknown(score):
+            click.echo(f"{score.name}: unknown, and not in the means: {unknown}")
+
+
+def _unknown(score: PolicyScore) -> str:
+    figures = (("first try", score.success), ("cost", score.cost_usd), ("latency", score.latency_ms))
+    missing = [(title, score.requests - figure.requests) for title, figure in figures]
+    return ", ".join(f"{title} of {number}" for title, number in missing if number)
 
 
 def _score(score: PolicyScore) -> tuple[str, ...]:

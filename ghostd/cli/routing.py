@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from ghostd.cli.moments import since
+from ghostd.cli.tables import UNKNOWN, print_table, printable
 from ghostd.config_routing import Policy
 from ghostd.errors import GhostdError
 from ghostd.local.client import Client
@@ -17,6 +18,10 @@ from ghostd.local.paths import find_paths
 from ghostd.routing_reports import CandidateReport, DeploymentReport, Explanation
 
 _MAX_BODY_BYTES = 32 * 1024 * 1024
+_HEALTH = ("deployment", "state", "success", "under way", "first byte ms", "p95", "reply ms", "at")
+_HEALTH_RIGHT = frozenset(range(2, 7))
+_CANDIDATES = ("", "deployment", "USD", "ms", "quality", "success", "")
+_CANDIDATES_RIGHT = frozenset((0, 2, 3, 4, 5))
 POLICIES: tuple[Policy, ...] = tuple(policy for policy in get_args(Policy) if policy != "ordered")
 """Policies that rank deployments by themselves."""
 
@@ -29,10 +34,13 @@ def health(as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
         return
-    for deployment in found.deployments:
-        click.echo(_deployment(deployment))
-    if not found.deployments:
+    if found.deployments:
+        print_table(_HEALTH, [_deployment(deployment) for deployment in found.deployments], _HEALTH_RIGHT)
+    else:
         click.echo("no deployment has been asked yet")
+    for deployment in found.deployments:
+        if deployment.last_error:
+            click.echo(f"last error of {printable(f'{deployment.name}: {deployment.last_error}')}")
     for key in found.keys:
         click.echo(f"key {key.reference} of {key.provider}: {key.state}{f' ({key.detail})' if key.detail else ''}")
 
@@ -65,8 +73,7 @@ def explain(file: Path, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
         return
-    for line in _explanation(found):
-        click.echo(line)
+    _print_explanation(found)
 
 
 @route.command()
@@ -89,42 +96,49 @@ def replay(policies: tuple[Policy, ...], since_s: float | None, name: str | None
         print_replay(found)
 
 
-def _explanation(found: Explanation) -> list[str]:
+def _print_explanation(found: Explanation) -> None:
+    name = found.model if found.model == found.route else f"{found.model} → {found.route}"
     needs = ", ".join(found.needs) or "text only"
-    lines = [
-        f"{found.model} → {found.route} (policy {found.policy})",
-        f"request: {found.complexity}, about {found.prompt_tokens} prompt tokens, needs {needs}",
-    ]
+    click.echo(f"{name}: policy {found.policy}")
+    click.echo(f"request: {found.complexity}, about {found.prompt_tokens} prompt tokens, needs {needs}")
     if found.experiment:
-        lines.append(f"experiment: {found.experiment}")
-    lines.extend(_candidate(candidate) for candidate in found.candidates)
+        click.echo(f"experiment: {found.experiment}")
+    if found.candidates:
+        print_table(_CANDIDATES, [_candidate(candidate) for candidate in found.candidates], _CANDIDATES_RIGHT)
     if found.fallbacks:
-        lines.append(f"then: {', '.join(found.fallbacks)}")
+        click.echo(f"then: {', '.join(found.fallbacks)}")
     if found.problem:
-        lines.append(f"refused: {found.problem}")
-    return lines
+        click.echo(f"refused: {printable(found.problem)}")
 
 
-def _candidate(candidate: CandidateReport) -> str:
-    place = f"{candidate.rank}." if candidate.rank is not None and not candidate.problem else "-"
-    where = f" at {candidate.endpoint}" if candidate.endpoint else ""
-    cost = "price unknown" if candidate.cost_usd is None else f"about ${candidate.cost_usd:.6f}"
-    latency = "not measured" if candidate.latency_ms is None else f"about {candidate.latency_ms:.0f} ms"
-    facts = f"{cost}, {latency}, quality {candidate.quality:.2f}, success {candidate.success_rate:.0%}"
-    return f"{place:>3} {candidate.name}{where}: {candidate.problem or facts}"
+def _candidate(candidate: CandidateReport) -> tuple[str, ...]:
+    tried = candidate.rank is not None and not candidate.problem
+    return (
+        f"{candidate.rank}." if tried else "-",
+        candidate.name,
+        UNKNOWN if candidate.cost_usd is None else f"{candidate.cost_usd:.6f}",
+        _ms(candidate.latency_ms) or UNKNOWN,
+        f"{candidate.quality:.2f}",
+        f"{candidate.success_rate:.0%}",
+        candidate.problem or candidate.endpoint,
+    )
 
 
-def _deployment(found: DeploymentReport) -> str:
-    parts = [found.state, f"{found.success_rate:.0%} of the last requests succeeded"]
-    if found.rests_for_s is not None:
-        parts.append(f"rests for {found.rests_for_s:.0f} s")
-    if found.first_byte_p50_ms is not None and found.first_byte_p95_ms is not None:
-        parts.append(f"first byte p50 {found.first_byte_p50_ms:.0f} ms, p95 {found.first_byte_p95_ms:.0f} ms")
-    if found.reply_p50_ms is not None:
-        parts.append(f"replies p50 {found.reply_p50_ms:.0f} ms")
-    if found.in_flight:
-        parts.append(f"{found.in_flight} under way")
-    if found.last_error:
-        parts.append(f"last error: {found.last_error}")
-    where = f" at {found.endpoint}" if found.endpoint else ""
-    return f"{found.name}{where}: {'; '.join(parts)}"
+def _deployment(found: DeploymentReport) -> tuple[str, ...]:
+    state = {"closed": "well", "open": "rests", "half-open": "on trial"}.get(found.state, found.state)
+    if found.state == "open" and found.rests_for_s is not None:
+        state += f" {found.rests_for_s:.0f} s"
+    return (
+        found.name,
+        state,
+        f"{found.success_rate:.0%}",
+        str(found.in_flight),
+        _ms(found.first_byte_p50_ms),
+        _ms(found.first_byte_p95_ms),
+        _ms(found.reply_p50_ms),
+        found.endpoint,
+    )
+
+
+def _ms(value: float | None) -> str:
+    return "" if value is None else f"{value:.{0 if value >= 10 else 1}f}"

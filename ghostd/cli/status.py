@@ -13,6 +13,7 @@ from ghostd.local.control_types import ModelState, RootState, Status
 from ghostd.local.paths import find_paths
 
 _LONGEST_WAIT_S = 1e9
+_MOST_MODELS = 20
 
 
 def _not_nan(ctx: click.Context, option: click.Parameter, value: float | None) -> float | None:
@@ -43,7 +44,10 @@ def status(as_json: bool, wait_s: float | None) -> None:
     click.echo(f"memory    {found.memory_bytes / 2**20:.0f} MiB")
     click.echo(f"data      {found.home}")
     _table("projects", [_root_row(root) for root in found.roots], "none; open one in an editor or `ghostctl roots add`")
-    _table("models", [model_row(model) for model in found.models], "none")
+    rows = [model_row(model) for model in found.models[:_MOST_MODELS]]
+    if (more := len(found.models) - len(rows)) > 0:
+        rows.append(f"and {more} more: `ghostctl models`")
+    _table("models", rows, "none")
 
 
 def _wait(client: Client, found: Status, wait_s: float) -> Status:

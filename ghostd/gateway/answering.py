@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import msgspec
 
 from ghostd.engine import Engine
-from ghostd.gateway.dialects.generation import ended_early
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.headers import header_value
 from ghostd.gateway.response import FIXED, Response
@@ -106,8 +105,6 @@ async def _whole(exchange: Exchange, call: Call, items: AsyncGenerator[Item, Non
                 assert isinstance(item, Delta)
                 model = item.model or model
                 replies.setdefault(item.choice, Reply()).add(item)
-    if not replies or any(reply.finish_reason is None for reply in replies.values()):
-        raise ended_early()
     return exchange.json(encoder.whole(call, model, [replies[choice] for choice in sorted(replies)]))
 
 
@@ -140,19 +137,22 @@ async def _stream(exchange: Exchange, call: Call, items: AsyncGenerator[Item, No
                 begun = True
             if data := encoder.events(item):
                 await events.send(data)
-        if not begun or call.trace.usage is None:
-            raise ended_early()
         await events.close(encoder.end(call))
 
 
 async def vectors(engine: Engine, call: Call) -> Embeddings | Relayed:
     """The answer to a call for embeddings."""
     items = engine.serve(call)
+    pieces: list[bytes] = []
     async with aclosing(items):
         async for item in items:
-            if isinstance(item, Embeddings | Relayed):
+            if isinstance(item, Embeddings):
                 return item
-    raise ended_early()
+            assert isinstance(item, Relayed), "vectors do not come in deltas"
+            pieces.append(item.data)
+            if item.last:
+                return replace(item, data=b"".join(pieces))
+    raise AssertionError("the router gives a last item or raises")
 
 
 def metadata(call: Call) -> dict[str, object]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import partial
 from typing import TypeVar
 
 import msgspec
 from multidict import istr
 
-from ghostd.errors import InvalidRequest
+from ghostd.engine import Engine
+from ghostd.errors import InvalidRequest, RequestError
 from ghostd.gateway.body import decode
 from ghostd.gateway.errors import printable
-from ghostd.gateway.exchange import Exchange
+from ghostd.gateway.exchange import LARGE_BODY_BYTES, Exchange
 from ghostd.routing.call import NO_HINTS, Call, Hints, Job
 from ghostd.types import Capability, Feature, Operation
 
@@ -36,6 +39,11 @@ _BASE64 = re.compile(rb"base64,[A-Za-z0-9+/=]{64,}")
 _BYTES_PER_TOKEN = 4
 _IMAGE_TOKENS = 800
 _HINT_CHARS = 200
+_MODEL_CHARS = 500
+_LATENCIES = {"low": "low-latency"}
+_BUDGETS = {"low": "low-cost", "small": "low-cost"}
+_COMPLEXITIES = {"small": "simple", "large": "complex"}
+"""Values of `x-latency`, `x-budget` and `x-size-hint` in the words of Zeke's tags."""
 _HINT_HEADERS = frozenset(
     istr(name)
     for name in ("x-project", "x-intent", "x-language", "x-size-hint", "x-latency", "x-budget", "x-session-id")
@@ -62,47 +70,71 @@ class _Tags(msgspec.Struct):
     priority: str | None = None
 
 
+_NO_TAGS = _Tags()
+_NO_JOBS: Callable[[], Sequence[Job]] = tuple
+
+
 class _Format(msgspec.Struct):
     type: str = "text"
 
 
 async def openai_call(
-    exchange: Exchange, operation: Operation, capability: Capability, decode_jobs: Callable[[bytes], Sequence[Job]]
+    engine: Engine,
+    exchange: Exchange,
+    operation: Operation,
+    capability: Capability,
+    decode_jobs: Callable[[bytes], Sequence[Job]],
 ) -> Call:
-    """The call of an OpenAI request; raises InvalidRequest for what ghostd reads itself."""
-    body, fields = await exchange.read_fields()
+    """The call of an OpenAI request; raises RequestError for what ghostd reads itself, and has that recorded."""
+    call = Call(operation, "", capability, _NO_JOBS)
+    try:
+        await _read(call, exchange)
+    except RequestError as error:
+        engine.refused(call, error)
+        raise
+    call.decode = partial(decode_jobs, call.body)
+    exchange.call = call
+    return call
+
+
+async def _read(call: Call, exchange: Exchange) -> None:
+    """Fill in the call from the request."""
+    call.hints = _hints(exchange, None)
+    call.body, call.fields = body, fields = await exchange.read_fields()
+    call.model = _model(fields)
     for name in _REFUSED:
         if fields.get(name) not in _ABSENT:
             raise InvalidRequest(
                 f"'{name}' is not taken from requests: upstreams and their keys are configured (docs/providers.md).",
                 name,
             )
+    call.stream = _flag(fields, "stream")
+    call.with_usage = _with_usage(fields)
+    if (tags := fields.get("tags")) is not None and tags.startswith(b"{"):
+        call.hints = _hints(exchange, _struct(tags, _Tags, "tags"))
+    call.headers = _headers(exchange)
     messages = fields.get("messages") or fields.get("prompt") or fields.get("input") or b""
-    call = Call(
-        operation=operation,
-        model=_text(fields, "model"),
-        capability=capability,
-        decode=lambda: decode_jobs(body),
-        stream=_flag(fields, "stream"),
-        body=body,
-        fields=fields,
-        with_usage=_with_usage(fields),
-        headers=_headers(exchange),
-        features=_features(fields, messages),
-        prompt_tokens=_tokens(messages) + len(fields.get("tools", b"")) // _BYTES_PER_TOKEN,
-        max_tokens=_number(fields, "max_completion_tokens") or _number(fields, "max_tokens"),
-        effort=_optional_text(fields, "reasoning_effort"),
-        user=_optional_text(fields, "user"),
-        hints=_hints(exchange, fields),
-        relayable=not exchange.closed_schema and "tags" not in fields,
-    )
-    exchange.call = call
-    return call
+    if len(body) > LARGE_BODY_BYTES:  # would hold up everybody else
+        call.features, call.prompt_tokens = await asyncio.to_thread(_measured, fields, messages)
+    else:
+        call.features, call.prompt_tokens = _measured(fields, messages)
+    call.several = "messages" not in fields and messages.startswith(b"[")
+    call.max_tokens = _number(fields, "max_completion_tokens") or _number(fields, "max_tokens")
+    call.effort = _optional_text(fields, "reasoning_effort")
+    call.user = _optional_text(fields, "user")
+    call.relayable = not exchange.closed_schema and "tags" not in fields
+
+
+def _measured(fields: Mapping[str, bytes], messages: bytes) -> tuple[frozenset[Feature], int]:
+    """What a request needs, and about how many tokens its prompt has."""
+    tokens = _tokens(messages) + len(fields.get("tools", b"")) // _BYTES_PER_TOKEN
+    return _features(fields, messages), tokens
 
 
 async def any_openai_call(exchange: Exchange) -> Call:
     """The call that a body would make at the door that takes its kind; it cannot be answered."""
-    call = await openai_call(exchange, "openai.chat", "chat", lambda body: ())
+    call = Call("openai.chat", "", "chat", _NO_JOBS)
+    await _read(call, exchange)
     if "messages" not in call.fields:
         if "input" in call.fields:
             call.operation, call.capability = "openai.embeddings", "embed"
@@ -111,14 +143,17 @@ async def any_openai_call(exchange: Exchange) -> Call:
     return call
 
 
-def _text(fields: Mapping[str, bytes], name: str) -> str:
-    raw = fields.get(name)
+def _model(fields: Mapping[str, bytes]) -> str:
+    raw = fields.get("model")
     if raw is None or raw == b"null":
-        raise InvalidRequest(f"Missing required parameter: '{name}'.", name)
+        raise InvalidRequest("Missing required parameter: 'model'.", "model")
     try:
-        return _decode_text(raw)
+        name = _decode_text(raw)
     except msgspec.DecodeError as error:
-        raise InvalidRequest(f"Invalid value for '{name}': {error}.", name) from None
+        raise InvalidRequest(f"Invalid value for 'model': {error}.", "model") from None
+    if len(name) > _MODEL_CHARS:
+        raise InvalidRequest(f"Invalid value for 'model': a name of {len(name)} characters.", "model")
+    return name
 
 
 def _optional_text(fields: Mapping[str, bytes], name: str) -> str:
@@ -196,43 +231,38 @@ def _headers(exchange: Exchange) -> Mapping[str, str]:
     return {name.lower(): headers[name] for name in _PASSED_ON if name in headers}
 
 
-def _hints(exchange: Exchange, fields: Mapping[str, bytes]) -> Hints:
+def _hints(exchange: Exchange, tags: _Tags | None) -> Hints:
     """From headers, and from Zeke's `tags` where they say more."""
     headers = exchange.request.headers
-    raw = fields.get("tags")
-    tags = _Tags()
-    if raw is not None and raw.startswith(b"{"):
-        tags = _struct(raw, _Tags, "tags")
+    if tags is None and not any(name.startswith(("x-", "X-")) for name in headers):
+        client = exchange.user_agent
+        return Hints(client=client) if client else NO_HINTS
+    tags = tags or _NO_TAGS
 
-    def said(header: str, tag: str | None) -> str:
+    def said(header: str, tag: str | None = None) -> str:
         return printable(tag or headers.get(header) or "", _HINT_CHARS)
 
-    client = said("x-client", tags.source) or exchange.user_agent
-    if raw is None and headers.keys().isdisjoint(_HINT_HEADERS):
-        return _by_client(client)
+    budget = said("x-budget")
+    latency, size = said("x-latency").lower(), said("x-size-hint").lower()
+    priority = _LATENCIES.get(latency, latency) or _BUDGETS.get(budget.lower(), "")
     return Hints(
-        client=client,
+        client=said("x-client", tags.source) or exchange.user_agent,
         project=said("x-project", tags.project),
         intent=said("x-intent", tags.intent),
         language=said("x-language", tags.language),
-        complexity=said("x-size-hint", tags.complexity),
-        priority=said("x-latency", tags.priority),
-        budget_usd=_budget(headers.get("x-budget")),
-        session=printable(headers.get("x-session-id") or "", _HINT_CHARS),
+        complexity=printable(tags.complexity or _COMPLEXITIES.get(size, size), _HINT_CHARS),
+        priority=printable(tags.priority or priority, _HINT_CHARS),
+        budget_usd=_usd(budget),
+        session=said("x-session-id"),
     )
 
 
-@lru_cache(256)
-def _by_client(client: str) -> Hints:
-    """The hints of a client that gives none."""
-    return Hints(client=client) if client else NO_HINTS
-
-
-def _budget(text: str | None) -> float | None:
+def _usd(text: str) -> float | None:
     try:
-        return float(text) if text else None
+        amount = float(text) if text else math.nan
     except ValueError:
         return None
+    return amount if math.isfinite(amount) and amount >= 0 else None
 
 
 def decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:

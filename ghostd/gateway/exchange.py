@@ -27,7 +27,7 @@ _USER_AGENT = istr("User-Agent")
 _EXPECT = istr("Expect")
 _CLIENT = istr("x-client")
 _METADATA = istr("x-ghostd-metadata")
-_LARGE_BODY_BYTES = 1024 * 1024
+LARGE_BODY_BYTES = 1024 * 1024
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ZIG_CLIENT = re.compile(r"^zig/.*\(std\.http\)")
 _AGENT = re.compile(r"^[A-Za-z0-9._-]+")
@@ -73,7 +73,7 @@ class Exchange:
 
     async def _read(self, decoder: msgspec.json.Decoder[T]) -> tuple[bytes, T]:
         body = await self.body()
-        if len(body) > _LARGE_BODY_BYTES:  # would hold up everybody else
+        if len(body) > LARGE_BODY_BYTES:  # would hold up everybody else
             return body, await asyncio.to_thread(decode, decoder, body, self.config.max_json_depth)
         return body, decode(decoder, body, self.config.max_json_depth)
 
@@ -118,9 +118,9 @@ class Exchange:
         return response
 
     def headers(self) -> dict[str, str]:
-        """What every reply carries, and for an answered call where it went."""
+        """What every reply carries, and for a call that found a route where it went, or was tried."""
         headers = reply_headers(self.request_id, self.age_ms())
-        if self.call is not None and self.call.trace.deployment:
+        if self.call is not None and self.call.trace.route:
             headers.update(routing_headers(self.call))
         return headers
 

@@ -30,10 +30,12 @@ def routing_headers(call: Call) -> dict[str, str]:
     headers = {
         "x-ghostd-id": call.id,
         "x-ghostd-route": header_value(trace.route),
-        "x-ghostd-deployment": header_value(trace.deployment),
         "x-ghostd-attempts": str(trace.attempts),
-        "x-ghostd-reason": header_value(trace.reason),
     }
+    if trace.deployment:
+        headers["x-ghostd-deployment"] = header_value(trace.deployment)
+    if trace.reason:
+        headers["x-ghostd-reason"] = header_value(trace.reason)
     if trace.cost_usd is not None:
         headers["x-ghostd-cost-usd"] = f"{trace.cost_usd:.8f}"
     if trace.experiment:

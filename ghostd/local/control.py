@@ -35,7 +35,7 @@ class Controlled(Protocol):
         """Wait until a root is indexed and learned, and say what was found; raises RootError."""
         ...
 
-    def reload(self) -> str:
+    async def reload(self) -> str:
         """Put the changed configuration into force, and say what was done; raises ConfigError and changes nothing."""
         ...
 
@@ -82,7 +82,7 @@ def control_routes(daemon: Controlled) -> list[Route]:
         return _json(exchange, await daemon.wait_root(_absolute(exchange.parameter("path"))))
 
     async def reload(exchange: Exchange) -> Response:
-        return _json(exchange, {"done": daemon.reload()})
+        return _json(exchange, {"done": await daemon.reload()})
 
     async def forget_secret(exchange: Exchange) -> Response:
         daemon.forget_secret(exchange.parameter("name"))

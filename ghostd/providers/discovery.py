@@ -87,7 +87,9 @@ class ServerDiscovery:
         providers: Mapping[str, ProviderConfig],
         own_ports: Collection[int] = (),
         kinds: Sequence[Kind] = KINDS,
+        known: Sequence[Found] = (),
     ) -> None:
+        """`known` were found by a look under other settings; what these settings speak of is no longer."""
         self._http = http
         self._interval_s = config.interval_s
         self._providers = providers
@@ -98,7 +100,8 @@ class ServerDiscovery:
             for kind in kinds
             if config.servers and kind.preset not in configured and kind.port not in taken.union(own_ports)
         )
-        self._found: dict[str, Found] = {}
+        presets = {kind.preset for kind in self._kinds}
+        self._found = {server.preset: server for server in known if server.preset in presets}
         self._looked_s: float | None = None
 
     @property

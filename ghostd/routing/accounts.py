@@ -8,12 +8,22 @@ from typing import Literal
 import msgspec
 
 from ghostd.errors import (
+    BodyTooLarge,
+    EngineMissing,
     GhostdError,
+    InstanceError,
+    ModelFileInvalid,
     ModelNotFound,
+    ModelTooLarge,
     ModelUnavailable,
     Overloaded,
+    ProviderError,
+    QuotaExhausted,
     RateLimited,
     RequestError,
+    RootError,
+    RouteExhausted,
+    UpstreamModelMissing,
     UpstreamRejected,
     UpstreamTimeout,
 )
@@ -29,7 +39,7 @@ _encoder = msgspec.json.Encoder()
 def row_of(call: Call, error: BaseException | None) -> LedgerRow:
     """The row of a call that has ended with this error, or well."""
     trace = call.trace
-    status = status_of(error, begun=trace.first_byte_ms is not None)
+    status = status_of(error, begun=call.stream and trace.first_byte_ms is not None)
     usage = trace.usage
     return LedgerRow(
         id=call.id,
@@ -75,24 +85,38 @@ def status_of(error: BaseException | None, *, begun: bool) -> Status:
         return "ok"
     if isinstance(error, GeneratorExit | asyncio.CancelledError):
         return "cancelled"
-    if isinstance(error, RequestError | UpstreamRejected):
-        return "refused"
-    return "partial" if begun else "error"
+    if begun:
+        return "partial"
+    return "refused" if isinstance(error, RequestError | UpstreamRejected) else "error"
+
+
+_STATUSES: dict[type[GhostdError], int] = {
+    RequestError: 400,
+    ModelNotFound: 404,
+    BodyTooLarge: 413,
+    RootError: 400,
+    InstanceError: 409,
+    ProviderError: 502,
+    ModelFileInvalid: 500,
+    ModelTooLarge: 503,
+    EngineMissing: 501,
+    ModelUnavailable: 503,
+    Overloaded: 503,
+    UpstreamTimeout: 504,
+    UpstreamModelMissing: 404,
+    RateLimited: 429,
+    QuotaExhausted: 429,
+}
+"""As the HTTP front-end's table, which the core does not know; a test compares them."""
 
 
 def http_status_of(error: BaseException) -> int:
     """The status that an HTTP client sees, or would see; 499 is nginx's for a client that left."""
-    if isinstance(error, UpstreamRejected):
-        return error.status
     if isinstance(error, GeneratorExit | asyncio.CancelledError):
         return 499
-    table: tuple[tuple[type[GhostdError], int], ...] = (
-        (ModelNotFound, 404),
-        (RequestError, 400),
-        (RateLimited, 429),
-        (UpstreamTimeout, 504),
-        (Overloaded, 503),
-        (ModelUnavailable, 503),
-        (GhostdError, 502),
-    )
-    return next((status for kind, status in table if isinstance(error, kind)), 500)
+    if isinstance(error, UpstreamRejected):
+        return error.status
+    if isinstance(error, RouteExhausted):
+        statuses = {http_status_of(failure) for failure in error.failures}
+        return statuses.pop() if len(statuses) == 1 else 502
+    return next((_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES), 500)

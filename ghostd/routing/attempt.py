@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from itertools import count
 from typing import cast
@@ -13,23 +15,32 @@ from ghostd.routing.call import Call, Item, Job
 from ghostd.routing.deployment import Deployment
 from ghostd.types import Delta, Embeddings, Relayed, RelayRequest, Timeouts, Usage
 
+log = logging.getLogger(__name__)
+
 Translate = Callable[[Deployment, Sequence[Job], Timeouts], AsyncGenerator[Delta | Embeddings, None]]
 """The engine's way to ask a deployment whose dialect is not the caller's; deltas carry their choice."""
 
 _keys = count()
+_NOTHING = Usage(0, 0)
 _DEFAULTS = frozenset(("openai.chat", "openai.completions", "anthropic.messages", "mistral.fim"))
 """Operations whose bodies call a model's defaults `temperature` and `max_tokens`."""
 
 
 class Attempt:
-    """A try. `first` waits for the first item, `next` for each further one; `close` must follow, however it went."""
+    """A try. `first` waits for the first item, `next` for each further one; `close` must follow, however it went.
+
+    A reply that is not streamed is waited for whole by `first`: nothing of it has reached the caller before its end,
+    so that until then another deployment may still answer.
+    """
 
     __slots__ = (
         "_call",
         "_closed",
+        "_complete",
         "_given_up",
         "_items",
         "_jobs",
+        "_kept",
         "_key",
         "_loop",
         "_task",
@@ -52,14 +63,16 @@ class Attempt:
         self.deployment = deployment
         self._call = call
         self._jobs: Sequence[Job] = ()
-        self._usage = Usage(0, 0)
+        self._kept: deque[Item] = deque()
+        self._complete = False
+        self._usage: Usage | None = None
         self._loop = asyncio.get_running_loop()
         self._closed = False
         self._task: asyncio.Task[object] | None = None  # while it waits for the first item
         self._given_up = False
         self._items: AsyncGenerator[Item, None]
         self.last = False
-        """Whether the last item has come."""
+        """Whether the last item has been given out."""
         if call.relayable and call.body and call.operation in deployment.relays:
             provider = cast("UpstreamProvider", deployment.provider)
             self._items = provider.relay(_relay_request(call, deployment, timeouts))
@@ -68,7 +81,7 @@ class Attempt:
             self._items = translate(deployment, self._jobs, timeouts)
         self._key = next(_keys)
         self.began = self.first_at = self._loop.time()
-        deployment.health.begin(self._key, self.began)
+        deployment.health.begin(self._key, self.began, stream=call.stream)
         for limit in deployment.limits:
             limit.take(call.prompt_tokens, self.began)
 
@@ -91,23 +104,31 @@ class Attempt:
                     timer.cancel()
             self.first_at = self._loop.time()
             self.deployment.health.answered(self._key)
-            self._look_at(item)
-        except StopAsyncIteration:
-            await self.close()
-            raise self._failed(self._broken_off()) from None
+            self.last = self._look_at(item)
+            if not self.last and not self._call.stream:
+                await self._collect()
         except asyncio.CancelledError:
-            await self.close()
             if not self._given_up or task is None or task.uncancel() > 0:  # somebody else wants the task to end, too
+                await self.close()
                 raise
             silence = f"answered neither the request within {probe_after_s:g} s nor a check whether it lives"
-            raise self._failed(UpstreamTimeout(silence, "first byte", self.deployment.name)) from None
-        except GhostdError as error:
+            error = self._failed(UpstreamTimeout(silence, "first byte", self.deployment.name))
             await self.close()
-            raise self._failed(error) from None
+            raise error from None
+        except Exception as caught:
+            error = self._failed(self._as_ours(caught))
+            await self.close()
+            raise error from None
         except BaseException:
             await self.close()
             raise
         return item
+
+    async def _collect(self) -> None:
+        while not self._complete:
+            item = await anext(self._items)
+            self._look_at(item)
+            self._kept.append(item)
 
     def _give_up(self) -> None:
         """End the wait for the first item."""
@@ -117,13 +138,15 @@ class Attempt:
 
     async def next(self) -> Item:
         """The next item; raises GhostdError, also when the reply stops without its end."""
+        if self._kept:
+            item = self._kept.popleft()
+            self.last = not self._kept
+            return item
         try:
             item = await anext(self._items)
-        except StopAsyncIteration:
-            raise self._failed(self._broken_off()) from None
-        except GhostdError as error:
-            raise self._failed(error) from None
-        self._look_at(item)
+        except Exception as caught:
+            raise self._failed(self._as_ours(caught)) from None
+        self.last = self._look_at(item)
         return item
 
     async def close(self) -> None:
@@ -132,22 +155,35 @@ class Attempt:
             return
         self._closed = True
         self.deployment.health.end(self._key)
-        used = self._usage.prompt_tokens + self._usage.completion_tokens
+        estimated, usage = self._call.prompt_tokens, self._usage
+        used = estimated if usage is None else usage.prompt_tokens + usage.completion_tokens
         for limit in self.deployment.limits:
-            limit.give_back(self._call.prompt_tokens, used if self.last else self._call.prompt_tokens)
+            limit.give_back(estimated, used)
         await self._items.aclose()
+
+    def _as_ours(self, error: Exception) -> Exception:
+        """What an adapter may raise; a mistake in one is told in the log, and is no reason not to ask another."""
+        if isinstance(error, GhostdError):
+            return error
+        if isinstance(error, StopAsyncIteration):
+            return self._broken_off()
+        if not self.deployment.upstream:
+            return error
+        log.error("%s: reading a reply failed", self.deployment.name, exc_info=error)
+        return UpstreamMalformed("ghostd could not read its reply; the log has the details", self.deployment.name)
 
     def _broken_off(self) -> GhostdError:
         if self.deployment.upstream:
             return UpstreamMalformed("the reply broke off", self.deployment.name)
         return WorkerFailed("The model's reply broke off.")
 
-    def _failed(self, error: GhostdError) -> GhostdError:
-        self.deployment.health.failed(error, self._loop.time())
+    def _failed(self, error: Exception) -> Exception:
+        if isinstance(error, GhostdError):
+            self.deployment.health.failed(error, self._loop.time())
         return error
 
-    def _look_at(self, item: Item) -> None:
-        """Note usage and the end."""
+    def _look_at(self, item: Item) -> bool:
+        """Note usage and the end; says whether this is it."""
         if isinstance(item, Relayed):
             if item.last:
                 self._finish(item.usage)
@@ -159,11 +195,11 @@ class Attempt:
                     self._finish(self._usage)
         else:
             self._finish(item.usage)
+        return self._complete
 
     def _finish(self, usage: Usage | None) -> None:
-        self.last = True
-        self._usage = usage or self._usage
-        self._call.trace.usage = usage
+        self._complete = True
+        self._usage = self._call.trace.usage = usage
         health, now = self.deployment.health, self._loop.time()
         health.succeeded(self.began)
         if not self._call.stream:
@@ -196,8 +232,11 @@ def _relay_request(call: Call, deployment: Deployment, timeouts: Timeouts) -> Re
     )
 
 
-def _added(total: Usage, usage: Usage, counts_prompt: bool) -> Usage:
-    prompt = usage if counts_prompt else Usage(0, 0)
+def _added(total: Usage | None, usage: Usage, counts_prompt: bool) -> Usage:
+    if total is None and counts_prompt:
+        return usage
+    total = total or _NOTHING
+    prompt = usage if counts_prompt else _NOTHING
     return Usage(
         total.prompt_tokens + prompt.prompt_tokens,
         total.completion_tokens + usage.completion_tokens,

@@ -24,6 +24,8 @@ from ghostd.types import (
     Usage,
 )
 
+Complexity = Literal["simple", "medium", "complex"]
+
 Request = ChatRequest | CompletionRequest | FillRequest | EmbedRequest
 Item = Relayed | Delta | Embeddings
 """What answers a call: pieces in the caller's own dialect, or deltas (or vectors) to be put into it."""
@@ -78,8 +80,6 @@ class Trace:
     """Of the split, hashed."""
     recorded: bool = False
     """Whether the ledger has its row."""
-    features: object = None
-    """The router's features, where it needed them."""
     failures: list[tuple[str, GhostdError]] = field(default_factory=list)
     """Deployment and what it failed with, in order."""
 
@@ -115,6 +115,8 @@ class Call:
     features: frozenset[Feature] = frozenset()
     prompt_tokens: int = 0
     """Estimated."""
+    several: bool = False
+    """Whether it holds more than one prompt, each of which needs a context of its own."""
     max_tokens: int | None = None
     effort: str = ""
     """How deep a reasoning is asked for; "" if nothing is said."""
@@ -129,9 +131,11 @@ class Call:
     trace: Trace = field(default_factory=Trace)
 
     @property
+    def longest_tokens(self) -> int:
+        """Of its one prompt, estimated; 0 where nobody knows how several share the whole."""
+        return 0 if self.several else self.prompt_tokens
+
+    @property
     def age_ms(self) -> float:
         """Milliseconds since it began."""
         return (time.monotonic() - self.trace.began_s) * 1000
-
-
-Complexity = Literal["simple", "medium", "complex"]

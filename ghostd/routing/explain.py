@@ -33,7 +33,7 @@ def deployment_report(deployment: Deployment, now: float) -> DeploymentReport:
 
 def explain(registry: Registry, call: Call, now: float) -> Explanation:
     """Where the call would go now; raises ModelNotFound. Asks and changes nothing."""
-    name, split = call.model, registry.experiments.get(call.model)
+    name, split = call.model, registry.experiment(call.model)
     experiment = ""
     if split is not None:
         found = experiments.assign(split[0], split[1], call)
@@ -48,7 +48,7 @@ def explain(registry: Registry, call: Call, now: float) -> Explanation:
     except RequestError as error:
         problem = str(error)
     deployments = [choice.deployment for tier in plan.tiers for choice in tier]
-    deployments.sort(key=lambda deployment: ranks.get(deployment, len(deployments) + 1))
+    deployments.sort(key=lambda deployment: ranks.get(deployment, len(ranks) + 1))
     return Explanation(
         model=call.model,
         route=plan.name,
@@ -67,7 +67,7 @@ def _candidate(
     plan: Plan, deployment: Deployment, call: Call, features: Features, rank: int | None, now: float
 ) -> CandidateReport:
     found = score(plan.policy, deployment, features)
-    unable = unfit(deployment, call)
+    unable = unfit(deployment, call, only=sum(map(len, plan.tiers)) == 1)
     problem = unable.reason if unable is not None else ""
     if not problem and not deployment.health.admits(now):
         rest = (deployment.health.rests_until or now) - now

@@ -1,8 +1,9 @@
 """How one deployment fares: a circuit breaker, its load, and how fast it answers.
 
 The breaker opens after failures in a row or at a share of failures, rests for a time that doubles while it goes on
-failing, then lets one request through as a trial (half-open). A time-out opens it at once, since it costs its caller
-the most. What the caller did wrong is no failure.
+failing, then lets one request through as a trial (half-open), and the next one once that has been answered. A time-out
+opens it at once, since it costs its caller the most. What the caller did wrong is no failure, nor is what no pause
+would mend, such as a broken model file.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from ghostd.errors import (
     QuotaExhausted,
     RateLimited,
     UpstreamModelMissing,
-    UpstreamRejected,
     UpstreamTimeout,
 )
 
@@ -31,10 +31,10 @@ _RESTS_S: dict[type[GhostdError], float] = {
     NoUsableKey: 60.0,
     QuotaExhausted: 300.0,
     UpstreamModelMissing: 60.0,
-    Overloaded: 1.0,
     ModelUnavailable: 5.0,
 }
 """What asks for a rest at once, and how long where it does not say so itself."""
+_KEY_ERRORS = (KeyRefused, NoUsableKey, QuotaExhausted)
 
 _SAMPLES = 64
 _SMOOTHING = 0.2
@@ -70,21 +70,27 @@ class Health:
     """The state of one deployment. Times are seconds of a monotonic clock."""
 
     __slots__ = (
+        "_asked_at",
+        "_asked_until",
         "_check_at",
         "_failures",
+        "_forgiven",
         "_outcomes",
         "_rests",
         "_settings",
         "_trial",
         "_waiting",
+        "asked",
         "checked",
         "first_byte",
         "in_flight",
         "last_error",
+        "last_kind",
         "plain",
         "proven",
         "rests_until",
         "token_ms",
+        "well_at",
     )
 
     def __init__(self, settings: RoutingConfig) -> None:
@@ -92,14 +98,21 @@ class Health:
         self._failures = 0
         self._outcomes: deque[bool] = deque(maxlen=settings.breaker_window)
         self._rests = 0
-        self._trial = False
-        self._waiting: dict[int, float] = {}
+        self._trial: int | None = None  # the key of the request that is on trial
+        self._waiting: dict[int, tuple[float, bool]] = {}
+        self._asked_at = float("-inf")
+        self._forgiven = False
+        """Whether a health check has found it well since its last failure, while nobody asked it."""
         self._check_at = float("-inf")
+        self._asked_until = float("-inf")
+        """The upstream's own wish, which no health check cuts short."""
         self.rests_until: float | None = None
         """None: closed. Else when a trial may be made."""
         self.checked = False
         """Whether a health check has found it well since the breaker opened."""
         self.in_flight = 0
+        self.asked = False
+        """Whether any request has gone there."""
         self.first_byte = Latency()
         """Of streams, to the first byte."""
         self.plain = Latency()
@@ -108,7 +121,18 @@ class Health:
         """Between the first byte and the end of a stream, for each token."""
         self.proven = False
         """Whether it has answered a request since it was last in doubt."""
+        self.well_at = float("-inf")
+        """When it last gave a sign of life."""
+        self.last_kind: type[GhostdError] | None = None
+        """Of the last failure; None once a request has been answered to its end. The error itself holds its frames."""
         self.last_error = ""
+        """What the last failure says, on one line."""
+
+    def configure(self, settings: RoutingConfig) -> None:
+        """Go on under other settings."""
+        if settings.breaker_window != self._settings.breaker_window:
+            self._outcomes = deque(self._outcomes, maxlen=settings.breaker_window)
+        self._settings = settings
 
     # --- may it be asked? ---
 
@@ -119,60 +143,73 @@ class Health:
         return "open" if now < self.rests_until else "half-open"
 
     def admits(self, now: float) -> bool:
-        """Whether a request may go there: not while it rests, and only one while it is on trial."""
+        """Whether a request may go there: not while it rests, and only one at a time while it is on trial."""
         if self.rests_until is None:
             return True
-        return now >= self.rests_until and not self._trial
+        return now >= self.rests_until and self._trial is None
 
-    def waiting_since(self) -> float | None:
-        """When the oldest request that has had no answer yet was sent."""
-        return next(iter(self._waiting.values()), None)
+    def waiting_since(self, *, stream: bool) -> float | None:
+        """When the oldest stream, or the oldest other request, that has had no answer yet was sent."""
+        return next((began for began, streams in self._waiting.values() if streams is stream), None)
 
     @property
     def success_rate(self) -> float:
-        """Share of the last requests that succeeded; 1 before the first."""
+        """Share of the last requests that succeeded; 1 before the first, and once a check has found it well again.
+
+        Else what has failed would be ranked last for ever: nobody would ask it while others answer.
+        """
+        if self._forgiven:
+            return 1.0
         return (sum(self._outcomes) + 1) / (len(self._outcomes) + 1) if self._outcomes else 1.0
 
     # --- what happened ---
 
-    def begin(self, key: int, now: float) -> None:
+    def begin(self, key: int, now: float, *, stream: bool) -> None:
         """A request goes there; `key` tells it from others."""
         self.in_flight += 1
-        self._waiting[key] = now
-        if self.rests_until is not None:
-            self._trial = True
+        self.asked = True
+        self._asked_at = now
+        self._waiting[key] = (now, stream)
+        if self.rests_until is not None and self._trial is None:
+            self._trial = key
 
     def answered(self, key: int) -> None:
         """The first byte of a request's good reply has come."""
         self._waiting.pop(key, None)
         self.proven = True
+        if self._trial == key:
+            self._trial = None
 
     def end(self, key: int) -> None:
         """A request is over, however it went."""
         self.in_flight -= 1
         self._waiting.pop(key, None)
-        self._trial = False
+        if self._trial == key:
+            self._trial = None
 
     def succeeded(self, began: float) -> None:
         """A request that began then was answered to its end; one from before the rest does not end the rest."""
         self._failures = 0
         self._outcomes.append(True)
         if self.rests_until is not None and began >= self.rests_until:
-            self.rests_until = None
-            self._rests = 0
+            self._close()
             self._outcomes.clear()
-        self.last_error = ""
+        self._forget()
 
     def failed(self, error: GhostdError, now: float) -> None:
-        """A request failed; the caller's own mistakes do not count."""
-        if not isinstance(error, ProviderError) or isinstance(error, UpstreamRejected):
+        """A request failed; only what another deployment may mend counts."""
+        if not isinstance(error, ProviderError) or not error.retryable:
             return
-        self.last_error = str(error)[:300]
         asked: float | None = getattr(error, "retry_after_s", None)
         for kind, rest_s in _RESTS_S.items():
             if isinstance(error, kind):
-                self.rest(now, min(asked if asked is not None else rest_s, self._settings.max_rest_s))
+                self._remember(error)
+                self.rest(now, rest_s if asked is None else asked)
                 return
+        if isinstance(error, Overloaded):
+            return  # by its other requests: they end, and that is no illness
+        self._remember(error)
+        self._forgiven = False
         self._outcomes.append(False)
         self._failures += self._settings.breaker_failures if isinstance(error, UpstreamTimeout) else 1
         window = len(self._outcomes) == self._settings.breaker_window
@@ -182,13 +219,15 @@ class Health:
             self._rest_longer(now)
 
     def rest(self, now: float, seconds: float) -> None:
-        """Ask nothing of it for so long."""
-        self.rests_until = max(self.rests_until or 0.0, now + seconds)
+        """Ask nothing of it for so long, at most routing.max_rest_s."""
+        until = now + min(max(seconds, 0.0), self._settings.max_rest_s)
+        self._asked_until = max(self._asked_until, until)
+        self.rests_until = max(self.rests_until or until, until)
         self.checked = self.proven = False
 
     def ejected(self, error: GhostdError, now: float) -> None:
         """A health check failed."""
-        self.last_error = str(error)[:300]
+        self._remember(error)
         self._rest_longer(now)
 
     def check_due(self, now: float, period_s: float) -> bool:
@@ -198,11 +237,37 @@ class Health:
         self._check_at = now
         return True
 
+    def neglected(self, now: float, period_s: float) -> bool:
+        """Whether it has failed and, though it does not rest, has not been asked for so long."""
+        idle = self.in_flight == 0 and now - self._asked_at >= period_s
+        return idle and self.rests_until is None and self.success_rate < 1
+
     def found_well(self, now: float) -> None:
-        """A health check succeeded: the next request is its trial."""
+        """A health check succeeded: the next request is its trial, but not before the upstream wants one."""
+        self.well_at = now
         self.checked = True
+        self._forgiven = self._forgiven or self.in_flight == 0
         if self.rests_until is not None:
-            self.rests_until = min(self.rests_until, now)
+            self.rests_until = min(self.rests_until, max(now, self._asked_until))
+
+    def keys_replaced(self) -> None:
+        """There is another API key: a rest for the old one's sake is over."""
+        if self.last_kind is not None and issubclass(self.last_kind, _KEY_ERRORS):
+            self._asked_until = float("-inf")
+            self._close()
+            self._forget()
+
+    def _remember(self, error: GhostdError) -> None:
+        self.last_kind = type(error)
+        self.last_error = " ".join(str(error).split())[:300]
+
+    def _forget(self) -> None:
+        self.last_kind = None
+        self.last_error = ""
+
+    def _close(self) -> None:
+        self.rests_until = None
+        self._rests = 0
 
     def _rest_longer(self, now: float) -> None:
         if self.rests_until is not None and now < self.rests_until:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 _MINUTE_S = 60.0
+_ROUNDING = 1e-6
+"""What has been waited for may fall short by this."""
 
 
 class Limits:
@@ -22,6 +24,14 @@ class Limits:
         self._tokens = float(tpm or 0)
         self._at = 0.0
 
+    def configure(self, rpm: int | None, tpm: int | None, max_concurrency: int | None) -> Limits:
+        """Go on under other limits; what has been used of the last minute's stays used."""
+        if (rpm, tpm) != (self.rpm, self.tpm):
+            self._requests = _moved(self._requests, self.rpm, rpm)
+            self._tokens = _moved(self._tokens, self.tpm, tpm)
+        self.rpm, self.tpm, self.max_concurrency = rpm, tpm, max_concurrency
+        return self
+
     @property
     def bounded(self) -> bool:
         """Whether there is any limit."""
@@ -36,9 +46,9 @@ class Limits:
             return 1.0
         self._refill(now)
         wait = 0.0
-        if self.rpm is not None and self._requests < 1:
+        if self.rpm is not None and self._requests < 1 - _ROUNDING:
             wait = (1 - self._requests) * _MINUTE_S / self.rpm
-        if self.tpm is not None and self._tokens < (needed := min(tokens, self.tpm)):
+        if self.tpm is not None and self._tokens < (needed := min(tokens, self.tpm)) - _ROUNDING:
             wait = max(wait, (needed - self._tokens) * _MINUTE_S / self.tpm)
         return wait
 
@@ -61,3 +71,10 @@ class Limits:
             self._requests = min(float(self.rpm), self._requests + elapsed * self.rpm / _MINUTE_S)
         if self.tpm is not None:
             self._tokens = min(float(self.tpm), self._tokens + elapsed * self.tpm / _MINUTE_S)
+
+
+def _moved(left: float, before: int | None, now: int | None) -> float:
+    """What is left of a bucket whose size has changed."""
+    if now is None:
+        return 0.0
+    return float(now) if before is None else now - (before - left)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ghostd.config_routing import Policy
@@ -60,11 +59,6 @@ def balanced(features: Features, quality: float, cheap: float, quick: float) -> 
     if features.thrifty:
         for_price += 0.4
     return 5 * for_quality * quality + for_price * cheap + for_speed * quick
-
-
-def ranked(policy: Policy, deployments: Sequence[Deployment], features: Features) -> list[Deployment]:
-    """Best first; equal ones in the order given."""
-    return sorted(deployments, key=lambda deployment: -score(policy, deployment, features).value)
 
 
 def cost_of(deployment: Deployment, features: Features) -> float | None:

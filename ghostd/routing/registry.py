@@ -5,12 +5,22 @@ from __future__ import annotations
 import difflib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import msgspec
 
 from ghostd.config import Config
-from ghostd.config_routing import DeploymentConfig, ModelConfig, Policy, PriceConfig, RouteConfig, RouteEntry
+from ghostd.config_routing import (
+    DeploymentConfig,
+    ExperimentConfig,
+    ModelConfig,
+    Policy,
+    PriceConfig,
+    ProviderConfig,
+    RouteConfig,
+    RouteEntry,
+)
 from ghostd.errors import ModelNotFound
 from ghostd.ports import Provider, UpstreamProvider
 from ghostd.routing.deployment import NO_SETTINGS, Deployment, local_deployment
@@ -29,7 +39,11 @@ VIRTUAL: Mapping[str, tuple[Policy | None, str]] = {
 }
 """Names that ghostd ships, with their policies; a route of the same name wins over it."""
 
-_ALL_TTL_S = 1.0
+_TTL_S = 1.0
+"""How long what was found at run time is taken for true."""
+_MANY = 2000
+"""Deployments from which on those are forgotten that only requests have named."""
+_MAX_HINTED_CHARS = 100
 _CODE_BONUS = 0.15
 
 PriceOf = Callable[[str, str], PriceConfig | None]
@@ -73,7 +87,8 @@ class Registry:
         price_of: PriceOf = lambda preset, model: None,
         before: Registry | None = None,
     ) -> None:
-        """`before` is the registry that this one replaces: what has not changed keeps its health and its limits."""
+        """`before` is the registry that this one replaces: what has not changed keeps its health, and the limits go
+        on from what has been used of them."""
         self.config = config
         self.local = local
         self.upstreams = dict(upstreams or {})
@@ -83,10 +98,12 @@ class Registry:
         self._limits: dict[tuple[str, str], Limits] = {}
         self._plans: dict[str, Plan] = {}
         self._all: tuple[float, tuple[Choice, ...]] = (float("-inf"), ())
-        self._bare: dict[str, list[str]] = {}
+        self._bare: tuple[float, dict[str, str]] = (float("-inf"), {})
+        self._forget_at = _MANY
         self._before = before
         if before is not None:
-            before._before = None
+            self._inherit(before)
+            self._before = None
 
     # --- names ---------------------------------------------------------------------
 
@@ -99,19 +116,26 @@ class Registry:
                 self._plans[name] = found
         return found
 
+    def experiment(self, name: str) -> tuple[str, ExperimentConfig] | None:
+        """The running experiment that splits the requests for this name, with its own name."""
+        if not self.experiments:
+            return None
+        return self.experiments.get(name) or self.experiments.get(self._unaliased(name))
+
     def _make_plan(self, name: str) -> tuple[Plan, bool]:
         """The plan, and whether it holds as long as the configuration does."""
         config = self.config
         target = self._unaliased(name)
         if (route := config.routes.get(target)) is not None:
-            return Plan(target, self._route_tiers(target, route), route.policy, route), self._lasting(route)
+            return self._route_plan(target, route)
         if (choices := self._choices(target)) is not None:
-            return Plan(choices[0].deployment.name, (choices,), "ordered"), choices[0].deployment.upstream
+            found = choices[0].deployment
+            return Plan(found.name, (choices,), "ordered"), found.upstream and found.name == target
         if target in VIRTUAL:
             return self._virtual(target), False
         if config.routing.unknown_model == "fallback":
-            return self._virtual(AUTO), False
-        raise ModelNotFound(name, self._similar(name))
+            return self._make_plan(AUTO)[0], False
+        raise ModelNotFound(name[:_MAX_HINTED_CHARS], self._similar(name))
 
     def _unaliased(self, name: str) -> str:
         for _ in range(len(self.config.aliases) + 1):
@@ -121,22 +145,20 @@ class Registry:
             name = target
         return name
 
-    def _lasting(self, route: RouteConfig) -> bool:
-        """Whether all that the route names is configured, and none found at run time."""
-        return all(choice.deployment.upstream for tier in self._route_tiers("", route) for choice in tier) and sum(
-            map(len, self._route_tiers("", route))
-        ) >= len(route.deployments)
-
-    def _route_tiers(self, name: str, route: RouteConfig) -> tuple[Tier, ...]:
+    def _route_plan(self, name: str, route: RouteConfig) -> tuple[Plan, bool]:
         tiers: dict[int, list[Choice]] = {}
+        lasting = True
         for entry in route.deployments:
             wanted = RouteEntry(model=entry) if isinstance(entry, str) else entry
-            for choice in self._choices(self._unaliased(wanted.model)) or ():
+            target = self._unaliased(wanted.model)
+            choices = self._choices(target) or ()
+            lasting = lasting and any(c.deployment.upstream and c.deployment.name == target for c in choices)
+            for choice in choices:
                 tiers.setdefault(wanted.order, []).append(replace(choice, weight=wanted.weight))
-        if not tiers and name:
-            names = ", ".join(entry if isinstance(entry, str) else entry.model for entry in route.deployments)
+        if not tiers:
+            names = ", ".join(_entry_names(route))
             raise ModelNotFound(name, (), f"The route '{name}' names models that nobody offers now: {names}.")
-        return tuple(tuple(tiers[order]) for order in sorted(tiers))
+        return Plan(name, tuple(tuple(tiers[order]) for order in sorted(tiers)), route.policy, route), lasting
 
     def _choices(self, name: str) -> Tier | None:
         """The deployments of one model, one for each endpoint; None if there is no such model."""
@@ -150,18 +172,21 @@ class Registry:
             for info in source.models():
                 if info.id == name:
                     return (Choice(self._local(source, info)),)
-        for full in self._listed_as(name):
+        if (full := self._listed_as(name)) is not None:
             provider, _, model = full.partition("/")
             return self._upstream_choices(provider, model, full, None)
         return None
 
-    def _listed_as(self, name: str) -> list[str]:
-        """The full names of an upstream's model whose provider was left out."""
-        return [
-            f"{provider}/{name}"
-            for provider, endpoints in self.upstreams.items()
-            if any(info.id == name for info in endpoints[0].models())
-        ]
+    def _listed_as(self, name: str) -> str | None:
+        """The full name of an upstream's model whose provider was left out; the first provider that lists it."""
+        now = time.monotonic()
+        if now - self._bare[0] > _TTL_S:
+            found: dict[str, str] = {}
+            for provider, endpoints in self.upstreams.items():
+                for info in endpoints[0].models():
+                    found.setdefault(info.id, f"{provider}/{info.id}")
+            self._bare = (now, found)
+        return self._bare[1].get(name)
 
     def _upstream_choices(
         self, provider: str, model: str, name: str, configured: DeploymentConfig | None
@@ -186,15 +211,20 @@ class Registry:
         return Plan(name, (choices,), policy, virtual=True)
 
     def _similar(self, name: str) -> tuple[str, ...]:
-        known = [info.id for info in self.models()]
+        """What may have been meant."""
+        found = (choice.deployment.name for choice in self.everything())
+        config = self.config
+        known = list(dict.fromkeys((*config.routes, *config.aliases, *config.deployments, *found, *VIRTUAL)))
+        if len(name) > _MAX_HINTED_CHARS:
+            return tuple(known[:10])
         return tuple(difflib.get_close_matches(name, known, 5, 0.3) or known[:10])
 
     # --- deployments -----------------------------------------------------------------
 
-    def everything(self) -> Tier:
+    def everything(self, *, fresh: bool = False) -> Tier:
         """Every model that is offered now, each endpoint apart; at most a second old."""
         now = time.monotonic()
-        if now - self._all[0] > _ALL_TTL_S or self._new_local_models():
+        if fresh or now - self._all[0] > _TTL_S or self._new_local_models():
             self._all = (now, tuple(Choice(deployment) for deployment in self._walk()))
         return self._all[1]
 
@@ -225,7 +255,7 @@ class Registry:
         found = self._deployments.get(key) or self._inherited(key)
         if found is None or found.provider is not source:
             found = local_deployment(source, info, self.config.routing)
-        self._deployments[key] = found
+            self._deployments[key] = found
         return found.seen(info)
 
     def _upstream(
@@ -234,37 +264,73 @@ class Registry:
         key = (name, endpoint.endpoint, model)
         found = self._deployments.get(key)
         if found is None:
+            if len(self._deployments) >= self._forget_at:
+                self._forget_unlisted()
             settings = self.config.providers.get(provider)
             known = settings.model.get(model, NO_SETTINGS) if settings else NO_SETTINGS
             before = self._inherited(key)
-            if self._before is not None and self._before.config.providers.get(provider) != settings:
+            if before is not None and before.provider is not endpoint:
                 before = None  # what was changed may be mended
-            own = Limits(configured.rpm, configured.tpm, configured.max_concurrency) if configured else Limits()
             found = Deployment(
                 name,
                 endpoint,
                 endpoint.model(model),
                 before.health if before is not None else Health(self.config.routing),
                 endpoint=endpoint.endpoint,
-                limits=(own, self._endpoint_limits(provider, endpoint.endpoint)),
+                limits=(
+                    self._limits_of(("", name), configured),
+                    self._limits_of((provider, endpoint.endpoint), settings),
+                ),
                 settings=_with_defaults(known, configured),
                 price=known.price or self._price(provider, model, endpoint),
                 upstream=True,
             )
+            found.health.configure(self.config.routing)
             self._deployments[key] = found
         return found
+
+    def _inherit(self, before: Registry) -> None:
+        """Take over what was in use, so that it is still seen, and goes on resting, before it is asked again."""
+        for name in {deployment.name for deployment in before.used() if deployment.upstream}:
+            self._choices(name)
+        for source in self.local:
+            for info in source.models():
+                if (source.name, info.id, "") in before._deployments:
+                    self._local(source, info).health.configure(self.config.routing)
 
     def _inherited(self, key: tuple[str, str, str]) -> Deployment | None:
         return self._before._deployments.get(key) if self._before is not None else None
 
-    def _endpoint_limits(self, provider: str, endpoint: str) -> Limits:
-        settings = self.config.providers.get(provider)
-        key = (provider, endpoint)
-        if key not in self._limits:
-            self._limits[key] = (
-                Limits(settings.rpm, settings.tpm, settings.max_concurrency) if settings is not None else Limits()
-            )
-        return self._limits[key]
+    def _forget_unlisted(self) -> None:
+        """Drop the deployments that only requests have named, unless something is under way there."""
+        listed = {
+            (f"{provider}/{info.id}", info.id)
+            for provider, endpoints in self.upstreams.items()
+            for info in endpoints[0].models()
+        }
+        self._plans = {name: plan for name, plan in self._plans.items() if name in self.config.routes}
+        planned = {choice.deployment for plan in self._plans.values() for tier in plan.tiers for choice in tier}
+        self._deployments = {
+            (name, endpoint, model): deployment
+            for (name, endpoint, model), deployment in self._deployments.items()
+            if not deployment.upstream
+            or deployment.health.in_flight
+            or deployment in planned
+            or name in self.config.deployments
+            or (name, model) in listed
+        }
+        self._forget_at = max(_MANY, 2 * len(self._deployments))
+
+    def _limits_of(self, key: tuple[str, str], settings: ProviderConfig | DeploymentConfig | None) -> Limits:
+        """The limits of a configured deployment ("", name), or of a provider's endpoint."""
+        found = self._limits.get(key)
+        if found is None:
+            found = (self._before._limits.get(key) if self._before is not None else None) or Limits()
+            if settings is not None:
+                found.configure(settings.rpm, settings.tpm, settings.max_concurrency)
+            if settings is not None:
+                self._limits[key] = found
+        return found
 
     def _price(self, provider: str, model: str, endpoint: UpstreamProvider) -> PriceConfig | None:
         if not endpoint.model(model).remote:
@@ -277,26 +343,33 @@ class Registry:
     def models(self) -> list[ModelInfo]:
         """Every name that can be asked for: models, routes, aliases and virtual models."""
         found: dict[str, ModelInfo] = {}
-        for choice in self.everything():
+        for choice in self.everything(fresh=True):
             deployment = choice.deployment
             name = deployment.name
             found.setdefault(name, replace(deployment.info, id=name))
         for name, route in self.config.routes.items():
-            found[name] = self._composed(name, "route", _entry_names(route))
+            found[name] = self._composed(name, "route", _entry_names(route), (name,))
         for name, configured in self.config.deployments.items():
-            found.setdefault(name, self._composed(name, "deployment", [configured.model]))
+            found.setdefault(name, self._composed(name, "deployment", [configured.model], (name,)))
         for name, target in self.config.aliases.items():
-            found.setdefault(name, self._composed(name, "alias", [target]))
+            found.setdefault(name, self._composed(name, "alias", [target], (name,)))
+        for name, (_, experiment) in self.experiments.items():
+            if name not in found:
+                arms = [arm.model for arm in experiment.arms.values()]
+                found[name] = self._composed(name, "experiment", arms, arms)
         for name, (_, meaning) in VIRTUAL.items():
             found.setdefault(name, self._virtual_info(name, meaning))
         return list(found.values())
 
-    def _composed(self, name: str, kind: str, parts: Iterable[str]) -> ModelInfo:
-        try:
-            plan = self.plan(name)
-        except ModelNotFound:
+    def _composed(self, name: str, kind: str, parts: Iterable[str], targets: Iterable[str]) -> ModelInfo:
+        """A name that stands for the models behind its targets."""
+        plans = []
+        for target in targets:
+            with suppress(ModelNotFound):
+                plans.append(self.plan(target))
+        if not plans:
             return ModelInfo(name, "ghostd", frozenset(), state="failed", detail=f"{kind}: nobody offers its models")
-        infos = [choice.deployment.info for tier in plan.tiers for choice in tier]
+        infos = [choice.deployment.info for plan in plans for tier in plan.tiers for choice in tier]
         return ModelInfo(
             name,
             "ghostd",

@@ -18,7 +18,18 @@ import msgspec
 
 from ghostd import errors
 from ghostd.config_routing import ModelConfig, Policy, PriceConfig, RoutingConfig
-from ghostd.errors import ProviderError, RequestError, UpstreamFailed, UpstreamRejected
+from ghostd.errors import (
+    KeyRefused,
+    ModelUnavailable,
+    NoUsableKey,
+    Overloaded,
+    ProviderError,
+    QuotaExhausted,
+    RateLimited,
+    RequestError,
+    UpstreamFailed,
+    UpstreamModelMissing,
+)
 from ghostd.ports import Provider
 from ghostd.routing.call import Call
 from ghostd.routing.deployment import NO_SETTINGS, Deployment
@@ -36,6 +47,12 @@ _LOCAL = frozenset(("local", "ghostd"))
 """Providers of models on this machine."""
 _REPLAYED: frozenset[str] = frozenset(("chat", "complete"))
 """One model's embeddings are no substitute for another's, and fills go by tiers."""
+
+_ROUTING = RoutingConfig()
+_RESTS = frozenset(
+    (RateLimited, KeyRefused, NoUsableKey, QuotaExhausted, UpstreamModelMissing, ModelUnavailable, Overloaded)
+)
+"""What makes a deployment rest, or asks for patience, and is no failure."""
 
 _decode = msgspec.json.Decoder(Features).decode
 
@@ -141,6 +158,7 @@ class _Past:
         self._known = known
         self._deployments: dict[str, Deployment] = {}
         self._of_route: dict[str, set[str]] = {}
+        self._met: set[str] = set()
         self._rates: dict[str, tuple[float, int]] = {}
         self._ending: list[tuple[float, int, _Request]] = []
         self._number = 0
@@ -151,6 +169,11 @@ class _Past:
         """Learn from the requests that had ended by then."""
         while self._ending and self._ending[0][0] <= time_s:
             self._learn(heapq.heappop(self._ending)[2])
+        for deployment in self._deployments.values():
+            health = deployment.health
+            rested = health.rests_until is not None and health.rests_until <= time_s and not health.checked
+            if rested or health.neglected(time_s, _ROUTING.health_interval_s):
+                health.found_well(time_s)  # whether a check would have, nobody knows; the next request tells
 
     def meet(self, request: _Request) -> None:
         """The router has asked these deployments, so it knew that they could do the request."""
@@ -158,11 +181,13 @@ class _Past:
         for name, _ in request.tries:
             deployment = self._deployment(name, row.provider if name == row.deployment else "")
             self._of_route.setdefault(row.route, set()).add(name)
+            self._met.add(name)
             if name not in self._known:
                 info = deployment.info
                 capabilities = info.capabilities | {cast("Capability", features.capability)}
                 can = (info.features or frozenset()) | cast("set[Feature]", set(features.needs))
-                deployment.seen(replace(info, capabilities=capabilities, features=can))
+                if (capabilities, can) != (info.capabilities, info.features):
+                    deployment.seen(replace(info, capabilities=capabilities, features=can))
 
     def await_end(self, request: _Request) -> None:
         """Learn from the request once it has ended."""
@@ -173,8 +198,9 @@ class _Past:
     def choose(self, policy: Policy, request: _Request, route: str | None) -> str:
         """The deployment that the policy prefers; "" where none is known to be able."""
         features = request.features
-        names = self._deployments if route is None else self._of_route[route]
-        tier = tuple(Choice(self._deployments[name]) for name in sorted(names))
+        names = sorted(self._deployments if route is None else self._of_route[route])
+        names.sort(key=lambda name: name not in self._met)  # of equals, one that has been asked before
+        tier = tuple(Choice(self._deployments[name]) for name in names)
         call = Call(
             request.row.operation,
             request.row.model,
@@ -196,7 +222,7 @@ class _Past:
                 ModelInfo(name, provider, frozenset(), features=frozenset(), remote=provider not in _LOCAL)
             )
             nobody = cast("Provider", None)  # nothing is asked of it
-            health = Health(RoutingConfig())
+            health = Health(_ROUTING)
             found = Deployment(name, nobody, known.info, health, settings=known.settings, price=known.price)
             self._deployments[name] = found
         return found
@@ -206,6 +232,8 @@ class _Past:
         for name, error in request.tries:
             deployment = self._deployments[name]
             health = deployment.health
+            health.begin(0, row.time_s, stream=row.stream)
+            health.end(0)
             if error:
                 if _counts(error):
                     health.failed(UpstreamFailed("", 500), row.time_s)
@@ -235,9 +263,9 @@ class _Past:
 
 
 def _counts(error: str) -> bool:
-    """Whether an error of this class says something of the deployment's health."""
+    """Whether an error of this class counts in the deployment's success rate, as it does in `Health.failed`."""
     kind = getattr(errors, error, None)
-    return isinstance(kind, type) and issubclass(kind, ProviderError) and not issubclass(kind, UpstreamRejected)
+    return isinstance(kind, type) and issubclass(kind, ProviderError) and kind.retryable and kind not in _RESTS
 
 
 def _outcome(request: _Request, chosen: str) -> Outcome:

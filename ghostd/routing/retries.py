@@ -17,13 +17,16 @@ class RetryBudget:
     21, "Handling overload").
     """
 
-    def __init__(self, share: float) -> None:
-        self._share = share
-        self._left = _BURST if share > 0 else 0.0
+    def __init__(self) -> None:
+        self._left = _BURST
 
-    def request(self) -> None:
-        """A new request has come."""
-        self._left = min(_BURST, self._left + self._share)
+    def request(self, share: float) -> None:
+        """A new request has come; a share of 0 allows no repeat at all."""
+        self._left = min(_BURST, self._left + share) if share else 0.0
+
+    def allows(self) -> bool:
+        """Whether one more repeat is within the budget."""
+        return self._left >= 1
 
     def take(self) -> bool:
         """Whether one more repeat is within the budget; counts it."""
@@ -41,5 +44,5 @@ def pause_s(settings: RoutingConfig, repeat: int, error: GhostdError) -> float |
     asked: float | None = getattr(error, "retry_after_s", None)
     if asked is not None and asked > settings.max_backoff_s:
         return None
-    longest = min(settings.max_backoff_s, settings.backoff_ms / 1000 * 2**repeat)
+    longest = min(settings.max_backoff_s, settings.backoff_ms / 1000 * 2 ** min(repeat, 32))
     return max(asked or 0.0, random.uniform(0, longest))  # noqa: S311 - jitter, no secret

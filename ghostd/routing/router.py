@@ -15,20 +15,17 @@ from ghostd.errors import (
     ContextTooLong,
     GhostdError,
     KeyRefused,
-    ModelNotFound,
-    ModelUnavailable,
     NoCandidate,
     NoUsableKey,
     Overloaded,
     ProviderError,
     QuotaExhausted,
     RateLimited,
-    RequestError,
-    RouteExhausted,
     UnsupportedParameter,
     UpstreamError,
     UpstreamFailed,
     UpstreamMalformed,
+    UpstreamModelMissing,
     UpstreamRejected,
     UpstreamUnreachable,
 )
@@ -38,11 +35,13 @@ from ghostd.routing.accounts import row_of
 from ghostd.routing.attempt import Attempt, Translate
 from ghostd.routing.call import Call, Item, Job
 from ghostd.routing.deployment import Deployment
+from ghostd.routing.fallbacks import Fallbacks
 from ghostd.routing.features import Features, features_of
 from ghostd.routing.prices import cost_usd
 from ghostd.routing.registry import Plan, Registry
 from ghostd.routing.retries import RetryBudget, pause_s
-from ghostd.routing.selection import Selection, is_gamble, next_choice, select
+from ghostd.routing.selection import Selection, is_gamble, limits_wait_s, next_choice, select
+from ghostd.routing.verdict import verdict
 from ghostd.types import Timeouts
 
 log = logging.getLogger(__name__)
@@ -90,7 +89,7 @@ class Router:
         self._ledger = ledger
         self.requests = 0
         """Calls so far."""
-        self._budget = RetryBudget(registry.config.routing.retry_budget)
+        self._budget = RetryBudget()
         self._freed: asyncio.Future[None] | None = None
         self._checks: dict[Deployment, asyncio.Task[bool]] = {}
 
@@ -105,6 +104,8 @@ class Router:
         try:
             attempt, item = await self._open(call)
             trace.first_byte_ms = call.age_ms
+            if not call.stream:  # it has come whole
+                trace.first_byte_ms -= (asyncio.get_running_loop().time() - attempt.first_at) * 1000
             while not attempt.last:
                 yield item
                 item = await attempt.next()
@@ -117,10 +118,12 @@ class Router:
                 trace.failures.append((attempt.deployment.name, caught))
             raise
         finally:
-            if attempt is not None:
-                await self._close(attempt)
-            if error is not None:
-                self.record(call, error)
+            try:
+                if attempt is not None:
+                    await self._close(attempt)
+            finally:
+                if error is not None:
+                    self.record(call, error)
 
     def record(self, call: Call, error: BaseException | None) -> None:
         """Write the call's row down, once; None is success."""
@@ -133,58 +136,33 @@ class Router:
     async def _open(self, call: Call) -> tuple[Attempt, Item]:
         """A live attempt and its first item, from the route or one of its fallbacks."""
         self.requests += 1
-        self._budget.request()
+        self._budget.request(self.registry.config.routing.retry_budget)
         settings = self.registry.config.routing
         plan = self._plan(call)
         call.trace.route = plan.name
-        route = plan.route
-        limit_s = (route.timeout_s if route else None) or settings.timeout_s
+        limit_s = (plan.route.timeout_s if plan.route else None) or settings.timeout_s
         errand = _Errand(call, asyncio.get_running_loop().time() + limit_s)
-        waiting = self._fallbacks(plan)
+        fallbacks = Fallbacks(plan)
         while True:
             try:
                 return await self._along(plan, errand)
-            except (ProviderError, NoCandidate, ContextTooLong) as error:
-                following = self._fallback(plan, error, waiting)
+            except (ProviderError, NoCandidate, ContextTooLong, UnsupportedParameter) as error:
+                following = fallbacks.after(error, self.registry)
                 if following is None:
-                    raise
+                    raise fallbacks.worst() from None
                 call.trace.reason = f"{call.trace.reason}fell back from {plan.name} ({type(error).__name__}); "
                 plan = following
 
     def _plan(self, call: Call) -> Plan:
         registry = self.registry
-        split = registry.experiments.get(call.model)
-        if split is not None:
-            found = experiments.assign(split[0], split[1], call)
-            call.trace.experiment = f"{found.experiment}/{found.arm}"
-            call.trace.subject = found.subject
-            call.trace.reason = f"experiment {found.experiment}, arm {found.arm}; "
-            return registry.plan(found.model)
-        return registry.plan(call.model)
-
-    def _fallbacks(self, plan: Plan) -> list[str]:
-        if plan.route is None:
-            return []
-        return [*plan.route.fallbacks, *(["local"] if plan.route.local_last_resort else [])]
-
-    def _fallback(self, plan: Plan, error: GhostdError, waiting: list[str]) -> Plan | None:
-        """The next fallback that this error allows."""
-        if plan.route is None and not waiting:
-            return None
-        allowed = plan.route.fallback_on if plan.route is not None else ("error", "context", "content_filter")
-        reason = "error"
-        if isinstance(error, ContextTooLong):
-            reason = "context"
-        elif isinstance(error, UpstreamRejected):
-            reason = error.reason or ""
-        if reason not in allowed:
-            return None
-        while waiting:
-            try:
-                return self.registry.plan(waiting.pop(0))
-            except ModelNotFound:
-                continue
-        return None
+        split = registry.experiment(call.model)
+        if split is None:
+            return registry.plan(call.model)
+        found = experiments.assign(split[0], split[1], call)
+        call.trace.experiment = f"{found.experiment}/{found.arm}"
+        call.trace.subject = found.subject
+        call.trace.reason = f"experiment {found.experiment}, arm {found.arm}; "
+        return registry.plan(found.model)
 
     async def _along(self, plan: Plan, errand: _Errand) -> tuple[Attempt, Item]:
         """The first deployment of a plan that answers; raises the reason why none does."""
@@ -192,9 +170,9 @@ class Router:
         selection = select(plan, call, errand.get_features)
         tried: set[Deployment] = set()
         errand.failures = {}
-        attempts = repeats = 0
+        attempts = repeats = rejections = 0
+        room_until = loop.time() + settings.max_backoff_s
         patient = False
-        rejections = 0
         while attempts < settings.max_attempts and loop.time() < errand.deadline:
             deployment = next_choice(selection.tiers, tried, call, loop.time())
             if deployment is not None and not patient and is_gamble(deployment, selection.tiers, tried):
@@ -202,25 +180,31 @@ class Router:
                 await self._news(_GAMBLE_PATIENCE_S)
                 continue
             if deployment is None:
-                if not tried and await self._wait_for_room(selection, errand):
+                if await self._wait_for_room(selection, tried, errand, room_until):
                     continue
                 if not await self._pause(selection, errand, repeats):
                     break
                 repeats += 1
-                tried = set()
+                tried = {d for d, error in errand.failures.items() if not isinstance(error, _REPEATABLE)}
                 continue
+            if deployment in errand.failures and not self._budget.take():
+                break
             tried.add(deployment)
             attempts += 1
             try:
                 return await self._try(deployment, plan, selection, tried, errand)
             except (ProviderError, ContextTooLong, UnsupportedParameter) as error:
-                errand.failures[deployment] = error
-                call.trace.failures.append((deployment.name, error))
+                self._failed(deployment, error, errand)
                 if isinstance(error, UpstreamRejected):
                     rejections += 1
                     if rejections == _BELIEVED or error.reason == "content_filter":
-                        raise self._given_up(plan, selection, errand) from None
-        raise self._given_up(plan, selection, errand)
+                        break
+        raise verdict(plan, selection, call, errand.failures, errand.deadline)
+
+    def _failed(self, deployment: Deployment, error: GhostdError, errand: _Errand) -> None:
+        if all(error is not noted for noted in errand.failures.values()):  # a race notes its failures itself
+            errand.failures[deployment] = error
+            errand.call.trace.failures.append((deployment.name, error))
 
     async def _try(
         self, deployment: Deployment, plan: Plan, selection: Selection, tried: set[Deployment], errand: _Errand
@@ -284,42 +268,44 @@ class Router:
             done, _ = await asyncio.wait(racing, timeout=patience_s)
             if not done:
                 other = next_choice(selection.tiers, tried, errand.call, asyncio.get_running_loop().time())
-                if other is not None:
+                if other is not None and self._budget.take():
                     tried.add(other)
                     second = self._begin(other, plan, errand)
                     racing[asyncio.create_task(self._first(second), name="hedge")] = second
-            failure: BaseException | None = None
-            while racing:
+            while True:
                 done, _ = await asyncio.wait(racing, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
-                    attempt = racing.pop(task)
+                    attempt = racing[task]
                     if (failure := task.exception()) is None:
+                        del racing[task]
                         return attempt, task.result()
-            assert failure is not None
-            raise failure
+                    if isinstance(failure, GhostdError):
+                        self._failed(attempt.deployment, failure, errand)
+                    if len(racing) == 1 or not isinstance(failure, ProviderError):
+                        raise failure
+                    del racing[task]
         finally:
-            for task, attempt in racing.items():
+            for task in racing:
                 task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+            await asyncio.gather(*racing, return_exceptions=True)
+            for attempt in racing.values():
                 await attempt.close()
 
     # --- waiting and giving up -----------------------------------------------------------
 
-    async def _wait_for_room(self, selection: Selection, errand: _Errand) -> bool:
+    async def _wait_for_room(self, selection: Selection, tried: set[Deployment], errand: _Errand, until: float) -> bool:
         """Wait where only limits stand in the way; False when nothing will be free in time."""
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = asyncio.get_running_loop().time()
         waits = [
-            max(limit.wait_s(errand.call.prompt_tokens, now) for limit in choice.deployment.limits)
-            for tier in selection.tiers
-            for choice in tier
-            if choice.deployment.limits and choice.deployment.health.admits(now)
+            wait
+            for deployment in selection.deployments()
+            if deployment not in tried
+            and deployment.health.admits(now)
+            and (wait := limits_wait_s(deployment, errand.call, now)) > 0
         ]
-        if not waits or min(waits) <= 0 or now + min(waits) > errand.deadline:
+        if not waits or now + min(waits) > min(until, errand.deadline):
             return False
-        if min(waits) > self.registry.config.routing.max_backoff_s:
-            return False
-        await self._news(min(waits))
+        await self._news(max(min(waits), 0.001))
         return True
 
     async def _news(self, patience_s: float) -> None:
@@ -344,38 +330,13 @@ class Router:
             if isinstance(error, _REPEATABLE)
             and (deployment.health.admits(now) or isinstance(error, RateLimited))
             and (pause := pause_s(settings, repeats, error)) is not None
+            and (pause := max(pause, (deployment.health.rests_until or now) - now)) <= settings.max_backoff_s
         ]
-        if not pauses or now + min(pauses) > errand.deadline or not self._budget.take():
+        if not pauses or now + min(pauses) > errand.deadline or not self._budget.allows():
             return False
         await asyncio.sleep(min(pauses))
         now = loop.time()
-        return any(choice.deployment.health.admits(now) for tier in selection.tiers for choice in tier)
-
-    def _given_up(self, plan: Plan, selection: Selection, errand: _Errand) -> GhostdError:
-        """Why nobody has answered."""
-        now = asyncio.get_running_loop().time()
-        deployments = [choice.deployment for tier in selection.tiers for choice in tier]
-        rests = [d.health.rests_until - now for d in deployments if d.health.rests_until is not None]
-        retry_after_s = max(0.0, min(rests)) if rests and len(rests) == len(deployments) else None
-        if len(errand.failures) == 1 == len(deployments):
-            return next(iter(errand.failures.values()))
-        refusals = [error for error in errand.failures.values() if isinstance(error, RequestError | UpstreamRejected)]
-        if refusals:
-            return refusals[0]  # what the caller can mend
-        if errand.failures:
-            told = [(deployment.name, error) for deployment, error in errand.failures.items()]
-            return RouteExhausted(plan.name, told, retry_after_s)
-        if rests:
-            last = next((d.health.last_error for d in deployments if d.health.last_error), "")
-            message = f"Every deployment of '{plan.name}' rests after failures. The last one: {last}"
-            return ModelUnavailable(message, retry_after_s)
-        waits = [
-            max((limit.wait_s(errand.call.prompt_tokens, now) for limit in d.limits), default=0.0) for d in deployments
-        ]
-        return RateLimited(
-            f"The limits that the configuration sets for '{plan.name}' are reached (rpm, tpm or max_concurrency).",
-            retry_after_s=min(waits, default=None),
-        )
+        return any(deployment.health.admits(now) for deployment in selection.deployments())
 
     async def _close(self, attempt: Attempt) -> None:
         await attempt.close()
@@ -411,10 +372,15 @@ class Router:
             await provider.check(_CHECK_TIMEOUT_S)
         except (KeyRefused, NoUsableKey, QuotaExhausted, RateLimited):
             return True
+        except (UpstreamRejected, UpstreamModelMissing):
+            pass  # it speaks, if not of this
         except UpstreamError as error:
             deployment.health.ejected(error, loop.time())
             log.info("%s does not answer: %s", deployment.name, error)
             return False
+        except Exception:
+            log.exception("checking %s failed", deployment.name)
+            return True
         deployment.health.found_well(loop.time())
         return True
 

@@ -10,6 +10,7 @@ from ghostd.errors import ContextTooLong, NoCandidate, RequestError
 from ghostd.routing.call import Call
 from ghostd.routing.deployment import Deployment
 from ghostd.routing.features import Features
+from ghostd.routing.health import Health
 from ghostd.routing.policies import score
 from ghostd.routing.registry import Choice, Plan, Tier, code_bonus
 
@@ -26,6 +27,9 @@ _MARGIN = 1.5
 _UNPROVEN_AT_ONCE = 2
 """Requests that a deployment which has not answered yet gets at once, while another one can take them."""
 _SUSPECT_S = 2.0
+"""Silence after which a deployment is passed over, if that is unusual for it."""
+_ALIVE_S = 10.0
+"""The same once it has given a sign of life: its model may think for long."""
 _SUSPECT_FACTOR = 5.0
 
 
@@ -39,17 +43,21 @@ class Unfit:
     too_long: bool = False
 
 
-def unfit(deployment: Deployment, call: Call, margin: float = 1.0) -> Unfit | None:
-    """Why it cannot do what the call asks; None if it can, as far as anybody knows."""
+def unfit(deployment: Deployment, call: Call, *, only: bool = False) -> Unfit | None:
+    """Why it cannot do what the call asks; None if it can, as far as anybody knows.
+
+    The `only` one is given the benefit of the doubt, and says itself why it is broken.
+    """
     info = deployment.info
-    if info.state == "failed":
+    if info.state == "failed" and not only:
         return Unfit(deployment, info.detail or "it is not usable", "model")
     if not _capable(call, info.capabilities) and call.operation not in info.relays:
         return Unfit(deployment, f"it cannot {_CAN[call.capability]}", "model")
     if info.features is not None and (missing := sorted(call.features - info.features)):
         return Unfit(deployment, f"it has no {' and no '.join(missing)}", _PARAM[missing[0]])
-    if info.context_tokens is not None and call.prompt_tokens > info.context_tokens * margin:
-        reason = f"its context has {info.context_tokens} tokens, the prompt about {call.prompt_tokens}"
+    margin = _MARGIN if only else 1.0
+    if info.context_tokens is not None and call.longest_tokens > info.context_tokens * margin:
+        reason = f"its context has {info.context_tokens} tokens, the prompt about {call.longest_tokens}"
         return Unfit(deployment, reason, "messages", too_long=True)
     return None
 
@@ -65,19 +73,21 @@ class Selection:
     """The tiers of a plan without what cannot do the request."""
 
     tiers: tuple[Tier, ...]
-    unfit: tuple[Unfit, ...]
+
+    def deployments(self) -> list[Deployment]:
+        """All of them, in order."""
+        return [choice.deployment for tier in self.tiers for choice in tier]
 
 
 def select(plan: Plan, call: Call, features: Callable[[], Features]) -> Selection:
     """The deployments that can do the call, ranked by the plan's policy; raises RequestError if there is none."""
     count = sum(map(len, plan.tiers))
-    margin = _MARGIN if count == 1 else 1.0
     problems: list[Unfit] = []
     tiers: list[Tier] = []
     for tier in plan.tiers:
         fit = []
         for choice in tier:
-            problem = unfit(choice.deployment, call, margin)
+            problem = unfit(choice.deployment, call, only=count == 1)
             if problem is None:
                 fit.append(choice)
             else:
@@ -88,23 +98,25 @@ def select(plan: Plan, call: Call, features: Callable[[], Features]) -> Selectio
         raise _none(plan, call, problems)
     if plan.policy != "ordered" and (len(tiers) > 1 or len(tiers[0]) > 1):
         tiers = [ranked for tier in tiers for ranked in rank(plan, tier, call, features())]
-    return Selection(tuple(tiers), tuple(problems))
+    return Selection(tuple(tiers))
 
 
 def rank(plan: Plan, tier: Tier, call: Call, features: Features) -> list[Tier]:
     """A tier as several, best first; the endpoints of one model stay together.
 
-    A request that both `complete` and `fill` could serve prefers the models that continue text.
+    A request that both `complete` and `fill` could serve prefers the models that continue text; a file of this
+    machine that has not been read yet comes after those of which something is known.
     """
     models: dict[str, list[Choice]] = {}
     for choice in tier:
         models.setdefault(choice.deployment.name, []).append(choice)
 
-    def value(choices: Sequence[Choice]) -> tuple[bool, float]:
+    def value(choices: Sequence[Choice]) -> tuple[bool, bool, float]:
         deployment = choices[0].deployment
+        info = deployment.info
         bonus = code_bonus(deployment) if plan.name == "code" else 0.0
-        exact = call.capability in deployment.info.capabilities
-        return exact, score(plan.policy, deployment, features).value + bonus
+        read = info.path is None or info.size_bytes is not None
+        return call.capability in info.capabilities, read, score(plan.policy, deployment, features).value + bonus
 
     return [tuple(choices) for choices in sorted(models.values(), key=value, reverse=True)]
 
@@ -112,7 +124,7 @@ def rank(plan: Plan, tier: Tier, call: Call, features: Features) -> list[Tier]:
 def _none(plan: Plan, call: Call, problems: Sequence[Unfit]) -> RequestError:
     if problems and all(problem.too_long for problem in problems):
         longest = max(problem.deployment.info.context_tokens or 0 for problem in problems)
-        return ContextTooLong(call.prompt_tokens, longest, "messages" if call.capability == "chat" else "prompt")
+        return ContextTooLong(call.longest_tokens, longest, "messages" if call.capability == "chat" else "prompt")
     if not problems:
         return NoCandidate(f"No model is there that could {_CAN[call.capability]}.", "model")
     told = "; ".join(f"{problem.deployment.name}: {problem.reason}" for problem in problems[:8])
@@ -156,7 +168,14 @@ def _admitted(choice: Choice, call: Call, now: float) -> bool:
     deployment = choice.deployment
     if not deployment.health.admits(now):
         return False
-    return all(limit.wait_s(call.prompt_tokens, now) <= 0 for limit in deployment.limits)
+    if not deployment.limits:
+        return True
+    return limits_wait_s(deployment, call, now) <= 0
+
+
+def limits_wait_s(deployment: Deployment, call: Call, now: float) -> float:
+    """Seconds until the deployment's limits let the call through."""
+    return max((limit.wait_s(call.prompt_tokens, now) for limit in deployment.limits), default=0.0)
 
 
 def _doubtful(deployment: Deployment, now: float) -> bool:
@@ -165,11 +184,17 @@ def _doubtful(deployment: Deployment, now: float) -> bool:
         return not health.checked  # a trial nobody vouches for: better with another request's patience
     if not health.proven and health.in_flight >= _UNPROVEN_AT_ONCE:
         return True
-    since = health.waiting_since()
+    return _silent(health.waiting_since(stream=True), health.first_byte.mean, health, now) or _silent(
+        health.waiting_since(stream=False), health.plain.mean, health, now
+    )
+
+
+def _silent(since: float | None, usual_ms: float | None, health: Health, now: float) -> bool:
+    """Whether a request has been waiting for long; a sign of life since then buys patience."""
     if since is None:
         return False
-    usual = health.first_byte.mean or health.plain.mean
-    return now - since > max(_SUSPECT_S, _SUSPECT_FACTOR * (usual or 0.0) / 1000)
+    patience_s = _ALIVE_S if health.well_at > since else _SUSPECT_S
+    return now - since > max(patience_s, _SUSPECT_FACTOR * (usual_ms or 0.0) / 1000)
 
 
 def _lighter(choices: Sequence[Choice]) -> Choice:

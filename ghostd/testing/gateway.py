@@ -37,17 +37,18 @@ class Served:
 @asynccontextmanager
 async def serving(
     *providers: Provider,
+    engine: Engine | None = None,
     config: HttpConfig | None = None,
     status: Callable[[], Mapping[str, object]] = dict,
     control: Sequence[Route] = (),
     drain_s: float = 1.0,
 ) -> AsyncIterator[Served]:
-    """Serve these providers over HTTP while the block runs; the port of `config` is not used."""
+    """Serve these providers, or an engine, over HTTP while the block runs; the port of `config` is not used."""
     wanted = msgspec.structs.replace(config or HttpConfig(), port=0)
     folder = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="ghostd")
     try:
         socket = Path(folder.name) / "http.sock"
-        async with serve_http(Engine(providers), wanted, socket, status, control, drain_s=drain_s) as server:
+        async with serve_http(engine or Engine(providers), wanted, socket, status, control, drain_s=drain_s) as server:
             yield Served(server.port, socket)
     finally:
         await asyncio.to_thread(folder.cleanup)

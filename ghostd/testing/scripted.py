@@ -1,10 +1,11 @@
-"""A Provider that says what a test tells it to."""
+"""Providers that say what a test tells them to: one on this machine, and one behind a network."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
 
 from ghostd.errors import GhostdError
 from ghostd.types import (
@@ -16,7 +17,11 @@ from ghostd.types import (
     EmbedRequest,
     Feature,
     FillRequest,
+    KeyState,
     ModelInfo,
+    Operation,
+    Relayed,
+    RelayRequest,
     Usage,
 )
 
@@ -99,3 +104,137 @@ class ScriptedProvider:
         finally:
             if not finished:
                 self.closed += 1
+
+
+Step = Relayed | Delta | Embeddings | GhostdError | asyncio.Event
+"""What a scripted upstream does next: gives an item, fails, or waits for an event."""
+
+
+class ScriptedUpstreamProvider:
+    """An UpstreamProvider that plays scripts: one for each request, the last one for all that follow.
+
+    A script whose steps run out before a last item breaks off. `asked` lists the requests, `closed` counts those that
+    were ended by their caller; `until_asked` and `until_closed` wait for them.
+    """
+
+    def __init__(
+        self,
+        *scripts: Sequence[Step],
+        name: str = "acme",
+        endpoint: str = "http://acme.test",
+        models: Sequence[str] = ("m",),
+        relays: Sequence[Operation] = ("openai.chat", "openai.completions", "openai.embeddings"),
+        open_ended: bool = False,
+        info: ModelInfo | None = None,
+    ) -> None:
+        """`info` says what every model can do; by default everything, and to take `relays` as they come."""
+        self.name = name
+        self.endpoint = endpoint
+        self.open_ended = open_ended
+        self.listed = list(models)
+        self.scripts = [list(script) for script in scripts]
+        self.asked: list[Request | RelayRequest] = []
+        self.closed = 0
+        self.checks = 0
+        self.check_script: list[GhostdError | asyncio.Event | None] = [None]
+        """What the checks say, one after the other, the last one again and again; None is well."""
+        self.key_states: list[KeyState] = []
+        self._info = info or ModelInfo("", name, ALL, relays=frozenset(relays), remote=True)
+        self._changed = asyncio.Event()
+
+    def models(self) -> Sequence[ModelInfo]:
+        """Those listed."""
+        return tuple(map(self.model, self.listed))
+
+    def model(self, name: str) -> ModelInfo:
+        """The same for every name."""
+        return replace(self._info, id=name)
+
+    async def relay(self, request: RelayRequest) -> AsyncGenerator[Relayed, None]:
+        """Play the next script."""
+        async with aclosing(self._play(request)) as items:
+            async for item in items:
+                assert isinstance(item, Relayed), f"a script of deltas for a relayed {request.operation}"
+                yield item
+
+    def chat(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
+        """Play the next script."""
+        return self._deltas(request)
+
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
+        """Play the next script."""
+        return self._deltas(request)
+
+    def fill(self, request: FillRequest) -> AsyncGenerator[Delta, None]:
+        """Play the next script."""
+        return self._deltas(request)
+
+    async def embed(self, request: EmbedRequest) -> Embeddings:
+        """Play the next script."""
+        async with aclosing(self._play(request)) as items:
+            async for item in items:
+                assert isinstance(item, Embeddings)
+                return item
+        raise AssertionError("a script for embeddings needs some")
+
+    async def check(self, timeout_s: float) -> None:
+        """What `check_script` says."""
+        self.checks += 1
+        self._changed.set()
+        step = self.check_script[0] if len(self.check_script) == 1 else self.check_script.pop(0)
+        if isinstance(step, asyncio.Event):
+            await step.wait()
+        elif step is not None:
+            raise step
+
+    def keys(self) -> Sequence[KeyState]:
+        """Those of `key_states`."""
+        return self.key_states
+
+    async def until_asked(self, count: int = 1) -> None:
+        """Wait until so many requests have come."""
+        while len(self.asked) < count:
+            await self._change()
+
+    async def until_closed(self, count: int = 1) -> None:
+        """Wait until so many requests were ended by their caller."""
+        while self.closed < count:
+            await self._change()
+
+    async def until_checked(self, count: int = 1) -> None:
+        """Wait until so many checks have begun."""
+        while self.checks < count:
+            await self._change()
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    async def _deltas(self, request: Request) -> AsyncGenerator[Delta, None]:
+        async with aclosing(self._play(request)) as items:
+            async for item in items:
+                assert isinstance(item, Delta), "a script of relayed pieces for a request that is translated"
+                yield item
+
+    async def _play(self, request: Request | RelayRequest) -> AsyncGenerator[Relayed | Delta | Embeddings, None]:
+        script = self.scripts[0] if len(self.scripts) == 1 else self.scripts.pop(0)
+        self.asked.append(request)
+        self._changed.set()
+        ended = False
+        try:
+            for step in script:
+                if isinstance(step, asyncio.Event):
+                    await step.wait()
+                elif isinstance(step, GhostdError):
+                    ended = True
+                    raise step
+                else:
+                    ended = isinstance(step, Embeddings) or (
+                        step.last if isinstance(step, Relayed) else step.finish_reason is not None
+                    )
+                    yield step
+            ended = True
+        finally:
+            if not ended:
+                self.closed += 1
+                self._changed.set()

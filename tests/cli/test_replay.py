@@ -103,7 +103,7 @@ def test_a_deployment_that_only_the_configuration_names_is_chosen_but_its_figure
     )
     fill(*(request(n, "a/cheap", 0.001, 800) for n in range(3)))
     output = run("--policy", "cheapest").output
-    assert "cheapest: cost unknown for 3 requests; the mean is without them" in output
+    assert "cheapest: unknown, and not in the means: first try of 3, cost of 3, latency of 3\n" in output
     assert ["cheapest", "b/new", "3", "0", "0"] in [line.split() for line in output.splitlines()]
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from e2e.daemons import DaemonProcess
+from e2e.daemons import DaemonProcess, quiet_home
 
 StartDaemon = Callable[..., DaemonProcess]
+
+
+@pytest.fixture(autouse=True)
+def quiet(ghostd_home: Path) -> None:
+    """Daemons that a test starts by command are quiet, too."""
+    quiet_home(ghostd_home)
 
 
 @pytest.fixture
@@ -16,8 +22,11 @@ def start_daemon(ghostd_home: Path) -> Iterator[StartDaemon]:
     """Start a daemon on a free port, in this test's home unless told otherwise."""
     started: list[DaemonProcess] = []
 
-    def start(*options: str, home: Path = ghostd_home, ready: bool = True) -> DaemonProcess:
-        daemon = DaemonProcess(home, *(options if any("--port" in o for o in options) else ("--port=0", *options)))
+    def start(
+        *options: str, home: Path = ghostd_home, ready: bool = True, environment: Mapping[str, str] | None = None
+    ) -> DaemonProcess:
+        more = () if any("--port" in option for option in options) else ("--port=0",)
+        daemon = DaemonProcess(home, *more, *options, environment=environment)
         started.append(daemon)
         return daemon.wait_ready() if ready else daemon
 

@@ -18,10 +18,24 @@ from typing import Any
 _READY = re.compile(r"ghostd \S+ ready on (http://\S+) \(pid (\d+)\)")
 
 
+QUIET = "[discovery]\nservers = false\n"
+"""For every configuration of a test: what listens on the developer's machine is none of its business."""
+
+
+def quiet_home(home: Path) -> Path:
+    """A home whose daemon asks no servers of this machine; returns the configuration file."""
+    file = home / "config" / "config.toml"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(QUIET)
+    return file
+
+
 class DaemonProcess:
     """`ghostd run` in the foreground of a process of its own."""
 
     def __init__(self, home: Path, *options: str, environment: Mapping[str, str] | None = None) -> None:
+        quiet_home(home)
         self.home = home
         self.url = ""
         self.output = ""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from e2e.daemons import DaemonProcess, alive, run_command, wait_until_gone
+from e2e.daemons import DaemonProcess, alive, quiet_home, run_command, wait_until_gone
 
 pytestmark = pytest.mark.e2e
 StartDaemon = Callable[..., DaemonProcess]
@@ -45,7 +45,8 @@ def complete(daemon: DaemonProcess, project: Path, **more: object) -> str:
 def test_a_started_daemon_serves_until_sigterm_ends_it(start_daemon: StartDaemon) -> None:
     daemon = start_daemon()
     assert daemon.request("/health")["status"] == "ok"
-    assert [model["id"] for model in daemon.request("/v1/models")["data"]] == ["ghostd/project", "auto"]
+    found = [model["id"] for model in daemon.request("/v1/models")["data"]]
+    assert found == ["ghostd/project", "auto", "fast", "smart", "code", "local"]
     assert daemon.stop() == 0
     assert "Traceback" not in daemon.output
 
@@ -256,6 +257,7 @@ def test_two_starts_at_once_both_return_when_the_daemon_serves(ghostd_home: Path
 
 
 def test_a_relative_home_and_closed_streams_are_no_hindrance(tmp_path: Path) -> None:
+    quiet_home(tmp_path / "h")
     env = {**os.environ, "GHOSTD_HOME": "h"}
     start = ["/bin/sh", "-c", 'exec "$0" -m ghostd start --port=0 <&- >&- 2>&-', sys.executable]
     try:

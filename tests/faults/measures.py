@@ -1,8 +1,12 @@
-"""What a fault costs the callers: how many meet it, and how soon an upstream learns that its caller has gone."""
+"""What a fault costs the callers: how many meet it, and how soon an upstream learns that its caller has gone.
+
+Run, with tests/ in PYTHONPATH: python -m faults.measures
+"""
 
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -11,8 +15,9 @@ from pathlib import Path
 
 from faults.caller import Call, Verdict, ask, judge
 from faults.daemon import running_daemon, write_config
-from faults.fault import Mode
+from faults.fault import BOTH, Mode
 from faults.replies import contents, role
+from faults.report import quantile
 from faults.upstreams import Exchange, Upstream, listening, right
 
 
@@ -87,3 +92,33 @@ async def _silent_after_a_word(exchange: Exchange) -> None:
     await exchange.stream_head()
     await exchange.chunks([role(exchange.asked), *contents(exchange.asked)[:1]], last=False)
     await exchange.until_gone()
+
+
+async def _print(home: Path) -> None:
+    print(
+        "| 60 requests, one of two equal deployments hangs | touch it | fail | p50 ms | p99 ms |\n|---|---|---|---|---|"
+    )
+    for mode in BOTH:
+        for concurrency in (1, 6, 30):
+            shared = await with_one_hanging(home / f"{mode}{concurrency}", 60, concurrency, mode, {})
+            failed = sum(verdict.outcome != "ok" for verdict in shared.verdicts)
+            times = [quantile(shared.seconds, share) * 1000 for share in (0.5, 0.99)]
+            print(f"| {mode}, {concurrency} at once | {shared.touches} | {failed} | {times[0]:.0f} | {times[1]:.0f} |")
+    print("\n| a caller hangs up | p50 ms | max ms |\n|---|---|---|")
+    for title, mode, after in (
+        ("plain", "plain", False),
+        ("stream before the first byte", "stream", False),
+        ("stream after the first byte", "stream", True),
+    ):
+        left = await hang_up_seconds(home / title.replace(" ", "-"), mode, after_first_byte=after, times=30)
+        print(f"| {title} | {quantile(left, 0.5) * 1000:.1f} | {max(left) * 1000:.1f} |")
+
+
+def main() -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory(prefix="ghostd-faults") as home:
+        asyncio.run(_print(Path(home)))
+
+
+if __name__ == "__main__":
+    main()

@@ -101,7 +101,7 @@ def test_the_faulty_deployment_of_an_ordered_route_was_met_by_most_requests(shar
     """Else the campaign would have shown nothing."""
     keys = {"connection", "status", "limit"}  # not accepted, or the key rests
     for (fault, _, layout), cell in shared.cells.items():
-        if layout == "ordered" and fault.group not in keys:
+        if layout == "ordered" and fault.group not in keys and fault.phase != "odd" and not fault.slow:
             assert 2 * len(cell.upstream.asked) >= len(cell.done), cell.title
 
 

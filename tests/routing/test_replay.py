@@ -180,6 +180,14 @@ def test_what_cannot_be_replayed_is_left_out_and_told() -> None:
     assert replay([], ("balanced",)).requests == 0
 
 
+def test_a_rate_limit_is_no_failure_of_the_deployment() -> None:
+    limited = [request(n, DEAR, reason=f"balanced of auto, after {CHEAP} (RateLimited)") for n in range(6)]
+    failing = [request(n, DEAR, reason=f"balanced of auto, after {CHEAP} (UpstreamFailed)") for n in range(6)]
+    known = {CHEAP: Known(ModelInfo(CHEAP, "acme", frozenset(("chat",)), remote=True), PriceConfig(input=0, output=0))}
+    assert chosen(replay([*limited, request(7, DEAR)], ("cheapest",), known), "cheapest") == {CHEAP: 7}
+    assert chosen(replay([*failing, request(7, DEAR)], ("cheapest",), known), "cheapest") != {CHEAP: 7}
+
+
 async def test_the_routers_own_rows_tell_who_failed() -> None:
     """Reasons are read back as the router writes them, also where nobody answered."""
     first, second = ScriptedProvider(model="one"), ScriptedProvider(model="two")

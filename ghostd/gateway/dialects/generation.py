@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ghostd.errors import WorkerFailed
 from ghostd.types import Delta, Sampling, TokenLogprob, Usage
 
 MAX_PIECE_CHARS = 1000
@@ -53,8 +52,3 @@ def pieces(delta: Delta) -> Iterator[tuple[str, tuple[TokenLogprob, ...]]]:
 def new_id(prefix: str) -> str:
     """An id for one reply."""
     return f"{prefix}-{os.urandom(14).hex()}"
-
-
-def ended_early() -> WorkerFailed:
-    """A provider's stream stopped without a finish reason, so that nobody knows whether the reply is whole."""
-    return WorkerFailed("The model's reply broke off.")

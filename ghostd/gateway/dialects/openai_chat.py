@@ -25,7 +25,7 @@ _ENCODER = msgspec.json.Encoder()
 
 async def chat_completions(engine: Engine, exchange: Exchange) -> Response | None:
     """Answer a conversation, whole or as a stream."""
-    call = await openai_call(exchange, "openai.chat", "chat", _jobs)
+    call = await openai_call(engine, exchange, "openai.chat", "chat", _jobs)
     return await answer(engine, exchange, call, _Encoder(exchange))
 
 
@@ -50,15 +50,15 @@ class _Encoder:
 
     def whole(self, call: Call, model: str, replies: list[Reply]) -> bytes:
         """The body of a reply that is not streamed."""
+        closed = self._exchange.closed_schema or "tags" in call.fields
         body: dict[str, object] = {
             "id": new_id("chatcmpl"),
             "object": "chat.completion",
             "created": int(time.time()),
             "model": model,
-            "choices": [_choice(index, reply) for index, reply in enumerate(replies)],
+            "choices": [(_plain_choice if closed else _choice)(index, reply) for index, reply in enumerate(replies)],
         }
         if call.trace.usage is not None:
-            closed = self._exchange.closed_schema or "tags" in call.fields
             body["usage"] = (usage_fields if closed else usage_details)(call.trace.usage)
         if self._exchange.wants_metadata:
             body["routing_metadata"] = metadata(call)
@@ -139,3 +139,9 @@ def _choice(index: int, reply: Reply) -> dict[str, object]:
     if reply.logprobs:
         choice["logprobs"] = chat_logprobs(reply.logprobs)
     return choice
+
+
+def _plain_choice(index: int, reply: Reply) -> dict[str, object]:
+    """A choice for a client that fails on every further key: text, or the refusal in its place."""
+    text = "".join(reply.text) or "".join(reply.refusal)
+    return {"index": index, "message": {"role": "assistant", "content": text}, "finish_reason": reply.finish_reason}

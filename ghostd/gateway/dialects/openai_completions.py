@@ -45,7 +45,7 @@ _OWN_RANGES = {"logprobs": (0, 5), "min_confidence": (0, 1)}
 async def completions(engine: Engine, exchange: Exchange) -> Response | None:
     """Answer one or more prompts, whole or as a stream."""
     encoder = _Encoder()
-    call = await openai_call(exchange, "openai.completions", "complete", encoder.jobs)
+    call = await openai_call(engine, exchange, "openai.completions", "complete", encoder.jobs)
     if call.fields.get("suffix", b"null") != b"null":
         call.capability = "fill"
     call.relayable = call.relayable and not call.fields.keys() & _OWN_FIELDS

@@ -34,7 +34,7 @@ _DECODER = msgspec.json.Decoder(_Body)
 
 async def embeddings(engine: Engine, exchange: Exchange) -> Response | None:
     """Embed one or more inputs, as numbers or as base64 of little-endian 32-bit floats."""
-    call = await openai_call(exchange, "openai.embeddings", "embed", _jobs)
+    call = await openai_call(engine, exchange, "openai.embeddings", "embed", _jobs)
     call.stream = False
     try:
         found = await vectors(engine, call)
