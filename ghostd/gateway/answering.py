@@ -95,7 +95,7 @@ async def _whole(exchange: Exchange, call: Call, items: AsyncGenerator[Item, Non
     replies: dict[int, Reply] = {}
     model = call.model
     pieces: list[bytes] = []
-    async with aclosing(items):
+    try:
         async for item in items:
             if isinstance(item, Relayed):
                 pieces.append(item.data)
@@ -105,6 +105,8 @@ async def _whole(exchange: Exchange, call: Call, items: AsyncGenerator[Item, Non
                 assert isinstance(item, Delta)
                 model = item.model or model
                 replies.setdefault(item.choice, Reply()).add(item)
+    finally:
+        await items.aclose()
     return exchange.json(encoder.whole(call, model, [replies[choice] for choice in sorted(replies)]))
 
 

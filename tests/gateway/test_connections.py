@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -305,6 +307,13 @@ async def test_a_stream_begins_and_ends_in_one_write_where_it_can(monkeypatch: p
         assert status == 200
         check_stream(body, chat=True)
         assert len(sizes) == 3  # the head goes with the first event
+
+
+def test_the_daemon_needs_no_aiohttp() -> None:
+    """It is installed for the tests only."""
+    code = "import sys, ghostd.daemon, ghostd_lsp.frontend; print('aiohttp' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_a_fault_outside_of_the_handlers_reach_is_a_500(caplog: pytest.LogCaptureFixture) -> None:
