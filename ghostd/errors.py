@@ -244,9 +244,13 @@ class QuotaExhausted(UpstreamError):
 class NoUsableKey(UpstreamError):
     """Every key of the provider rests or cannot be read; the message says why."""
 
-    def __init__(self, message: str, upstream: str = "", retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, message: str, upstream: str = "", retry_after_s: float | None = None, *, limited: bool = False
+    ) -> None:
         super().__init__(message, upstream)
         self.retry_after_s = retry_after_s
+        self.limited = limited
+        """Whether all of them rest because they were used too much for a while."""
 
 
 class UpstreamRejected(UpstreamError):

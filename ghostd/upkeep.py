@@ -64,6 +64,8 @@ class Upkeep:
         self._look = _Rhythm()
         self._list = _Rhythm()
         self._warm = _Rhythm()
+        self._asked = False
+        """Whether any request has come."""
         self._busy: dict[str, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
@@ -155,6 +157,9 @@ class Upkeep:
         self._check_doubtful(now)
         if self._look.due(now, self._config.discovery.interval_s, requests):
             self._later("look for servers", self._look_for_servers())
+        if requests and not self._asked:
+            self._asked = True
+            self._list = _Rhythm()  # some are not asked before
         if self._list.due(now, _LIST_PERIOD_S, requests):
             self._later("list models", self._list_models())
         if self._warm.due(now, _WARM_PERIOD_S):
@@ -189,8 +194,13 @@ class Upkeep:
 
     async def _list_models(self) -> None:
         """Let the providers learn what their services offer, where the configuration does not say it."""
-        endpoints = [endpoints[0] for endpoints in self._router.registry.upstreams.values()]
-        await asyncio.gather(*(_learn(endpoint) for endpoint in endpoints if endpoint.open_ended))
+        quiet = self._router.requests == 0
+        endpoints = [
+            endpoints[0]
+            for name, endpoints in self._router.registry.upstreams.items()
+            if endpoints[0].open_ended and not (quiet and self._upstreams.may_bother(name))
+        ]
+        await asyncio.gather(*map(_learn, endpoints))
 
     async def _warm_routes(self) -> None:
         registry = self._router.registry

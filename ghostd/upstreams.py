@@ -64,6 +64,10 @@ class Upstreams:
             self._made[name].keys.replaced(reference)
         return users
 
+    def may_bother(self, name: str) -> bool:
+        """Whether to read the provider's keys runs a command, which may ask the user something."""
+        return any(reference.startswith("command:") for reference in self._made[name].references)
+
     def _make(self, name: str, settings: ProviderConfig, config: Config) -> _Made:
         preset = settings.preset or name
         entries = entry_points(group="ghostd.providers", name=preset)

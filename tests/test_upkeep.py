@@ -297,6 +297,15 @@ async def test_a_services_models_are_learned_at_start(tmp_path: Path) -> None:
         assert h.engine.registry.plan("m").name == "acme/m"
 
 
+async def test_a_command_for_a_key_is_not_run_before_anybody_asks(tmp_path: Path) -> None:
+    text = HEAD.replace("keys = []", 'keys = ["command:op read x"]')
+    async with home(tmp_path, text, **{"command:op read x": "sk-0123456789"}) as h, ticking(h.upkeep):
+        await until(lambda: h.upkeep._list._at > 0 and not h.upkeep._busy)
+        assert (h.listed(), h.secrets.reads) == (0, [])
+        assert await h.ask() == "hello"
+        await until(lambda: "acme/m" in h.names)
+
+
 async def test_configured_models_are_not_asked_for(tmp_path: Path) -> None:
     async with home(tmp_path, HEAD + 'models = ["m"]\n') as h, ticking(h.upkeep):
         h.write(HEAD + 'models = ["m", "n"]\n')

@@ -132,7 +132,7 @@ def problem(error: GhostdError) -> Problem:
     elif isinstance(error, RouteExhausted):
         status, code = _exhausted(error), "route_exhausted"
     else:
-        kind = kind_of(type(error))
+        kind = _kind(error)
         status, code = kind.status, kind.code or str(getattr(error, "code", "") or "")
     retry_after_s = getattr(error, "retry_after_s", None)
     if retry_after_s is not None:
@@ -159,9 +159,15 @@ def problem(error: GhostdError) -> Problem:
     )
 
 
+def _kind(error: GhostdError) -> Kind:
+    if isinstance(error, NoUsableKey) and error.limited:
+        return KINDS[RateLimited]
+    return kind_of(type(error))
+
+
 def _exhausted(error: RouteExhausted) -> int:
     """Too many requests, or too late, if that is what all deployments say; else a bad gateway."""
-    statuses = {kind_of(type(failure)).status for failure in error.failures}
+    statuses = {_kind(failure).status for failure in error.failures}
     return statuses.pop() if len(statuses) == 1 else 502
 
 

@@ -218,7 +218,9 @@ class KeyPool:
         if len(states) > _MAX_KEYS_TOLD:
             told.append(f"and {len(states) - _MAX_KEYS_TOLD} more")
         rests = [resting_s for slot in self._order if (resting_s := slot.resting_s(now)) > 0]
-        return NoUsableKey(f"no API key can be used: {'; '.join(told)}", self._provider, min(rests, default=None))
+        limited = len(rests) == len(self._order) > 0 and all(slot.cause is RateLimited for slot in self._order)
+        message = f"no API key can be used: {'; '.join(told)}"
+        return NoUsableKey(message, self._provider, min(rests, default=None), limited=limited)
 
 
 def _state(slot: _Slot, now: float) -> KeyState:

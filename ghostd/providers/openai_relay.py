@@ -13,7 +13,7 @@ from ghostd.errors import InvalidRequest, UpstreamError, UpstreamMalformed, Upst
 from ghostd.providers.http.client import HttpResponse
 from ghostd.providers.http.failures import headed
 from ghostd.providers.openai_types import WireChunk
-from ghostd.providers.sse import EventSplitter, chunks, data_of, payloads
+from ghostd.providers.sse import EventSplitter, data_of, payloads
 from ghostd.types import Relayed, RelayRequest, Usage
 
 AFTER_END_S = 0.5
@@ -41,6 +41,10 @@ class EventCheck(Protocol):
     @property
     def reason(self) -> str | None:
         """Why the reply finished, in the upstream's words."""
+        ...
+
+    def glance(self, events: bytes, start: int, end: int) -> bool:
+        """Whether `events[start:end]`, an event without its end, is so like an earlier one that it is good, too."""
         ...
 
     def take(self, data: bytes) -> object:
@@ -195,20 +199,17 @@ async def relay_events(
 
 def _taken(whole: bytes, check: EventCheck, drop_usage: bool) -> bytes:
     """What is to be passed on of these events."""
-    if not drop_usage:
-        for data in event_data(whole):
-            check.take(data)
-        return whole
-    kept = chunks(whole)
-    dropped: list[bytes] = []
-    for chunk in kept:
-        if data := data_of(chunk):
+    text = whole.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in whole else whole
+    kept: list[bytes] = []
+    since = start = 0
+    while (end := text.find(b"\n\n", start)) >= 0:
+        if not check.glance(text, start, end) and (data := data_of(text[start:end])):
             taken = check.take(data)
-            if isinstance(taken, WireChunk) and not taken.choices:
-                dropped.append(chunk)
-    if not dropped:
-        return whole
-    return b"".join(chunk + b"\n\n" for chunk in kept if chunk not in dropped)
+            if drop_usage and isinstance(taken, WireChunk) and not taken.choices:
+                kept.append(text[since:start])
+                since = end + 2
+        start = end + 2
+    return whole if not since and not kept else b"".join((*kept, text[since:]))
 
 
 def event_data(events: bytes) -> Sequence[bytes]:

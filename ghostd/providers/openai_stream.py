@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Literal
 
@@ -13,11 +14,18 @@ from ghostd.types import Usage
 
 DONE = b"[DONE]"
 
+_TEXT: dict[Literal["delta", "text"], bytes] = {"delta": b'"content":"', "text": b'"text":"'}
+_PLAIN_TEXT = re.compile(rb'[^"\\\x00-\x1f]+')
+"""The inside of a JSON string that needs no escape (RFC 8259, 7)."""
+
 
 class StreamCheck:
     """Looks at one stream of chat or completion chunks, event by event."""
 
-    __slots__ = ("_begun", "_error", "_first", "_loose", "_member", "_open", "_upstream", "done", "reasons", "usage")
+    __slots__ = (
+        "_after", "_before", "_begun", "_error", "_first", "_loose", "_member", "_open", "_upstream", "done", "reasons",
+        "usage",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -38,6 +46,8 @@ class StreamCheck:
         self._loose = loose
         self._first = b""
         """The first event, if it only opens the message."""
+        self._before = self._after = b""
+        """What stands before and after the text in the stream's pieces of text; b"" until one has come."""
         self._begun = False
         self._open: set[int] = set()
         """Choices that have not finished."""
@@ -66,6 +76,33 @@ class StreamCheck:
         """The tokens, None where the upstream has not told them."""
         return self.usage.counted() if self.usage is not None else None
 
+    def glance(self, events: bytes, start: int, end: int) -> bool:
+        """Whether this event is an earlier, good piece of text with another text, so that it is good, too.
+
+        `events[start:end]` is the event without the empty line behind it. Most events of a stream are such; to decode
+        them only to pass them on would cost several times as much.
+        """
+        before, after = self._before, self._after
+        first, last = start + len(before), end - len(after)
+        return (
+            first < last
+            and before != b""
+            and not self.done
+            and 0 in self._open
+            and events.startswith(before, start)
+            and events.endswith(after, first, end)
+            and _PLAIN_TEXT.fullmatch(events, first, last) is not None
+        )
+
+    def _learn(self, data: bytes, text: str) -> None:
+        """Note how a good piece of text of the only choice is written."""
+        raw = text.encode()
+        at = data.find(_TEXT[self._member] + raw + b'"')
+        if at < 0 or _PLAIN_TEXT.fullmatch(raw) is None or data.count(_TEXT[self._member]) != 1:
+            return
+        at += len(_TEXT[self._member])
+        self._before, self._after = b"data: " + data[:at], data[at + len(raw) :]
+
     def take(self, data: bytes) -> WireChunk | None:
         """The next event; None for `[DONE]`. Raises UpstreamError where it breaks the dialect, or tells an error."""
         if self.done:
@@ -87,6 +124,10 @@ class StreamCheck:
         if choices:
             for choice in choices:
                 self._take_choice(choice, data, told_usage=chunk.usage is not None)
+            if not self._before and len(choices) == 1 and chunk.usage is None and 0 in self._open:
+                text = choices[0].text if choices[0].delta is None else choices[0].delta.content
+                if isinstance(text, str) and text:
+                    self._learn(data, text)
         elif choices is None and chunk.usage is None:
             raise self._malformed("an event of its stream is not a chunk")
         return chunk

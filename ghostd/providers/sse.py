@@ -112,11 +112,6 @@ def payloads(events: bytes) -> list[bytes]:
     return [data for chunk in _chunks(events) if (data := data_of(chunk))]
 
 
-def chunks(events: bytes) -> list[bytes]:
-    """What EventSplitter gave, event by event, each without the empty line at its end; lines end with LF."""
-    return [chunk for chunk in _chunks(events) if chunk]
-
-
 def data_of(chunk: bytes) -> bytes:
     """An event's data; b"" where it has none."""
     if chunk.startswith(b"data:") and b"\n" not in chunk:  # the common case, without a list of lines

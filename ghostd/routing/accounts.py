@@ -16,6 +16,7 @@ from ghostd.errors import (
     ModelNotFound,
     ModelTooLarge,
     ModelUnavailable,
+    NoUsableKey,
     Overloaded,
     ProviderError,
     QuotaExhausted,
@@ -119,4 +120,6 @@ def http_status_of(error: BaseException) -> int:
     if isinstance(error, RouteExhausted):
         statuses = {http_status_of(failure) for failure in error.failures}
         return statuses.pop() if len(statuses) == 1 else 502
+    if isinstance(error, NoUsableKey) and error.limited:
+        return _STATUSES[RateLimited]
     return next((_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES), 500)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -74,6 +74,8 @@ class Plan:
     route: RouteConfig | None = None
     virtual: bool = False
     """Whether the tiers are all models, of which only those that suit count."""
+    rankings: dict[Hashable, Tier] = field(default_factory=dict, compare=False, repr=False)
+    """All models of a virtual plan in the order for one kind of request; made once while the plan holds."""
 
 
 class Registry:
@@ -98,6 +100,7 @@ class Registry:
         self._limits: dict[tuple[str, str], Limits] = {}
         self._plans: dict[str, Plan] = {}
         self._all: tuple[float, tuple[Choice, ...]] = (float("-inf"), ())
+        self._virtuals: dict[str, Plan] = {}
         self._bare: tuple[float, dict[str, str]] = (float("-inf"), {})
         self._forget_at = _MANY
         self._before = before
@@ -174,7 +177,8 @@ class Registry:
                     return (Choice(self._local(source, info)),)
         if (full := self._listed_as(name)) is not None:
             provider, _, model = full.partition("/")
-            return self._upstream_choices(provider, model, full, None)
+            ends = self.upstreams[provider]
+            return tuple(Choice(self._upstream(endpoint, provider, model, full, None)) for endpoint in ends)
         return None
 
     def _listed_as(self, name: str) -> str | None:
@@ -204,11 +208,14 @@ class Registry:
         ) or None  # fmt: skip
 
     def _virtual(self, name: str) -> Plan:
-        policy = VIRTUAL[name][0] or self.config.routing.policy
         choices = self.everything()
+        if (found := self._virtuals.get(name)) is not None:
+            return found
+        policy = VIRTUAL[name][0] or self.config.routing.policy
         if name == "local":
             choices = tuple(choice for choice in choices if not choice.deployment.info.remote)
-        return Plan(name, (choices,), policy, virtual=True)
+        self._virtuals[name] = Plan(name, (choices,), policy, virtual=True)
+        return self._virtuals[name]
 
     def _similar(self, name: str) -> tuple[str, ...]:
         """What may have been meant."""
@@ -226,6 +233,7 @@ class Registry:
         now = time.monotonic()
         if fresh or now - self._all[0] > _TTL_S or self._new_local_models():
             self._all = (now, tuple(Choice(deployment) for deployment in self._walk()))
+            self._virtuals = {}
         return self._all[1]
 
     def _new_local_models(self) -> bool:
@@ -242,9 +250,8 @@ class Registry:
                     yield self._local(source, info)
         for provider, endpoints in self.upstreams.items():
             for info in endpoints[0].models():
-                name = f"{provider}/{info.id}"
-                for choice in self._upstream_choices(provider, info.id, name, None) or ():
-                    yield choice.deployment
+                for endpoint in endpoints:
+                    yield self._upstream(endpoint, provider, info.id, f"{provider}/{info.id}", None)
 
     def used(self) -> Sequence[Deployment]:
         """Every deployment that a request or a plan has touched, for status and health checks."""

@@ -210,7 +210,7 @@ class _Past:
             prompt_tokens=features.prompt_tokens,
         )
         try:
-            found = select(Plan(request.row.route, (tier,), policy, virtual=True), call, lambda: features)
+            found = select(Plan(request.row.route, (tier,), policy), call, lambda: features)
         except RequestError:
             return ""
         return found.tiers[0][0].deployment.name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ghostd.errors import ContextTooLong, NoCandidate, RequestError
 from ghostd.routing.call import Call
@@ -26,6 +26,9 @@ _MARGIN = 1.5
 """Prompts are estimated; a model that is the only one is refused only for one that is this much too long."""
 _UNPROVEN_AT_ONCE = 2
 """Requests that a deployment which has not answered yet gets at once, while another one can take them."""
+_MANY = 32
+"""Models from which on "auto" and its like look at the best of them only."""
+_BEST = 8
 _SUSPECT_S = 2.0
 """Silence after which a deployment is passed over, if that is unusual for it."""
 _ALIVE_S = 10.0
@@ -82,23 +85,59 @@ class Selection:
 def select(plan: Plan, call: Call, features: Callable[[], Features]) -> Selection:
     """The deployments that can do the call, ranked by the plan's policy; raises RequestError if there is none."""
     count = sum(map(len, plan.tiers))
-    problems: list[Unfit] = []
-    tiers: list[Tier] = []
-    for tier in plan.tiers:
-        fit = []
-        for choice in tier:
-            problem = unfit(choice.deployment, call, only=count == 1)
-            if problem is None:
-                fit.append(choice)
-            else:
-                problems.append(problem)
-        if fit:
-            tiers.append(tuple(fit))
+    if plan.virtual and count > _MANY:
+        tiers, problems = _best(plan, call, features())
+    else:
+        tiers, problems = _fit(plan.tiers, call, only=count == 1)
     if not tiers:
         raise _none(plan, call, problems)
     if plan.policy != "ordered" and (len(tiers) > 1 or len(tiers[0]) > 1):
         tiers = [ranked for tier in tiers for ranked in rank(plan, tier, call, features())]
     return Selection(tuple(tiers))
+
+
+def _fit(tiers: Iterable[Tier], call: Call, *, only: bool) -> tuple[list[Tier], list[Unfit]]:
+    """Those who can do the call, and the others."""
+    able: list[Tier] = []
+    problems: list[Unfit] = []
+    for tier in tiers:
+        fit = []
+        for choice in tier:
+            problem = unfit(choice.deployment, call, only=only)
+            if problem is None:
+                fit.append(choice)
+            else:
+                problems.append(problem)
+        if fit:
+            able.append(tuple(fit))
+    return able, problems
+
+
+def _best(plan: Plan, call: Call, features: Features) -> tuple[list[Tier], list[Unfit]]:
+    """As `_fit` for hundreds of models: the best of them, by an order that holds for all requests of a kind.
+
+    What has changed in the second for which the order holds is seen where the best are ranked once more.
+    """
+    size = features.prompt_tokens.bit_length()
+    kind = replace(features, prompt_tokens=size, needs=(), intent="", language="")
+    order = plan.rankings.get(kind)
+    if order is None:
+        everybody = tuple(choice for tier in plan.tiers for choice in tier)
+        order = tuple(choice for tier in rank(plan, everybody, call, features) for choice in tier)
+        plan.rankings[kind] = order
+    best: list[Choice] = []
+    problems: list[Unfit] = []
+    awake = 0
+    for choice in order:
+        problem = unfit(choice.deployment, call)
+        if problem is not None:
+            problems.append(problem)
+            continue
+        best.append(choice)
+        awake += choice.deployment.health.rests_until is None
+        if awake == _BEST:
+            break
+    return [tuple(best)] if best else [], problems
 
 
 def rank(plan: Plan, tier: Tier, call: Call, features: Features) -> list[Tier]:
@@ -182,6 +221,8 @@ def _doubtful(deployment: Deployment, now: float) -> bool:
     health = deployment.health
     if health.rests_until is not None:
         return not health.checked  # a trial nobody vouches for: better with another request's patience
+    if health.in_flight == 0:
+        return False
     if not health.proven and health.in_flight >= _UNPROVEN_AT_ONCE:
         return True
     return _silent(health.waiting_since(stream=True), health.first_byte.mean, health, now) or _silent(

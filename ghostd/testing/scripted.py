@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from ghostd.errors import GhostdError
+from ghostd.errors import GhostdError, UpstreamTimeout
 from ghostd.types import (
     Capability,
     ChatRequest,
@@ -22,6 +22,7 @@ from ghostd.types import (
     Operation,
     Relayed,
     RelayRequest,
+    Timeouts,
     Usage,
 )
 
@@ -113,8 +114,9 @@ Step = Relayed | Delta | Embeddings | GhostdError | asyncio.Event
 class ScriptedUpstreamProvider:
     """An UpstreamProvider that plays scripts: one for each request, the last one for all that follow.
 
-    A script whose steps run out before a last item breaks off. `asked` lists the requests, `closed` counts those that
-    were ended by their caller; `until_asked` and `until_closed` wait for them.
+    A script whose steps run out before a last item breaks off; one that waits for longer than the request allows times
+    out. `asked` lists the requests, `closed` counts those that were ended by their caller; `until_asked` and
+    `until_closed` wait for them.
     """
 
     def __init__(
@@ -206,6 +208,10 @@ class ScriptedUpstreamProvider:
         while self.checks < count:
             await self._change()
 
+    def script_for(self, request: Request | RelayRequest) -> Sequence[Step]:
+        """The next script; a subclass may make one up."""
+        return self.scripts[0] if len(self.scripts) == 1 else self.scripts.pop(0)
+
     async def _change(self) -> None:
         self._changed.clear()
         await self._changed.wait()
@@ -217,14 +223,14 @@ class ScriptedUpstreamProvider:
                 yield item
 
     async def _play(self, request: Request | RelayRequest) -> AsyncGenerator[Relayed | Delta | Embeddings, None]:
-        script = self.scripts[0] if len(self.scripts) == 1 else self.scripts.pop(0)
+        script = self.script_for(request)
         self.asked.append(request)
         self._changed.set()
-        ended = False
+        ended = begun = False
         try:
             for step in script:
                 if isinstance(step, asyncio.Event):
-                    await step.wait()
+                    await self._patiently(step, request.timeouts, begun=begun)
                 elif isinstance(step, GhostdError):
                     ended = True
                     raise step
@@ -232,9 +238,23 @@ class ScriptedUpstreamProvider:
                     ended = isinstance(step, Embeddings) or (
                         step.last if isinstance(step, Relayed) else step.finish_reason is not None
                     )
+                    begun = True
                     yield step
             ended = True
+        except UpstreamTimeout:
+            ended = True
+            raise
         finally:
             if not ended:
                 self.closed += 1
                 self._changed.set()
+
+    async def _patiently(self, event: asyncio.Event, timeouts: Timeouts, *, begun: bool) -> None:
+        """Wait for as long as the request allows."""
+        now = asyncio.get_running_loop().time()
+        until = now + (timeouts.idle_s if begun else timeouts.first_byte_s)
+        try:
+            async with asyncio.timeout_at(min(until, timeouts.deadline_s or until)):
+                await event.wait()
+        except TimeoutError:
+            raise UpstreamTimeout("silence", "idle" if begun else "first byte", self.name) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -271,3 +272,22 @@ def test_making_the_tables_asks_nothing_of_any_provider() -> None:
             raise AssertionError("asked")
 
     of('routes.r.deployments = ["a/m"]', Silent(name="a", endpoint="http://a.test"))
+
+
+async def test_of_hundreds_of_models_the_best_that_can_do_it_is_asked() -> None:
+    qualities = "\n".join(f'[providers.a.model."m{n}"]\nquality = {n / 1000}' for n in range(300))
+    blind = ModelInfo(
+        "", "b", frozenset(("chat",)), features=frozenset(), relays=frozenset(("openai.chat",)), remote=True
+    )
+    good = upstream("a", whole("good"), models=[f"m{n}" for n in range(300)])
+    better = upstream("b", whole("better"), models=[f"m{n}" for n in range(300)], info=blind)
+    best = "\n".join(f'[providers.b.model."m{n}"]\nquality = {0.5 + n / 1000}' for n in range(300))
+    async with world(f"{qualities}\n{best}", good, better) as w:
+        assert await w.ask(model="smart") == "better"
+        assert w.row.deployment == "b/m299"
+        assert await w.ask(model="smart", features=frozenset(("vision",))) == "good"
+        assert w.row.deployment == "a/m299"
+        for number in range(280, 300):
+            w.deployment(f"b/m{number}").health.rest(asyncio.get_running_loop().time(), 100)
+        assert await w.ask(model="smart") == "better"
+        assert w.row.deployment == "b/m279"

@@ -42,5 +42,7 @@ async def feedback(engine: Engine, exchange: Exchange) -> Response | None:
         raise InvalidRequest("'id' is the reply's x-ghostd-id.", "id")
     if body.kind == "thumb" and body.value not in (-1, 1):
         raise InvalidRequest("Invalid value for 'value': a thumb is 1 or -1.", "value")
+    if body.kind != "thumb" and body.value not in (0, 1):
+        raise InvalidRequest(f"Invalid value for 'value': {body.kind} is 1 for yes or 0 for no.", "value")
     engine.record_outcome(body.id, body.kind, body.value)
     return exchange.json(b"{}")

@@ -75,6 +75,9 @@ class Exchange:
         """No more will come; does nothing when the reply is complete or has failed already."""
         if not self.ended and self.error is None:
             self.error = error
+            if self._whole:  # half a body is of no use, and the error's traceback would keep it for long
+                self._blocks.clear()
+                self.buffered = 0
             self._wake()
 
     # --- the caller's side --------------------------------------------------------
