@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, cast
 
 from multidict import CIMultiDict
 
-from ghostd.gateway.errors import INTERNAL, HttpError, problem
-from ghostd.gateway.headers import choose_request_id, reply_headers
+from ghostd.gateway.errors import INTERNAL, HttpError
 from ghostd.gateway.parser import Malformed, Parser
 from ghostd.gateway.request import Request
-from ghostd.gateway.response import Response, head_bytes
+from ghostd.gateway.response import error_response, raw_error
 from ghostd.local.peers import peer_uid
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ class Connection(asyncio.Protocol):
         if len(server.connections) >= limit:
             self._closing = True
             server.junk.warning("refused a connection: %d are open (http.max_connections)", limit)
-            transport.write(_raw_error(_TOO_MANY))
+            transport.write(raw_error(_TOO_MANY))
             transport.close()
             return
         self._transport = transport
@@ -277,7 +276,7 @@ class Connection(asyncio.Protocol):
         if request.replied:
             self.abort()
             return
-        response = _error_response(INTERNAL)
+        response = error_response(INTERNAL)
         response.close = True
         try:
             await response.send(request)
@@ -292,7 +291,7 @@ class Connection(asyncio.Protocol):
         self._closing = True
         if transport is None or transport.is_closing():
             return
-        transport.write(_raw_error(error))
+        transport.write(raw_error(error))
         transport.write_eof()  # closing with something unread would reset the connection, and with it the reply
         self._watch(_LINGER_S)
 
@@ -343,20 +342,6 @@ class Connection(asyncio.Protocol):
             self._refuse(_HEAD_TOO_SLOW)
         else:
             self._close()
-
-
-def _error_response(error: HttpError) -> Response:
-    found = problem(error)
-    headers = reply_headers(choose_request_id(None), 0)
-    headers["Content-Type"] = "application/json"
-    return Response(found.status, {**headers, **found.headers}, found.body)
-
-
-def _raw_error(error: HttpError) -> bytes:
-    """A whole reply for a connection that has no request."""
-    response = _error_response(error)
-    framing = f"Content-Length: {len(response.body)}\r\nConnection: close\r\n"
-    return head_bytes(response.status, response.headers, framing) + response.body
 
 
 def _is_own_user(transport: asyncio.Transport) -> bool:

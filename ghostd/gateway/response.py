@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from email.utils import formatdate
 from http import HTTPStatus
 
+from ghostd.gateway.errors import HttpError, problem
+from ghostd.gateway.headers import choose_request_id, reply_headers
 from ghostd.gateway.request import Request
 
 _ONE_WRITE_BYTES = 64 * 1024
@@ -109,6 +111,21 @@ class StreamedResponse:
         connection.write(data)
         if connection.writing_paused:
             await connection.drained()
+
+
+def error_response(error: HttpError) -> Response:
+    """The reply for an error outside of any handler's reach."""
+    found = problem(error)
+    headers = reply_headers(choose_request_id(None), 0)
+    headers["Content-Type"] = "application/json"
+    return Response(found.status, {**headers, **found.headers}, found.body)
+
+
+def raw_error(error: HttpError) -> bytes:
+    """A whole reply for a connection that has no request."""
+    response = error_response(error)
+    framing = f"Content-Length: {len(response.body)}\r\nConnection: close\r\n"
+    return head_bytes(response.status, response.headers, framing) + response.body
 
 
 def _connection_line(request: Request) -> str:
