@@ -14,7 +14,9 @@ from ghostd.errors import GhostdError, InvalidRequest, ModelNotFound, Unsupporte
 from ghostd.ports import Index, Ledger, Provider
 from ghostd.routing.call import Call, Hints, Item, Job
 from ghostd.routing.deployment import Deployment
-from ghostd.routing.registry import AUTO, Registry
+from ghostd.routing.listing import list_models
+from ghostd.routing.plan import AUTO
+from ghostd.routing.registry import Registry
 from ghostd.routing.router import Router
 from ghostd.types import (
     Capability,
@@ -58,7 +60,7 @@ class Engine:
 
     def models(self) -> list[ModelInfo]:
         """Every name that can be asked for now."""
-        return self.registry.models()
+        return list_models(self.registry)
 
     def model(self, name: str) -> ModelInfo:
         """What is known of a name; raises ModelNotFound."""

@@ -174,7 +174,7 @@ class Upkeep:
                 continue
             rested = health.rests_until is not None and not health.checked and health.rests_until - now <= _TICK_S
             if (rested or health.neglected(now, period_s)) and health.check_due(now, period_s):
-                self._router.check(deployment)
+                self._router.life.check(deployment)
 
     async def _look_for_servers(self) -> None:
         if self._discovery is None:

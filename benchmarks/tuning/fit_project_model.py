@@ -27,7 +27,7 @@ from ghostd.project_model.calibration import Calibration, confidence
 from ghostd.project_model.document import read_hole
 from ghostd.project_model.memory import RootMemory
 from ghostd.project_model.predict import BUDGET, finished_text
-from ghostd.project_model.search import CONTEXT, Line, best_line
+from ghostd.project_model.search import CONTEXT, MAX_LINE_TOKENS, Line, best_line
 from ghostd.project_model.segment import Segment
 from ghostd.project_model.tokens import END_OF_LINE
 from ghostd.project_model.weights import Weights
@@ -35,6 +35,8 @@ from ghostd.project_model.weights import Weights
 TARGET = Path(ev.__file__).with_name("weights.json")
 PRECISION = 0.65
 """Wanted of what the default threshold shows, in fold 2."""
+ANY = (0.0,) * (MAX_LINE_TOKENS + 1)
+"""Floors that every line reaches."""
 EPOCHS, LEARNING_RATE, DECAY = 110, 0.05, 2e-5
 
 Floats = npt.NDArray[np.float64]
@@ -147,7 +149,7 @@ def answers(corpus: Corpus, count: int, cells: Sequence[float]) -> list[tuple[Li
         for place in places(root, held_out, count, f"{corpus.name}-calibrate"):
             hole = read_hole(memory.lexicon, place.prefix, place.suffix)
             near = memory.texts_near(place.path)
-            line = best_line(ev.Evidence(memory.lexicon, hole, near, (), (), cells), 0.0, BUDGET, lambda: False)
+            line = best_line(ev.Evidence(memory.lexicon, hole, near, (), (), cells), ANY, BUDGET, lambda: False)
             if line:
                 found.append((line, finished_text(memory.lexicon, hole, line) == place.truth))
     return found

@@ -39,8 +39,8 @@ class _Stream:
         tokens = [EDGE]
         indentation = Indentation()
         lines = self._lines
-        for space, body, blank in lines_of(content.decode("utf-8", "replace")):
-            tokens.append(indentation.step(space, blank))
+        for width, body, blank in lines_of(content.decode("utf-8", "replace")):
+            tokens.append(indentation.step(width, blank))
             known = lines.get(body)
             if known is None:
                 ids = self.ids

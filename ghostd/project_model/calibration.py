@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import msgspec
 
-from ghostd.project_model.search import Line
+from ghostd.project_model.search import MAX_LINE_TOKENS, Line
 
 
 class Calibration(msgspec.Struct, frozen=True):
@@ -35,17 +35,24 @@ def confidence(calibration: Calibration, line: Line) -> float:
 
 
 @lru_cache(maxsize=256)
-def probability_floor(calibration: Calibration, min_confidence: float) -> float:
-    """A probability below which no line reaches the confidence, whatever its other features."""
+def probability_floors(calibration: Calibration, min_confidence: float) -> tuple[float, ...]:
+    """For each number of tokens, a probability below which no line of so many or more reaches the confidence.
+
+    It holds whatever else the line is: its weakest token is at least as probable as all of it, and finished or not.
+    """
     if min_confidence <= 0:
-        return 0.0
-    low, high = 0.0, 1.0
-    for _ in range(20):
-        middle = (low + high) / 2
-        best = max(
-            confidence(calibration, Line((0,) * count, middle, weakest, True))
-            for count in (0, 1, 8, 24)
-            for weakest in (middle, 1.0)
-        )
-        low, high = (middle, high) if best < min_confidence else (low, middle)
-    return low
+        return (0.0,) * (MAX_LINE_TOKENS + 1)
+    if min_confidence >= 1:
+        return (math.inf,) * (MAX_LINE_TOKENS + 1)
+    slope = min(calibration.log_probability, calibration.log_probability + calibration.log_weakest)
+    needed = math.log(min_confidence / (1 - min_confidence)) - calibration.bias - max(calibration.unfinished, 0.0)
+    if slope <= 0:
+        return (0.0,) * (MAX_LINE_TOKENS + 1)
+    most = max(calibration.log_tokens, 0.0) * math.log(MAX_LINE_TOKENS + 1)
+    floors = []
+    for count in range(MAX_LINE_TOKENS + 1):
+        tokens = most or calibration.log_tokens * math.log(count + 1)
+        floor = math.exp(min((needed - tokens) / slope, 1.0))
+        # Below 1e-9 `confidence` makes no difference any more; and a little is left for rounding.
+        floors.append(floor * (1 - 1e-9) if floor > 1e-9 else 0.0)
+    return tuple(floors)

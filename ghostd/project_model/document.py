@@ -6,14 +6,19 @@ from bisect import bisect_left
 from dataclasses import dataclass
 
 from ghostd.project_model.lexicon import Lexicon
-from ghostd.project_model.tokens import EDGE, Indentation
+from ghostd.project_model.segment import count_followers
+from ghostd.project_model.tokens import EDGE, Indentation, indent_width
 
-MAX_MATCH = 16
 MAX_TOKEN = 0x10FFFF
 """Tokens are code points."""
 MAX_PREFIX_CHARS = 32_000
 MAX_SUFFIX_CHARS = 8_000
 """Of a larger document only this much before and after the hole is read: some 800 and 200 lines."""
+DISTANCES = (8, 24, 60, 150, 400, 1200, 9998)
+"""Bounds, in tokens, of how near to the hole one was last used."""
+NOWHERE = 9999
+_FEW = 100
+"""Tokens that are looked for one by one."""
 
 
 class TokenText:
@@ -29,10 +34,13 @@ class TokenText:
         self.origin = origin
         self._distinct: list[int] | None = None
         self._found: dict[tuple[str, bool], list[int]] = {}
+        self._following: dict[str, dict[int, int]] = {}
 
     def distinct(self, start: int, stop: int) -> list[int]:
         """Every token of the text in this range, once, ascending."""
         if self._distinct is None:
+            if stop - start <= _FEW:
+                return [token for token in range(start, stop) if chr(token) in self.tokens]
             self._distinct = sorted(map(ord, set(self.tokens)))
         return self._distinct[bisect_left(self._distinct, start) : bisect_left(self._distinct, stop)]
 
@@ -66,14 +74,27 @@ class TokenText:
         self._found[key] = found
         return found
 
-    def distance(self, token: int) -> int | None:
-        """Tokens from the origin to the nearest such token; None where there is none."""
-        char = chr(token)
-        before = self.tokens.rfind(char, 0, self.origin)
-        behind = self.tokens.find(char, self.origin)
-        if before < 0:
-            return None if behind < 0 else behind - self.origin
-        return self.origin - before if behind < 0 else min(self.origin - before, behind - self.origin)
+    def followers(self, token: str, limit: int) -> dict[int, int]:
+        """What follows this token, and how often, at the places that `ends` finds."""
+        known = self._following.get(token)
+        if known is None:
+            tokens = self.tokens
+            end = len(tokens) - 1
+            known = count_followers([ord(tokens[place + 1]) for place in self.ends(token, limit) if place < end])
+            if len(self._following) > 2_000:
+                self._following.clear()
+            self._following[token] = known
+        return known
+
+    def nearest(self, token: str) -> int:
+        """How far from the origin the token is: the first of DISTANCES that is as large, or their number."""
+        tokens, origin = self.tokens, self.origin
+        before = tokens.rfind(token, 0, origin)
+        behind = tokens.find(token, origin)
+        distance = origin - before if before >= 0 else NOWHERE
+        if 0 <= behind < origin + distance:
+            distance = behind - origin
+        return bisect_left(DISTANCES, distance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +146,7 @@ def read_hole(lexicon: Lexicon, prefix: str, suffix: str) -> Hole:
         if line and (lexicon.word(line[-1]) == " " or (typed in "\"'" and lexicon.word(line[-1]) == typed)):
             typed = lexicon.word(line.pop()) + typed
     edge = chr(EDGE)
-    head = chr(indentation.step(space, blank))
+    head = chr(indentation.step(indent_width(space), blank))
     tokens = edge + tokens + head + "".join(map(chr, line))
     shapes = edge + shapes + head + "".join(chr(lexicon.shape(token)) for token in line)
     tokens_below, shapes_below = lexicon.texts(below, Indentation())

@@ -7,16 +7,15 @@ some properties of t itself. The weights are learned (see `weights`); a softmax 
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ghostd.project_model.document import MAX_MATCH, MAX_TOKEN, Hole, TokenText
+from ghostd.project_model.document import MAX_TOKEN, Hole, TokenText
 from ghostd.project_model.lexicon import Lexicon
+from ghostd.project_model.segment import CONTEXT, count_followers
 from ghostd.project_model.tokens import (
     BREAK,
     BREAKS,
-    EDGE,
     END_OF_LINE,
     NAME,
     OPERATOR,
@@ -25,8 +24,10 @@ from ghostd.project_model.tokens import (
 )
 
 SAMPLE = 48
-"""Occurrences of one context that are looked at."""
-SAMPLE_TYPED = 240
+"""Occurrences of one context in a text that are looked at."""
+SAMPLE_PROJECT = 32
+"""The same in the project: each is a page or two somewhere in the segment."""
+SAMPLE_TYPED = 120
 """The same where only those that continue a typed word count."""
 ESCAPE = -1
 """Candidate that stands for every token that is not a candidate."""
@@ -52,11 +53,11 @@ SHARE = [[0] * (SAMPLE + 1)] + [
 ]
 """Cell within a slot, by n and c."""
 
-# Slots by length of the match.
-TEXT_SLOT = [0, 4, 3, 2, 1, 1] + [0] * MAX_MATCH
-PROJECT_SLOT = [0, 7, 6, 5, 4, 3, 2, 2, 1, 1, 1, 1] + [0] * MAX_MATCH
-SHAPE_TEXT_SLOT = [3, 3, 3, 3, 2, 2, 1, 1, 1] + [0] * MAX_MATCH
-SHAPE_PROJECT_SLOT = [0, 5, 5, 5, 4, 3, 3, 2, 2, 2, 1, 1] + [0] * MAX_MATCH
+# Lengths of a match from which on it is in slot 0, 1, …; in the text a single token is slot 4.
+TEXT_STEPS = (6, 4, 3)
+PROJECT_SLOT = [0, 7, 6, 5, 4, 3, 2, 2, 1, 1, 1, 1] + [0] * CONTEXT
+SHAPE_TEXT_STEPS = (9, 6, 4)
+SHAPE_PROJECT_SLOT = [0, 5, 5, 5, 4, 3, 3, 2, 2, 2, 1, 1] + [0] * CONTEXT
 _SHAPE_ORDERS = (10, 7, 5, 4, 3)
 _PROJECT_ORDERS = (12, 8, 6, 5, 4, 3, 2, 1)
 
@@ -86,7 +87,6 @@ QUOTED = CLOSER + 8
 ESCAPES = QUOTED + 6
 SIZE = ESCAPES + 6 * 9 + 8
 
-_DISTANCES = (8, 24, 60, 150, 400, 1200, 9998)
 
 Scores = dict[int, Any]
 Allowed = Callable[[int], bool] | None
@@ -128,6 +128,7 @@ class Evidence:
         self._closers = [lexicon.token(word) for word in (")", "]", "}", ") ", "] ", " }")]
         self._quotes = [lexicon.token('"'), lexicon.token("'")]
         self._below = self._names_below()
+        self._below_step = self._step_below()
         self._recent = self._recent_names()
 
     # --- the sum ---
@@ -137,15 +138,15 @@ class Evidence:
         scores: Scores = {}
         exact = self.lexicon.token(split_line(typed)[0]) if typed else 0
         allowed = self._filter(typed, exact) if typed else None
-        sample = SAMPLE_TYPED if typed else SAMPLE
+        sample = SAMPLE_TYPED if typed else SAMPLE_PROJECT
         shape = self.lexicon.shape
         shapes = [shape(token) for token in context]
-        chars = [chr(token) for token in context]
-        shape_chars = [chr(token) for token in shapes]
+        before = "".join(map(chr, reversed(context)))
+        shapes_before = "".join(map(chr, reversed(shapes)))
         best_text = -1
         for text, base, shape_base in self._texts:
-            found = self._add_text(scores, text, base, chars, allowed)
-            self._add_shapes(scores, text, shape_base, shape_chars, allowed)
+            found = self._add_text(scores, text, base, before, allowed)
+            self._add_shapes(scores, text, shape_base, shapes_before, allowed)
             if text is self.hole.text:
                 best_text = found
         best_project = 0
@@ -157,16 +158,12 @@ class Evidence:
                 PROJECT_SLOT,
                 _PROJECT_ORDERS,
                 segment.intervals(context),
-                segment.order,
                 sample,
                 allowed,
             )
             intervals = segment.shape_intervals(shapes, 12)
-            order = segment.shape_order
             if len(intervals) > 2:
-                self._add_project(
-                    scores, SHAPE_PROJECT, SHAPE_PROJECT_SLOT, _SHAPE_ORDERS, intervals, order, sample, allowed
-                )
+                self._add_project(scores, SHAPE_PROJECT, SHAPE_PROJECT_SLOT, _SHAPE_ORDERS, intervals, sample, allowed)
         zero = self.zero
         if typed:
             self._add_typed(scores, typed, exact)
@@ -204,15 +201,17 @@ class Evidence:
 
     # --- this document, and others in memory ---
 
-    def _add_text(self, scores: Scores, text: TokenText, base: int, context: Sequence[str], allowed: Allowed) -> int:
+    def _add_text(self, scores: Scores, text: TokenText, base: int, before: str, allowed: Allowed) -> int:
         """Add a text's slots; the longest match's slot, 0 the best, or -1 without a match."""
         found, n = -1, 0
-        if len(context) > 1:
-            places = text.ends(context[1] + context[0], SAMPLE)
-            by_slot = _matches(text.tokens, text.tokens, places, context, 2, TEXT_SLOT, allowed)
-            found, n = self._add_slots(scores, base, by_slot)
-        places = text.ends(context[0], SAMPLE)
-        single = _matches(text.tokens, text.tokens, places, context[:1], 1, TEXT_SLOT, allowed)[4]
+        if len(before) > 1:
+            places = text.ends(before[-2:], SAMPLE)
+            if places:
+                by_slot = _matches(text.tokens, text.tokens, places, before, TEXT_STEPS, allowed)
+                found, n = self._add_slots(scores, base, by_slot)
+        single = text.followers(before[-1], SAMPLE)
+        if allowed:
+            single = {token: count for token, count in single.items() if allowed(token)}
         count = sum(single.values())
         if count > n:
             self._add(scores, base + 4 * _CELLS, single, count)
@@ -220,13 +219,14 @@ class Evidence:
                 found = 4
         return found
 
-    def _add_shapes(self, scores: Scores, text: TokenText, base: int, shapes: Sequence[str], allowed: Allowed) -> None:
+    def _add_shapes(self, scores: Scores, text: TokenText, base: int, before: str, allowed: Allowed) -> None:
         """What follows the same structure, whatever its names are."""
-        if len(shapes) < 3:
+        if len(before) < 3:
             return
-        places = text.shape_ends(shapes[2] + shapes[1] + shapes[0], SAMPLE)
-        context = shapes[:12]
-        self._add_slots(scores, base, _matches(text.tokens, text.shapes, places, context, 3, SHAPE_TEXT_SLOT, allowed))
+        places = text.shape_ends(before[-3:], SAMPLE)
+        if places:
+            by_slot = _matches(text.tokens, text.shapes, places, before, SHAPE_TEXT_STEPS, allowed)
+            self._add_slots(scores, base, by_slot)
 
     def _add_slots(self, scores: Scores, base: int, by_slot: Sequence[Mapping[int, int]]) -> tuple[int, int]:
         """Add slots of which each includes those before it; the first that has something, and all occurrences."""
@@ -252,44 +252,27 @@ class Evidence:
         slots: Sequence[int],
         orders: Sequence[int],
         intervals: Sequence[tuple[int, int]],
-        order: memoryview[int],
         sample: int,
         allowed: Allowed,
     ) -> int:
         """Add slots of the project; 1 + the longest match's slot, or 0 without a match."""
-        assert self.lexicon.segment
-        stream = self.lexicon.segment.stream
-        outdated = self.outdated
-        best = 0
-        size_before = 0
+        segment = self.lexicon.segment
+        assert segment
         longest = len(intervals)
+        lengths: list[int] = []
+        parts: list[tuple[int, int]] = []
         for length in (longest, *(o for o in orders if o < longest)):
-            if not length:
-                break
-            low, high = intervals[length - 1]
-            size = high - low
-            if size == size_before:
-                continue
-            size_before = size
-            places = order[low : high : 1 + (size - 1) // sample].tolist()
-            counts: dict[int, int] = {}
-            n = 0
-            for place in places:
-                if outdated and bisect_right(outdated, place) & 1:
-                    continue
-                token = stream[place + 1]
-                if token < BREAKS:
-                    token = END_OF_LINE
-                elif token == EDGE:
-                    continue
-                if allowed and not allowed(token):
-                    continue
-                counts[token] = counts.get(token, 0) + 1
-                n += 1
-            if n:
+            if length and (not parts or intervals[length - 1] != parts[-1]):
+                lengths.append(length)
+                parts.append(intervals[length - 1])
+        best = 0
+        found = segment.followers(parts, sample, self.outdated, shapes=base == SHAPE_PROJECT)
+        for length, followers in zip(lengths, found, strict=True):
+            counts = {t: count for t, count in followers.items() if allowed(t)} if allowed else followers
+            if counts:
                 slot = slots[length]
                 best = best or 1 + slot
-                self._add(scores, base + slot * _CELLS, counts, n)
+                self._add(scores, base + slot * _CELLS, counts, sum(counts.values()))
         return best
 
     # --- the tokens themselves ---
@@ -303,7 +286,7 @@ class Evidence:
             for text, _, _ in self._texts:
                 for token in text.distinct(learned.start, learned.stop):
                     scores.setdefault(token, zero)
-                for token in text.distinct(lexicon.first_new, MAX_TOKEN):
+                for token in text.distinct(lexicon.first_new, lexicon.end):
                     if lexicon.word(token).startswith(typed):
                         scores.setdefault(token, zero)
             if len(typed) > 1 and len(learned) <= 100:
@@ -326,23 +309,21 @@ class Evidence:
             scores[token] += known
 
     def _static_of(self, token: int, position: int) -> Any:
-        lexicon, weights = self.lexicon, self.weights
-        kind = lexicon.kind(token)
+        weights = self.weights
+        kind, frequency = self.lexicon.kind_and_frequency(token)
         found = self.zero + weights[KIND + 8 * position + kind]
         if kind == BREAK:
             return found
-        name = kind == NAME
-        distance = self._distances.get(token, -1)
-        if distance < 0:
-            measured = self.hole.text.distance(token)
-            distance = self._distances[token] = 9999 if measured is None else measured
-        bucket = bisect_left(_DISTANCES, distance)
-        row = 8 * position if name else 32
-        found += weights[RECENCY + row + bucket]
-        if name and token in self._below:
+        distance = self._distances.get(token)
+        if distance is None:
+            distance = self._distances[token] = self.hole.text.nearest(chr(token))
+        if kind != NAME:
+            return found + weights[RECENCY + 32 + distance] + weights[FREQUENCY + 32 + frequency]
+        row = 8 * position
+        found += weights[RECENCY + row + distance]
+        if token in self._below:
             found += weights[BELOW + 2 * position + self._below[token]]
-        frequency = lexicon.frequency(token)
-        return found + weights[FREQUENCY + row + min(frequency.bit_length() // 2, 7)]
+        return found + weights[FREQUENCY + row + frequency]
 
     def _names_below(self) -> dict[int, int]:
         """Names in the lines right below the hole: 0 they are above it, too, 1 only below."""
@@ -396,13 +377,12 @@ class Evidence:
             scores[END_OF_LINE] += (
                 weights[DEPTH + depth + 2]
                 + weights[DEPTH + 8 + min(len(line).bit_length(), 5)]
-                + weights[LINE_END + last * 4 + self.step_below]
+                + weights[LINE_END + last * 4 + self._below_step]
                 + weights[ABOVE + 8 * self._above + last]
                 + weights[QUOTED + 4 + quoted]
             )
 
-    @property
-    def step_below(self) -> int:
+    def _step_below(self) -> int:
         """How the next line is indented: 0 no line, 1 as this one, 2 deeper, 3 less deep."""
         hole = self.hole
         if not hole.next_line:
@@ -413,37 +393,36 @@ class Evidence:
 
 
 def _matches(
-    tokens: str,
-    known: str,
-    places: Sequence[int],
-    context: Sequence[str],
-    certain: int,
-    slots: Sequence[int],
-    allowed: Allowed,
+    tokens: str, known: str, places: Sequence[int], before: str, steps: Sequence[int], allowed: Allowed
 ) -> list[dict[int, int]]:
-    """What follows these places of `tokens`, counted by the slot of the match in `known` (5 slots).
+    """What follows these places of `tokens`, counted by the slot of the match of `before` in `known`.
 
-    The first `certain` tokens of the context are known to match.
+    `steps`: the lengths of a match from which on it is in slot 0, 1, or 2; any other is in slot 3.
     """
-    by_slot: list[dict[int, int]] = [{}, {}, {}, {}, {}]
+    by_slot: list[list[int]] = [[], [], [], []]
+    best, good, fair = (before[-length:] if len(before) >= length else _NEVER * length for length in steps)
+    # A start before the text's counts from its end, where too little is left to match.
+    best_back, good_back, fair_back = (length - 1 for length in steps)
+    starts = known.startswith
     end = len(tokens) - 1
-    limit = min(len(context), MAX_MATCH)
     for place in places:
         if place == end:
             continue
-        token = ord(tokens[place + 1])
-        if token < BREAKS:
-            token = END_OF_LINE
-        elif token == EDGE:
-            continue
-        if allowed and not allowed(token):
-            continue
-        match = certain
-        while match < limit and place >= match and known[place - match] == context[match]:
-            match += 1
-        counts = by_slot[slots[match]]
-        counts[token] = counts.get(token, 0) + 1
-    return by_slot
+        if not starts(fair, place - fair_back):
+            slot = 3
+        elif not starts(good, place - good_back):
+            slot = 2
+        else:
+            slot = 0 if starts(best, place - best_back) else 1
+        by_slot[slot].append(ord(tokens[place + 1]))
+    counted = [count_followers(found) if found else {} for found in by_slot]
+    if allowed:
+        counted = [{token: count for token, count in counts.items() if allowed(token)} for counts in counted]
+    return counted
+
+
+_NEVER = chr(MAX_TOKEN)
+"""No text has it: `build.MAX_WORDS` and `lexicon.MAX_NEW_WORDS` leave it out."""
 
 
 _COPIES = {"=": 0, " = ": 1, ": ": 2, " as ": 3}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ghostd.project_model.calibration import Calibration, confidence, probability_floor
+from ghostd.project_model.calibration import Calibration, confidence, probability_floors
 from ghostd.project_model.document import Hole, TokenText, read_hole
 from ghostd.project_model.evidence import Evidence
 from ghostd.project_model.lexicon import Lexicon
@@ -14,7 +14,7 @@ from ghostd.project_model.search import Line, best_line
 from ghostd.project_model.tokens import EDGE, Indentation
 from ghostd.types import FinishReason, OpenDocument
 
-BUDGET = 16
+BUDGET = 10
 """Partial lines to expand for one answer."""
 SURE_BLOCK = 0.4
 """Confidence of the first line from which more lines may follow."""
@@ -106,7 +106,7 @@ def _predict_line(
     near = memory.texts_near(query.path, hidden)
     evidence = Evidence(lexicon, hole, near, fresh, memory.outdated(hidden), weights)
     prompt_tokens = len(hole.text.tokens)
-    line = best_line(evidence, probability_floor(calibration, query.min_confidence), BUDGET, cancelled)
+    line = best_line(evidence, probability_floors(calibration, query.min_confidence), BUDGET, cancelled)
     if line is None:
         return Prediction("", 0.0, "stop", prompt_tokens, 0)
     sure = confidence(calibration, line)

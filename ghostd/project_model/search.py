@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from operator import itemgetter
 
 from ghostd.project_model.evidence import ESCAPE, Evidence
 from ghostd.project_model.tokens import END_OF_LINE
@@ -35,26 +36,27 @@ def distribution(scores: dict[int, float], most: int) -> list[tuple[int, float]]
     total = 0.0
     for score in scores.values():
         total += exp(score - top)
-    best = sorted(scores.items(), key=lambda item: -item[1])[: most + 1]
+    best = sorted(scores.items(), key=itemgetter(1), reverse=True)[: most + 1]
     return [(token, exp(score - top) / total) for token, score in best if token != ESCAPE][:most]
 
 
 def best_line(
     evidence: Evidence,
-    floor: float,
+    floors: Sequence[float],
     budget: int,
     cancelled: Callable[[], bool],
 ) -> Line | None:
-    """The likeliest rest of the line with at least probability `floor`; None where there is none.
+    """The likeliest rest of the line; None where none of at least n tokens has the probability `floors[n]`.
 
-    At most `budget` partial lines are expanded, then the best of them is finished greedily.
+    `floors` goes to MAX_LINE_TOKENS, ascending. At most `budget` partial lines are expanded, then the best of them is
+    finished greedily. The search ends as soon as no partial line can come above its floor any more.
     """
     hole = evidence.hole
     text = hole.text
     before = [ord(char) for char in reversed(text.tokens[max(text.origin - CONTEXT, 0) : text.origin])]
     heap: list[tuple[float, int, tuple[int, ...], float]] = [(0.0, 0, (), 1.0)]
     counter = 0
-    log_floor = -math.log(floor) if floor > 0 else math.inf
+    dearest = [-math.log(floor) if floor > 0 else math.inf for floor in floors]
     while heap and budget > 0:
         cost, _, tokens, weakest = heappop(heap)
         if tokens and tokens[-1] == END_OF_LINE:
@@ -64,18 +66,28 @@ def best_line(
         budget -= 1
         for rank, (token, probability) in enumerate(next_tokens(evidence, before, tokens, 6)):
             total = cost - math.log(max(probability, 1e-12))
-            if total <= log_floor and (probability > 0.01 or rank == 0):
+            if total <= dearest[0] and (probability > 0.01 or rank == 0):
                 counter += 1
                 heappush(heap, (total, counter, (*tokens, token), min(weakest, probability)))
+        # Those that are too long for their probability stay in the heap: a shorter rival must still be likelier.
+        if not any(cost <= dearest[_count(tokens)] for cost, _, tokens, _ in heap):
+            return None
     if not heap:
         return None
-    # Out of budget: the longest among the likely ones, finished greedily.
     cost, _, tokens, weakest = heap[0]
-    probability = math.exp(-cost)
+    return _finished(evidence, before, Line(tokens, math.exp(-cost), weakest, False), floors, cancelled)
+
+
+def _finished(
+    evidence: Evidence, before: Sequence[int], line: Line, floors: Sequence[float], cancelled: Callable[[], bool]
+) -> Line | None:
+    """Out of budget: the likeliest partial line, the likeliest token after the other added."""
+    tokens, probability, weakest = line.tokens, line.probability, line.weakest
     while len(tokens) < MAX_LINE_TOKENS and not (tokens and tokens[-1] == END_OF_LINE):
         if cancelled():
             return None
-        following = next_tokens(evidence, before, tokens, 1)
+        floor = floors[len(tokens)]
+        following = next_tokens(evidence, before, tokens, 1) if probability >= floor else ()
         if not following or probability * following[0][1] < floor:
             return Line(tokens, probability, weakest, False) if floor == 0 else None
         token, step = following[0]
@@ -84,6 +96,11 @@ def best_line(
         tokens = (*tokens, token)
     finished = tokens[-1] == END_OF_LINE
     return Line(tokens[:-1] if finished else tokens, probability, weakest, finished)
+
+
+def _count(tokens: Sequence[int]) -> int:
+    """Tokens without the end of the line."""
+    return len(tokens) - (tokens[-1] == END_OF_LINE)
 
 
 def still_typed(evidence: Evidence, tokens: Sequence[int]) -> str:

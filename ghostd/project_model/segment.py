@@ -17,12 +17,12 @@ import sys
 import zlib
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ghostd.project_model.tokens import FIRST_WORD
+from ghostd.project_model.tokens import BREAKS, EDGE, END_OF_LINE, FIRST_WORD
 
 MAGIC = b"GHOSTDPM"
 VERSION = 1
@@ -32,6 +32,11 @@ CONTEXT = 16
 HEADER = struct.Struct("<8sIIQ")
 """Magic, version, CRC-32 of all that follows, length of the JSON directory that comes next."""
 
+_FEW = 16
+"""Positions from which on they are listed, not bisected."""
+_MEMO_INTERVALS = 8_000
+_MEMO_FREQUENT = 2_000
+"""What is remembered of frequent contexts: some 1 and 2 MB at most."""
 
 _UTF32 = f"utf-32-{sys.byteorder[0]}e"
 """The stream's integers, read as code points."""
@@ -87,6 +92,11 @@ class Segment:
         except SegmentInvalid:
             self.close()
             raise
+        self._narrowed: dict[tuple[int, int, int, int], tuple[int, int]] = {}
+        self._shapes_narrowed: dict[tuple[int, int, int, int], tuple[int, int]] = {}
+        self._frequent: dict[tuple[int, int, int, bool], dict[int, int]] = {}
+        self._frequent_without: Sequence[int] = ()
+        """What is outdated in them; it changes with the document that is written in."""
         self.vocabulary = len(self._word_at) - 1 + FIRST_WORD
 
     def _checked_directory(self) -> dict[str, Any]:
@@ -170,24 +180,21 @@ class Segment:
 
         `context` is reversed: the last token first.
         """
-        stream = self.stream
-
-        def at(position: int) -> int:
-            return stream[position]
-
-        return self._intervals(context[:longest], self.order, self.first, at)
+        return self._intervals(context[:longest], self.order, self.first, None, self._narrowed)
 
     def shape_intervals(self, context: Sequence[int], longest: int = CONTEXT) -> list[tuple[int, int]]:
         """The same for shapes and `shape_order`."""
-        stream, shape = self.stream, self.shape
-
-        def at(position: int) -> int:
-            return shape[stream[position]]
-
-        return self._intervals(context[:longest], self.shape_order, self._shape_first, at)
+        return self._intervals(
+            context[:longest], self.shape_order, self._shape_first, self.shape, self._shapes_narrowed
+        )
 
     def _intervals(
-        self, context: Sequence[int], order: memoryview[int], first: memoryview[int], at: Callable[[int], int]
+        self,
+        context: Sequence[int],
+        order: memoryview[int],
+        first: memoryview[int],
+        shape: memoryview[int] | None,
+        narrowed: dict[tuple[int, int, int, int], tuple[int, int]],
     ) -> list[tuple[int, int]]:
         token = context[0]
         if token >= self.vocabulary:
@@ -196,25 +203,139 @@ class Segment:
         if low == high:
             return []
         found = [(low, high)]
+        stream = self.stream
         for back in range(1, len(context)):
             token = context[back]
-            if high - low == 1:
-                if at(order[low] - back) != token:
+            if high - low > _FEW:
+                key = (low, high, back, token)
+                known = narrowed.get(key)
+                if known is None:
+                    if len(narrowed) >= _MEMO_INTERVALS:
+                        narrowed.clear()
+                    known = narrowed[key] = _narrow(order, stream, shape, low, high, back, token)
+                low, high = known
+                if low == high:
                     break
-            else:
-
-                def key(position: int, back: int = back) -> int:
-                    return at(position - back)
-
-                low = bisect_left(order, token, low, high, key=key)
-                if low == high or at(order[low] - back) != token:
-                    break
-                high = bisect_right(order, token, low, high, key=key)
-            found.append((low, high))
+                found.append(known)
+                continue
+            found += self._among_few(order[low:high].tolist(), low, context, back, shape)
+            break
         return found
+
+    def _among_few(
+        self, places: list[int], low: int, context: Sequence[int], back: int, shape: memoryview[int] | None
+    ) -> Iterator[tuple[int, int]]:
+        """The intervals from `context[back]` on inside these places, which start at `low` of the order."""
+        stream = self.stream
+        for distance in range(back, len(context)):
+            token = context[distance]
+            values = [stream[place - distance] for place in places]
+            if shape is not None:
+                values = [shape[value] for value in values]
+            start = bisect_left(values, token)
+            stop = bisect_right(values, token, start)
+            if start == stop:
+                break
+            places = places[start:stop]
+            low += start
+            yield low, low + len(places)
+
+    # --- what follows ---
+
+    def followers(
+        self,
+        intervals: Sequence[tuple[int, int]],
+        most: int,
+        outdated: Sequence[int],
+        shapes: bool = False,
+    ) -> Iterator[Mapping[int, int]]:
+        """For each of these nested intervals of `order` or `shape_order`: the tokens that follow, and how often.
+
+        They come from the smallest to the largest. Of one with more than `most` places only so many, or fewer, are
+        looked at, evenly spread. Line breaks count as END_OF_LINE, edges not at all. `outdated`: see
+        RootMemory.outdated.
+        """
+        order = self.shape_order if shapes else self.order
+        small = [interval for interval in intervals if interval[1] - interval[0] <= most]
+        if small:
+            start, stop = small[-1]
+            following = self._following(order[start:stop].tolist(), outdated)
+            for low, high in small:
+                yield count_followers(following[low - start : high - start])
+        if outdated != self._frequent_without:
+            self._frequent.clear()
+            self._frequent_without = outdated
+        for low, high in intervals[len(small) :]:
+            key = (low, high, most, shapes)
+            known = self._frequent.get(key)
+            if known is None:
+                if len(self._frequent) >= _MEMO_FREQUENT:
+                    self._frequent.clear()
+                places = order[low : high : 1 + (high - low - 1) // most].tolist()
+                known = self._frequent[key] = count_followers(self._following(places, outdated))
+            yield known
+
+    def _following(self, places: Sequence[int], outdated: Sequence[int]) -> list[int]:
+        """The token after each of these places; an EDGE for an outdated one."""
+        stream = self.stream
+        if not outdated:
+            return [stream[place + 1] for place in places]
+        if len(outdated) == 2:
+            start, stop = outdated
+            return [EDGE if start <= place < stop else stream[place + 1] for place in places]
+        return [EDGE if bisect_right(outdated, place) & 1 else stream[place + 1] for place in places]
 
     def texts(self, start: int, end: int) -> tuple[str, str]:
         """The tokens and the shapes of a part of the stream, one character for each."""
         part = self.stream[start:end]
-        shapes = array("i", map(self.shape.__getitem__, part))
+        shape = self.shape
+        shapes = array("i", [shape[token] for token in part.tolist()])
         return bytes(part).decode(_UTF32, "surrogatepass"), shapes.tobytes().decode(_UTF32, "surrogatepass")
+
+
+def count_followers(tokens: Iterable[int]) -> dict[int, int]:
+    """How often each token stands here; line breaks count as END_OF_LINE, edges not at all."""
+    counts: dict[int, int] = {}
+    for token in tokens:
+        if token in counts:
+            counts[token] += 1
+        elif token >= FIRST_WORD:
+            counts[token] = 1
+        elif token < BREAKS:
+            counts[END_OF_LINE] = counts.get(END_OF_LINE, 0) + 1
+    return counts
+
+
+def _narrow(
+    order: memoryview[int],
+    stream: memoryview[int],
+    shape: memoryview[int] | None,
+    low: int,
+    high: int,
+    back: int,
+    token: int,
+) -> tuple[int, int]:
+    """The part of this interval in which `token` stands `back` positions earlier; bisection, both ends in one."""
+    stop, end = high, high  # the part's end lies in low … end
+    while low < stop:
+        middle = (low + stop) >> 1
+        value = stream[order[middle] - back]
+        if shape is not None:
+            value = shape[value]
+        if value < token:
+            low = middle + 1
+        else:
+            stop = middle
+            if value > token:
+                end = middle
+    start = low
+    while low < end:
+        middle = (low + end) >> 1
+        value = stream[order[middle] - back]
+        if shape is not None:
+            value = shape[value]
+        if value > token:
+            end = middle
+        else:
+            low = middle + 1
+    return start, low

@@ -10,7 +10,7 @@ fits at another.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 MAX_WORD = 64
 """Longer words are cut into pieces: they are data, not names."""
@@ -27,6 +27,17 @@ where while with yield
 """,
 )
 
+
+def _either(words: Sequence[str]) -> str:
+    """A pattern for these words in which common beginnings are looked at once: alternatives are tried one by one."""
+    ends: dict[str, list[str]] = {}
+    for word in words:
+        if word:
+            ends.setdefault(word[0], []).append(word[1:])
+    parts = "|".join(letter + _either(rest) for letter, rest in ends.items())
+    return f"(?:{parts})?" if "" in words and parts else f"(?:{parts})" if len(ends) > 1 else parts
+
+
 _OPERATORS = r"""
     \*\*=|//=|>>=|<<=|===|!==|\.\.\.|<=>|&&=|\|\|=|\?\?=
   | \*\*|//|>>|<<|==|!=|<=|>=|:=|->|=>|\+=|-=|\*=|/=|%=|&=|\|=|\^=|@=|&&|\|\||\+\+|--|::|\?\.|\?\?
@@ -35,7 +46,7 @@ _OPERATORS = r"""
 
 _TOKEN = re.compile(
     rf"""
-    [ ]?(?<![\w$])(?:{"|".join(_KEYWORDS)})(?![\w$])[ ]?
+    [ ]?(?<![\w$]){_either(_KEYWORDS)}(?![\w$])[ ]?
   | (?:[^\W\d]|\$)[\w$]{{0,{MAX_WORD - 1}}}
   | \d\w{{0,{MAX_WORD - 1}}}(?:\.\d\w*)?
   | \"\"\"|'''|["'`]
@@ -91,6 +102,8 @@ def kind_of(word: str) -> int:
         return BREAK
     if word.strip(" ") in _WORDS:
         return KEYWORD
+    if word.isascii() and word.isidentifier():
+        return NAME
     for pattern, kind in _KINDS:
         if pattern.match(word):
             return kind
@@ -103,6 +116,11 @@ def shape_of(token: int, word: str) -> int:
     return ANY_NAME if kind == NAME else ANY_NUMBER if kind == NUMBER else token
 
 
+def indent_width(space: str) -> int:
+    """The columns that a line's indentation takes."""
+    return len(space.expandtabs(4))
+
+
 class Indentation:
     """Turns the indentation of one line after the other into break tokens, and back."""
 
@@ -110,9 +128,8 @@ class Indentation:
         self._widths = [0]
         self._first = True
 
-    def step(self, space: str, blank: bool) -> int:
-        """The break token before a line indented by `space`; `blank`: blank lines stand between."""
-        width = len(space.expandtabs(4))
+    def step(self, width: int, blank: bool) -> int:
+        """The break token before a line indented by so many columns; `blank`: blank lines stand between."""
         widths = self._widths
         change = SAME
         if width > widths[-1]:
@@ -127,6 +144,15 @@ class Indentation:
                 widths.append(width)
             change = SAME if not popped else min(popped + 1, 5)
         return change + 6 if blank else change
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The columns of the levels that the last line is in; can be set to carry on from there."""
+        return tuple(self._widths)
+
+    @widths.setter
+    def widths(self, widths: Sequence[int]) -> None:
+        self._widths = list(widths)
 
     def width_after(self, token: int, unit: int) -> int:
         """The columns of indentation that a break token leads to, from here."""
@@ -144,13 +170,13 @@ class Indentation:
         return len(self._widths) - 1
 
 
-def lines_of(text: str) -> Iterator[tuple[str, str, bool]]:
-    """(indentation, body, whether blank lines stand before) of each line that is not blank."""
+def lines_of(text: str) -> Iterator[tuple[int, str, bool]]:
+    """(columns of indentation, body, whether blank lines stand before) of each line that is not blank."""
     blank = False
     for line in text.split("\n"):
         body = line.strip()
         if not body:
             blank = True
             continue
-        yield line[: len(line) - len(line.lstrip())], body, blank
+        yield indent_width(line[: len(line) - len(line.lstrip())]), body, blank
         blank = False

@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 Translate = Callable[[Deployment, Sequence[Job], Timeouts], AsyncGenerator[Delta | Embeddings, None]]
 """The engine's way to ask a deployment whose dialect is not the caller's; deltas carry their choice."""
 
+Probe = Callable[[Deployment, Callable[[], None]], None]
+"""Asks a deployment for a sign of life, and calls back if there is none."""
+
 _keys = count()
 _NOTHING = Usage(0, 0)
 _DEFAULTS = frozenset(("openai.chat", "openai.completions", "anthropic.messages", "mistral.fim"))
@@ -85,13 +88,13 @@ class Attempt:
         for limit in deployment.limits:
             limit.take(call.prompt_tokens, self.began)
 
-    async def first(self, probe_after_s: float, probe: Callable[[Deployment, Callable[[], None]], None]) -> Item:
+    async def first(self, probe_after_s: float, probe: Probe | None) -> Item:
         """The first item; raises GhostdError, having closed itself.
 
         After `probe_after_s` of silence `probe` is called, with what ends the wait.
         """
         timer = None
-        if self.deployment.upstream:
+        if probe is not None and self.deployment.upstream:
             self._task = asyncio.current_task()
             timer = self._loop.call_later(probe_after_s, probe, self.deployment, self._give_up)
         try:

@@ -7,8 +7,9 @@ from ghostd.routing import experiments
 from ghostd.routing.call import Call
 from ghostd.routing.deployment import Deployment
 from ghostd.routing.features import Features, features_of
+from ghostd.routing.plan import Plan
 from ghostd.routing.policies import score
-from ghostd.routing.registry import Plan, Registry
+from ghostd.routing.registry import Registry
 from ghostd.routing.selection import select, unfit
 from ghostd.routing_reports import CandidateReport, DeploymentReport, Explanation
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ghostd.config_routing import RouteConfig
 from ghostd.errors import ContextTooLong, GhostdError, ModelNotFound, ProviderError, UpstreamRejected
-from ghostd.routing.registry import Plan, Registry
+from ghostd.routing.plan import Plan
+from ghostd.routing.registry import Registry
 
 
 class Fallbacks:
@@ -18,6 +19,11 @@ class Fallbacks:
         self._seen = {plan.name}
         self._errors: list[GhostdError] = []
         self._add(plan)
+
+    @property
+    def left(self) -> bool:
+        """Whether there may be another one."""
+        return bool(self._waiting)
 
     def after(self, error: GhostdError, registry: Registry) -> Plan | None:
         """The next one that this error allows; None when there is none left."""

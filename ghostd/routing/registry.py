@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -15,7 +14,6 @@ from ghostd.config_routing import (
     DeploymentConfig,
     ExperimentConfig,
     ModelConfig,
-    Policy,
     PriceConfig,
     ProviderConfig,
     RouteConfig,
@@ -27,55 +25,17 @@ from ghostd.routing.deployment import NO_SETTINGS, Deployment, local_deployment
 from ghostd.routing.experiments import by_model
 from ghostd.routing.health import Health
 from ghostd.routing.limits import Limits
+from ghostd.routing.plan import AUTO, VIRTUAL, Choice, Plan, Tier
 from ghostd.types import ModelInfo
-
-AUTO = "auto"
-VIRTUAL: Mapping[str, tuple[Policy | None, str]] = {
-    AUTO: (None, "the model that suits the request best, by the setting routing.policy"),
-    "fast": ("fastest", "the model that answers soonest"),
-    "smart": ("quality", "the best model"),
-    "code": ("quality", "the best model for code"),
-    "local": ("local-first", "the best model on this machine"),
-}
-"""Names that ghostd ships, with their policies; a route of the same name wins over it."""
 
 _TTL_S = 1.0
 """How long what was found at run time is taken for true."""
 _MANY = 2000
 """Deployments from which on those are forgotten that only requests have named."""
 _MAX_HINTED_CHARS = 100
-_CODE_BONUS = 0.15
 
 PriceOf = Callable[[str, str], PriceConfig | None]
 """Preset and model name → price; None where it is unknown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A deployment and its share of the load among its equals."""
-
-    deployment: Deployment
-    weight: float = 1.0
-
-
-Tier = tuple[Choice, ...]
-"""Deployments that share the load."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What may answer for a name."""
-
-    name: str
-    """The route's, the model's, or the virtual model's."""
-    tiers: tuple[Tier, ...]
-    """In the order to be tried; with a policy other than "ordered", each tier is ranked."""
-    policy: Policy
-    route: RouteConfig | None = None
-    virtual: bool = False
-    """Whether the tiers are all models, of which only those that suit count."""
-    rankings: dict[Hashable, Tier] = field(default_factory=dict, compare=False, repr=False)
-    """All models of a virtual plan in the order for one kind of request; made once while the plan holds."""
 
 
 class Registry:
@@ -135,7 +95,7 @@ class Registry:
             found = choices[0].deployment
             return Plan(found.name, (choices,), "ordered"), found.upstream and found.name == target
         if target in VIRTUAL:
-            return self._virtual(target), False
+            return self.virtual(target), False
         if config.routing.unknown_model == "fallback":
             return self._make_plan(AUTO)[0], False
         raise ModelNotFound(name[:_MAX_HINTED_CHARS], self._similar(name))
@@ -159,7 +119,7 @@ class Registry:
             for choice in choices:
                 tiers.setdefault(wanted.order, []).append(replace(choice, weight=wanted.weight))
         if not tiers:
-            names = ", ".join(_entry_names(route))
+            names = ", ".join(entry_names(route))
             raise ModelNotFound(name, (), f"The route '{name}' names models that nobody offers now: {names}.")
         return Plan(name, tuple(tuple(tiers[order]) for order in sorted(tiers)), route.policy, route), lasting
 
@@ -207,7 +167,8 @@ class Registry:
             if wanted is None or endpoint.endpoint == wanted
         ) or None  # fmt: skip
 
-    def _virtual(self, name: str) -> Plan:
+    def virtual(self, name: str) -> Plan:
+        """One of the virtual models, whatever else the configuration gives its name to."""
         choices = self.everything()
         if (found := self._virtuals.get(name)) is not None:
             return found
@@ -345,64 +306,9 @@ class Registry:
         settings = self.config.providers.get(provider)
         return self._price_of(settings.preset or provider if settings is not None else provider, model)
 
-    # --- for people -----------------------------------------------------------------------
 
-    def models(self) -> list[ModelInfo]:
-        """Every name that can be asked for: models, routes, aliases and virtual models."""
-        found: dict[str, ModelInfo] = {}
-        for choice in self.everything(fresh=True):
-            deployment = choice.deployment
-            name = deployment.name
-            found.setdefault(name, replace(deployment.info, id=name))
-        for name, route in self.config.routes.items():
-            found[name] = self._composed(name, "route", _entry_names(route), (name,))
-        for name, configured in self.config.deployments.items():
-            found.setdefault(name, self._composed(name, "deployment", [configured.model], (name,)))
-        for name, target in self.config.aliases.items():
-            found.setdefault(name, self._composed(name, "alias", [target], (name,)))
-        for name, (_, experiment) in self.experiments.items():
-            if name not in found:
-                arms = [arm.model for arm in experiment.arms.values()]
-                found[name] = self._composed(name, "experiment", arms, arms)
-        for name, (_, meaning) in VIRTUAL.items():
-            found.setdefault(name, self._virtual_info(name, meaning))
-        return list(found.values())
-
-    def _composed(self, name: str, kind: str, parts: Iterable[str], targets: Iterable[str]) -> ModelInfo:
-        """A name that stands for the models behind its targets."""
-        plans = []
-        for target in targets:
-            with suppress(ModelNotFound):
-                plans.append(self.plan(target))
-        if not plans:
-            return ModelInfo(name, "ghostd", frozenset(), state="failed", detail=f"{kind}: nobody offers its models")
-        infos = [choice.deployment.info for plan in plans for tier in plan.tiers for choice in tier]
-        return ModelInfo(
-            name,
-            "ghostd",
-            frozenset().union(*(info.capabilities for info in infos)),
-            remote=any(info.remote for info in infos),
-            detail=f"{kind}: {', '.join(parts)}",
-        )
-
-    def _virtual_info(self, name: str, meaning: str) -> ModelInfo:
-        infos = [choice.deployment.info for tier in self._virtual(name).tiers for choice in tier]
-        able = [info for info in infos if info.state != "failed"]
-        return ModelInfo(
-            name,
-            "ghostd",
-            frozenset().union(*(info.capabilities for info in able)),
-            state="ready" if able else "failed",
-            detail=meaning,
-        )
-
-
-def code_bonus(deployment: Deployment) -> float:
-    """What the virtual model "code" adds to the quality of a model whose name says that it is made for code."""
-    return _CODE_BONUS if "cod" in deployment.model.lower() else 0.0
-
-
-def _entry_names(route: RouteConfig) -> list[str]:
+def entry_names(route: RouteConfig) -> list[str]:
+    """What a route names, as it is written."""
     return [entry if isinstance(entry, str) else entry.model for entry in route.deployments]
 
 

@@ -35,7 +35,7 @@ from ghostd.routing.call import Call
 from ghostd.routing.deployment import NO_SETTINGS, Deployment
 from ghostd.routing.features import Features
 from ghostd.routing.health import Health
-from ghostd.routing.registry import Choice, Plan
+from ghostd.routing.plan import Choice, Plan
 from ghostd.routing.replay_figures import Outcome, PolicyScore, Tallies, Tally, score_of
 from ghostd.routing.selection import select
 from ghostd.types import Capability, Feature, LedgerRow, ModelInfo

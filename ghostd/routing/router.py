@@ -7,29 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
 from ghostd.errors import (
     ContextTooLong,
     GhostdError,
-    KeyRefused,
     NoCandidate,
-    NoUsableKey,
     Overloaded,
     ProviderError,
-    QuotaExhausted,
     RateLimited,
     UnsupportedParameter,
-    UpstreamError,
     UpstreamFailed,
     UpstreamMalformed,
-    UpstreamModelMissing,
     UpstreamRejected,
     UpstreamUnreachable,
 )
-from ghostd.ports import Ledger, UpstreamProvider
+from ghostd.ports import Ledger
 from ghostd.routing import experiments
 from ghostd.routing.accounts import row_of
 from ghostd.routing.attempt import Attempt, Translate
@@ -37,8 +31,10 @@ from ghostd.routing.call import Call, Item, Job
 from ghostd.routing.deployment import Deployment
 from ghostd.routing.fallbacks import Fallbacks
 from ghostd.routing.features import Features, features_of
+from ghostd.routing.life import SignsOfLife
+from ghostd.routing.plan import Plan
 from ghostd.routing.prices import cost_usd
-from ghostd.routing.registry import Plan, Registry
+from ghostd.routing.registry import Registry
 from ghostd.routing.retries import RetryBudget, pause_s
 from ghostd.routing.selection import Selection, is_gamble, limits_wait_s, next_choice, select
 from ghostd.routing.verdict import verdict
@@ -50,7 +46,6 @@ _REPEATABLE = (UpstreamUnreachable, UpstreamFailed, UpstreamMalformed, RateLimit
 """Failures after which the same deployment may be asked again; time-outs have cost enough."""
 _BELIEVED = 2
 """Deployments that must refuse a request before that is taken for the request's fault; asking costs no tokens."""
-_CHECK_TIMEOUT_S = 2.0
 _GAMBLE_PATIENCE_S = 0.1
 """How long a crowd waits for the first answer of deployments of which nobody knows yet whether they answer."""
 _HEDGE_SAMPLES = 20
@@ -62,6 +57,7 @@ class _Errand:
 
     call: Call
     deadline: float
+    fallbacks: Fallbacks
     jobs: Sequence[Job] | None = None
     features: Features | None = None
     failures: dict[Deployment, GhostdError] = field(default_factory=dict)
@@ -91,7 +87,7 @@ class Router:
         """Calls so far."""
         self._budget = RetryBudget()
         self._freed: asyncio.Future[None] | None = None
-        self._checks: dict[Deployment, asyncio.Task[bool]] = {}
+        self.life = SignsOfLife()
 
     async def run(self, call: Call) -> AsyncGenerator[Item, None]:
         """Stream what answers the call; closing the generator ends the work behind it. Raises GhostdError.
@@ -141,8 +137,8 @@ class Router:
         plan = self._plan(call)
         call.trace.route = plan.name
         limit_s = (plan.route.timeout_s if plan.route else None) or settings.timeout_s
-        errand = _Errand(call, asyncio.get_running_loop().time() + limit_s)
         fallbacks = Fallbacks(plan)
+        errand = _Errand(call, asyncio.get_running_loop().time() + limit_s, fallbacks)
         while True:
             try:
                 return await self._along(plan, errand)
@@ -216,7 +212,7 @@ class Router:
             latency = health.first_byte if errand.call.stream else health.plain
             hedge_ms = latency.percentile(0.95, _HEDGE_SAMPLES)
         if hedge_ms is None:
-            item = await self._first(attempt)
+            item = await self._first(attempt, selection, errand)
         else:
             attempt, item = await self._race(attempt, hedge_ms / 1000, plan, selection, tried, errand)
         self._note(attempt, plan, errand)
@@ -234,9 +230,11 @@ class Router:
         call.trace.attempts += 1
         return attempt
 
-    async def _first(self, attempt: Attempt) -> Item:
+    async def _first(self, attempt: Attempt, selection: Selection, errand: _Errand) -> Item:
+        """The attempt's first item. Who has nobody to turn to waits on: a busy server may have no time for checks."""
+        probe = self.life.probe if selection.several or errand.fallbacks.left else None
         try:
-            return await attempt.first(self.registry.config.routing.probe_after_s, self._probe)
+            return await attempt.first(self.registry.config.routing.probe_after_s, probe)
         finally:
             if self._freed is not None:
                 self._free()
@@ -263,7 +261,7 @@ class Router:
 
         Dean and Barroso, "The tail at scale", CACM 56(2), 2013: hedged requests.
         """
-        racing = {asyncio.create_task(self._first(first), name="attempt"): first}
+        racing = {asyncio.create_task(self._first(first, selection, errand), name="attempt"): first}
         try:
             done, _ = await asyncio.wait(racing, timeout=patience_s)
             if not done:
@@ -271,7 +269,7 @@ class Router:
                 if other is not None and self._budget.take():
                     tried.add(other)
                     second = self._begin(other, plan, errand)
-                    racing[asyncio.create_task(self._first(second), name="hedge")] = second
+                    racing[asyncio.create_task(self._first(second, selection, errand), name="hedge")] = second
             while True:
                 done, _ = await asyncio.wait(racing, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
@@ -343,50 +341,6 @@ class Router:
         if self._freed is not None:
             self._free()
 
-    # --- signs of life ----------------------------------------------------------------------
-
-    def _probe(self, deployment: Deployment, give_up: Callable[[], None]) -> None:
-        """A request waits for long: ask its deployment for a sign of life; without one, end the wait."""
-        task = self.check(deployment)
-
-        def told(task: asyncio.Task[bool]) -> None:
-            if not task.cancelled() and not task.result():
-                give_up()
-
-        task.add_done_callback(told)
-
-    def check(self, deployment: Deployment) -> asyncio.Task[bool]:
-        """Ask a deployment whether it is well; one check at a time. What is found goes into its health."""
-        task = self._checks.get(deployment)
-        if task is None:
-            task = asyncio.get_running_loop().create_task(self._check(deployment), name=f"check {deployment.name}")
-            self._checks[deployment] = task
-            task.add_done_callback(lambda _: self._checks.pop(deployment, None))
-        return task
-
-    async def _check(self, deployment: Deployment) -> bool:
-        """Whether it is alive; a refused key is no sign of death."""
-        loop = asyncio.get_running_loop()
-        provider = cast("UpstreamProvider", deployment.provider)
-        try:
-            await provider.check(_CHECK_TIMEOUT_S)
-        except (KeyRefused, NoUsableKey, QuotaExhausted, RateLimited):
-            return True
-        except (UpstreamRejected, UpstreamModelMissing):
-            pass  # it speaks, if not of this
-        except UpstreamError as error:
-            deployment.health.ejected(error, loop.time())
-            log.info("%s does not answer: %s", deployment.name, error)
-            return False
-        except Exception:
-            log.exception("checking %s failed", deployment.name)
-            return True
-        deployment.health.found_well(loop.time())
-        return True
-
     async def close(self) -> None:
-        """End the checks under way."""
-        tasks = list(self._checks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """End what goes on beside the calls."""
+        await self.life.close()

@@ -11,8 +11,8 @@ from ghostd.routing.call import Call
 from ghostd.routing.deployment import Deployment
 from ghostd.routing.features import Features
 from ghostd.routing.health import Health
+from ghostd.routing.plan import Choice, Plan, Tier
 from ghostd.routing.policies import score
-from ghostd.routing.registry import Choice, Plan, Tier, code_bonus
 
 _CAN = {
     "chat": "chat",
@@ -26,6 +26,7 @@ _MARGIN = 1.5
 """Prompts are estimated; a model that is the only one is refused only for one that is this much too long."""
 _UNPROVEN_AT_ONCE = 2
 """Requests that a deployment which has not answered yet gets at once, while another one can take them."""
+_CODE_BONUS = 0.15
 _MANY = 32
 """Models from which on "auto" and its like look at the best of them only."""
 _BEST = 8
@@ -76,6 +77,11 @@ class Selection:
     """The tiers of a plan without what cannot do the request."""
 
     tiers: tuple[Tier, ...]
+
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one deployment."""
+        return len(self.tiers) > 1 or len(self.tiers[0]) > 1
 
     def deployments(self) -> list[Deployment]:
         """All of them, in order."""
@@ -153,11 +159,16 @@ def rank(plan: Plan, tier: Tier, call: Call, features: Features) -> list[Tier]:
     def value(choices: Sequence[Choice]) -> tuple[bool, bool, float]:
         deployment = choices[0].deployment
         info = deployment.info
-        bonus = code_bonus(deployment) if plan.name == "code" else 0.0
+        bonus = _code_bonus(deployment) if plan.name == "code" else 0.0
         read = info.path is None or info.size_bytes is not None
         return call.capability in info.capabilities, read, score(plan.policy, deployment, features).value + bonus
 
     return [tuple(choices) for choices in sorted(models.values(), key=value, reverse=True)]
+
+
+def _code_bonus(deployment: Deployment) -> float:
+    """What the virtual model "code" adds to the quality of a model whose name says that it is made for code."""
+    return _CODE_BONUS if "cod" in deployment.model.lower() else 0.0
 
 
 def _none(plan: Plan, call: Call, problems: Sequence[Unfit]) -> RequestError:

@@ -20,7 +20,7 @@ from ghostd.errors import (
 )
 from ghostd.routing.call import Call
 from ghostd.routing.deployment import Deployment
-from ghostd.routing.registry import Plan
+from ghostd.routing.plan import Plan
 from ghostd.routing.selection import Selection, limits_wait_s
 
 

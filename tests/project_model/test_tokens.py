@@ -40,7 +40,7 @@ def test_operators_and_keywords_take_the_spaces_around_them(line: str, tokens: l
 
 def test_indentation_counts_relative_to_the_lines_above() -> None:
     indentation = Indentation()
-    steps = [indentation.step(" " * width, False) for width in (0, 4, 4, 8, 0)]
+    steps = [indentation.step(width, False) for width in (0, 4, 4, 8, 0)]
     assert steps == [SAME, DEEPER, SAME, DEEPER, 3]
     assert all(step < BREAKS for step in steps)
 

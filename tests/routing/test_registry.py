@@ -11,7 +11,9 @@ from routing_harness import World, chat, deltas, failing, upstream, whole, world
 
 from ghostd.errors import ModelNotFound, UpstreamFailed
 from ghostd.routing import registry as registry_module
-from ghostd.routing.registry import Plan, Registry
+from ghostd.routing.listing import list_models
+from ghostd.routing.plan import Plan
+from ghostd.routing.registry import Registry
 from ghostd.testing.scripted import ScriptedProvider, ScriptedUpstreamProvider
 from ghostd.types import EmbedRequest, ModelInfo
 
@@ -100,7 +102,7 @@ def test_a_route_of_models_that_nobody_offers_now_says_so() -> None:
     registry = of('routes.r.deployments = ["ollama/m", "some-file"]')
     with pytest.raises(ModelNotFound, match="nobody offers now: ollama/m, some-file"):
         registry.plan("r")
-    (info,) = [info for info in registry.models() if info.id == "r"]
+    (info,) = [info for info in list_models(registry) if info.id == "r"]
     assert info.state == "failed"
 
 
@@ -186,7 +188,7 @@ async def test_a_local_file_that_has_not_been_read_yet_comes_last(tmp_path: Any)
 def test_every_name_that_can_be_asked_for_is_listed_once() -> None:
     settings = 'routes.r.deployments = ["a/m"]\naliases.nick = "r"\ndeployments.d.model = "a/m"'
     registry = of(settings, upstream("a"), local=[ScriptedProvider(model="tiny")])
-    listed = [info.id for info in registry.models()]
+    listed = [info.id for info in list_models(registry)]
     assert sorted(listed) == sorted(["tiny", "a/m", "r", "d", "nick", "auto", "fast", "smart", "code", "local"])
 
 
@@ -195,7 +197,7 @@ def test_what_is_listed_is_as_it_is_now() -> None:
     registry = of("", local=[local])
     registry.everything()
     local.capabilities = frozenset(("chat",))
-    (info,) = [info for info in registry.models() if info.id == "tiny"]
+    (info,) = [info for info in list_models(registry) if info.id == "tiny"]
     assert info.capabilities == {"chat"}
 
 

@@ -595,15 +595,34 @@ async def test_who_gives_a_sign_of_life_is_waited_for() -> None:
         assert not b.asked
 
 
-async def test_a_server_that_refuses_the_check_is_alive() -> None:
+@pytest.mark.parametrize("error", [UpstreamRejected("no such path", 405), KeyRefused("not for this key")], ids=str)
+async def test_a_server_that_refuses_the_check_is_alive(error: GhostdError) -> None:
     gate = asyncio.Event()
     a = upstream("a", [gate, *whole("slow")])
-    a.check_script = [UpstreamRejected("no such path", 405)]
-    async with world(ONE, a) as w:
+    a.check_script = [error]
+    async with world(IN_ORDER, a, upstream("b", whole())) as w:
         task = asyncio.create_task(w.ask())
         await a.until_checked()
+        await asyncio.sleep(5)
         gate.set()
         assert await task == "slow"
+
+
+async def test_a_server_that_is_too_busy_for_checks_is_waited_for_where_there_is_no_other() -> None:
+    gate = asyncio.Event()
+    a = upstream("a", [gate, *whole("slow")], whole("next"))
+    a.check_script = [UpstreamTimeout("no answer", "first byte")]
+    async with world(ONE, a) as w:
+        tasks = [asyncio.create_task(w.ask()) for _ in range(2)]
+        await asyncio.sleep(20)
+        gate.set()
+        assert sorted(await asyncio.gather(*tasks)) == ["next", "slow"]
+        assert a.checks == 0
+    fallback = 'routes.r = {deployments = ["a/m"], fallbacks = ["b/m"]}'
+    a = upstream("a", hanging())
+    a.check_script = [UpstreamTimeout("no answer", "first byte")]
+    async with world(fallback, a, upstream("b", whole())) as w:
+        assert await w.ask() == "good"
 
 
 async def test_of_a_crowd_few_touch_a_hanging_deployment() -> None:
