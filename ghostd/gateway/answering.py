@@ -8,13 +8,16 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import msgspec
-from aiohttp import web
 
 from ghostd.engine import Engine
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.headers import header_value
+from ghostd.gateway.response import FIXED, Response
 from ghostd.routing.call import Call, Item
 from ghostd.types import Delta, Embeddings, FinishReason, Relayed, TokenLogprob
+
+_OWN_HEADERS = frozenset(name.lower() for name in (*FIXED, "Date", "Content-Type", "Content-Length", "Connection"))
+"""Of every reply; an upstream's do not replace them."""
 
 
 @dataclass(slots=True)
@@ -79,21 +82,20 @@ class Encoder(Protocol):
         ...
 
 
-async def answer(engine: Engine, exchange: Exchange, call: Call, encoder: Encoder) -> web.StreamResponse:
+async def answer(engine: Engine, exchange: Exchange, call: Call, encoder: Encoder) -> Response | None:
     """The reply to a call, whole or as a stream; raises GhostdError before it begins, and in its midst."""
     items = engine.serve(call)
     if call.stream:
-        return await _stream(exchange, call, items, encoder)
+        await _stream(exchange, call, items, encoder)
+        return None
     return await _whole(exchange, call, items, encoder)
 
 
-async def _whole(
-    exchange: Exchange, call: Call, items: AsyncGenerator[Item, None], encoder: Encoder
-) -> web.StreamResponse:
+async def _whole(exchange: Exchange, call: Call, items: AsyncGenerator[Item, None], encoder: Encoder) -> Response:
     replies: dict[int, Reply] = {}
     model = call.model
     pieces: list[bytes] = []
-    async with aclosing(items):
+    try:
         async for item in items:
             if isinstance(item, Relayed):
                 pieces.append(item.data)
@@ -103,10 +105,12 @@ async def _whole(
                 assert isinstance(item, Delta)
                 model = item.model or model
                 replies.setdefault(item.choice, Reply()).add(item)
+    finally:
+        await items.aclose()
     return exchange.json(encoder.whole(call, model, [replies[choice] for choice in sorted(replies)]))
 
 
-def _relayed(exchange: Exchange, call: Call, pieces: list[bytes], last: Relayed) -> web.StreamResponse:
+def _relayed(exchange: Exchange, call: Call, pieces: list[bytes], last: Relayed) -> Response:
     body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     if exchange.wants_metadata and last.content_type == "application/json":
         body = with_metadata(body, call)
@@ -114,19 +118,19 @@ def _relayed(exchange: Exchange, call: Call, pieces: list[bytes], last: Relayed)
     if last.content_type != "application/json":
         response.headers["Content-Type"] = header_value(last.content_type)
     for name, value in last.headers.items():
-        response.headers.setdefault(name, header_value(value))
+        if name not in _OWN_HEADERS:
+            response.headers.setdefault(name, header_value(value))
     return response
 
 
-async def _stream(
-    exchange: Exchange, call: Call, items: AsyncGenerator[Item, None], encoder: Encoder
-) -> web.StreamResponse:
+async def _stream(exchange: Exchange, call: Call, items: AsyncGenerator[Item, None], encoder: Encoder) -> None:
     begun = False
     async with exchange.open_stream() as events, aclosing(items):
         async for item in items:
             if isinstance(item, Relayed):
                 if item.last:
-                    return await events.close(item.data)
+                    await events.close(item.data)
+                    return
                 await events.send(item.data)
                 continue
             assert isinstance(item, Delta)
@@ -135,7 +139,7 @@ async def _stream(
                 begun = True
             if data := encoder.events(item):
                 await events.send(data)
-        return await events.close(encoder.end(call))
+        await events.close(encoder.end(call))
 
 
 async def vectors(engine: Engine, call: Call) -> Embeddings | Relayed:

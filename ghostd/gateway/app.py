@@ -12,19 +12,20 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
-from aiohttp import web
 
 from ghostd import __version__
 from ghostd.config import HttpConfig
 from ghostd.engine import Engine
 from ghostd.errors import GhostdError
-from ghostd.gateway.connections import GatewayServer
 from ghostd.gateway.dialects import ghostd_routing, openai_chat, openai_completions, openai_embeddings, openai_models
 from ghostd.gateway.errors import INTERNAL, HttpError, problem
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.guard import Guard, own_hosts, own_origins
 from ghostd.gateway.listen import bind_tcp, unix_listener
+from ghostd.gateway.request import Request
+from ghostd.gateway.response import Response
 from ghostd.gateway.routes import Route, Routes
+from ghostd.gateway.server import Server
 from ghostd.telemetry import request_id
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ async def serve_http(
     config: HttpConfig,
     http_socket: Path,
     status: Callable[[], Mapping[str, object]],
-    control: Sequence[web.RouteDef] = (),
+    control: Sequence[Route] = (),
     *,
     drain_s: float = 5.0,
 ) -> AsyncIterator[HttpServer]:
@@ -73,7 +74,7 @@ async def serve_http(
         public.add(api_routes(engine, status))
         private = Routes()
         private.add(api_routes(engine, status))
-        private.add(_control_route(route) for route in control)
+        private.add(control)
         private.add([Route("POST", "/ghostd/v1/route/explain", partial(ghostd_routing.explain_route, engine))])
 
         running = _Running(config.request_timeout_s)
@@ -109,23 +110,8 @@ def api_routes(engine: Engine, status: Callable[[], Mapping[str, object]]) -> It
     )
 
 
-async def _health(status: Callable[[], Mapping[str, object]], exchange: Exchange) -> web.StreamResponse:
+async def _health(status: Callable[[], Mapping[str, object]], exchange: Exchange) -> Response:
     return exchange.json(msgspec.json.encode({**status(), "status": "ok", "version": __version__}))
-
-
-def _control_route(route: web.RouteDef) -> Route:
-    handler = route.handler
-    if isinstance(handler, type):
-        raise TypeError(f"{route.path}: class-based views are not served")
-
-    async def handle(exchange: Exchange) -> web.StreamResponse:
-        await exchange.expect_continue()
-        response = await handler(exchange.request)
-        for name, value in exchange.headers().items():
-            response.headers.setdefault(name, value)
-        return response
-
-    return Route(route.method, route.path, handle, timed=False)
 
 
 class _Deadline:
@@ -216,25 +202,25 @@ class _Door:
         self._guard = guard
         self._routes = routes
         self._running = running
-        self.server = GatewayServer(self._serve, config, check_peer=local)
+        self.server = Server(self._serve, config, check_peer=local)
 
-    async def _serve(self, request: web.Request) -> web.StreamResponse:
+    async def _serve(self, request: Request) -> None:
         """Answer one request, whatever happens; only cancellation (the client has gone) and a dead connection leave."""
         exchange = Exchange(request, self._config)
         request_id.set(exchange.request_id)
         deadline = self._running.begin()
         try:
-            return await self._send(exchange, await self._answer(exchange, deadline))
+            await self._send(exchange, await self._answer(exchange, deadline))
         except asyncio.CancelledError:
             if not deadline.expired or deadline.task.uncancel() > 0:  # the client has gone
                 raise
-            return await self._give_up(exchange)
+            await self._give_up(exchange)
         finally:
             self._running.done(deadline)
             if log.isEnabledFor(logging.DEBUG):
                 log.debug("%s %s took %d ms", request.method, exchange.path, exchange.age_ms())
 
-    async def _answer(self, exchange: Exchange, deadline: _Deadline) -> web.StreamResponse:
+    async def _answer(self, exchange: Exchange, deadline: _Deadline) -> Response | None:
         try:
             request = exchange.request
             exchange.path = self._guard.admit(request, request.raw_path)
@@ -244,23 +230,19 @@ class _Door:
             return await route.handler(exchange)
         except GhostdError as error:
             return await _refuse(exchange, error)
-        except web.HTTPException as error:  # aiohttp's own, from a control route's body
-            return await _refuse(exchange, HttpError(error.status, "bad_request", error.reason))
         except Exception as error:
-            if isinstance(error, ConnectionError) and _is_gone(exchange):
+            if isinstance(error, ConnectionError) and exchange.request.connection.closed:
                 raise
             log.exception("a request failed")
             return await _refuse(exchange, INTERNAL)
 
-    async def _send(self, exchange: Exchange, response: web.StreamResponse) -> web.StreamResponse:
-        if not response.prepared:
+    async def _send(self, exchange: Exchange, response: Response | None) -> None:
+        if response is not None:
             if self._running.leaving:
-                response.force_close()
-            await response.prepare(exchange.request)
-        await response.write_eof()
-        return response
+                response.close = True
+            await response.send(exchange.request)
 
-    async def _give_up(self, exchange: Exchange) -> web.StreamResponse:
+    async def _give_up(self, exchange: Exchange) -> None:
         """The request's time is over, or the server's."""
         limit_s = self._config.request_timeout_s
         error = HttpError(
@@ -270,25 +252,20 @@ class _Door:
             error = HttpError(503, "shutting_down", "ghostd is shutting down.")
         streaming = exchange.stream is not None and exchange.stream.begun
         try:
-            if streaming or exchange.request.writer.output_size == 0:
+            if streaming or not exchange.request.replied:
                 async with asyncio.timeout(_ERROR_S):
-                    return await self._send(exchange, await _refuse(exchange, error))
+                    await self._send(exchange, await _refuse(exchange, error))
+                return
         except TimeoutError:
             log.debug("a client did not take its error")
-        if exchange.request.transport is not None:
-            exchange.request.transport.abort()  # part of a reply has been sent, or the client does not read
-        raise ConnectionResetError("given up")
+        exchange.request.connection.abort()  # part of a reply has been sent, or the client does not read
 
 
-def _is_gone(exchange: Exchange) -> bool:
-    transport = exchange.request.transport
-    return transport is None or transport.is_closing()
-
-
-async def _refuse(exchange: Exchange, error: GhostdError) -> web.StreamResponse:
+async def _refuse(exchange: Exchange, error: GhostdError) -> Response | None:
     """The error as a reply of its own or, when a stream has begun, as its last event."""
     if exchange.stream is not None and exchange.stream.begun:
-        return await exchange.stream.fail(problem(error).body)
+        await exchange.stream.fail(problem(error).body)
+        return None
     return exchange.error(error)
 
 
@@ -310,7 +287,7 @@ async def _stop_accepting(listening: Sequence[asyncio.Server], listeners: Sequen
         server.close()
 
 
-async def _leave(servers: Sequence[GatewayServer], running: _Running, drain_s: float) -> None:
+async def _leave(servers: Sequence[Server], running: _Running, drain_s: float) -> None:
     for server in servers:
         server.close_idle()
     await running.wait(drain_s)

@@ -7,13 +7,11 @@ import re
 from typing import TypeVar
 
 import msgspec
-from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.web_protocol import RequestPayloadError
 
 from ghostd.errors import InvalidRequest
 from ghostd.gateway.errors import HttpError
 from ghostd.gateway.guard import too_large
+from ghostd.gateway.request import MalformedBody, Request
 
 T = TypeVar("T")
 
@@ -28,27 +26,23 @@ _PEELED = 8
 _SURROGATE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
 
 
-async def read_body(request: web.Request, max_bytes: int, timeout_s: float) -> bytes:
+async def read_body(request: Request, max_bytes: int, timeout_s: float) -> bytes:
     """The whole body; raises BodyTooLarge, or HttpError when it does not come in time or is malformed."""
-    content = request.content
-    if content.is_eof() and content.exception() is None and content.total_bytes <= max_bytes:
-        return content.read_nowait(-1)  # the usual case: it came in one packet with the head
-    parts: list[bytes] = []
-    size = 0
+    if request.complete and request.received_bytes <= max_bytes:
+        return request.taken()  # the usual case: it came in one packet with the head
     try:
         async with asyncio.timeout(timeout_s):
-            while part := await content.readany():
-                size += len(part)
-                if size > max_bytes:
-                    raise too_large(f"at least {size}", max_bytes)
-                parts.append(part)
+            while not request.complete and request.received_bytes <= max_bytes:
+                await request.more()
     except TimeoutError:
         raise HttpError(
             408, "body_timeout", f"The request body did not arrive within {timeout_s:g} s (http.body_timeout_s)."
         ) from None
-    except (RequestPayloadError, HttpProcessingError):
+    except MalformedBody:
         raise HttpError(400, "malformed_http", "The request body is not valid HTTP.") from None
-    return b"".join(parts)
+    if request.received_bytes > max_bytes:
+        raise too_large(f"at least {request.received_bytes}", max_bytes)
+    return request.taken()
 
 
 def decode(decoder: msgspec.json.Decoder[T], body: bytes, max_depth: int | None) -> T:

@@ -6,21 +6,27 @@ import asyncio
 import re
 import time
 from typing import TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
-from aiohttp import hdrs, web
-from multidict import CIMultiDict
+from multidict import istr
 
 from ghostd.config import HttpConfig
 from ghostd.errors import GhostdError
 from ghostd.gateway.body import decode, read_body
 from ghostd.gateway.errors import HttpError, problem
 from ghostd.gateway.headers import REQUEST_ID, choose_request_id, reply_headers, routing_headers
+from ghostd.gateway.request import Request
+from ghostd.gateway.response import Response
 from ghostd.gateway.sse import EventStream
 from ghostd.routing.call import Call
 
 T = TypeVar("T")
 
+_USER_AGENT = istr("User-Agent")
+_EXPECT = istr("Expect")
+_CLIENT = istr("x-client")
+_METADATA = istr("x-ghostd-metadata")
 LARGE_BODY_BYTES = 1024 * 1024
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ZIG_CLIENT = re.compile(r"^zig/.*\(std\.http\)")
@@ -28,11 +34,11 @@ _AGENT = re.compile(r"^[A-Za-z0-9._-]+")
 
 
 class Exchange:
-    """A request and what answers it. Handlers return a response, or finish `open_stream()` and return its response."""
+    """A request and what answers it. Handlers return a response, or finish `open_stream()` and return None."""
 
     __slots__ = ("call", "config", "path", "request", "request_id", "started", "stream")
 
-    def __init__(self, request: web.Request, config: HttpConfig) -> None:
+    def __init__(self, request: Request, config: HttpConfig) -> None:
         self.request = request
         self.config = config
         self.path = ""
@@ -45,20 +51,20 @@ class Exchange:
     @property
     def user_agent(self) -> str:
         """The client program's name, without its version."""
-        found = _AGENT.match(self.request.headers.get(hdrs.USER_AGENT, ""))
+        found = _AGENT.match(self.request.headers.get(_USER_AGENT, ""))
         return found[0] if found else ""
 
     @property
     def closed_schema(self) -> bool:
         """Whether the client fails on any key that it does not know (Zeke)."""
         headers = self.request.headers
-        agent = headers.get(hdrs.USER_AGENT, "")
-        return _ZIG_CLIENT.match(agent) is not None or headers.get("x-client") == "zeke"
+        agent = headers.get(_USER_AGENT, "")
+        return _ZIG_CLIENT.match(agent) is not None or headers.get(_CLIENT) == "zeke"
 
     @property
     def wants_metadata(self) -> bool:
         """Whether the reply should say where it came from: by header, or because Zeke's `tags` were sent."""
-        asked = self.request.headers.get("x-ghostd-metadata", "").lower() in ("1", "true", "yes")
+        asked = self.request.headers.get(_METADATA, "").lower() in ("1", "true", "yes")
         return asked or (self.call is not None and "tags" in self.call.fields)
 
     async def read(self, decoder: msgspec.json.Decoder[T]) -> T:
@@ -66,44 +72,52 @@ class Exchange:
         return (await self._read(decoder))[1]
 
     async def _read(self, decoder: msgspec.json.Decoder[T]) -> tuple[bytes, T]:
-        await self.expect_continue()
-        body = await read_body(self.request, self.config.max_body_bytes, self.config.body_timeout_s)
+        body = await self.body()
         if len(body) > LARGE_BODY_BYTES:  # would hold up everybody else
             return body, await asyncio.to_thread(decode, decoder, body, self.config.max_json_depth)
         return body, decode(decoder, body, self.config.max_json_depth)
+
+    async def body(self) -> bytes:
+        """The body as it came; raises BodyTooLarge or HttpError."""
+        self._expect_continue()
+        return await read_body(self.request, self.config.max_body_bytes, self.config.body_timeout_s)
+
+    def parameter(self, name: str) -> str:
+        """A parameter of the target's query; "" where it is not there."""
+        query = self.request.raw_path.partition("?")[2].partition("#")[0]
+        return next((value for key, value in parse_qsl(query, keep_blank_values=True) if key == name), "")
 
     async def read_fields(self) -> tuple[bytes, dict[str, bytes]]:
         """The body and its top-level members, each value still JSON text; raises like `read`."""
         body, fields = await self._read(_FIELDS)
         return body, {name: bytes(raw) for name, raw in fields.items()}
 
-    async def expect_continue(self) -> None:
+    def _expect_continue(self) -> None:
         """Answer `Expect: 100-continue`, now that the guard and the route have accepted the head."""
-        expected = self.request.headers.get(hdrs.EXPECT)
+        expected = self.request.headers.get(_EXPECT)
         if expected is None:
             return
         if expected.lower() != "100-continue":
             raise HttpError(417, "expectation_failed", "The only expectation that is met is 100-continue.")
-        writer = self.request.writer
-        await writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        writer.output_size = 0  # nothing of the reply itself has been sent
+        if not self.request.http_1_0:
+            self.request.connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    def json(self, body: bytes, status: int = 200) -> web.Response:
+    def json(self, body: bytes, status: int = 200) -> Response:
         """A reply with JSON that is encoded already."""
         headers = self.headers()
-        headers[hdrs.CONTENT_TYPE] = "application/json"
-        return web.Response(body=body, status=status, headers=headers)
+        headers["Content-Type"] = "application/json"
+        return Response(status, headers, body)
 
-    def error(self, error: GhostdError) -> web.Response:
+    def error(self, error: GhostdError) -> Response:
         """The reply for an error; the connection ends where the rest of the body is not worth reading."""
         found = problem(error)
         response = self.json(found.body, found.status)
         response.headers.update(found.headers)
-        if not self.request.content.is_eof():
-            response.force_close()
+        if not self.request.complete:
+            response.close = True
         return response
 
-    def headers(self) -> CIMultiDict[str]:
+    def headers(self) -> dict[str, str]:
         """What every reply carries, and for a call that found a route where it went, or was tried."""
         headers = reply_headers(self.request_id, self.age_ms())
         if self.call is not None and self.call.trace.route:

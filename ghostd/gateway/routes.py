@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from aiohttp import web
-
 from ghostd.gateway.errors import HttpError, printable
 from ghostd.gateway.exchange import Exchange
+from ghostd.gateway.response import Response
 
-Handler = Callable[[Exchange], Awaitable[web.StreamResponse]]
+Handler = Callable[[Exchange], Awaitable[Response | None]]
+"""Makes the reply, or returns None when it has streamed it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from types import TracebackType
 
-from aiohttp import hdrs, web
-from multidict import CIMultiDict, istr
+from ghostd.gateway.request import Request
+from ghostd.gateway.response import StreamedResponse
 
 SILENCE_S = 15.0
 """A stream that has said nothing for this long (at most twice as long) sends a comment, so that no proxy or
@@ -18,22 +18,17 @@ MAX_EVENT_BYTES = 8192
 
 DONE = b"data: [DONE]\n\n"
 _COMMENT = b": waiting\n\n"
-_UNBUFFERED = istr("X-Accel-Buffering")
-
-
-class _Stream(web.StreamResponse):
-    """Its head goes out together with the first event: nothing is prepared before there is one."""
-
-    _send_headers_immediately = False
 
 
 class EventStream:
     """A streamed reply. Entered before the first delta is awaited; its status line goes out with the first event."""
 
-    def __init__(self, request: web.Request, headers: Callable[[], CIMultiDict[str]]) -> None:
+    __slots__ = ("_comment", "_headers", "_request", "_response", "_spoke", "_timer")
+
+    def __init__(self, request: Request, headers: Callable[[], dict[str, str]]) -> None:
         self._request = request
         self._headers = headers
-        self._response: web.StreamResponse | None = None
+        self._response: StreamedResponse | None = None
         self._spoke = False
         self._timer: asyncio.TimerHandle | None = None
         self._comment: asyncio.Task[None] | None = None
@@ -60,41 +55,27 @@ class EventStream:
     async def send(self, events: bytes) -> None:
         """Send one or more whole events at once; waits while the client reads more slowly than it is sent to."""
         self._spoke = True
-        response = self._response or await self._begin()
-        await response.write(events)
+        await (self._response or self._begin()).write(events)
 
-    async def end(self, events: bytes = b"") -> web.StreamResponse:
-        """Send the last events and `[DONE]`."""
-        return await self.close(events + DONE)
-
-    async def close(self, events: bytes) -> web.StreamResponse:
+    async def close(self, events: bytes) -> None:
         """Send the last events, which hold their own end."""
-        response = self._response or await self._begin()
-        await response.write_eof(events)
-        return response
+        await (self._response or self._begin()).write(events, last=True)
 
-    async def fail(self, error_object: bytes) -> web.StreamResponse:
+    async def fail(self, error_object: bytes) -> None:
         """End a begun stream with an error event: no finish, no `[DONE]`, and the connection closes."""
         assert self._response is not None
-        self._response.force_close()
-        if self._request.protocol.writing_paused and self._request.transport is not None:
-            self._request.transport.abort()  # the client has stopped reading: it would never get the event
-            return self._response
-        await self._response.write(b"data: " + error_object + b"\n\n")
-        return await self._finish()
+        self._request.keep_alive = False
+        if self._request.connection.writing_paused:
+            self._request.connection.abort()  # the client has stopped reading: it would never get the event
+            return
+        await self._response.write(b"data: " + error_object + b"\n\n", last=True)
 
-    async def _begin(self) -> web.StreamResponse:
+    def _begin(self) -> StreamedResponse:
         headers = self._headers()
-        headers[hdrs.CONTENT_TYPE] = "text/event-stream"
-        headers[_UNBUFFERED] = "no"
-        self._response = response = _Stream(headers=headers)
-        await response.prepare(self._request)
+        headers["Content-Type"] = "text/event-stream"
+        headers["X-Accel-Buffering"] = "no"
+        self._response = response = StreamedResponse(self._request, headers)
         return response
-
-    async def _finish(self) -> web.StreamResponse:
-        assert self._response is not None
-        await self._response.write_eof()
-        return self._response
 
     def _on_timer(self) -> None:
         loop = asyncio.get_running_loop()
@@ -106,7 +87,6 @@ class EventStream:
 
     async def _say_waiting(self) -> None:
         try:
-            response = self._response or await self._begin()
-            await response.write(_COMMENT)
+            await (self._response or self._begin()).write(_COMMENT)
         except ConnectionError:
             return  # the client has gone; its request's task is cancelled for that

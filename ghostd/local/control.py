@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
-from aiohttp import web
 
 from ghostd.errors import InvalidRequest
+from ghostd.gateway.exchange import Exchange
+from ghostd.gateway.response import Response
+from ghostd.gateway.routes import Route
 from ghostd.local.control_types import RootReport, Status
 from ghostd.routing_reports import DeploymentReport, KeyReport
 
@@ -58,42 +60,42 @@ class _RootBody(msgspec.Struct):
     path: str
 
 
-def control_routes(daemon: Controlled) -> list[web.RouteDef]:
+def control_routes(daemon: Controlled) -> list[Route]:
     """The routes, for the gateway to serve behind its guard."""
 
-    async def status(request: web.Request) -> web.Response:
-        return _json(daemon.status())
+    async def status(exchange: Exchange) -> Response:
+        return _json(exchange, daemon.status())
 
-    async def add_root(request: web.Request) -> web.Response:
+    async def add_root(exchange: Exchange) -> Response:
         try:
-            body = msgspec.json.decode(await request.read(), type=_RootBody)
+            body = msgspec.json.decode(await exchange.body(), type=_RootBody)
         except msgspec.DecodeError as error:
             raise InvalidRequest(f'The body must be {{"path": "/an/absolute/folder"}}: {error}', "path") from None
         await daemon.add_root(_absolute(body.path))
-        return _json({})
+        return _json(exchange, {})
 
-    async def remove_root(request: web.Request) -> web.Response:
-        await daemon.remove_root(_absolute(request.query.get("path", "")))
-        return _json({})
+    async def remove_root(exchange: Exchange) -> Response:
+        await daemon.remove_root(_absolute(exchange.parameter("path")))
+        return _json(exchange, {})
 
-    async def wait_root(request: web.Request) -> web.Response:
-        return _json(await daemon.wait_root(_absolute(request.query.get("path", ""))))
+    async def wait_root(exchange: Exchange) -> Response:
+        return _json(exchange, await daemon.wait_root(_absolute(exchange.parameter("path"))))
 
-    async def reload(request: web.Request) -> web.Response:
-        return _json({"done": await daemon.reload()})
+    async def reload(exchange: Exchange) -> Response:
+        return _json(exchange, {"done": await daemon.reload()})
 
-    async def forget_secret(request: web.Request) -> web.Response:
-        daemon.forget_secret(request.query.get("name", ""))
-        return _json({})
+    async def forget_secret(exchange: Exchange) -> Response:
+        daemon.forget_secret(exchange.parameter("name"))
+        return _json(exchange, {})
 
-    async def health(request: web.Request) -> web.Response:
-        return _json({"deployments": daemon.health(), "keys": daemon.keys()})
+    async def health(exchange: Exchange) -> Response:
+        return _json(exchange, {"deployments": daemon.health(), "keys": daemon.keys()})
 
-    async def shutdown(request: web.Request) -> web.Response:
+    async def shutdown(exchange: Exchange) -> Response:
         daemon.shutdown()
-        return _json({})
+        return _json(exchange, {})
 
-    handlers: list[tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]] = [
+    handlers: list[tuple[str, str, Callable[[Exchange], Awaitable[Response]]]] = [
         ("GET", "/ghostd/v1/status", status),
         ("POST", "/ghostd/v1/roots", add_root),
         ("DELETE", "/ghostd/v1/roots", remove_root),
@@ -103,7 +105,7 @@ def control_routes(daemon: Controlled) -> list[web.RouteDef]:
         ("GET", "/ghostd/v1/health", health),
         ("POST", "/ghostd/v1/shutdown", shutdown),
     ]
-    return [web.route(method, path, handler) for method, path, handler in handlers]
+    return [Route(method, path, handler, timed=False) for method, path, handler in handlers]
 
 
 def _absolute(text: str) -> Path:
@@ -113,5 +115,5 @@ def _absolute(text: str) -> Path:
     return path
 
 
-def _json(value: object) -> web.Response:
-    return web.Response(body=msgspec.json.encode(value), content_type="application/json")
+def _json(exchange: Exchange, value: object) -> Response:
+    return exchange.json(msgspec.json.encode(value))

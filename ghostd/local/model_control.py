@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import msgspec
-from aiohttp import web
 
 from ghostd.errors import GhostdError, InvalidRequest
+from ghostd.gateway.exchange import Exchange
+from ghostd.gateway.response import Response
+from ghostd.gateway.routes import Route
 from ghostd.local.control_types import ModelState
 from ghostd.local.model_types import ModelBody, ModelsReport, StoreSkip
 from ghostd.types import ModelInfo
@@ -47,49 +49,49 @@ class LocalModels(Protocol):
         ...
 
 
-def model_routes(models: LocalModels) -> list[web.RouteDef]:
+def model_routes(models: LocalModels) -> list[Route]:
     """The routes, for the gateway to serve behind its guard on the Unix socket."""
 
-    async def report(request: web.Request) -> web.Response:
+    async def report(exchange: Exchange) -> Response:
         held, allowed = await models.memory()
         skips = [StoreSkip(path, reason) for path, reason in models.skips()]
         states = [_state(info) for info in models.models()]
-        return _json(ModelsReport(states, held, allowed, sorted(models.pinned), skips))
+        return _json(exchange, ModelsReport(states, held, allowed, sorted(models.pinned), skips))
 
-    async def load(request: web.Request) -> web.Response:
-        await models.load(await _model(request))
-        return _json({})
+    async def load(exchange: Exchange) -> Response:
+        await models.load(await _model(exchange))
+        return _json(exchange, {})
 
-    async def unload(request: web.Request) -> web.Response:
-        await models.unload(await _model(request))
-        return _json({})
+    async def unload(exchange: Exchange) -> Response:
+        await models.unload(await _model(exchange))
+        return _json(exchange, {})
 
-    async def pin(request: web.Request) -> web.Response:
-        return await _pin(await _model(request), pinned=True)
+    async def pin(exchange: Exchange) -> Response:
+        return await _pin(exchange, await _model(exchange), pinned=True)
 
-    async def unpin(request: web.Request) -> web.Response:
-        return await _pin(await _model(request), pinned=False)
+    async def unpin(exchange: Exchange) -> Response:
+        return await _pin(exchange, await _model(exchange), pinned=False)
 
-    async def _pin(model: str, *, pinned: bool) -> web.Response:
+    async def _pin(exchange: Exchange, model: str, *, pinned: bool) -> Response:
         try:
             await models.pin(model, pinned)
         except OSError as error:
             raise GhostdError(f"The pins cannot be written down: {error.strerror}: {error.filename}") from None
-        return _json({})
+        return _json(exchange, {})
 
-    handlers: list[tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]] = [
+    handlers: list[tuple[str, str, Callable[[Exchange], Awaitable[Response]]]] = [
         ("GET", "/ghostd/v1/models", report),
         ("POST", "/ghostd/v1/models/load", load),
         ("POST", "/ghostd/v1/models/unload", unload),
         ("POST", "/ghostd/v1/models/pin", pin),
         ("POST", "/ghostd/v1/models/unpin", unpin),
     ]
-    return [web.route(method, path, handler) for method, path, handler in handlers]
+    return [Route(method, path, handler, timed=False) for method, path, handler in handlers]
 
 
-async def _model(request: web.Request) -> str:
+async def _model(exchange: Exchange) -> str:
     try:
-        return msgspec.json.decode(await request.read(), type=ModelBody).model
+        return msgspec.json.decode(await exchange.body(), type=ModelBody).model
     except msgspec.DecodeError as error:
         raise InvalidRequest(f'The body must be {{"model": "name"}}: {error}', "model") from None
 
@@ -107,5 +109,5 @@ def _state(info: ModelInfo) -> ModelState:
     )
 
 
-def _json(value: object) -> web.Response:
-    return web.Response(body=msgspec.json.encode(value), content_type="application/json")
+def _json(exchange: Exchange, value: object) -> Response:
+    return exchange.json(msgspec.json.encode(value))

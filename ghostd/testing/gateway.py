@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from aiohttp import web
 
 from ghostd.config import HttpConfig
 from ghostd.engine import Engine
 from ghostd.gateway.app import serve_http
+from ghostd.gateway.routes import Route
 from ghostd.ports import Provider
 
 MAX_EVENT_BYTES = 8192
@@ -40,7 +40,7 @@ async def serving(
     engine: Engine | None = None,
     config: HttpConfig | None = None,
     status: Callable[[], Mapping[str, object]] = dict,
-    control: Sequence[web.RouteDef] = (),
+    control: Sequence[Route] = (),
     drain_s: float = 1.0,
 ) -> AsyncIterator[Served]:
     """Serve these providers, or an engine, over HTTP while the block runs; the port of `config` is not used."""

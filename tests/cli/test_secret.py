@@ -296,7 +296,9 @@ def _read(descriptor: int) -> bytes:
 
 
 def test_secret_commands_import_nothing_heavy_until_they_ask_the_keyring() -> None:
-    code = "import sys, ghostd.cli.secret; print(*{'aiohttp', 'keyring', 'cryptography', 'asyncio'} & set(sys.modules))"
+    code = (
+        "import sys, ghostd.cli.secret; print(*{'httptools', 'keyring', 'cryptography', 'asyncio'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "\n"
 

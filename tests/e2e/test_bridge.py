@@ -241,7 +241,7 @@ def test_a_file_as_stdin_is_refused(ghostd_home: Path, start_stub: StartStub) ->
 
 def test_the_bridge_imports_only_the_standard_library_and_paths() -> None:
     """An editor waits for it: no HTTP, no LSP library."""
-    libraries = ("aiohttp", "pygls", "msgspec", "click")
+    libraries = ("httptools", "pygls", "msgspec", "click")
     code = f"import sys, ghostd.local.bridge; print([name for name in {libraries} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout == "[]\n"

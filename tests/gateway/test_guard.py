@@ -8,11 +8,14 @@ import stat
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
-from aiohttp import web
 
 from ghostd.config import HttpConfig
+from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.guard import collapse, own_hosts
+from ghostd.gateway.response import Response
+from ghostd.gateway.routes import Route
 from ghostd.testing.gateway import Served, serving
 from ghostd.testing.scripted import ScriptedProvider
 
@@ -128,10 +131,10 @@ async def test_loopback_needs_no_key_and_ignores_any_that_is_sent(authorization:
 
 
 async def test_the_unix_socket_serves_this_user_the_same_routes_and_the_control_routes() -> None:
-    async def secret(request: web.Request) -> web.Response:
-        return web.json_response({"got": (await request.read()).decode()})
+    async def secret(exchange: Exchange) -> Response:
+        return exchange.json(msgspec.json.encode({"got": (await exchange.body()).decode()}))
 
-    control = [web.post("/ghostd/v1/secret", secret), web.delete("/ghostd/v1/secret", secret)]
+    control = [Route(method, "/ghostd/v1/secret", secret) for method in ("POST", "DELETE")]
     async with serving(ScriptedProvider(), control=control) as served:
         assert stat.S_IMODE(os.stat(served.socket).st_mode) == 0o600  # noqa: PTH116
         async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(served.socket))) as client:
@@ -154,7 +157,7 @@ async def test_the_unix_socket_serves_this_user_the_same_routes_and_the_control_
 
 
 async def test_another_users_process_is_cut_off_at_the_unix_socket(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ghostd.gateway.connections.peer_uid", lambda connection: os.getuid() + 1)
+    monkeypatch.setattr("ghostd.gateway.connection.peer_uid", lambda connection: os.getuid() + 1)
     async with serving(ScriptedProvider()) as served:
         reader, writer = await asyncio.open_unix_connection(str(served.socket))
         with pytest.raises(ConnectionError):

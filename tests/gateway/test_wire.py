@@ -7,77 +7,17 @@ import gzip
 import json
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 
 import msgspec
 import pytest
+from gateway_wire import CHAT, STREAM, Wire, eventually, wire
 
 from ghostd.config import HttpConfig
-from ghostd.gateway import connections, sse
+from ghostd.gateway import connection, sse
 from ghostd.telemetry import request_id
-from ghostd.testing.gateway import Served, check_failed_stream, check_stream, serving
+from ghostd.testing.gateway import check_failed_stream, check_stream, serving
 from ghostd.testing.scripted import ScriptedProvider
-
-CHAT = json.dumps({"model": "auto", "messages": [{"role": "user", "content": "hi"}]}).encode()
-STREAM = json.dumps({"model": "auto", "stream": True, "messages": [{"role": "user", "content": "hi"}]}).encode()
-
-
-class Wire:
-    """A client that writes bytes."""
-
-    def __init__(self, served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.served = served
-        self.reader = reader
-        self.writer = writer
-
-    def head(self, request_line: str, *headers: str) -> bytes:
-        lines = [request_line, f"Host: localhost:{self.served.port}", *headers]
-        return ("\r\n".join(lines) + "\r\n\r\n").encode()
-
-    def post(self, body: bytes, *headers: str, path: str = "/v1/chat/completions") -> bytes:
-        fixed = ("Content-Type: application/json", f"Content-Length: {len(body)}")
-        return self.head(f"POST {path} HTTP/1.1", *fixed, *headers) + body
-
-    async def send(self, data: bytes) -> None:
-        self.writer.write(data)
-        await self.writer.drain()
-
-    async def reply(self) -> tuple[int, dict[str, str], bytes]:
-        """The next reply that has a length or is chunked."""
-        head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
-        status_line, *lines = head.strip().split("\r\n")
-        headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
-        body = b""
-        if headers.get("transfer-encoding") == "chunked":
-            while size := int(await self.reader.readuntil(b"\r\n"), 16):
-                body += (await self.reader.readexactly(size + 2))[:-2]
-            await self.reader.readexactly(2)
-        else:
-            body = await self.reader.readexactly(int(headers["content-length"]))
-        return int(status_line.split()[1]), headers, body
-
-    async def error(self) -> tuple[int, str]:
-        """The next reply's status and error code."""
-        status, _, body = await self.reply()
-        return status, json.loads(body)["error"]["code"]
-
-    async def closed(self) -> bool:
-        """Whether the server has closed the connection, once what it sent is read."""
-        try:
-            return await self.reader.read() == b""
-        except ConnectionError:
-            return True
-
-
-@asynccontextmanager
-async def wire(served: Served) -> AsyncIterator[Wire]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
-    try:
-        async with asyncio.timeout(20):
-            yield Wire(served, reader, writer)
-    finally:
-        writer.close()
 
 
 @pytest.mark.parametrize(
@@ -298,15 +238,15 @@ async def test_replies_are_sent_without_delay() -> None:
     """Nagle's algorithm together with delayed acknowledgements stalls small events by 40 ms."""
     options = []
     async with serving(ScriptedProvider()) as served:
-        made = connections.GatewayProtocol.connection_made
+        made = connection.Connection.connection_made
 
-        def look(self: connections.GatewayProtocol, transport: asyncio.BaseTransport) -> None:
+        def look(self: connection.Connection, transport: asyncio.BaseTransport) -> None:
             made(self, transport)
-            connection = transport.get_extra_info("socket")
-            options.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            endpoint = transport.get_extra_info("socket")
+            options.append(endpoint.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(connections.GatewayProtocol, "connection_made", look)
+            patch.setattr(connection.Connection, "connection_made", look)
             async with wire(served) as client:
                 await client.send(client.head("GET /health HTTP/1.1"))
                 await client.reply()
@@ -479,10 +419,3 @@ async def test_the_health_reply_says_what_the_daemon_adds() -> None:
         head = await client.reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200 ")
         assert await client.error() == (404, "unknown_url")  # and so the reply to HEAD had no body
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until it holds; the state belongs to another task of this loop and has no event of its own."""
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.01)

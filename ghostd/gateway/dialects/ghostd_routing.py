@@ -6,12 +6,12 @@ import asyncio
 from typing import Literal
 
 import msgspec
-from aiohttp import web
 
 from ghostd.engine import Engine
 from ghostd.errors import InvalidRequest
 from ghostd.gateway.calls import any_openai_call
 from ghostd.gateway.exchange import Exchange
+from ghostd.gateway.response import Response
 from ghostd.routing.explain import explain
 
 _ENCODER = msgspec.json.Encoder()
@@ -27,7 +27,7 @@ class _Feedback(msgspec.Struct, forbid_unknown_fields=True):
 _FEEDBACK = msgspec.json.Decoder(_Feedback)
 
 
-async def explain_route(engine: Engine, exchange: Exchange) -> web.StreamResponse:
+async def explain_route(engine: Engine, exchange: Exchange) -> Response | None:
     """Where an OpenAI request would go now, and why; nothing is asked of any model."""
     call = await any_openai_call(exchange)
     exchange.call = None
@@ -35,7 +35,7 @@ async def explain_route(engine: Engine, exchange: Exchange) -> web.StreamRespons
     return exchange.json(_ENCODER.encode(found))
 
 
-async def feedback(engine: Engine, exchange: Exchange) -> web.StreamResponse:
+async def feedback(engine: Engine, exchange: Exchange) -> Response | None:
     """Note what became of a reply: it was shown, accepted, or liked (1) or disliked (-1)."""
     body = await exchange.read(_FEEDBACK)
     if not body.id.startswith("req_") or len(body.id) > 64:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import msgspec
-from aiohttp import web
 
 from ghostd.engine import Engine
 from ghostd.gateway.answering import Reply, answer, metadata
@@ -16,6 +15,7 @@ from ghostd.gateway.dialects.generation import new_id, pieces, seeded, usage_det
 from ghostd.gateway.dialects.openai_chat_request import ChatBody, chat_request
 from ghostd.gateway.dialects.openai_logprobs import chat_logprobs
 from ghostd.gateway.exchange import Exchange
+from ghostd.gateway.response import Response
 from ghostd.routing.call import Call, Job
 from ghostd.types import Delta, TokenLogprob
 
@@ -23,7 +23,7 @@ _DECODER = msgspec.json.Decoder(ChatBody)
 _ENCODER = msgspec.json.Encoder()
 
 
-async def chat_completions(engine: Engine, exchange: Exchange) -> web.StreamResponse:
+async def chat_completions(engine: Engine, exchange: Exchange) -> Response | None:
     """Answer a conversation, whole or as a stream."""
     call = await openai_call(engine, exchange, "openai.chat", "chat", _jobs)
     return await answer(engine, exchange, call, _Encoder(exchange))

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-from aiohttp import web
 
 from ghostd.engine import Engine
 from ghostd.errors import ContextTooLong, InvalidRequest, UnsupportedParameter
@@ -18,6 +17,7 @@ from ghostd.gateway.dialects.openai_fields import GenerationFields, check_ranges
 from ghostd.gateway.dialects.openai_logprobs import LegacyLogprobs
 from ghostd.gateway.dialects.token_input import texts_or_tokens
 from ghostd.gateway.exchange import Exchange
+from ghostd.gateway.response import Response
 from ghostd.routing.call import Call, Job
 from ghostd.types import CompletionRequest, Delta, Prompt, TokenLogprob
 
@@ -42,7 +42,7 @@ _OWN_FIELDS = frozenset(("file_path", "root", "min_confidence"))
 _OWN_RANGES = {"logprobs": (0, 5), "min_confidence": (0, 1)}
 
 
-async def completions(engine: Engine, exchange: Exchange) -> web.StreamResponse:
+async def completions(engine: Engine, exchange: Exchange) -> Response | None:
     """Answer one or more prompts, whole or as a stream."""
     encoder = _Encoder()
     call = await openai_call(engine, exchange, "openai.completions", "complete", encoder.jobs)

@@ -8,7 +8,6 @@ from array import array
 from collections.abc import Sequence
 
 import msgspec
-from aiohttp import web
 
 from ghostd.engine import Engine
 from ghostd.errors import ContextTooLong, InvalidRequest
@@ -16,6 +15,7 @@ from ghostd.gateway.answering import vectors
 from ghostd.gateway.calls import decoded, openai_call
 from ghostd.gateway.dialects.token_input import texts_or_tokens
 from ghostd.gateway.exchange import Exchange
+from ghostd.gateway.response import Response
 from ghostd.routing.call import Job
 from ghostd.types import EmbedRequest, Relayed
 
@@ -32,7 +32,7 @@ class _Body(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_Body)
 
 
-async def embeddings(engine: Engine, exchange: Exchange) -> web.StreamResponse:
+async def embeddings(engine: Engine, exchange: Exchange) -> Response | None:
     """Embed one or more inputs, as numbers or as base64 of little-endian 32-bit floats."""
     call = await openai_call(engine, exchange, "openai.embeddings", "embed", _jobs)
     call.stream = False

@@ -5,21 +5,21 @@ from __future__ import annotations
 from urllib.parse import unquote
 
 import msgspec
-from aiohttp import web
 
 from ghostd.engine import Engine
 from ghostd.gateway.exchange import Exchange
+from ghostd.gateway.response import Response
 from ghostd.types import ModelInfo
 
 _PREFIX = "/v1/models/"
 
 
-async def list_models(engine: Engine, exchange: Exchange) -> web.StreamResponse:
+async def list_models(engine: Engine, exchange: Exchange) -> Response | None:
     """Every model on offer, and the virtual ones."""
     return exchange.json(msgspec.json.encode({"object": "list", "data": [*map(_model, engine.models())]}))
 
 
-async def retrieve_model(engine: Engine, exchange: Exchange) -> web.StreamResponse:
+async def retrieve_model(engine: Engine, exchange: Exchange) -> Response | None:
     """One model; its id may hold slashes, as they are or percent-encoded. Also what is not listed but can be asked."""
     name = unquote(exchange.path.removeprefix(_PREFIX))
     return exchange.json(msgspec.json.encode(_model(engine.model(name))))

@@ -1,0 +1,123 @@
+"""One HTTP request as it was received, and its body as it arrives."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from multidict import CIMultiDict
+
+if TYPE_CHECKING:
+    from ghostd.gateway.connection import Connection
+
+
+class MalformedBody(Exception):
+    """The body is not valid HTTP: nothing more of it can be read."""
+
+
+class Request:
+    """A request whose head is complete. Its body is kept up to a limit, and only counted beyond it."""
+
+    __slots__ = (
+        "_kept_bytes",
+        "_malformed",
+        "_pieces",
+        "_waiter",
+        "complete",
+        "connection",
+        "headers",
+        "http_1_0",
+        "keep_alive",
+        "method",
+        "raw_path",
+        "received_bytes",
+        "replied",
+    )
+
+    def __init__(
+        self,
+        connection: Connection,
+        method: str,
+        raw_path: str,
+        headers: CIMultiDict[str],
+        kept_bytes: int,
+        *,
+        http_1_0: bool,
+        keep_alive: bool,
+    ) -> None:
+        self.connection = connection
+        self.method = method
+        self.raw_path = raw_path
+        """The request target, as sent."""
+        self.headers = headers
+        self.http_1_0 = http_1_0
+        self.keep_alive = keep_alive
+        """Whether another request may follow on the connection."""
+        self.complete = False
+        """Whether the whole body has been received."""
+        self.received_bytes = 0
+        """Of the body, so far."""
+        self.replied = False
+        """Whether a byte of the reply has been sent."""
+        self._kept_bytes = kept_bytes
+        self._malformed = False
+        self._pieces: list[bytes] = []
+        self._waiter: asyncio.Future[None] | None = None
+
+    def feed(self, piece: bytes) -> None:
+        """A piece of the body has come."""
+        self.received_bytes += len(piece)
+        if self.received_bytes <= self._kept_bytes:
+            self._pieces.append(piece)
+        else:
+            self._pieces.clear()
+        self._wake()
+
+    def end(self) -> None:
+        """The body has come."""
+        self.complete = True
+        self._wake()
+
+    def fail(self) -> None:
+        """The rest of the body cannot be read."""
+        self._malformed = True
+        self.keep_alive = False
+        self._wake()
+
+    def taken(self) -> bytes:
+        """What of the body has come and was not taken before; nothing of a body over the limit."""
+        pieces = self._pieces
+        if not pieces:
+            return b""
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        return body
+
+    async def more(self) -> None:
+        """Wait for a piece of the body or for its end; raises MalformedBody."""
+        if self._malformed:
+            raise MalformedBody
+        if self.complete:
+            return
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+        if self._malformed:
+            raise MalformedBody
+
+    async def skip(self, patience_s: float) -> None:
+        """Wait for the end of a body that nobody reads, at most so long. Whether it came says `complete`."""
+        self._kept_bytes = -1
+        self._pieces.clear()
+        try:
+            async with asyncio.timeout(patience_s):
+                while not self.complete:
+                    await self.more()
+        except (TimeoutError, MalformedBody):
+            return
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
