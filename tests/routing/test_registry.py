@@ -15,7 +15,7 @@ from ghostd.routing.listing import list_models
 from ghostd.routing.plan import Plan
 from ghostd.routing.registry import Registry
 from ghostd.testing.scripted import ScriptedProvider, ScriptedUpstreamProvider
-from ghostd.types import EmbedRequest, ModelInfo
+from ghostd.types import CompletionRequest, EmbedRequest, ModelInfo
 
 
 def of(settings: str, *endpoints: ScriptedUpstreamProvider, local: Any = ()) -> Registry:
@@ -293,3 +293,12 @@ async def test_of_hundreds_of_models_the_best_that_can_do_it_is_asked() -> None:
             w.deployment(f"b/m{number}").health.rest(asyncio.get_running_loop().time(), 100)
         assert await w.ask(model="smart") == "better"
         assert w.row.deployment == "b/m279"
+
+
+async def test_auto_prefers_a_model_that_continues_text_to_one_that_only_fills() -> None:
+    filler = ScriptedProvider(["filled"], name="x", model="filler", capabilities=frozenset(("fill",)))
+    writer = ScriptedProvider(["written"], name="y", model="writer", capabilities=frozenset(("complete",)))
+    async with world("", local=[filler, writer]) as w:
+        text = [delta.text async for delta in w.engine.complete(CompletionRequest("auto", ("once",)))]
+        w.calls += 1
+        assert "".join(text) == "written"
