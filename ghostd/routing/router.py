@@ -122,7 +122,8 @@ class Router:
             finally:
                 if error is not None:
                     self.record(call, error)
-                    call.drop_body()
+                    if not isinstance(error, GeneratorExit):  # the caller has what it wants, perhaps all
+                        call.drop_body()
                     error = None  # this frame is one of its own
 
     def record(self, call: Call, error: BaseException | None) -> None:
