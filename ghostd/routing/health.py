@@ -148,6 +148,11 @@ class Health:
             return True
         return now >= self.rests_until and self._trial is None
 
+    def may_be_well(self, now: float) -> bool:
+        """Whether a request with nowhere else to go may try it even now: it neither asked for its rest nor hung."""
+        timed_out = self.last_kind is not None and issubclass(self.last_kind, UpstreamTimeout)
+        return now >= self._asked_until and not timed_out
+
     def waiting_since(self, *, stream: bool) -> float | None:
         """When the oldest stream, or the oldest other request, that has had no answer yet was sent."""
         return next((began for began, streams in self._waiting.values() if streams is stream), None)

@@ -37,7 +37,7 @@ from ghostd.routing.plan import Plan
 from ghostd.routing.prices import cost_usd
 from ghostd.routing.registry import Registry
 from ghostd.routing.retries import RetryBudget, pause_s
-from ghostd.routing.selection import Selection, is_gamble, limits_wait_s, next_choice, select
+from ghostd.routing.selection import Selection, is_gamble, last_chance, limits_wait_s, next_choice, select
 from ghostd.routing.verdict import verdict
 from ghostd.types import Timeouts
 
@@ -183,6 +183,9 @@ class Router:
             if deployment is None:
                 if await self._wait_for_room(selection, tried, errand, room_until):
                     continue
+                if errand.failures:
+                    deployment = last_chance(selection.tiers, tried, call, loop.time())
+            if deployment is None:
                 if not await self._pause(selection, errand, repeats):
                     break
                 repeats += 1

@@ -206,6 +206,17 @@ def next_choice(
     return reserve
 
 
+def last_chance(tiers: Iterable[Tier], tried: set[Deployment], call: Call, now: float) -> Deployment | None:
+    """A deployment that rests, or is on trial, for a request that all others have failed."""
+    for tier in tiers:
+        for choice in tier:
+            deployment = choice.deployment
+            kept_out = deployment not in tried and not deployment.health.admits(now)
+            if kept_out and deployment.health.may_be_well(now) and limits_wait_s(deployment, call, now) <= 0:
+                return deployment
+    return None
+
+
 def is_gamble(deployment: Deployment, tiers: Iterable[Tier], tried: set[Deployment]) -> bool:
     """Whether it has never answered, has its share of requests to find out, and is not the only one left."""
     health = deployment.health

@@ -364,6 +364,30 @@ async def test_a_resting_deployment_is_not_asked_and_then_tried_by_one_request()
         assert len(b.asked) == 3
 
 
+async def test_a_request_that_everybody_else_has_failed_tries_a_resting_deployment() -> None:
+    settings = IN_ORDER + "[routing]\nrest_s = 100\nbreaker_failures = 1\nretry_budget = 0"
+    b = upstream("b", *failing(1), whole("back"))
+    async with world(settings, a := upstream("a", *failing(1), whole(), *failing(1)), b) as w:
+        with pytest.raises(RouteExhausted):
+            await w.ask()
+        w.deployment("a/m").health.found_well(asyncio.get_running_loop().time())
+        assert await w.ask() == "good"
+        assert await w.ask() == "back"
+        assert (len(a.asked), len(b.asked)) == (3, 2)
+
+
+async def test_a_deployment_that_hung_or_asked_for_its_rest_is_left_alone_even_then() -> None:
+    settings = IN_ORDER + "[routing]\nrest_s = 100\nbreaker_failures = 1\nretry_budget = 0"
+    for error in (UpstreamTimeout("silence", "first byte"), RateLimited("too many", retry_after_s=60.0)):
+        async with world(settings, upstream("a", *failing(1), *failing(1)), b := upstream("b", [error], whole())) as w:
+            with pytest.raises(RouteExhausted):
+                await w.ask()
+            w.deployment("a/m").health.found_well(asyncio.get_running_loop().time())
+            with pytest.raises(GhostdError):
+                await w.ask()
+            assert len(b.asked) == 1
+
+
 async def test_while_all_rest_the_caller_is_told_for_how_long() -> None:
     settings = IN_ORDER + "[routing]\nrest_s = 10\nbreaker_failures = 1\nretry_budget = 0"
     async with world(settings, a := upstream("a", *failing()), upstream("b", *failing())) as w:
