@@ -87,8 +87,10 @@ class Guard:
                 415, "unsupported_media_type", f"The Content-Type must be application/json in UTF-8, not {sent}."
             )
         length = headers.get(_CONTENT_LENGTH)
-        if length is not None and int(length) > self._max_body_bytes:
-            raise too_large(length, self._max_body_bytes)
+        if length is not None:
+            length = length.lstrip("0") or "0"  # int() refuses thousands of them, HTTP does not
+            if int(length) > self._max_body_bytes:
+                raise too_large(length, self._max_body_bytes)
 
 
 def too_large(size: str, limit: int) -> BodyTooLarge:

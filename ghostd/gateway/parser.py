@@ -82,7 +82,8 @@ class Parser:
         try:
             self._llhttp.feed_data(data)
         except HttpParserUpgrade as upgrade:
-            self._stay_with_http(data[upgrade.args[0] :])
+            if not self.ended:
+                self._stay_with_http(data[upgrade.args[0] :])
         except HttpParserError as error:
             if not self.ended:
                 raise Malformed(self._refusal or MALFORMED, str(error) or type(error).__name__) from error

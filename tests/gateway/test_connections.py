@@ -192,6 +192,23 @@ async def test_an_upgrade_to_http_2_is_not_taken_up() -> None:
             assert await client.closed()
 
 
+@pytest.mark.parametrize("ahead", [False, True])
+async def test_what_follows_an_upgrade_is_nobodys(ahead: bool, caplog: pytest.LogCaptureFixture) -> None:
+    hold = asyncio.Event()
+    provider = ScriptedProvider(hold=hold)
+    async with serving(provider) as served, wire(served) as client:
+        first, *others = [client.post(CHAT, *H2C)] * 3
+        await client.send(first + b"".join(others) if ahead else first)
+        await eventually(lambda: provider.started == 1)
+        if not ahead:
+            await client.send(b"".join(others))
+        hold.set()
+        assert (await client.reply())[0] == 200
+        assert await client.closed()
+    assert provider.started == 1
+    assert not caplog.records
+
+
 async def test_a_tunnel_is_refused() -> None:
     async with serving(ScriptedProvider()) as served, wire(served) as client:
         await client.send(client.head("CONNECT evil.example:443 HTTP/1.1") + b"\x16\x03\x01")
@@ -234,6 +251,14 @@ async def test_a_refused_body_is_read_to_its_end_so_that_the_refusal_is_seen() -
         await client.send(client.post(body, "Content-Encoding: gzip"))
         assert await client.error() == (415, "unsupported_content_encoding")
         assert await client.closed()
+
+
+async def test_a_length_may_begin_with_any_number_of_zeros() -> None:
+    async with serving(ScriptedProvider()) as served, wire(served) as client:
+        length = "0" * 10_000 + str(len(CHAT))
+        fixed = ("Content-Type: application/json", f"Content-Length: {length}")
+        await client.send(client.head("POST /v1/chat/completions HTTP/1.1", *fixed) + CHAT)
+        assert (await client.reply())[0] == 200
 
 
 async def test_a_body_that_no_route_reads_does_not_end_the_connection() -> None:
