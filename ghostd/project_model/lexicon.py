@@ -19,7 +19,7 @@ from ghostd.project_model.tokens import (
     split_line,
 )
 
-MAX_MEMO_LINES = 20_000
+MAX_MEMO_LINES = 10_000
 MAX_MEMO_CHARS = 400
 """Longer lines are not remembered."""
 MAX_MEMO_TEXTS = 8
