@@ -13,6 +13,7 @@ from ghostd.engine import Engine
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.headers import header_value
 from ghostd.gateway.response import FIXED, Response
+from ghostd.redaction import redact
 from ghostd.routing.call import Call, Item
 from ghostd.types import Delta, Embeddings, FinishReason, Relayed, TokenLogprob
 
@@ -116,10 +117,10 @@ def _relayed(exchange: Exchange, call: Call, pieces: list[bytes], last: Relayed)
         body = with_metadata(body, call)
     response = exchange.json(body)
     if last.content_type != "application/json":
-        response.headers["Content-Type"] = header_value(last.content_type)
+        response.headers["Content-Type"] = header_value(redact(last.content_type))
     for name, value in last.headers.items():
         if name not in _OWN_HEADERS:
-            response.headers.setdefault(name, header_value(value))
+            response.headers.setdefault(name, header_value(redact(value)))
     return response
 
 

@@ -228,7 +228,11 @@ def _tokens(messages: bytes) -> int:
 
 def _headers(exchange: Exchange) -> Mapping[str, str]:
     headers = exchange.request.headers
-    return {name.lower(): headers[name] for name in _PASSED_ON if name in headers}
+    found = {name.lower(): headers[name] for name in _PASSED_ON if name in headers}
+    for name, value in found.items():
+        if not (value.isascii() and value.isprintable()):  # else no upstream could be sent it, and all would be blamed
+            raise InvalidRequest(f"The header '{name}' may only hold printable ASCII characters.")
+    return found
 
 
 def _hints(exchange: Exchange, tags: _Tags | None) -> Hints:

@@ -43,6 +43,7 @@ from ghostd.errors import (
     WorkerCrashed,
     WorkerFailed,
 )
+from ghostd.redaction import redact
 
 
 class HttpError(GhostdError):
@@ -142,21 +143,21 @@ def problem(error: GhostdError) -> Problem:
     if status >= 500 and not may_help:
         headers["x-should-retry"] = "false"  # the official SDKs would repeat it for nothing
     if isinstance(error, UpstreamRejected) and error.body is not None and (error.operation or "").startswith("openai."):
-        return Problem(status, headers, error.body)
-    return Problem(
-        status,
-        headers,
-        msgspec.json.encode(
-            {
-                "error": {
-                    "message": printable(str(error)),
-                    "type": getattr(error, "kind", None) or _type_of(status),
-                    "param": getattr(error, "param", None),
-                    "code": code or None,
-                }
-            }
-        ),
-    )
+        return Problem(status, headers, _without_secrets(error.body))
+    told = {
+        "error": {
+            "message": printable(str(error)),
+            "type": getattr(error, "kind", None) or _type_of(status),
+            "param": getattr(error, "param", None),
+            "code": code or None,
+        }
+    }
+    return Problem(status, headers, _without_secrets(msgspec.json.encode(told)))
+
+
+def _without_secrets(body: bytes) -> bytes:
+    """Some upstreams repeat the key that they were sent, in a refusal or amid a stream."""
+    return redact(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
 def _kind(error: GhostdError) -> Kind:

@@ -24,6 +24,7 @@ from ghostd.errors import (
     UpstreamModelMissing,
     UpstreamTimeout,
 )
+from ghostd.redaction import redact
 
 _RESTS_S: dict[type[GhostdError], float] = {
     RateLimited: 5.0,
@@ -264,7 +265,7 @@ class Health:
 
     def _remember(self, error: GhostdError) -> None:
         self.last_kind = type(error)
-        self.last_error = " ".join(str(error).split())[:300]
+        self.last_error = redact(" ".join(str(error).split()))[:300]
 
     def _forget(self) -> None:
         self.last_kind = None

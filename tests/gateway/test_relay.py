@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 from gateway_harness import CHAT, MESSAGES, gateway
+from gateway_wire import wire
 from routing_harness import USAGE, hanging, upstream
 
-from ghostd.errors import RateLimited, UpstreamFailed, UpstreamRejected, UpstreamUnreachable
+from ghostd.errors import RateLimited, UpstreamError, UpstreamFailed, UpstreamRejected, UpstreamUnreachable
+from ghostd.redaction import remember
 from ghostd.testing.gateway import check_stream
 from ghostd.testing.scripted import ScriptedUpstreamProvider, Step
 from ghostd.types import Delta, Relayed, RelayRequest, Usage
@@ -52,6 +54,21 @@ async def test_a_stream_passes_as_it_came() -> None:
         answer = await g.post(stream=True)
         assert (answer.status, answer.body) == (200, b"".join(EVENTS))
         assert answer.headers["content-type"] == "text/event-stream"
+
+
+@pytest.mark.parametrize("value", ["\u00e9", "\udcff", "a\tb"])
+async def test_a_header_that_cannot_be_passed_on_is_the_callers_mistake_not_the_upstreams(value: str) -> None:
+    async with gateway(ROUTE, a := upstream("a", whole())) as g:
+        body = json.dumps({"model": "r", "messages": MESSAGES}).encode()
+        g.world.calls += 1
+        async with wire(g.served) as client:
+            head = client.post(body, "OpenAI-Organization: ORG")
+            await client.send(head.replace(b"ORG", value.encode("utf-8", "surrogateescape")))
+            status, _, refusal = await client.reply()
+        assert (status, json.loads(refusal)["error"]["code"]) == (400, "invalid_value")
+        assert b"openai-organization" in refusal
+        assert a.asked == []
+        assert g.world.row.status == "refused"
 
 
 async def test_a_request_passes_with_all_that_ghostd_does_not_know() -> None:
@@ -108,6 +125,39 @@ async def test_an_upstreams_headers_pass_but_never_over_ghostds_own() -> None:
         headers = (await g.post()).headers
         assert headers["x-ratelimit-remaining-requests"] == "7"
         assert headers.getall("x-ghostd-deployment") == ["a/m"]
+
+
+KEY = "sk-abcdef0123456789"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UpstreamFailed(f"bad key {KEY}", 500),
+        UpstreamRejected(f"not with {KEY}", 400, code=KEY, kind=KEY, param=KEY),
+        UpstreamRejected("no", 400, body=f'{{"error":{{"message":"{KEY}"}}}}'.encode(), operation="openai.chat"),
+    ],
+)
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_key_that_an_upstream_repeats_in_an_error_goes_nowhere(error: UpstreamError, begun: bool) -> None:
+    remember(KEY)
+    pieces: list[Step] = [Relayed(EVENTS[0], content_type="text/event-stream")] if begun else []
+    async with gateway('routes.r.deployments = ["a/m"]\n', upstream("a", [*pieces, error])) as g:
+        for _ in range(1 if begun else 3):  # the third finds the deployment at rest
+            answer = await g.post(stream=True)
+            assert b"[redacted]" in answer.body
+            assert KEY.encode() not in answer.body
+        assert KEY not in g.world.deployment("a/m").health.last_error
+
+
+async def test_a_key_that_an_upstream_repeats_in_a_header_goes_nowhere() -> None:
+    remember(KEY)
+    kept = {"x-ratelimit-key": f"Bearer {KEY}"}
+    step = whole(headers=kept, content_type=f"application/json; key={KEY}")
+    async with gateway(ROUTE, upstream("a", step)) as g:
+        headers = (await g.post()).headers
+        assert headers["x-ratelimit-key"] == "Bearer [redacted]"
+        assert headers["content-type"] == "application/json; key=[redacted]"
 
 
 async def test_routing_metadata_is_added_when_it_is_asked_for() -> None:
