@@ -17,7 +17,14 @@ from ghostd import __version__
 from ghostd.config import HttpConfig
 from ghostd.engine import Engine
 from ghostd.errors import GhostdError
-from ghostd.gateway.dialects import ghostd_routing, openai_chat, openai_completions, openai_embeddings, openai_models
+from ghostd.gateway.dialects import (
+    ghostd_routing,
+    openai_chat,
+    openai_completions,
+    openai_embeddings,
+    openai_models,
+    openai_passed,
+)
 from ghostd.gateway.errors import INTERNAL, HttpError, problem
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.guard import Guard, own_hosts, own_origins
@@ -106,6 +113,10 @@ def api_routes(engine: Engine, status: Callable[[], Mapping[str, object]]) -> It
         Route("POST", "/v1/v1/chat/completions", chat),  # Zeke's Rust version doubles the prefix
         Route("POST", "/v1/completions", partial(openai_completions.completions, engine)),
         Route("POST", "/v1/embeddings", partial(openai_embeddings.embeddings, engine)),
+        *(
+            Route("POST", path, partial(openai_passed.pass_on, operation, engine))
+            for path, operation in openai_passed.PATHS.items()
+        ),
         Route("POST", "/v1/ghostd/feedback", partial(ghostd_routing.feedback, engine)),
     )
 

@@ -124,6 +124,8 @@ class Call:
     hints: Hints = NO_HINTS
     relayable: bool = True
     """Whether the client takes a reply as an upstream sends it."""
+    passed_only: bool = False
+    """Whether only a deployment that takes it as it came can answer it."""
     interactive: bool = True
     """Whether somebody waits; background work is not hedged."""
     id: str = field(default_factory=new_request_id)

@@ -55,8 +55,11 @@ def unfit(deployment: Deployment, call: Call, *, only: bool = False) -> Unfit | 
     info = deployment.info
     if info.state == "failed" and not only:
         return Unfit(deployment, info.detail or "it is not usable", "model")
-    if not _capable(call, info.capabilities) and call.operation not in info.relays:
-        return Unfit(deployment, f"it cannot {_CAN[call.capability]}", "model")
+    if call.operation not in info.relays:
+        if call.passed_only:
+            return Unfit(deployment, f"it does not offer {call.operation}", "model")
+        if not _capable(call, info.capabilities):
+            return Unfit(deployment, f"it cannot {_CAN[call.capability]}", "model")
     if info.features is not None and (missing := sorted(call.features - info.features)):
         return Unfit(deployment, f"it has no {' and no '.join(missing)}", _PARAM[missing[0]])
     margin = _MARGIN if only else 1.0

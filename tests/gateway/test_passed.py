@@ -1,0 +1,66 @@
+"""Calls of OpenAI's API that are only passed on to a service that has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from gateway_harness import gateway
+from routing_harness import USAGE, failing, upstream
+
+from ghostd.gateway.dialects.openai_passed import PATHS
+from ghostd.testing.scripted import ScriptedProvider
+from ghostd.types import Relayed, RelayRequest
+
+ROUTE = 'routes.r.deployments = ["a/m", {model = "b/m", order = 2}]\n'
+REPLY = b'{"id":"x_1","newer":[1, 2]}'
+
+
+@pytest.mark.parametrize(("path", "operation"), PATHS.items())
+async def test_each_call_goes_to_the_service_that_offers_it_and_comes_back_as_it_came(
+    path: str, operation: str
+) -> None:
+    offering = upstream("b", [Relayed(REPLY, True, USAGE)], relays=(operation,))
+    async with gateway(ROUTE, a := upstream("a"), offering) as g:
+        answer = await g.post(path, input="hi", unknown={"field": 1})
+        assert (answer.status, answer.body) == (200, REPLY)
+        assert answer.headers["x-ghostd-deployment"] == "b/m"
+        (request,) = offering.asked
+        assert isinstance(request, RelayRequest)
+        assert (request.operation, request.fields["unknown"]) == (operation, b'{"field": 1}')
+        assert a.asked == []
+        assert g.world.row.operation == operation
+
+
+async def test_a_response_is_streamed_event_by_event_after_a_failover() -> None:
+    events = [
+        Relayed(b'event: response.created\ndata: {"type":"response.created"}\n\n', content_type="text/event-stream"),
+        Relayed(b'event: response.completed\ndata: {"type":"response.completed"}\n\n', True, USAGE),
+    ]
+    a = upstream("a", *failing(), relays=("openai.responses",))
+    async with gateway(ROUTE, a, upstream("b", events, relays=("openai.responses",))) as g:
+        answer = await g.post("/v1/responses", stream=True, input="hi")
+        assert (answer.status, answer.body) == (200, b"".join(event.data for event in events))
+
+
+async def test_sound_keeps_its_type() -> None:
+    sound = [Relayed(b"ID3\x00\xff", content_type="audio/mpeg"), Relayed(b"more", True, content_type="audio/mpeg")]
+    async with gateway(ROUTE, upstream("a", sound, relays=("openai.audio.speech",)), upstream("b")) as g:
+        answer = await g.post("/v1/audio/speech", input="hi")
+        assert (answer.body, answer.headers["content-type"]) == (b"ID3\x00\xffmore", "audio/mpeg")
+
+
+async def test_what_nobody_offers_is_refused_with_the_reason() -> None:
+    local = ScriptedProvider(model="local-model")
+    async with gateway(ROUTE, upstream("a"), upstream("b"), local=[local]) as g:
+        for model in ("r", "local-model", "auto"):
+            answer = await g.post("/v1/responses", model=model, input="hi")
+            assert (answer.status, answer.json["error"]["code"]) == (400, "unsupported_parameter")
+            assert "does not offer openai.responses" in answer.json["error"]["message"]
+        assert local.requests == []
+
+
+def test_the_page_names_them() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "http-api.md").read_text("utf-8")
+    for path in PATHS:
+        assert f"`POST {path}`" in page
