@@ -53,6 +53,7 @@ def test_a_started_daemon_serves_until_sigterm_ends_it(start_daemon: StartDaemon
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_ctrl_c_and_a_closed_terminal_end_it_as_well(start_daemon: StartDaemon, number: signal.Signals) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup, which the daemon would inherit
     daemon = start_daemon()
     daemon.process.send_signal(number)
     assert daemon.process.wait(30) == 0
