@@ -21,6 +21,7 @@ class OfferedModels:
         self._guess = guess
         self._listed: dict[str, ModelInfo] = {}
         self._known: dict[str, ModelInfo] = {}
+        self._offered: tuple[ModelInfo, ...] | None = None
 
     @property
     def open_ended(self) -> bool:
@@ -35,11 +36,14 @@ class OfferedModels:
                 break
             self._listed.setdefault(info.id, info)
         self._known = {}
+        self._offered = None
 
     def models(self) -> Sequence[ModelInfo]:
         """Those configured, else those listed."""
-        names = self._settings.models if self._settings.models is not None else tuple(self._listed)
-        return tuple(self.model(name) for name in names)
+        if self._offered is None:  # routes ask once for each model that they name
+            names = self._settings.models if self._settings.models is not None else tuple(self._listed)
+            self._offered = tuple(self.model(name) for name in names)
+        return self._offered
 
     def model(self, name: str) -> ModelInfo:
         """What is known of a model of this name, listed or not."""

@@ -158,7 +158,9 @@ class Registry:
         endpoints = self.upstreams.get(provider, ())
         if not model or not endpoints:
             return None
-        if not endpoints[0].open_ended and all(info.id != model for info in endpoints[0].models()):
+        first = endpoints[0]
+        known = first.open_ended or (name, first.endpoint, model) in self._deployments
+        if not known and all(info.id != model for info in first.models()):
             return None
         wanted = configured.base_url.rstrip("/") if configured and configured.base_url else None
         return tuple(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -45,6 +46,23 @@ def test_a_model_has_a_deployment_at_each_base_url() -> None:
         ("a/m", "http://one.test"),
         ("a/m", "http://two.test"),
     ]
+
+
+def test_a_model_of_many_routes_is_looked_for_once() -> None:
+    class Counting(ScriptedUpstreamProvider):
+        looks = 0
+
+        def models(self) -> Sequence[ModelInfo]:
+            self.looks += 1
+            return super().models()
+
+    models = [f"m{number}" for number in range(10)]
+    deployments = [f"a/{model}" for model in models]
+    settings = "".join(f"[routes.r{number}]\ndeployments = {deployments}\n" for number in range(20))
+    endpoint = Counting(name="a", models=models)
+    registry = of(settings, endpoint)
+    assert all(names(registry.plan(f"r{number}")) == [deployments] for number in range(20))
+    assert endpoint.looks == len(models)
 
 
 def test_a_deployment_has_a_name_limits_defaults_and_perhaps_one_base_url_of_its_own() -> None:
