@@ -19,9 +19,9 @@ class Request:
     """A request whose head is complete. Its body is kept up to a limit, and only counted beyond it."""
 
     __slots__ = (
+        "_body",
         "_kept_bytes",
         "_malformed",
-        "_pieces",
         "_waiter",
         "complete",
         "connection",
@@ -61,16 +61,20 @@ class Request:
         """Whether a byte of the reply has been sent."""
         self._kept_bytes = kept_bytes
         self._malformed = False
-        self._pieces: list[bytes] = []
+        self._body: bytes | bytearray = b""  # not a list of pieces: a chunk of two bytes would take fifty
         self._waiter: asyncio.Future[None] | None = None
 
     def feed(self, piece: bytes) -> None:
         """A piece of the body has come."""
         self.received_bytes += len(piece)
-        if self.received_bytes <= self._kept_bytes:
-            self._pieces.append(piece)
+        if self.received_bytes > self._kept_bytes:
+            self._body = b""
+        elif not self._body:
+            self._body = piece  # the usual case: it comes at once, and is not copied
         else:
-            self._pieces.clear()
+            if isinstance(self._body, bytes):
+                self._body = bytearray(self._body)
+            self._body += piece
         self._wake()
 
     def end(self) -> None:
@@ -86,11 +90,7 @@ class Request:
 
     def taken(self) -> bytes:
         """What of the body has come and was not taken before; nothing of a body over the limit."""
-        pieces = self._pieces
-        if not pieces:
-            return b""
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
+        body, self._body = bytes(self._body), b""
         return body
 
     async def more(self) -> None:
@@ -110,7 +110,7 @@ class Request:
     async def skip(self, patience_s: float) -> None:
         """Wait for the end of a body that nobody reads, at most so long. Whether it came says `complete`."""
         self._kept_bytes = -1
-        self._pieces.clear()
+        self._body = b""
         try:
             async with asyncio.timeout(patience_s):
                 while not self.complete:

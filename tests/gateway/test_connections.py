@@ -6,15 +6,19 @@ import asyncio
 import logging
 import subprocess
 import sys
-from typing import Any
+import tracemalloc
+from typing import Any, cast
 
 import pytest
 import uvloop
 from gateway_wire import CHAT, STREAM, eventually, wire
+from multidict import CIMultiDict
 
 from ghostd.config import HttpConfig
 from ghostd.gateway import connection
 from ghostd.gateway.connection import Connection
+from ghostd.gateway.parser import Parser
+from ghostd.gateway.request import Request
 from ghostd.testing.gateway import check_stream, serving
 from ghostd.testing.scripted import ScriptedProvider
 
@@ -251,6 +255,25 @@ async def test_a_refused_body_is_read_to_its_end_so_that_the_refusal_is_seen() -
         await client.send(client.post(body, "Content-Encoding: gzip"))
         assert await client.error() == (415, "unsupported_content_encoding")
         assert await client.closed()
+
+
+def test_a_body_in_tiny_chunks_takes_no_more_memory_than_it_has_bytes() -> None:
+    def begin(method: str, target: str, headers: CIMultiDict[str], old: bool, keep_alive: bool) -> Request:
+        nobody = cast("Connection", None)
+        return Request(nobody, method, target, headers, 10**7, http_1_0=old, keep_alive=keep_alive)
+
+    parser = Parser(begin)
+    parser.feed(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+    chunks = b"2\r\nab\r\n" * 100_000
+    tracemalloc.start()
+    try:
+        parser.feed(chunks)
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 400_000
+    assert parser.reading is not None
+    assert parser.reading.taken() == b"ab" * 100_000
 
 
 async def test_a_length_may_begin_with_any_number_of_zeros() -> None:
