@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from itertools import count
 from typing import cast
 
-from ghostd.errors import GhostdError, UpstreamMalformed, UpstreamTimeout, WorkerFailed
+from ghostd.errors import GhostdError, UpstreamMalformed, UpstreamModelMissing, UpstreamTimeout, WorkerFailed
 from ghostd.ports import UpstreamProvider
 from ghostd.routing.call import Call, Item, Job
 from ghostd.routing.deployment import Deployment
@@ -182,9 +182,15 @@ class Attempt:
 
     def _failed(self, error: Exception) -> Exception:
         if isinstance(error, GhostdError):
-            self.deployment.health.failed(error, self._loop.time())
+            if not self._may_lack_the_call(error):
+                self.deployment.health.failed(error, self._loop.time())
             return error.with_traceback(None)  # its frames hold the request's body
         return error
+
+    def _may_lack_the_call(self, error: GhostdError) -> bool:
+        """Whether it may be the call that the service does not have: it can still have the model for conversations."""
+        asked_otherwise = self._call.passed_only or self._call.capability != "chat"
+        return asked_otherwise and isinstance(error, UpstreamModelMissing)
 
     def _look_at(self, item: Item) -> bool:
         """Note usage and the end; says whether this is it."""

@@ -8,6 +8,7 @@ import pytest
 from gateway_harness import gateway
 from routing_harness import USAGE, failing, upstream
 
+from ghostd.errors import UpstreamModelMissing
 from ghostd.gateway.dialects.openai_passed import PATHS
 from ghostd.testing.scripted import ScriptedProvider
 from ghostd.types import Relayed, RelayRequest
@@ -41,6 +42,16 @@ async def test_a_response_is_streamed_event_by_event_after_a_failover() -> None:
     async with gateway(ROUTE, a, upstream("b", events, relays=("openai.responses",))) as g:
         answer = await g.post("/v1/responses", stream=True, input="hi")
         assert (answer.status, answer.body) == (200, b"".join(event.data for event in events))
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/v1/embeddings"])
+async def test_a_service_that_lacks_a_call_is_asked_for_others_all_the_same(path: str) -> None:
+    relays = ("openai.chat", "openai.embeddings", *PATHS.values())
+    scripts = ([UpstreamModelMissing("Not Found (status 404)")], [Relayed(REPLY, True, USAGE)])
+    async with gateway('routes.r.deployments = ["a/m"]\n', upstream("a", *scripts, relays=relays)) as g:
+        answer = await g.post(path, input="hi")
+        assert (answer.status, answer.json["error"]["code"]) == (404, "model_not_found")
+        assert (await g.post()).body == REPLY
 
 
 async def test_sound_keeps_its_type() -> None:
