@@ -81,6 +81,13 @@ class _Slot:
     """How often in a row it could not be read."""
     replaced: bool = False
     """Whether somebody has said that there is another secret, which is to be read whatever the old one rests for."""
+    key: Key | None = None
+    """The value as it was handed out."""
+
+    @property
+    def undoubted(self) -> Key | None:
+        """The key as long as nothing has happened since it was read."""
+        return self.key if self.rest is None and self.retry is None and not self.replaced and self.worked else None
 
     def resting_s(self, now: float) -> float:
         return self.rest.remaining_s(now) if self.rest else 0.0
@@ -120,6 +127,8 @@ class KeyPool:
 
     async def lease(self) -> Key | None:
         """The next usable key; None where the provider needs none. Raises NoUsableKey."""
+        if len(self._order) == 1 and (known := self._order[0].undoubted) is not None:
+            return known
         first = self._next
         for turn in range(first, first + len(self._order)):
             slot = self._order[turn % len(self._order)]
@@ -198,7 +207,8 @@ class KeyPool:
         if slot.resting_s(self._clock()) > 0:
             return None
         slot.cause = None
-        return Key(slot.reference, value)
+        slot.key = Key(slot.reference, value)
+        return slot.key
 
     def _may_be_replaced(self, slot: _Slot) -> bool:
         """Whether it is time to see if the refused secret is another one by now.

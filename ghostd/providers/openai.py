@@ -172,9 +172,12 @@ class OpenAIProvider(OpenAIService):
         except UpstreamRejected as error:
             error.operation = operation
             raise
-        async with aclosing(self._passed_on(response, request, ask_usage=ask_usage)) as pieces:
+        pieces = self._passed_on(response, request, ask_usage=ask_usage)
+        try:
             async for piece in pieces:
                 yield piece
+        finally:
+            await pieces.aclose()
 
     def _passed_on(
         self, response: HttpResponse, request: RelayRequest, *, ask_usage: bool
