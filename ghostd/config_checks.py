@@ -43,6 +43,7 @@ def _mistakes(config: Config) -> Iterator[Mistake]:
     yield from _not_finite(config, ())
     for name, provider in config.providers.items():
         yield from _provider(name, provider)
+        yield from _itself(config, name, provider)
     yield from _deployments(config)
     yield from _routes(config)
     for name, target in config.aliases.items():
@@ -114,6 +115,17 @@ def _experiments(config: Config) -> Iterator[Mistake]:
         if experiment.enabled and (other := splits.setdefault(_unaliased(config, experiment.model), name)) != name:
             reason = f"the experiment {other!r} splits the model {experiment.model!r}, too; disable one"
             yield Mistake(("experiments", name, "model"), reason)
+
+
+def _itself(config: Config, name: str, provider: ProviderConfig) -> Iterator[Mistake]:
+    """A base URL that is ghostd's own port would send each request round and round."""
+    for url in provider.base_urls:
+        if url_problem(url):
+            continue
+        parts = urlsplit(url)
+        own = parts.hostname in (config.http.host, "127.0.0.1", "localhost", "::1") and parts.scheme == "http"
+        if own and (parts.port or 80) == config.http.port:
+            yield Mistake(("providers", name, "base_urls"), f"{url!r} is ghostd's own port (http.port)")
 
 
 def _provider(name: str, provider: ProviderConfig) -> Iterator[Mistake]:

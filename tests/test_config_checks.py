@@ -166,3 +166,11 @@ def test_many_routes_that_fall_back_on_each_other_are_checked_at_once() -> None:
 
 def test_every_preset_is_known() -> None:
     assert {"openai", "anthropic", "gemini", "mistral", "ollama", "openai-compatible"} <= set(known_presets())
+
+
+def test_a_base_url_that_is_ghostds_own_port_is_refused() -> None:
+    """Each request would go round and round."""
+    text = '[http]\nport = 8123\n\n[providers.loop]\npreset = "openai-compatible"\nbase_urls = ["http://localhost:8123/v1"]\n'
+    with pytest.raises(ConfigError, match=r":6: `providers.loop.base_urls`: .* is ghostd's own port"):
+        parse_config(text, Path("/c.toml"))
+    parse_config(text.replace("port = 8123", "port = 8124"), Path("/c.toml"))
