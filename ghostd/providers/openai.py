@@ -154,7 +154,7 @@ class OpenAIProvider(OpenAIService):
         chunked = operation in _CHUNKED
         ask_usage = request.stream and operation != "mistral.fim" and chunked and self.quirks.include_usage
         if request.fields:
-            renames = self.quirks.renames if operation == "openai.chat" else {}
+            renames = self._renames(request) if operation == "openai.chat" else {}
             body = relay_body(request, with_usage=ask_usage, renames=renames)
         else:
             body = multipart_body(request.body, request.content_type, request.model)
@@ -178,6 +178,13 @@ class OpenAIProvider(OpenAIService):
                 yield piece
         finally:
             await pieces.aclose()
+
+    def _renames(self, request: RelayRequest) -> Mapping[str, str]:
+        """As the quirks say; ghostd's own default for the reply's length goes under the name that the service knows."""
+        name = "max_completion_tokens"
+        if self.quirks.max_tokens != name and name in request.fields and name.encode() not in request.body:
+            return {**self.quirks.renames, name: self.quirks.max_tokens}
+        return self.quirks.renames
 
     def _passed_on(
         self, response: HttpResponse, request: RelayRequest, *, ask_usage: bool

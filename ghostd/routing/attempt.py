@@ -212,6 +212,8 @@ class Attempt:
         self._usage = self._call.trace.usage = usage
         health, now = self.deployment.health, self._loop.time()
         health.succeeded(self.began)
+        if usage is not None and len(self._jobs) <= 1 and not self._call.features:
+            health.counted(self._call.prompt_tokens, usage.prompt_tokens)
         if not self._call.stream:
             health.plain.add((now - self.began) * 1000)
             return
@@ -228,7 +230,9 @@ def _relay_request(call: Call, deployment: Deployment, timeouts: Timeouts) -> Re
         if settings.temperature is not None and "temperature" not in fields:
             fields["temperature"] = str(settings.temperature).encode()
         if settings.max_tokens is not None and not fields.keys() & {"max_tokens", "max_completion_tokens"}:
-            fields["max_tokens"] = str(settings.max_tokens).encode()
+            # OpenAI's reasoning models refuse the older name; services that know only that get it from their provider.
+            name = "max_completion_tokens" if call.operation == "openai.chat" else "max_tokens"
+            fields[name] = str(settings.max_tokens).encode()
     return RelayRequest(
         call.operation,
         deployment.model,

@@ -39,6 +39,8 @@ _KEY_ERRORS = (KeyRefused, NoUsableKey, QuotaExhausted)
 
 _SAMPLES = 64
 _SMOOTHING = 0.2
+_TELLING_TOKENS = 64
+_MAX_RATIO = 4.0
 
 
 class Latency:
@@ -88,6 +90,7 @@ class Health:
         "last_error",
         "last_kind",
         "plain",
+        "prompt_ratio",
         "proven",
         "rests_until",
         "token_ms",
@@ -120,6 +123,8 @@ class Health:
         """Of replies that are not streamed, whole."""
         self.token_ms = Latency()
         """Between the first byte and the end of a stream, for each token."""
+        self.prompt_ratio = 1.0
+        """Prompt tokens that it counts for each estimated one: its tokenizer's measure, learned from its replies."""
         self.proven = False
         """Whether it has answered a request since it was last in doubt."""
         self.well_at = float("-inf")
@@ -192,6 +197,12 @@ class Health:
         self._waiting.pop(key, None)
         if self._trial == key:
             self._trial = None
+
+    def counted(self, estimated: int, prompt_tokens: int) -> None:
+        """A prompt of so many estimated tokens had so many; short ones say more of the template than of the text."""
+        if estimated >= _TELLING_TOKENS:
+            ratio = min(max(prompt_tokens / estimated, 1 / _MAX_RATIO), _MAX_RATIO)
+            self.prompt_ratio += _SMOOTHING * (ratio - self.prompt_ratio)
 
     def succeeded(self, began: float) -> None:
         """A request that began then was answered to its end; one from before the rest does not end the rest."""

@@ -66,7 +66,8 @@ def cost_of(deployment: Deployment, features: Features) -> float | None:
     price = deployment.price
     if price is None:
         return None
-    return (features.prompt_tokens * price.input + features.reply_tokens * price.output) / 1e6
+    prompt_tokens = features.prompt_tokens * deployment.health.prompt_ratio
+    return (prompt_tokens * price.input + features.reply_tokens * price.output) / 1e6
 
 
 def latency_of(deployment: Deployment, features: Features) -> float | None:

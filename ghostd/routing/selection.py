@@ -63,8 +63,9 @@ def unfit(deployment: Deployment, call: Call, *, only: bool = False) -> Unfit | 
     if info.features is not None and (missing := sorted(call.features - info.features)):
         return Unfit(deployment, f"it has no {' and no '.join(missing)}", _PARAM[missing[0]])
     margin = _MARGIN if only else 1.0
-    if info.context_tokens is not None and call.longest_tokens > info.context_tokens * margin:
-        reason = f"its context has {info.context_tokens} tokens, the prompt about {call.longest_tokens}"
+    prompt_tokens = round(call.longest_tokens * deployment.health.prompt_ratio)
+    if info.context_tokens is not None and prompt_tokens > info.context_tokens * margin:
+        reason = f"its context has {info.context_tokens} tokens, the prompt about {prompt_tokens}"
         return Unfit(deployment, reason, "messages", too_long=True)
     return None
 

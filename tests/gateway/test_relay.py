@@ -100,10 +100,12 @@ async def test_the_defaults_of_a_deployment_are_for_requests_that_give_none() ->
     )
     async with gateway(settings, a := upstream("a", whole())) as g:
         await g.post()
-        assert (relayed(a).fields["temperature"], relayed(a).fields["max_tokens"]) == (b"0.25", b"77")
+        assert (relayed(a).fields["temperature"], relayed(a).fields["max_completion_tokens"]) == (b"0.25", b"77")
         await g.post(temperature=1, max_completion_tokens=5)
         assert relayed(a).fields["temperature"] == b"1"
-        assert "max_tokens" not in relayed(a).fields
+        assert relayed(a).fields["max_completion_tokens"] == b"5"
+        await g.post(max_tokens=6)
+        assert "max_completion_tokens" not in relayed(a).fields
 
 
 async def test_headers_say_where_a_reply_came_from() -> None:

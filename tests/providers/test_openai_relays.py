@@ -472,3 +472,22 @@ async def test_a_form_without_a_model_is_the_callers_mistake(
     with pytest.raises(InvalidRequest):
         await relayed(provider, request)
     assert upstream.requests == []
+
+
+@pytest.mark.parametrize(
+    ("preset", "name"), [(presets.openai, "max_completion_tokens"), (presets.lm_studio, "max_tokens")]
+)
+async def test_a_default_of_the_replys_length_goes_under_the_name_that_the_service_knows(
+    preset: presets.Preset, name: str
+) -> None:
+    """What the client has written itself passes as it is."""
+    dialect = OpenAIDialect(preset)
+    messages = [{"role": "user", "content": "hi"}]
+    async with scripted_upstream(dialect.serve) as server, opened(dialect, server, keys=("env:FIRST",)) as provider:
+        asked = _request("openai.chat", {"model": "m", "messages": messages}, stream=True)
+        asked.fields = {**asked.fields, "max_completion_tokens": b"7"}
+        await relayed(provider, asked)
+        assert server.requests[-1].json[name] == 7
+        own = {"model": "m", "messages": messages, "max_completion_tokens": 8}
+        await relayed(provider, _request("openai.chat", own, stream=True))
+        assert server.requests[-1].json["max_completion_tokens"] == 8

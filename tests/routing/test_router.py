@@ -762,3 +762,18 @@ async def test_every_attempt_has_the_calls_one_deadline_and_the_routes_time_limi
         assert {(r.timeouts.first_byte_s, r.timeouts.idle_s) for r in a.asked} == {(8, 9)}
         await w.ask(stream=True)
         assert a.asked[-1].timeouts.first_byte_s == 7
+
+
+async def test_a_prompts_tokens_are_estimated_by_what_the_deployment_has_counted_so_far() -> None:
+    """Its own tokenizer's measure: here it counts twice as many tokens as the estimate."""
+    twice = [[Relayed(b'{"said": "twice"}', True, Usage(2000, 4), "stop")] for _ in range(40)]
+    info = ModelInfo(
+        "", "a", frozenset(("chat",)), context_tokens=3000, relays=frozenset(("openai.chat",)), remote=True
+    )
+    a = ScriptedUpstreamProvider(*twice, name="a", endpoint="http://a.test", info=info)
+    async with world(IN_ORDER, a, b := upstream("b", whole())) as w:
+        for _ in range(30):
+            await w.ask(prompt_tokens=1000)
+        assert w.deployment("a/m").health.prompt_ratio == pytest.approx(2.0, rel=0.01)
+        assert await w.ask(prompt_tokens=2000) == "good"  # about 4,000 of its tokens
+        assert len(b.asked) == 1
