@@ -17,6 +17,7 @@ from ghostd import __version__
 from ghostd.config import HttpConfig
 from ghostd.engine import Engine
 from ghostd.errors import GhostdError
+from ghostd.gateway.dialect import Dialect
 from ghostd.gateway.dialects import (
     ghostd_routing,
     openai_chat,
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 
 _GOODBYE_S = 1.0
 """What is cancelled after the drain gets this long to say so to its client."""
+DIALECTS: Mapping[str, Dialect] = {}
+"""Paths below which another dialect than OpenAI's is spoken."""
 _ERROR_S = 5.0
 """Time to get an error reply out to a client that may have stopped reading."""
 
@@ -60,12 +63,14 @@ async def serve_http(
     status: Callable[[], Mapping[str, object]],
     control: Sequence[Route] = (),
     *,
+    doors: Sequence[Route] = (),
     drain_s: float = 5.0,
 ) -> AsyncIterator[HttpServer]:
     """Serve the HTTP API on TCP and on the Unix socket while the block runs; entering returns once both accept.
 
-    `status` adds to what `/health` says (values that JSON has). `control` is served on the Unix socket only. At
-    the end running requests get `drain_s` to finish. Raises PortTaken, ConfigError or InstanceError.
+    `status` adds to what `/health` says (values that JSON has). `doors` are further routes of both addresses,
+    `control` is served on the Unix socket only. At the end running requests get `drain_s` to finish. Raises
+    PortTaken, ConfigError or InstanceError.
     """
     async with AsyncExitStack() as stack:
         tcp = await bind_tcp(config.host, config.port)
@@ -77,27 +82,32 @@ async def serve_http(
         addresses = dict.fromkeys(("127.0.0.1", "localhost", "::1", config.host))
         hosts = own_hosts(addresses, port, config.allowed_hosts)
         origins = own_origins(hosts, config.allowed_hosts)
-        public = Routes()
-        public.add(api_routes(engine, status))
-        private = Routes()
-        private.add(api_routes(engine, status))
+        public, private = _routes(engine, status, doors), _routes(engine, status, doors)
         private.add(control)
         private.add([Route("POST", "/ghostd/v1/route/explain", partial(ghostd_routing.explain_route, engine))])
 
         running = _Running(config.request_timeout_s)
         stack.callback(running.close)
-        doors = [
-            _Door(config, Guard(hosts, origins, config.max_body_bytes), public, running, local=False),
-            _Door(config, Guard(None, origins, config.max_body_bytes), private, running, local=True),
+        addressed = [
+            _Door(config, Guard(hosts, origins, config.max_body_bytes, public.multipart), public, running, local=False),
+            _Door(config, Guard(None, origins, config.max_body_bytes, private.multipart), private, running, local=True),
         ]
-        listening = [await _accept(doors[0], listener) for listener in tcp]
-        listening.append(await _accept(doors[1], unix))
+        listening = [await _accept(addressed[0], listener) for listener in tcp]
+        listening.append(await _accept(addressed[1], unix))
         try:
             yield HttpServer(port, http_socket)
         finally:
             running.leaving = True
             await _stop_accepting(listening, [*tcp, unix])
-            await _leave([door.server for door in doors], running, drain_s)
+            await _leave([door.server for door in addressed], running, drain_s)
+
+
+def _routes(engine: Engine, status: Callable[[], Mapping[str, object]], doors: Sequence[Route]) -> Routes:
+    routes = Routes()
+    routes.dialects.update(DIALECTS)
+    routes.add(api_routes(engine, status))
+    routes.add(doors)
+    return routes
 
 
 def api_routes(engine: Engine, status: Callable[[], Mapping[str, object]]) -> Iterable[Route]:
@@ -232,14 +242,17 @@ class _Door:
                 log.debug("%s %s took %d ms", request.method, exchange.path, exchange.age_ms())
 
     async def _answer(self, exchange: Exchange, deadline: _Deadline) -> Response | None:
+        request, route = exchange.request, None
         try:
-            request = exchange.request
             exchange.path = self._guard.admit(request, request.raw_path)
             route = self._routes.find(request.method, exchange.path)
+            exchange.dialect = route.dialect
             if not route.timed:
                 deadline.at = None
             return await route.handler(exchange)
         except GhostdError as error:
+            if route is None:
+                exchange.dialect = self._routes.dialect_of(exchange.path or request.raw_path)
             return await _refuse(exchange, error)
         except Exception as error:
             if isinstance(error, ConnectionError) and exchange.request.connection.closed:
@@ -275,7 +288,7 @@ class _Door:
 async def _refuse(exchange: Exchange, error: GhostdError) -> Response | None:
     """The error as a reply of its own or, when a stream has begun, as its last event."""
     if exchange.stream is not None and exchange.stream.begun:
-        await exchange.stream.fail(problem(error).body)
+        await exchange.stream.fail(exchange.dialect.error(problem(error), exchange.request_id))
         return None
     return exchange.error(error)
 

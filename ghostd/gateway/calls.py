@@ -24,7 +24,8 @@ T = TypeVar("T")
 
 _REFUSED = ("api_base", "base_url", "api_key", "api_version", "azure_endpoint", "extra_headers")
 """Where requests go, and with whose key, is the configuration's to say, never a request's."""
-_ABSENT = (None, b"null", b"[]", b"{}", b"false", b'""')
+ABSENT = (None, b"null", b"[]", b"{}", b"false", b'""')
+"""Values of a member that say nothing."""
 _NAMED_PART = re.compile(rb'"type"\s*:\s*"(image_url|input_image|image|file|input_file|document|input_audio)"')
 _PART_FEATURES: Mapping[bytes, Feature] = {
     b"image_url": "vision",
@@ -48,9 +49,6 @@ _HINT_HEADERS = frozenset(
     istr(name)
     for name in ("x-project", "x-intent", "x-language", "x-size-hint", "x-latency", "x-budget", "x-session-id")
 )
-_PASSED_ON = tuple(istr(name) for name in ("openai-organization", "openai-project", "openai-beta", "idempotency-key"))
-"""Headers of OpenAI's dialect that go upstream with a relayed request."""
-
 _decode_text = msgspec.json.Decoder(str).decode
 _decode_int = msgspec.json.Decoder(int).decode
 
@@ -78,6 +76,11 @@ class _Format(msgspec.Struct):
     type: str = "text"
 
 
+Glance = Callable[[Call], None]
+"""Fills in what the router wants to know (features, prompt_tokens, max_tokens, effort, user, several, with_usage)
+from the call's fields. Raises RequestError."""
+
+
 async def openai_call(
     engine: Engine,
     exchange: Exchange,
@@ -85,10 +88,28 @@ async def openai_call(
     capability: Capability,
     decode_jobs: Callable[[bytes], Sequence[Job]],
 ) -> Call:
-    """The call of an OpenAI request; raises RequestError for what ghostd reads itself, and has that recorded."""
+    """The call of an OpenAI request; see `read_call`."""
+    return await read_call(engine, exchange, operation, capability, decode_jobs, openai_glance)
+
+
+async def read_call(
+    engine: Engine,
+    exchange: Exchange,
+    operation: Operation,
+    capability: Capability,
+    decode_jobs: Callable[[bytes], Sequence[Job]],
+    glance: Glance,
+    *,
+    streams: bool = False,
+) -> Call:
+    """The call of a JSON request; raises RequestError for what ghostd reads itself, and has that recorded.
+
+    `decode_jobs` turns the body into ghostd's vocabulary, for deployments that speak another dialect. `streams`
+    is what `stream` means where it is absent.
+    """
     call = Call(operation, "", capability, _NO_JOBS)
     try:
-        await _read(call, exchange)
+        await _read(call, exchange, glance, streams)
     except RequestError as error:
         engine.refused(call, error)
         raise
@@ -97,44 +118,45 @@ async def openai_call(
     return call
 
 
-async def _read(call: Call, exchange: Exchange) -> None:
+async def _read(call: Call, exchange: Exchange, glance: Glance, streams: bool) -> None:
     """Fill in the call from the request."""
     call.hints = _hints(exchange, None)
     call.body, call.fields = body, fields = await exchange.read_fields()
     call.model = _model(fields)
     for name in _REFUSED:
-        if fields.get(name) not in _ABSENT:
+        if fields.get(name) not in ABSENT:
             raise InvalidRequest(
                 f"'{name}' is not taken from requests: upstreams and their keys are configured (docs/providers.md).",
                 name,
             )
-    call.stream = _flag(fields, "stream")
-    call.with_usage = _with_usage(fields)
+    call.stream = flag(fields, "stream", absent=streams)
     if (tags := fields.get("tags")) is not None and tags.startswith(b"{"):
         call.hints = _hints(exchange, _struct(tags, _Tags, "tags"))
     call.headers = _headers(exchange)
-    messages = fields.get("messages") or fields.get("prompt") or fields.get("input") or b""
     if len(body) > LARGE_BODY_BYTES:  # would hold up everybody else
-        call.features, call.prompt_tokens = await asyncio.to_thread(_measured, fields, messages)
+        await asyncio.to_thread(glance, call)
     else:
-        call.features, call.prompt_tokens = _measured(fields, messages)
-    call.several = "messages" not in fields and messages.startswith(b"[")
-    call.max_tokens = _number(fields, "max_completion_tokens") or _number(fields, "max_tokens")
-    call.effort = _optional_text(fields, "reasoning_effort")
-    call.user = _optional_text(fields, "user")
+        glance(call)
     call.relayable = not exchange.closed_schema and "tags" not in fields
 
 
-def _measured(fields: Mapping[str, bytes], messages: bytes) -> tuple[frozenset[Feature], int]:
-    """What a request needs, and about how many tokens its prompt has."""
-    tokens = _tokens(messages) + len(fields.get("tools", b"")) // _BYTES_PER_TOKEN
-    return _features(fields, messages), tokens
+def openai_glance(call: Call) -> None:
+    """What the router wants to know of an OpenAI request: chat, completions, embeddings and their likes."""
+    fields = call.fields
+    messages = fields.get("messages") or fields.get("prompt") or fields.get("input") or b""
+    call.features = _features(fields, messages)
+    call.prompt_tokens = estimated_tokens(messages) + len(fields.get("tools", b"")) // _BYTES_PER_TOKEN
+    call.with_usage = _with_usage(fields)
+    call.several = "messages" not in fields and messages.startswith(b"[")
+    call.max_tokens = number(fields, "max_completion_tokens") or number(fields, "max_tokens")
+    call.effort = optional_text(fields, "reasoning_effort")
+    call.user = optional_text(fields, "user")
 
 
 async def any_openai_call(exchange: Exchange) -> Call:
     """The call that a body would make at the door that takes its kind; it cannot be answered."""
     call = Call("openai.chat", "", "chat", _NO_JOBS)
-    await _read(call, exchange)
+    await _read(call, exchange, openai_glance, False)
     if "messages" not in call.fields:
         if "input" in call.fields:
             call.operation, call.capability = "openai.embeddings", "embed"
@@ -156,8 +178,8 @@ def _model(fields: Mapping[str, bytes]) -> str:
     return name
 
 
-def _optional_text(fields: Mapping[str, bytes], name: str) -> str:
-    """For hints only: what is wrong with the field is the upstream's to say."""
+def optional_text(fields: Mapping[str, bytes], name: str) -> str:
+    """A text, "" if there is none. For hints only: what is wrong with the field is the upstream's to say."""
     raw = fields.get(name)
     if raw is None or not raw.startswith(b'"'):
         return ""
@@ -167,7 +189,8 @@ def _optional_text(fields: Mapping[str, bytes], name: str) -> str:
         return ""
 
 
-def _number(fields: Mapping[str, bytes], name: str) -> int | None:
+def number(fields: Mapping[str, bytes], name: str) -> int | None:
+    """A whole number, None if there is none; likewise for hints only."""
     raw = fields.get(name)
     if raw is None:
         return None
@@ -177,11 +200,12 @@ def _number(fields: Mapping[str, bytes], name: str) -> int | None:
         return None
 
 
-def _flag(fields: Mapping[str, bytes], name: str) -> bool:
-    raw = fields.get(name, b"false")
+def flag(fields: Mapping[str, bytes], name: str, *, absent: bool = False) -> bool:
+    """A boolean; raises InvalidRequest."""
+    raw = fields.get(name, b"null")
     if raw not in (b"true", b"false", b"null"):
         _struct(raw, bool, name)
-    return raw == b"true"
+    return absent if raw == b"null" else raw == b"true"
 
 
 def _with_usage(fields: Mapping[str, bytes]) -> bool:
@@ -202,13 +226,19 @@ def _struct(raw: bytes, kind: type[T], name: str) -> T:
 
 def _features(fields: Mapping[str, bytes], messages: bytes) -> frozenset[Feature]:
     found: set[Feature] = set()
-    if fields.get("tools") not in _ABSENT or fields.get("functions") not in _ABSENT:
+    if fields.get("tools") not in ABSENT or fields.get("functions") not in ABSENT:
         found.add("tools")
-    if (raw := fields.get("response_format")) not in _ABSENT and raw is not None and _format(raw) != "text":
+    if (raw := fields.get("response_format")) not in ABSENT and raw is not None and _format(raw) != "text":
         found.add("json")
-    if b'"type"' in messages:
-        found.update(_PART_FEATURES[name] for name in _NAMED_PART.findall(messages))
+    found.update(part_features(messages))
     return frozenset(found)
+
+
+def part_features(messages: bytes) -> set[Feature]:
+    """What the parts of messages need, told by their `type` as JSON text has it."""
+    if b'"type"' not in messages:
+        return set()
+    return {_PART_FEATURES[name] for name in _NAMED_PART.findall(messages)}
 
 
 def _format(raw: bytes) -> str:
@@ -218,8 +248,8 @@ def _format(raw: bytes) -> str:
         return "text"  # whoever decodes it says what is wrong
 
 
-def _tokens(messages: bytes) -> int:
-    """An estimate: four bytes a token, images and files apart."""
+def estimated_tokens(messages: bytes) -> int:
+    """About how many tokens a prompt has: four bytes a token, images and files apart."""
     if b"base64," not in messages:
         return len(messages) // _BYTES_PER_TOKEN
     attached = [match.end() - match.start() for match in _BASE64.finditer(messages)]
@@ -228,7 +258,7 @@ def _tokens(messages: bytes) -> int:
 
 def _headers(exchange: Exchange) -> Mapping[str, str]:
     headers = exchange.request.headers
-    found = {name.lower(): headers[name] for name in _PASSED_ON if name in headers}
+    found = {name.lower(): headers[name] for name in exchange.dialect.passed_headers if name in headers}
     for name, value in found.items():
         if not (value.isascii() and value.isprintable()):  # else no upstream could be sent it, and all would be blamed
             raise InvalidRequest(f"The header '{name}' may only hold printable ASCII characters.")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import msgspec
-
 from ghostd.errors import (
     BodyTooLarge,
     ConfigError,
@@ -43,7 +41,6 @@ from ghostd.errors import (
     WorkerCrashed,
     WorkerFailed,
 )
-from ghostd.redaction import redact
 
 
 class HttpError(GhostdError):
@@ -114,12 +111,19 @@ def kind_of(error: type[GhostdError]) -> Kind:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An error, ready to be sent."""
+    """What a client is told of an error, before a dialect puts it into its own shape."""
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
-    """OpenAI's error object as JSON."""
+    message: str
+    kind: str
+    """OpenAI's `type`."""
+    param: str | None = None
+    code: str | None = None
+    original: bytes = b""
+    """The upstream's own error body, where it said it in a client's dialect."""
+    operation: str = ""
+    """What the original answers ("anthropic.messages")."""
 
 
 def problem(error: GhostdError) -> Problem:
@@ -142,22 +146,19 @@ def problem(error: GhostdError) -> Problem:
     may_help = error.retryable if isinstance(error, ProviderError) else status == 503
     if status >= 500 and not may_help:
         headers["x-should-retry"] = "false"  # the official SDKs would repeat it for nothing
-    if isinstance(error, UpstreamRejected) and error.body is not None and (error.operation or "").startswith("openai."):
-        return Problem(status, headers, _without_secrets(error.body))
-    told = {
-        "error": {
-            "message": printable(str(error)),
-            "type": getattr(error, "kind", None) or _type_of(status),
-            "param": getattr(error, "param", None),
-            "code": code or None,
-        }
-    }
-    return Problem(status, headers, _without_secrets(msgspec.json.encode(told)))
-
-
-def _without_secrets(body: bytes) -> bytes:
-    """Some upstreams repeat the key that they were sent, in a refusal or amid a stream."""
-    return redact(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+    original, operation = b"", ""
+    if isinstance(error, UpstreamRejected) and error.body is not None:
+        original, operation = error.body, error.operation or ""
+    return Problem(
+        status,
+        headers,
+        printable(str(error)),
+        getattr(error, "kind", None) or _type_of(status),
+        getattr(error, "param", None),
+        code or None,
+        original,
+        operation,
+    )
 
 
 def _kind(error: GhostdError) -> Kind:

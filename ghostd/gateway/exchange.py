@@ -14,6 +14,7 @@ from multidict import istr
 from ghostd.config import HttpConfig
 from ghostd.errors import GhostdError
 from ghostd.gateway.body import decode, read_body
+from ghostd.gateway.dialect import OPENAI, Dialect
 from ghostd.gateway.errors import HttpError, problem
 from ghostd.gateway.headers import REQUEST_ID, choose_request_id, reply_headers, routing_headers
 from ghostd.gateway.request import Request
@@ -36,12 +37,14 @@ _AGENT = re.compile(r"^[A-Za-z0-9._-]+")
 class Exchange:
     """A request and what answers it. Handlers return a response, or finish `open_stream()` and return None."""
 
-    __slots__ = ("call", "config", "path", "request", "request_id", "started", "stream")
+    __slots__ = ("call", "config", "dialect", "path", "request", "request_id", "started", "stream")
 
     def __init__(self, request: Request, config: HttpConfig) -> None:
         self.request = request
         self.config = config
         self.path = ""
+        self.dialect: Dialect = OPENAI
+        """In which errors are told and replies are streamed."""
         self.request_id = choose_request_id(request.headers.get(REQUEST_ID))
         self.started = time.monotonic()
         self.stream: EventStream | None = None
@@ -111,7 +114,7 @@ class Exchange:
     def error(self, error: GhostdError) -> Response:
         """The reply for an error; the connection ends where the rest of the body is not worth reading."""
         found = problem(error)
-        response = self.json(found.body, found.status)
+        response = self.json(self.dialect.error(found, self.request_id), found.status)
         response.headers.update(found.headers)
         if not self.request.complete:
             response.close = True
@@ -120,6 +123,8 @@ class Exchange:
     def headers(self) -> dict[str, str]:
         """What every reply carries, and for a call that found a route where it went, or was tried."""
         headers = reply_headers(self.request_id, self.age_ms())
+        if self.dialect.request_id_header:
+            headers[self.dialect.request_id_header] = self.request_id
         if self.call is not None and self.call.trace.route:
             headers.update(routing_headers(self.call))
         return headers
@@ -129,6 +134,6 @@ class Exchange:
         return int((time.monotonic() - self.started) * 1000)
 
     def open_stream(self) -> EventStream:
-        """The reply as server-sent events; nothing is sent before the first event."""
-        self.stream = EventStream(self.request, self.headers)
+        """The reply as a stream of events; nothing is sent before the first one."""
+        self.stream = EventStream(self.request, self.headers, self.dialect)
         return self.stream

@@ -6,7 +6,7 @@ them look same-origin. Both betray themselves by their Host or Origin header, wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from multidict import istr
 
@@ -25,13 +25,21 @@ _CONTENT_LENGTH = istr("Content-Length")
 class Guard:
     """The rules of one listening address.
 
-    `hosts` are the accepted Host values; None does not check Host (Unix sockets, whose peer is known).
+    `hosts` are the accepted Host values; None does not check Host (Unix sockets, whose peer is known). `multipart`
+    are the paths that take multipart/form-data beside JSON.
     """
 
-    def __init__(self, hosts: Iterable[str] | None, origins: Iterable[str], max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        hosts: Iterable[str] | None,
+        origins: Iterable[str],
+        max_body_bytes: int,
+        multipart: Collection[str] = (),
+    ) -> None:
         self._hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
         self._origins = frozenset(origin.lower() for origin in origins)
         self._max_body_bytes = max_body_bytes
+        self._multipart = multipart
 
     def admit(self, request: Request, target: str) -> str:
         """The path of the request target, its dot segments removed; raises HttpError or BodyTooLarge.
@@ -52,10 +60,12 @@ class Guard:
                     )
         if not target.startswith("/"):
             target = self._origin_form(target)
-        if request.method == "POST":
-            self._check_body_headers(request)
         path, _, _query = target.partition("?")
-        return collapse(path) if "/." in path else path
+        if "/." in path:
+            path = collapse(path)
+        if request.method == "POST":
+            self._check_body_headers(request, path)
+        return path
 
     def _check_host(self, host: str | None) -> None:
         if self._hosts is None:
@@ -78,10 +88,10 @@ class Guard:
         self._check_host(authority)
         return slash + path if slash else "/"
 
-    def _check_body_headers(self, request: Request) -> None:
+    def _check_body_headers(self, request: Request, path: str) -> None:
         headers = request.headers
         sent_type = headers.get(_CONTENT_TYPE)
-        if sent_type is None or not _is_json(sent_type):
+        if sent_type is None or not (_is_json(sent_type) or self._takes_form(path, sent_type)):
             sent = "none" if sent_type is None else _shown(sent_type)
             raise HttpError(
                 415, "unsupported_media_type", f"The Content-Type must be application/json in UTF-8, not {sent}."
@@ -91,6 +101,9 @@ class Guard:
             length = length.lstrip("0") or "0"  # int() refuses thousands of them, HTTP does not
             if int(length) > self._max_body_bytes:
                 raise too_large(length, self._max_body_bytes)
+
+    def _takes_form(self, path: str, sent_type: str) -> bool:
+        return path in self._multipart and sent_type.lower().startswith("multipart/form-data;")
 
 
 def too_large(size: str, limit: int) -> BodyTooLarge:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from email.utils import formatdate
 from http import HTTPStatus
 
+from ghostd.gateway.dialect import OPENAI
 from ghostd.gateway.errors import HttpError, problem
 from ghostd.gateway.headers import choose_request_id, reply_headers
 from ghostd.gateway.request import Request
@@ -116,9 +117,10 @@ class StreamedResponse:
 def error_response(error: HttpError) -> Response:
     """The reply for an error outside of any handler's reach."""
     found = problem(error)
-    headers = reply_headers(choose_request_id(None), 0)
+    request_id = choose_request_id(None)
+    headers = reply_headers(request_id, 0)
     headers["Content-Type"] = "application/json"
-    return Response(found.status, {**headers, **found.headers}, found.body)
+    return Response(found.status, {**headers, **found.headers}, OPENAI.error(found, request_id))
 
 
 def raw_error(error: HttpError) -> bytes:

@@ -1,10 +1,11 @@
-"""The table of routes: path and method → handler, and OpenAI's errors for what is not there."""
+"""The table of routes: path and method → handler, and errors for what is not there."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ghostd.gateway.dialect import OPENAI, Dialect
 from ghostd.gateway.errors import HttpError, printable
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.response import Response
@@ -23,6 +24,9 @@ class Route:
     prefix: bool = False
     timed: bool = True
     """Whether http.request_timeout_s applies."""
+    dialect: Dialect = OPENAI
+    multipart: bool = False
+    """Whether it takes a multipart/form-data body beside JSON."""
 
 
 @dataclass(slots=True)
@@ -31,14 +35,24 @@ class Routes:
 
     exact: dict[str, dict[str, Route]] = field(default_factory=dict)
     prefixes: dict[str, dict[str, Route]] = field(default_factory=dict)
+    dialects: dict[str, Dialect] = field(default_factory=dict)
+    """Which dialect is spoken below a path, also where there is no route."""
+    multipart: set[str] = field(default_factory=set)
+    """Paths that take multipart bodies."""
 
     def add(self, routes: Iterable[Route]) -> None:
         """Add routes; a later one replaces an earlier one of the same path and method."""
         for route in routes:
             methods = (self.prefixes if route.prefix else self.exact).setdefault(route.path, {})
             methods[route.method] = route
+            if route.multipart:
+                self.multipart.add(route.path)
             if route.method == "GET":
                 methods["HEAD"] = route
+
+    def dialect_of(self, path: str) -> Dialect:
+        """The dialect to tell errors in that come before any route is found; `path` may be a whole target."""
+        return next((dialect for prefix, dialect in self.dialects.items() if path.startswith(prefix)), OPENAI)
 
     def find(self, method: str, path: str) -> Route:
         """The route; raises HttpError 404 or 405."""

@@ -1,4 +1,4 @@
-"""Server-sent events: when a stream begins, how it stays alive, how it ends or fails."""
+"""Streamed replies: when a stream begins, how it stays alive, how it ends or fails."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from types import TracebackType
 
+from ghostd.gateway.dialect import Dialect
 from ghostd.gateway.request import Request
 from ghostd.gateway.response import StreamedResponse
 
@@ -17,16 +18,16 @@ MAX_EVENT_BYTES = 8192
 """Zeke reads an event into a buffer of this size."""
 
 DONE = b"data: [DONE]\n\n"
-_COMMENT = b": waiting\n\n"
 
 
 class EventStream:
     """A streamed reply. Entered before the first delta is awaited; its status line goes out with the first event."""
 
-    __slots__ = ("_comment", "_headers", "_request", "_response", "_spoke", "_timer")
+    __slots__ = ("_comment", "_dialect", "_headers", "_request", "_response", "_spoke", "_timer")
 
-    def __init__(self, request: Request, headers: Callable[[], dict[str, str]]) -> None:
+    def __init__(self, request: Request, headers: Callable[[], dict[str, str]], dialect: Dialect) -> None:
         self._request = request
+        self._dialect = dialect
         self._headers = headers
         self._response: StreamedResponse | None = None
         self._spoke = False
@@ -62,17 +63,17 @@ class EventStream:
         await (self._response or self._begin()).write(events, last=True)
 
     async def fail(self, error_object: bytes) -> None:
-        """End a begun stream with an error event: no finish, no `[DONE]`, and the connection closes."""
+        """End a begun stream with an error event: no finish, no end marker, and the connection closes."""
         assert self._response is not None
         self._request.keep_alive = False
         if self._request.connection.writing_paused:
             self._request.connection.abort()  # the client has stopped reading: it would never get the event
             return
-        await self._response.write(b"data: " + error_object + b"\n\n", last=True)
+        await self._response.write(self._dialect.error_event(error_object), last=True)
 
     def _begin(self) -> StreamedResponse:
         headers = self._headers()
-        headers["Content-Type"] = "text/event-stream"
+        headers["Content-Type"] = self._dialect.stream_type
         headers["X-Accel-Buffering"] = "no"
         self._response = response = StreamedResponse(self._request, headers)
         return response
@@ -81,12 +82,12 @@ class EventStream:
         loop = asyncio.get_running_loop()
         if self._spoke or (self._comment is not None and not self._comment.done()):
             self._spoke = False
-        else:
+        elif self._dialect.waiting:
             self._comment = loop.create_task(self._say_waiting(), name="SSE comment")
         self._timer = loop.call_later(SILENCE_S, self._on_timer)
 
     async def _say_waiting(self) -> None:
         try:
-            await (self._response or self._begin()).write(_COMMENT)
+            await (self._response or self._begin()).write(self._dialect.waiting)
         except ConnectionError:
             return  # the client has gone; its request's task is cancelled for that

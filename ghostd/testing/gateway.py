@@ -41,6 +41,7 @@ async def serving(
     config: HttpConfig | None = None,
     status: Callable[[], Mapping[str, object]] = dict,
     control: Sequence[Route] = (),
+    doors: Sequence[Route] = (),
     drain_s: float = 1.0,
 ) -> AsyncIterator[Served]:
     """Serve these providers, or an engine, over HTTP while the block runs; the port of `config` is not used."""
@@ -48,7 +49,9 @@ async def serving(
     folder = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="ghostd")
     try:
         socket = Path(folder.name) / "http.sock"
-        async with serve_http(engine or Engine(providers), wanted, socket, status, control, drain_s=drain_s) as server:
+        async with serve_http(
+            engine or Engine(providers), wanted, socket, status, control, doors=doors, drain_s=drain_s
+        ) as server:
             yield Served(server.port, socket)
     finally:
         await asyncio.to_thread(folder.cleanup)

@@ -11,6 +11,7 @@ import pytest
 
 import ghostd.errors
 from ghostd.errors import BodyTooLarge, GhostdError, ModelNotFound, ProviderError, RootError, WorkerFailed
+from ghostd.gateway.dialect import OPENAI
 from ghostd.gateway.errors import KINDS, HttpError, kind_of, printable, problem
 
 
@@ -39,9 +40,9 @@ def test_a_route_says_what_all_its_deployments_say() -> None:
 def test_an_upstreams_refusal_is_passed_on_as_it_came_to_a_client_of_its_dialect() -> None:
     body = b'{"error":{"message":"no","type":"x","param":null,"code":null,"newer":1}}'
     rejected = ghostd.errors.UpstreamRejected("no", 422, kind="x", body=body, operation="openai.chat")
-    assert (problem(rejected).status, problem(rejected).body) == (422, body)
+    assert (problem(rejected).status, OPENAI.error(problem(rejected), "")) == (422, body)
     other = ghostd.errors.UpstreamRejected("no", 413, kind="x", body=body, operation="anthropic.messages")
-    assert msgspec.json.decode(problem(other).body)["error"]["message"] == "no"
+    assert msgspec.json.decode(OPENAI.error(problem(other), ""))["error"]["message"] == "no"
 
 
 def test_every_error_class_is_reached_by_the_table() -> None:
@@ -73,7 +74,7 @@ def test_every_error_has_a_status_a_type_and_a_code(cls: type[GhostdError]) -> N
     else:
         error = cls(*ARGUMENTS.get(cls, ("what is wrong",)))
     found = problem(error)
-    said = msgspec.json.decode(found.body)["error"]
+    said = msgspec.json.decode(OPENAI.error(found, ""))["error"]
     assert set(said) == {"message", "type", "param", "code"}
     kinds = {429: "rate_limit_error"}
     assert said["type"] == kinds.get(found.status, "invalid_request_error" if found.status < 500 else "server_error")

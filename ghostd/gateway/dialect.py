@@ -1,0 +1,72 @@
+"""What the server must know of a wire dialect: how it says errors, and how it streams.
+
+What its requests and replies mean is the business of the modules in `dialects`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+from multidict import istr
+
+from ghostd.gateway.errors import Problem
+from ghostd.redaction import redact
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One dialect that clients speak."""
+
+    name: str
+    """The first part of its operations ("openai" of "openai.chat")."""
+    error_object: Callable[[Problem, str], bytes]
+    """An error in the dialect's shape, as JSON; the second argument is the request's id."""
+    error_event: Callable[[bytes], bytes]
+    """The last event of a stream that fails, of that JSON."""
+    stream_type: str = "text/event-stream"
+    waiting: bytes = b": waiting\n\n"
+    """Says that a silent stream is alive; empty where the dialect has nothing that clients skip."""
+    passed_headers: tuple[istr, ...] = ()
+    """Headers of the dialect that go upstream with a relayed request."""
+    request_id_header: str = ""
+    """Where the dialect's clients look for the request's id, beside x-request-id."""
+
+    def error(self, problem: Problem, request_id: str) -> bytes:
+        """The body of an error reply: the upstream's own where it spoke this dialect."""
+        same = problem.original and problem.operation.partition(".")[0] == self.name
+        body = problem.original if same else self.error_object(problem, request_id)
+        # Some upstreams repeat the key that they were sent, in a refusal or amid a stream.
+        return redact(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
+
+def sse_data(data: bytes) -> bytes:
+    """One event without a name."""
+    return b"data: " + data + b"\n\n"
+
+
+def _openai_error(problem: Problem, _request_id: str) -> bytes:
+    return _encode(
+        {
+            "error": {
+                "message": problem.message,
+                "type": problem.kind,
+                "param": problem.param,
+                "code": problem.code,
+            }
+        }
+    )
+
+
+OPENAI = Dialect(
+    "openai",
+    _openai_error,
+    sse_data,
+    passed_headers=tuple(
+        istr(name) for name in ("openai-organization", "openai-project", "openai-beta", "idempotency-key")
+    ),
+)
+"""Also of every path that belongs to no other dialect."""
