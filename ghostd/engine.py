@@ -11,7 +11,7 @@ from typing import TypeVar
 from ghostd.completion.fill import fill_along, fill_with
 from ghostd.config import Config
 from ghostd.errors import GhostdError, InvalidRequest, ModelNotFound, UnsupportedParameter, WorkerFailed
-from ghostd.ports import Index, Ledger, Provider
+from ghostd.ports import Index, Ledger, Provider, Tokenizer
 from ghostd.routing.call import Call, Hints, Item, Job
 from ghostd.routing.deployment import Deployment
 from ghostd.routing.listing import list_models
@@ -34,6 +34,16 @@ from ghostd.types import (
 )
 
 R = TypeVar("R", ChatRequest, CompletionRequest, FillRequest, EmbedRequest)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCount:
+    """How many tokens a prompt has for the deployment that would be asked first."""
+
+    deployment: str
+    tokens: int
+    exact: bool
+    """Whether its own tokenizer has counted; else it is an estimate."""
 
 
 class Engine:
@@ -78,6 +88,15 @@ class Engine:
     def refused(self, call: Call, error: GhostdError) -> None:
         """Note a request that was refused before it could be asked of any model."""
         self.router.record(call, error)
+
+    async def count_tokens(self, request: ChatRequest | CompletionRequest, estimate: int) -> TokenCount:
+        """The tokens of a request's prompt; `estimate` is the front-end's, in tokens of no tokenizer in particular."""
+        deployment = self.registry.plan(request.model).tiers[0][0].deployment
+        provider = deployment.provider
+        if isinstance(provider, Tokenizer):
+            tokens = await provider.count_tokens(replace(request, model=deployment.model))
+            return TokenCount(deployment.name, tokens, exact=True)
+        return TokenCount(deployment.name, round(estimate * deployment.health.prompt_ratio), exact=False)
 
     # --- requests ---------------------------------------------------------------------
 

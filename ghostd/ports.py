@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ghostd.types import (
     ChangeBatch,
@@ -66,6 +66,23 @@ class Provider(Protocol):
 
     async def embed(self, request: EmbedRequest) -> Embeddings:
         """Embed each input (capability "embed")."""
+        ...
+
+
+@runtime_checkable
+class Tokenizer(Protocol):
+    """What a provider also is when it holds its models' tokenizers. Raises as Provider does."""
+
+    async def tokenize(self, model: str, text: str, *, special: bool, bos: bool) -> Sequence[int]:
+        """Token ids of a text: with control tokens recognised (`special`) or as plain text, with a BOS or without."""
+        ...
+
+    async def detokenize(self, model: str, tokens: Sequence[int]) -> bytes:
+        """The bytes of these tokens; raises InvalidRequest for an id that the vocabulary does not have."""
+        ...
+
+    async def count_tokens(self, request: ChatRequest | CompletionRequest) -> int:
+        """How many tokens the prompt has: what `Usage.prompt_tokens` of the same request says."""
         ...
 
 
