@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
@@ -154,7 +154,7 @@ async def vectors(engine: Engine, call: Call) -> Embeddings | Relayed:
             assert isinstance(item, Relayed), "vectors do not come in deltas"
             pieces.append(item.data)
             if item.last:
-                return replace(item, data=b"".join(pieces))
+                return msgspec.structs.replace(item, data=b"".join(pieces))
     raise AssertionError("the router gives a last item or raises")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from operator import attrgetter
@@ -19,8 +18,8 @@ MAX_FEATURES = 8_000
 MAX_LINE_BYTES = 256 * 1024
 """Longest line that is read back: a row of cut texts in JSON's longest escapes fits well into it."""
 
-REQUEST_COLUMNS = tuple(field.name for field in dataclasses.fields(LedgerRow))
-OUTCOME_COLUMNS = tuple(field.name for field in dataclasses.fields(Outcome))
+REQUEST_COLUMNS = LedgerRow.__struct_fields__
+OUTCOME_COLUMNS = Outcome.__struct_fields__
 request_values = attrgetter(*REQUEST_COLUMNS)
 """A row's fields, in the order of REQUEST_COLUMNS."""
 outcome_values = attrgetter(*OUTCOME_COLUMNS)
@@ -83,19 +82,19 @@ def _finite(row: LedgerRow | Outcome) -> bool:
 
 def _mended(row: LedgerRow | Outcome) -> LedgerRow | Outcome:
     changes: dict[str, Any] = {}
-    for field in dataclasses.fields(row):
-        value = getattr(row, field.name)
+    for name in row.__struct_fields__:
+        value = getattr(row, name)
         if isinstance(value, str):
             mended: Any = value.encode("utf-8", "replace").decode()
-            if field.name == "features":
+            if name == "features":
                 mended = mended if len(mended) <= MAX_FEATURES else ""
             elif len(mended) > MAX_TEXT:
                 mended = mended[: MAX_TEXT - 1] + "…"
         elif isinstance(value, float) and not math.isfinite(value):
             # A row of the year 1970 would be deleted at once.
-            mended = time.time() if field.name == "time_s" else 0.0 if field.name in _NEVER_NONE else None
+            mended = time.time() if name == "time_s" else 0.0 if name in _NEVER_NONE else None
         else:
             continue
         if mended != value:
-            changes[field.name] = mended
-    return dataclasses.replace(row, **changes)
+            changes[name] = mended
+    return msgspec.structs.replace(row, **changes)

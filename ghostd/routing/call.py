@@ -6,8 +6,11 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
+from msgspec import field
 
 from ghostd.errors import GhostdError
 from ghostd.types import (
@@ -40,8 +43,7 @@ class Job:
     """Whether its prompt counts in the usage; a prompt counts once, however many choices continue it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hints:
+class Hints(msgspec.Struct, frozen=True):
     """What a client says about its request, in headers (`x-project`, …) or in Zeke's `tags`."""
 
     client: str = ""
@@ -60,8 +62,7 @@ class Hints:
 NO_HINTS = Hints()
 
 
-@dataclass(slots=True)
-class Trace:
+class Trace(msgspec.Struct, eq=False):
     """What became of a call; filled in on the way."""
 
     began_s: float = field(default_factory=time.monotonic)
@@ -96,8 +97,7 @@ def new_request_id() -> str:
     return f"req_{time.time_ns() // 1_000_000:011x}{next(_count) & 0xFFFFFF:06x}{_process}"
 
 
-@dataclass(slots=True)
-class Call:
+class Call(msgspec.Struct, eq=False):
     """A request as the router sees it. What only a translating deployment needs is decoded when one is chosen."""
 
     operation: Operation

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from ghostd.routing.call import Call, Complexity
 
@@ -17,8 +17,7 @@ _HARD_EFFORTS = frozenset(("high", "xhigh", "max"))
 _EASY_EFFORTS = frozenset(("none", "minimal", "low"))
 
 
-@dataclass(frozen=True, slots=True)
-class Features:
+class Features(msgspec.Struct, frozen=True):
     """What the policies look at. Recorded in the ledger, so that a policy can be replayed over past requests."""
 
     capability: str

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import msgspec
 
 from ghostd.errors import ContextTooLong, NoCandidate, RequestError
 from ghostd.routing.call import Call
@@ -129,7 +131,7 @@ def _best(plan: Plan, call: Call, features: Features) -> tuple[list[Tier], list[
     What has changed in the second for which the order holds is seen where the best are ranked once more.
     """
     size = features.prompt_tokens.bit_length()
-    kind = replace(features, prompt_tokens=size, needs=(), intent="", language="")
+    kind = msgspec.structs.replace(features, prompt_tokens=size, needs=(), intent="", language="")
     order = plan.rankings.get(kind)
     if order is None:
         everybody = tuple(choice for tier in plan.tiers for choice in tier)

@@ -9,8 +9,9 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from ghostd.ports import Ledger
 from ghostd.types import LedgerRow

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 
+import msgspec
 import pytest
 from providers.openai_dialect import MistralDialect, OpenAIDialect
 
@@ -62,7 +63,7 @@ async def test_usage_is_asked_for_though_the_client_does_not_want_it(
 ) -> None:
     """Its other stream options stay; the chunk that holds the usage alone is not passed on."""
     upstream.play(DIALECT.chat(Reply(usage=Usage(9, 4, cached_tokens=3))))
-    request = replace(_chat(stream_options={"include_obfuscation": False}), with_usage=False)
+    request = msgspec.structs.replace(_chat(stream_options={"include_obfuscation": False}), with_usage=False)
     pieces = await relayed(provider, request)
     assert upstream.requests[0].json["stream_options"] == {"include_obfuscation": False, "include_usage": True}
     text = b"".join(piece.data for piece in pieces)
@@ -78,7 +79,7 @@ async def test_the_usage_chunk_is_left_out_of_a_read_that_holds_the_whole_stream
     """Also where lines end with CR LF."""
     answer = DIALECT.chat(Reply())
     upstream.play(replace(answer, pieces=(answer.body.replace(b"\n", b"\r\n"),)))
-    (piece,) = await relayed(provider, replace(_chat(), with_usage=False))
+    (piece,) = await relayed(provider, msgspec.structs.replace(_chat(), with_usage=False))
     assert b'"choices": []' not in piece.data and b'"usage"' not in piece.data
     assert piece.data.endswith(DONE) and b"Hello" in piece.data
 
@@ -92,7 +93,7 @@ async def test_the_usage_chunk_is_left_out_wherever_reads_are_cut(
     answer = DIALECT.chat(Reply(text=("Hello", " wörld", " 日本")))
     body = answer.body.replace(b"\n", line_end)
     upstream.play(replace(answer, pieces=tuple(body[at : at + size] for at in range(0, len(body), size))))
-    pieces = await relayed(provider, replace(_chat(), with_usage=False))
+    pieces = await relayed(provider, msgspec.structs.replace(_chat(), with_usage=False))
     kept = [event for event in answer.pieces if b'"choices": []' not in event]
     text = b"".join(piece.data for piece in pieces).replace(b"\r\n", b"\n")
     assert text.replace(b"\n\n\n", b"\n\n") == b"".join(kept)
@@ -331,7 +332,7 @@ async def test_headers_of_the_dialect_pass_both_ways_but_never_credentials(
     upstream.play(replace(answer, headers=headers))
     request = relay_request(DIALECT, stream=False, text="hi")
     given = {"openai-organization": "org-1", "authorization": "Bearer theirs", "cookie": "c=d"}
-    (piece,) = await relayed(provider, replace(request, headers=given))
+    (piece,) = await relayed(provider, msgspec.structs.replace(request, headers=given))
     assert piece.headers == {"x-request-id": "req_1", "x-ratelimit-remaining-requests": "9"}
     seen = upstream.requests[0].headers
     assert seen["openai-organization"] == "org-1"
@@ -485,8 +486,8 @@ async def test_a_default_of_the_replys_length_goes_under_the_name_that_the_servi
     messages = [{"role": "user", "content": "hi"}]
     async with scripted_upstream(dialect.serve) as server, opened(dialect, server, keys=("env:FIRST",)) as provider:
         asked = _request("openai.chat", {"model": "m", "messages": messages}, stream=True)
-        asked.fields = {**asked.fields, "max_completion_tokens": b"7"}
-        await relayed(provider, asked)
+        fields = {**asked.fields, "max_completion_tokens": b"7"}
+        await relayed(provider, msgspec.structs.replace(asked, fields=fields))
         assert server.requests[-1].json[name] == 7
         own = {"model": "m", "messages": messages, "max_completion_tokens": 8}
         await relayed(provider, _request("openai.chat", own, stream=True))
