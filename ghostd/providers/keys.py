@@ -125,9 +125,14 @@ class KeyPool:
         self._optional = optional
         self._next = 0
 
+    @property
+    def undoubted(self) -> Key | None:
+        """The only key while nothing speaks against it: no need to wait for `lease`."""
+        return self._order[0].undoubted if len(self._order) == 1 else None
+
     async def lease(self) -> Key | None:
         """The next usable key; None where the provider needs none. Raises NoUsableKey."""
-        if len(self._order) == 1 and (known := self._order[0].undoubted) is not None:
+        if (known := self.undoubted) is not None:
             return known
         first = self._next
         for turn in range(first, first + len(self._order)):

@@ -22,7 +22,7 @@ from ghostd.errors import (
 from ghostd.ports import UpstreamProvider
 from ghostd.providers.http.client import HttpClient, HttpResponse
 from ghostd.providers.http.failures import headed
-from ghostd.providers.http.request import sendable
+from ghostd.providers.http.request import Head, sendable
 from ghostd.providers.keys import Key, KeyPool
 from ghostd.redaction import REDACTED, redact
 from ghostd.types import Timeouts
@@ -42,6 +42,8 @@ _ACCEPT: dict[Format, dict[str, str]] = {
     "any": {"accept": "*/*"},
 }
 
+_JSON = "application/json"
+_MAX_HEADS = 64
 _ERROR_BODY_BYTES = 64 * 1024
 _ERROR_BODY_S = 5.0
 
@@ -81,6 +83,8 @@ class Upstream:
         self._authorize = authorize
         self._refusal = refusal
         self._headers = {"user-agent": f"ghostd/{__version__}", **_lower(headers), **_lower(endpoint.settings.headers)}
+        self._heads: dict[tuple[str, str, Format, str, str | None], Head] = {}
+        """Those that do not depend on one request, the key in them included."""
 
     async def send(
         self,
@@ -101,27 +105,33 @@ class Upstream:
         and RateLimited rest the key, and the next usable key is tried at once, each at most once. Raises
         UpstreamError, its message headed by the provider's name (UpstreamRejected's is the upstream's own).
         """
-        url = (base_url or self._endpoint.base_url) + path
-        sent = {**self._headers, **_ACCEPT[expect]}
-        if body:
-            sent["content-type"] = content_type
-        if headers:
-            sent.update(_lower(headers))
+        endpoint = self._endpoint
+        url = (base_url or endpoint.base_url) + path
         refused: UpstreamError | None = None
         tried: set[tuple[str, str]] = set()
         while True:
-            key = await self._lease(refused)
+            key = endpoint.keys.undoubted or await self._lease(refused)
             if key is not None and (key.reference, key.value) in tried:
                 assert refused is not None
                 raise refused
             try:
-                return await self._attempt(method, url, sent, body, timeouts, expect, key)
+                head = self._head(method, url, expect, content_type if body else "", headers, key)
+                response = await endpoint.http.send_with(head, body, timeouts, endpoint.name)
+                if not 200 <= response.status < 300:
+                    raise headed(await self._refused(response, key), endpoint.name)
+                break
             except (KeyRefused, QuotaExhausted, RateLimited) as error:
                 if key is None:
                     raise
-                self._endpoint.keys.rest(key, error)
+                endpoint.keys.rest(key, error)
                 tried.add((key.reference, key.value))
                 refused = error
+        if key is not None:
+            endpoint.keys.succeeded(key)
+        if problem := content_type_problem(expect, response.headers.get("content-type", "")):
+            response.close()
+            raise UpstreamMalformed(problem, endpoint.name)
+        return response
 
     async def _lease(self, refused: UpstreamError | None) -> Key | None:
         """The next key; when none is left, the last refusal says more than that."""
@@ -130,28 +140,33 @@ class Upstream:
         except NoUsableKey as error:
             raise refused or error from None
 
-    async def _attempt(
+    def _head(
         self,
         method: str,
         url: str,
-        headers: dict[str, str],
-        body: bytes,
-        timeouts: Timeouts,
         expect: Format,
+        content_type: str,
+        headers: Mapping[str, str] | None,
         key: Key | None,
-    ) -> HttpResponse:
-        endpoint = self._endpoint
+    ) -> Head:
+        """The request's head; the content type is "" where there is no body."""
+        known = (method, url, expect, content_type, None if key is None else key.value)
+        lasting = not headers and content_type in {"", _JSON}
+        if lasting and (head := self._heads.get(known)) is not None:
+            return head
+        sent = {**self._headers, **_ACCEPT[expect]}
+        if content_type:
+            sent["content-type"] = content_type
+        if headers:
+            sent.update(_lower(headers))
         if key is not None:
-            headers = {**headers, **self._credentials(key)}
-        response = await endpoint.http.send(method, url, headers, body, timeouts, upstream=endpoint.name)
-        if not 200 <= response.status < 300:
-            raise headed(await self._refused(response, key), endpoint.name)
-        if key is not None:
-            endpoint.keys.succeeded(key)
-        if problem := content_type_problem(expect, response.headers.get("content-type", "")):
-            response.close()
-            raise UpstreamMalformed(problem, endpoint.name)
-        return response
+            sent.update(self._credentials(key))
+        head = self._endpoint.http.head(method, url, sent, self._endpoint.name)
+        if lasting:
+            if len(self._heads) >= _MAX_HEADS:
+                self._heads.clear()
+            self._heads[known] = head
+        return head
 
     def _credentials(self, key: Key) -> Mapping[str, str]:
         carried = _lower(self._authorize(key))
@@ -204,6 +219,8 @@ def _without(key: Key | None, error: UpstreamError) -> UpstreamError:
 
 def content_type_problem(expect: Format, header: str) -> str:
     """What is wrong with a reply's Content-Type; "" if nothing is, or if its body has to tell."""
+    if header in _TYPES[expect]:
+        return ""
     kind = header.partition(";")[0].strip().lower()
     if kind in {"text/html", "application/xhtml+xml"}:
         return f"it answers with a web page ({kind}); base_url may lack a part of the path, or a proxy stands between"

@@ -16,9 +16,9 @@ from ghostd.providers.http.decoding import Decoder
 from ghostd.providers.http.exchange import Exchange
 from ghostd.providers.http.failures import headed, not_connected
 from ghostd.providers.http.pool import Pool
-from ghostd.providers.http.request import request_head
+from ghostd.providers.http.request import Head, request_head
 from ghostd.providers.http.response import HttpResponse
-from ghostd.providers.http.target import Origin, Target, locate
+from ghostd.providers.http.target import Origin, locate
 from ghostd.types import Timeouts
 
 __all__ = ["HttpClient", "HttpResponse", "http_client"]
@@ -47,34 +47,39 @@ class HttpClient:
         *,
         upstream: str = "",
     ) -> HttpResponse:
-        """Send a request and wait for the reply's head. Cancelling it closes the connection.
+        """As `send_with`, of a head that is made for this request."""
+        return await self.send_with(self.head(method, url, headers, upstream), body, timeouts, upstream)
 
-        `headers` need not hold Host, Content-Length or Accept-Encoding ("identity" unless given). Never follows a
-        redirect. `upstream` heads the messages of errors, of the response's later ones, too. A connection that had
-        been idle and turns out to be closed is replaced by a new one, once; nothing else is retried (RFC 9112 9.3.1).
-        Raises UpstreamUnreachable, UpstreamTimeout or UpstreamMalformed.
-        """
+    def head(self, method: str, url: str, headers: Mapping[str, str], upstream: str = "") -> Head:
+        """See `request_head`; raises UpstreamUnreachable, its message headed by `upstream`."""
         try:
-            target = locate(url)
-            head = request_head(method, target, headers, len(body))
+            return request_head(method, url, headers)
         except ValueError as error:
             raise UpstreamUnreachable(f"cannot send the request: {error}", upstream) from None
+
+    async def send_with(self, head: Head, body: bytes, timeouts: Timeouts, upstream: str) -> HttpResponse:
+        """Send a request and wait for the reply's head. Cancelling it closes the connection.
+
+        Never follows a redirect. `upstream` heads the messages of errors, of the response's later ones, too. A
+        connection that had been idle and turns out to be closed is replaced by a new one, once; nothing else is retried
+        (RFC 9112 9.3.1). Raises UpstreamUnreachable, UpstreamTimeout or UpstreamMalformed.
+        """
         loop = asyncio.get_running_loop()
         if timeouts.deadline_s is not None and timeouts.deadline_s <= loop.time():
             raise UpstreamTimeout("no time left", "total", upstream)
         self._check_open(upstream)
-        pool = self._pool(target.origin)
+        pool = self._pool(head.target.origin)
         connection = pool.idle() or await pool.acquire(timeouts, upstream)
-        exchange = Exchange(loop, timeouts, upstream, head_only=method == "HEAD")
-        connection.send(exchange, head, body)
+        exchange = Exchange(loop, timeouts, upstream, head_only=head.method == "HEAD")
+        connection.send(exchange, head.before(body), body)
         try:
             await connection.reply_head(exchange)
         except StaleConnection:
             connection = await pool.acquire(timeouts, upstream, fresh=True)
-            exchange = Exchange(loop, timeouts, upstream, head_only=method == "HEAD")
-            connection.send(exchange, head, body)
+            exchange = Exchange(loop, timeouts, upstream, head_only=head.method == "HEAD")
+            connection.send(exchange, head.before(body), body)
             await connection.reply_head(exchange)
-        return self._response(exchange, target)
+        return self._response(exchange, head.target.origin)
 
     async def warm(self, url: str) -> None:
         """See to it that an idle connection to the URL's origin is open; never raises."""
@@ -128,12 +133,12 @@ class HttpClient:
         if self._closed:
             raise UpstreamUnreachable("ghostd is shutting down", upstream)
 
-    def _response(self, exchange: Exchange, target: Target) -> HttpResponse:
+    def _response(self, exchange: Exchange, origin: Origin) -> HttpResponse:
         coding = exchange.headers.get("content-encoding", "").strip().lower()
         if not coding or coding == "identity":
             return HttpResponse(exchange, None)
         try:
-            decoder = Decoder(coding, self._config.max_reply_bytes, target.origin.authority, exchange.upstream)
+            decoder = Decoder(coding, self._config.max_reply_bytes, origin.authority, exchange.upstream)
         except UpstreamError:
             exchange.hang_up()
             raise

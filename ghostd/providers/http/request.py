@@ -1,11 +1,13 @@
-"""The bytes of a request's head."""
+"""The head of a request."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
-from ghostd.providers.http.target import Target
+import msgspec
+
+from ghostd.providers.http.target import Target, locate
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2
 _UNSENDABLE = re.compile("[\r\n\0]|[^\0-\xff]")
@@ -17,8 +19,30 @@ _checked: set[str] = set()
 _MAX_CHECKED = 1024
 
 
-def request_head(method: str, target: Target, headers: Mapping[str, str], body_bytes: int) -> bytes:
-    """Request line and headers. Raises ValueError for a header that cannot be sent, without its value."""
+_BODILESS = frozenset(("GET", "HEAD", "OPTIONS", "DELETE"))
+"""Methods of which an empty body is not worth a word (RFC 9110 8.6)."""
+
+
+class Head(msgspec.Struct, frozen=True):
+    """Where a request goes, and its head but for the length of its body; good for any number of requests."""
+
+    method: str
+    target: Target
+    lines: bytes
+
+    def before(self, body: bytes) -> bytes:
+        """What is sent before this body."""
+        if body or self.method not in _BODILESS:
+            return b"%bcontent-length: %d\r\n\r\n" % (self.lines, len(body))
+        return self.lines + b"\r\n"
+
+
+def request_head(method: str, url: str, headers: Mapping[str, str]) -> Head:
+    """The head of a request. Raises ValueError for a URL or a header that cannot be used, without the header's value.
+
+    `headers` need not hold Host, Content-Length or Accept-Encoding ("identity" unless given).
+    """
+    target = locate(url)
     fields: list[str] = []
     host, coding = target.host, "identity"
     for name, value in headers.items():
@@ -31,14 +55,12 @@ def request_head(method: str, target: Target, headers: Mapping[str, str], body_b
             if lower not in _checked:
                 _check_name(lower)
             fields.append(f"{name}: {value}\r\n")
-    if body_bytes or method not in {"GET", "HEAD", "OPTIONS", "DELETE"}:
-        fields.append(f"content-length: {body_bytes}\r\n")
-    head = f"{method} {target.path} HTTP/1.1\r\nhost: {host}\r\naccept-encoding: {coding}\r\n{''.join(fields)}\r\n"
-    lines = len(fields) + 4
+    head = f"{method} {target.path} HTTP/1.1\r\nhost: {host}\r\naccept-encoding: {coding}\r\n{''.join(fields)}"
+    lines = len(fields) + 3
     if head.count("\n") != lines or head.count("\r") != lines or "\0" in head:
         raise ValueError(f"the header {_culprit(headers)!r} holds a line break or a NUL and cannot be sent")
     try:
-        return head.encode("latin-1")
+        return Head(method, target, head.encode("latin-1"))
     except UnicodeEncodeError:
         raise ValueError(f"the header {_culprit(headers)!r} holds characters outside Latin-1") from None
 
