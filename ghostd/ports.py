@@ -19,8 +19,11 @@ from ghostd.types import (
     IndexReport,
     KeyState,
     LedgerRow,
+    LoadedModel,
+    ModelDescription,
     ModelInfo,
     OutcomeKind,
+    PullProgress,
     Reference,
     Relayed,
     RelayRequest,
@@ -77,12 +80,69 @@ class Tokenizer(Protocol):
         """Token ids of a text: with control tokens recognised (`special`) or as plain text, with a BOS or without."""
         ...
 
+    async def pieces(self, model: str, tokens: Sequence[int]) -> Sequence[bytes]:
+        """The bytes of each of these tokens; raises InvalidRequest for an id that the vocabulary does not have."""
+        ...
+
     async def detokenize(self, model: str, tokens: Sequence[int]) -> bytes:
-        """The bytes of these tokens; raises InvalidRequest for an id that the vocabulary does not have."""
+        """The bytes of these tokens; raises likewise."""
         ...
 
     async def count_tokens(self, request: ChatRequest | CompletionRequest) -> int:
         """How many tokens the prompt has: what `Usage.prompt_tokens` of the same request says."""
+        ...
+
+    async def render(self, request: ChatRequest) -> str:
+        """The text that the model's chat template makes of a conversation; raises InvalidRequest if it has none."""
+        ...
+
+
+class ModelStore(Protocol):
+    """The model files on this machine, for people who look after them. Names are those of `Provider.models`.
+
+    Methods for one model raise ModelNotFound for another one's name, InvalidRequest for what must not or cannot be
+    done to it, and ProviderError.
+    """
+
+    def holds(self, model: str) -> bool:
+        """Whether the model is one of these files."""
+        ...
+
+    def pulled(self, name: str) -> str | None:
+        """The model that a pull of this name has fetched; None if there is none."""
+        ...
+
+    def loaded(self) -> Sequence[LoadedModel]:
+        """Those in memory."""
+        ...
+
+    async def describe(self, model: str) -> ModelDescription:
+        """What its file says."""
+        ...
+
+    async def load(self, model: str) -> None:
+        """Have it in memory."""
+        ...
+
+    async def unload(self, model: str) -> None:
+        """Let it go when its requests have ended."""
+        ...
+
+    def keep(self, model: str, seconds: float) -> None:
+        """How long it stays in memory without use from now on, until another value is given; negative: for ever."""
+        ...
+
+    def pull(self, name: str) -> AsyncGenerator[PullProgress, None]:
+        """Fetch a model; it is offered once the generator ends. Closing the generator stops the download, and a
+        later pull goes on from there."""
+        ...
+
+    async def copy(self, source: str, destination: str) -> None:
+        """Offer a model under another name, too."""
+        ...
+
+    async def delete(self, model: str) -> None:
+        """Remove the file. Nothing that belongs to other programs, or that the configuration names, is removed."""
         ...
 
 

@@ -316,6 +316,48 @@ class ModelInfo:
     max_output_tokens: int | None = None
     source: str = ""
     """Where a found model came from: "models folder", "ollama store", "configuration", …"""
+    family: str = ""
+    """Its architecture or family ("llama", "qwen3"), where that is known; likewise below."""
+    parameter_size: str = ""
+    """For people: "7.6B"."""
+    quantization: str = ""
+    """In GGUF's words: "Q4_K_M"."""
+    digest: str = ""
+    """SHA-256 that the server gives the model, in hexadecimal."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model in memory."""
+
+    info: ModelInfo
+    memory_bytes: int
+    """Estimated."""
+    expires_s: float | None
+    """When it is unloaded unless it is used before, in seconds since the epoch; None: not while ghostd runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDescription:
+    """What a model's file says about itself."""
+
+    keys: Mapping[str, str | int | float | bool]
+    """GGUF's keys, without the arrays, which are large."""
+    chat_template: str = ""
+    license: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PullProgress:
+    """How far a model's download is."""
+
+    status: str
+    """In words."""
+    digest: str = ""
+    """SHA-256 of the file that is being fetched; "" between files."""
+    total_bytes: int = 0
+    """Of that file."""
+    completed_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,11 @@ class Registry:
                 self._plans[name] = found
         return found
 
+    def knows(self, name: str) -> bool:
+        """Whether something of this name may be there, the setting routing.unknown_model apart."""
+        target = self._unaliased(name)
+        return target in self.config.routes or target in VIRTUAL or self._choices(target) is not None
+
     def experiment(self, name: str) -> tuple[str, ExperimentConfig] | None:
         """The running experiment that splits the requests for this name, with its own name."""
         if not self.experiments:
