@@ -89,8 +89,8 @@ async def serve_http(
         running = _Running(config.request_timeout_s)
         stack.callback(running.close)
         addressed = [
-            _Door(config, Guard(hosts, origins, config.max_body_bytes, public.multipart), public, running, local=False),
-            _Door(config, Guard(None, origins, config.max_body_bytes, private.multipart), private, running, local=True),
+            _Door(config, _guard(hosts, origins, config, public), public, running, local=False),
+            _Door(config, _guard(None, origins, config, private), private, running, local=True),
         ]
         listening = [await _accept(addressed[0], listener) for listener in tcp]
         listening.append(await _accept(addressed[1], unix))
@@ -108,6 +108,10 @@ def _routes(engine: Engine, status: Callable[[], Mapping[str, object]], doors: S
     routes.add(api_routes(engine, status))
     routes.add(doors)
     return routes
+
+
+def _guard(hosts: Iterable[str] | None, origins: Iterable[str], config: HttpConfig, routes: Routes) -> Guard:
+    return Guard(hosts, origins, config.max_body_bytes, routes.multipart, routes.max_body_bytes)
 
 
 def api_routes(engine: Engine, status: Callable[[], Mapping[str, object]]) -> Iterable[Route]:
@@ -223,7 +227,7 @@ class _Door:
         self._guard = guard
         self._routes = routes
         self._running = running
-        self.server = Server(self._serve, config, check_peer=local)
+        self.server = Server(self._serve, config, check_peer=local, roomy=routes.max_body_bytes)
 
     async def _serve(self, request: Request) -> None:
         """Answer one request, whatever happens; only cancellation (the client has gone) and a dead connection leave."""

@@ -31,6 +31,8 @@ _FLUSH_S = 30.0
 """A client gets this long to take the rest of a reply after which the connection closes."""
 _HELD_BYTES = 64 * 1024
 """What may come ahead while requests wait; the client is not read from beyond it."""
+_AHEAD_BYTES = 4 * 1024 * 1024
+"""What may come of a body that is read piece by piece before its handler has begun: one turn of the loop's worth."""
 
 _NEVER = float("inf")
 _TICK_S = 0.001
@@ -181,6 +183,16 @@ class Connection(asyncio.Protocol):
                 self._drained = self._loop.create_future()
             await asyncio.shield(self._drained)  # a stream's comment may wait beside its request
 
+    def pause_reading(self) -> None:
+        """Take nothing more from the client for a while; a hang-up is not seen either."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
     def abort(self) -> None:
         """End the connection now, whatever has not been sent."""
         self._closing = True
@@ -198,6 +210,8 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, method: str, target: str, headers: CIMultiDict[str], old: bool, keep_alive: bool) -> Request:
         limit = self._server.config.max_body_bytes
+        if target in self._server.roomy:
+            limit = max(limit, _AHEAD_BYTES)
         request = Request(self, method, target, headers, limit, http_1_0=old, keep_alive=keep_alive)
         self._due = _NEVER
         if self._task is None:

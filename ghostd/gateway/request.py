@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
 from multidict import CIMultiDict
 
 if TYPE_CHECKING:
     from ghostd.gateway.connection import Connection
+
+
+_NO_LIMIT = 1 << 62
 
 
 class MalformedBody(Exception):
@@ -106,6 +110,28 @@ class Request:
             self._waiter = None
         if self._malformed:
             raise MalformedBody
+
+    async def pieces(self, patience_s: float) -> AsyncGenerator[bytes, None]:
+        """The body piece by piece as it comes; the client is not read from while a piece is being used.
+
+        Raises MalformedBody, or TimeoutError when nothing has come for so long.
+        """
+        if self.received_bytes > self._kept_bytes:
+            raise MalformedBody  # its beginning has not been kept
+        self._kept_bytes = _NO_LIMIT
+        while True:
+            if not self._body and not self.complete:
+                async with asyncio.timeout(patience_s):
+                    await self.more()
+                continue
+            piece = self.taken()
+            if not piece:
+                return
+            self.connection.pause_reading()
+            try:
+                yield piece
+            finally:
+                self.connection.resume_reading()
 
     async def skip(self, patience_s: float) -> None:
         """Wait for the end of a body that nobody reads, at most so long. Whether it came says `complete`."""

@@ -82,19 +82,21 @@ class Response:
 
 
 class StreamedResponse:
-    """A reply of unknown length: chunked, or for HTTP/1.0 up to the end of the connection.
+    """A reply in pieces: chunked, or for HTTP/1.0 up to the end of the connection, or of a `length` that is known.
 
     Its head goes out together with its first piece.
     """
 
     __slots__ = ("_chunked", "_head", "_request")
 
-    def __init__(self, request: Request, headers: Mapping[str, str]) -> None:
+    def __init__(self, request: Request, headers: Mapping[str, str], *, length: int | None = None) -> None:
         self._request = request
-        self._chunked = not request.http_1_0
-        if not self._chunked:
+        self._chunked = length is None and not request.http_1_0
+        if length is None and request.http_1_0:
             request.keep_alive = False
         framing = "Transfer-Encoding: chunked\r\n" if self._chunked else ""
+        if length is not None:
+            framing = f"Content-Length: {length}\r\n"
         self._head = head_bytes(200, headers, framing + _connection_line(request))
 
     async def write(self, data: bytes, *, last: bool = False) -> None:

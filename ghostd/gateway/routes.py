@@ -27,6 +27,8 @@ class Route:
     dialect: Dialect = OPENAI
     multipart: bool = False
     """Whether it takes a multipart/form-data body beside JSON."""
+    max_body_bytes: int | None = None
+    """Largest body where that is not http.max_body_bytes; its handler then reads the body piece by piece."""
 
 
 @dataclass(slots=True)
@@ -39,6 +41,8 @@ class Routes:
     """Which dialect is spoken below a path, also where there is no route."""
     multipart: set[str] = field(default_factory=set)
     """Paths that take multipart bodies."""
+    max_body_bytes: dict[str, int] = field(default_factory=dict)
+    """Paths whose bodies have limits of their own."""
 
     def add(self, routes: Iterable[Route]) -> None:
         """Add routes; a later one replaces an earlier one of the same path and method."""
@@ -47,6 +51,8 @@ class Routes:
             methods[route.method] = route
             if route.multipart:
                 self.multipart.add(route.path)
+            if route.max_body_bytes is not None:
+                self.max_body_bytes[route.path] = route.max_body_bytes
             if route.method == "GET":
                 methods["HEAD"] = route
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from ghostd.config import HttpConfig
 from ghostd.gateway.connection import Connection
@@ -34,12 +34,23 @@ class LogThrottle:
 
 
 class Server:
-    """Makes the protocols of new connections. `handler` answers a request; cancelled when its client hangs up."""
+    """Makes the protocols of new connections. `handler` answers a request; cancelled when its client hangs up.
 
-    def __init__(self, handler: Callable[[Request], Awaitable[None]], config: HttpConfig, *, check_peer: bool) -> None:
+    `roomy` are the paths whose bodies may be larger than http.max_body_bytes.
+    """
+
+    def __init__(
+        self,
+        handler: Callable[[Request], Awaitable[None]],
+        config: HttpConfig,
+        *,
+        check_peer: bool,
+        roomy: Mapping[str, int] | None = None,
+    ) -> None:
         self.handler = handler
         self.config = config
         self.check_peer = check_peer
+        self.roomy = roomy or {}
         self.connections: set[Connection] = set()
         """Each door for itself: a crowd on TCP must not lock out the user's own commands."""
         self.leaving = False
