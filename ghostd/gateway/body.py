@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TypeVar
 
 import msgspec
@@ -39,10 +41,28 @@ async def read_body(request: Request, max_bytes: int, timeout_s: float) -> bytes
             408, "body_timeout", f"The request body did not arrive within {timeout_s:g} s (http.body_timeout_s)."
         ) from None
     except MalformedBody:
-        raise HttpError(400, "malformed_http", "The request body is not valid HTTP.") from None
+        raise _malformed() from None
     if request.received_bytes > max_bytes:
         raise too_large(f"at least {request.received_bytes}", max_bytes)
     return request.taken()
+
+
+async def body_pieces(request: Request, patience_s: float) -> AsyncGenerator[bytes, None]:
+    """The body as it comes; raises HttpError when nothing comes for so long, or when it is malformed."""
+    try:
+        async with aclosing(request.pieces(patience_s)) as pieces:
+            async for piece in pieces:
+                yield piece
+    except TimeoutError:
+        raise HttpError(
+            408, "body_timeout", f"Nothing of the request body came for {patience_s:g} s (http.body_timeout_s)."
+        ) from None
+    except MalformedBody:
+        raise _malformed() from None
+
+
+def _malformed() -> HttpError:
+    return HttpError(400, "malformed_http", "The request body is not valid HTTP.")
 
 
 def decode(decoder: msgspec.json.Decoder[T], body: bytes, max_depth: int | None) -> T:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -87,9 +87,13 @@ async def openai_call(
     operation: Operation,
     capability: Capability,
     decode_jobs: Callable[[bytes], Sequence[Job]],
+    *,
+    default_model: str = "",
 ) -> Call:
     """The call of an OpenAI request; see `read_call`."""
-    return await read_call(engine, exchange, operation, capability, decode_jobs, openai_glance)
+    return await read_call(
+        engine, exchange, operation, capability, decode_jobs, openai_glance, default_model=default_model
+    )
 
 
 async def read_call(
@@ -101,15 +105,16 @@ async def read_call(
     glance: Glance,
     *,
     streams: bool = False,
+    default_model: str = "",
 ) -> Call:
     """The call of a JSON request; raises RequestError for what ghostd reads itself, and has that recorded.
 
     `decode_jobs` turns the body into ghostd's vocabulary, for deployments that speak another dialect. `streams`
-    is what `stream` means where it is absent.
+    is what `stream` means where it is absent, `default_model` who is asked where there is no `model` ("": there must be).
     """
     call = Call(operation, "", capability, _NO_JOBS)
     try:
-        await _read(call, exchange, glance, streams)
+        await _read(call, exchange, glance, streams, default_model)
     except RequestError as error:
         engine.refused(call, error)
         raise
@@ -118,21 +123,17 @@ async def read_call(
     return call
 
 
-async def _read(call: Call, exchange: Exchange, glance: Glance, streams: bool) -> None:
+async def _read(call: Call, exchange: Exchange, glance: Glance, streams: bool, default_model: str = "") -> None:
     """Fill in the call from the request."""
     call.hints = _hints(exchange, None)
+    call.interactive = exchange.interactive
     call.body, call.fields = body, fields = await exchange.read_fields()
-    call.model = _model(fields)
-    for name in _REFUSED:
-        if fields.get(name) not in ABSENT:
-            raise InvalidRequest(
-                f"'{name}' is not taken from requests: upstreams and their keys are configured (docs/providers.md).",
-                name,
-            )
+    call.model = _model(fields, default_model)
+    refuse_upstreams(name for name in _REFUSED if fields.get(name) not in ABSENT)
     call.stream = flag(fields, "stream", absent=streams)
     if (tags := fields.get("tags")) is not None and tags.startswith(b"{"):
         call.hints = _hints(exchange, _struct(tags, _Tags, "tags"))
-    call.headers = _headers(exchange)
+    call.headers = passed_headers(exchange)
     if len(body) > LARGE_BODY_BYTES:  # would hold up everybody else
         await asyncio.to_thread(glance, call)
     else:
@@ -165,14 +166,38 @@ async def any_openai_call(exchange: Exchange) -> Call:
     return call
 
 
-def _model(fields: Mapping[str, bytes]) -> str:
+def head_only(call: Call, exchange: Exchange) -> None:
+    """Fill in what the request's head says, for bodies that are no JSON. Raises InvalidRequest."""
+    call.hints = _hints(exchange, None)
+    call.interactive = exchange.interactive
+    call.headers = passed_headers(exchange)
+
+
+def refuse_upstreams(names: Iterable[str]) -> None:
+    """Raise InvalidRequest if any of these members of a body would say where requests go, or with whose key."""
+    for name in names:
+        if name in _REFUSED:
+            raise InvalidRequest(
+                f"'{name}' is not taken from requests: upstreams and their keys are configured (docs/providers.md).",
+                name,
+            )
+
+
+def _model(fields: Mapping[str, bytes], default: str) -> str:
     raw = fields.get("model")
     if raw is None or raw == b"null":
+        if default:
+            return default
         raise InvalidRequest("Missing required parameter: 'model'.", "model")
     try:
         name = _decode_text(raw)
     except msgspec.DecodeError as error:
         raise InvalidRequest(f"Invalid value for 'model': {error}.", "model") from None
+    return model_name(name)
+
+
+def model_name(name: str) -> str:
+    """The name of a model if it is not absurdly long; raises InvalidRequest."""
     if len(name) > _MODEL_CHARS:
         raise InvalidRequest(f"Invalid value for 'model': a name of {len(name)} characters.", "model")
     return name
@@ -256,7 +281,8 @@ def estimated_tokens(messages: bytes) -> int:
     return (len(messages) - sum(attached)) // _BYTES_PER_TOKEN + len(attached) * _IMAGE_TOKENS
 
 
-def _headers(exchange: Exchange) -> Mapping[str, str]:
+def passed_headers(exchange: Exchange) -> Mapping[str, str]:
+    """The dialect's headers that go upstream; raises InvalidRequest."""
     headers = exchange.request.headers
     found = {name.lower(): headers[name] for name in exchange.dialect.passed_headers if name in headers}
     for name, value in found.items():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
@@ -13,7 +15,7 @@ from multidict import istr
 
 from ghostd.config import HttpConfig
 from ghostd.errors import GhostdError
-from ghostd.gateway.body import decode, read_body
+from ghostd.gateway.body import body_pieces, decode, read_body
 from ghostd.gateway.dialect import OPENAI, Dialect
 from ghostd.gateway.errors import HttpError, problem
 from ghostd.gateway.headers import REQUEST_ID, choose_request_id, reply_headers, routing_headers
@@ -37,7 +39,7 @@ _AGENT = re.compile(r"^[A-Za-z0-9._-]+")
 class Exchange:
     """A request and what answers it. Handlers return a response, or finish `open_stream()` and return None."""
 
-    __slots__ = ("call", "config", "dialect", "path", "request", "request_id", "started", "stream")
+    __slots__ = ("call", "config", "dialect", "interactive", "path", "request", "request_id", "started", "stream")
 
     def __init__(self, request: Request, config: HttpConfig) -> None:
         self.request = request
@@ -50,6 +52,8 @@ class Exchange:
         self.stream: EventStream | None = None
         self.call: Call | None = None
         """What the engine was asked, once that is known."""
+        self.interactive = True
+        """Whether somebody waits for the reply."""
 
     @property
     def user_agent(self) -> str:
@@ -84,6 +88,13 @@ class Exchange:
         """The body as it came; raises BodyTooLarge or HttpError."""
         self._expect_continue()
         return await read_body(self.request, self.config.max_body_bytes, self.config.body_timeout_s)
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """The body as it comes, of any size, with http.body_timeout_s for each piece; raises HttpError."""
+        self._expect_continue()
+        async with aclosing(body_pieces(self.request, self.config.body_timeout_s)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     def parameter(self, name: str) -> str:
         """A parameter of the target's query; "" where it is not there."""
