@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Protocol, runtime_checkable
 
+from ghostd.stored import History, Item, Order, Page, StoredConversation, StoredResponse
 from ghostd.types import (
     ChangeBatch,
     ChatRequest,
@@ -207,6 +208,79 @@ class Ledger(Protocol):
 
     def record_outcome(self, request_id: str, kind: OutcomeKind, value: float = 1.0) -> None:
         """Write down what became of a reply, likewise; `request_id` is LedgerRow.id."""
+        ...
+
+
+class ResponseStore(Protocol):
+    """What the Responses API keeps on this machine. Nothing blocks the event loop; writing raises StoreError where the
+    disk takes nothing, reading where it gives nothing. What has expired is not found.
+    """
+
+    async def keep(self, response: StoredResponse) -> None:
+        """Keep a response, or replace the one of its id; once finished, what it holds is added to its conversation."""
+        ...
+
+    async def response(self, response_id: str) -> StoredResponse | None:
+        """A response with all its items."""
+        ...
+
+    async def forget(self, response_id: str) -> bool:
+        """Delete a response; whether there was one."""
+        ...
+
+    async def history(self, response_id: str, max_bytes: int) -> History:
+        """All that was said up to the end of a response; raises InvalidRequest where that is more than `max_bytes`.
+
+        A response that is not known gives no items, and its id as `unknown_id`.
+        """
+        ...
+
+    async def input_items(self, response_id: str, limit: int, order: Order, after: str | None) -> Page | None:
+        """Some of a response's own input, behind the item `after`; None where there is no such response or item."""
+        ...
+
+    async def find(self, item_ids: Sequence[str]) -> Mapping[str, Item]:
+        """The items of these ids, wherever they were said, as far as they are known."""
+        ...
+
+    async def begin_conversation(self, conversation: StoredConversation, items: Sequence[Item]) -> None:
+        """Keep a new conversation."""
+        ...
+
+    async def conversation(self, conversation_id: str) -> StoredConversation | None:
+        """A conversation without its items."""
+        ...
+
+    async def describe_conversation(
+        self, conversation_id: str, metadata: Mapping[str, str]
+    ) -> StoredConversation | None:
+        """Replace its metadata."""
+        ...
+
+    async def forget_conversation(self, conversation_id: str) -> bool:
+        """Delete a conversation and its items; whether there was one."""
+        ...
+
+    async def said(self, conversation_id: str, max_bytes: int) -> Sequence[Item]:
+        """All items of a conversation; raises InvalidRequest where they are more than `max_bytes`."""
+        ...
+
+    async def conversation_items(
+        self, conversation_id: str, limit: int, order: Order, after: str | None
+    ) -> Page | None:
+        """Some of a conversation's items, as `input_items`."""
+        ...
+
+    async def conversation_item(self, conversation_id: str, item_id: str) -> Item | None:
+        """One item of a conversation."""
+        ...
+
+    async def add_items(self, conversation_id: str, items: Sequence[Item]) -> bool:
+        """Add items to the end of a conversation; whether there is such a one."""
+        ...
+
+    async def forget_item(self, conversation_id: str, item_id: str) -> bool:
+        """Delete one item of a conversation; whether there was one."""
         ...
 
 

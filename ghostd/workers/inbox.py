@@ -5,15 +5,25 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from queue import SimpleQueue
 
 from ghostd.workers.engines.contract import Engine
-from ghostd.workers.messages import Cancel, Decoder, Embed, FrameError, Generate, Load, Message
+from ghostd.workers.messages import (
+    Cancel,
+    Decoder,
+    Embed,
+    FrameError,
+    Generate,
+    Load,
+    Message,
+    Question,
+)
 
 
 class Inbox:
-    """What the reader thread has received: work in order, and who is cancelled."""
+    """What the reader thread has received: work in order, questions, and who is cancelled."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -21,7 +31,9 @@ class Inbox:
         self._cancelled: set[int] = set()
         self._running: int | None = None
         self._engine: Engine | None = None
-        self.work: SimpleQueue[Load | Generate | Embed] = SimpleQueue()
+        self.work: SimpleQueue[Load | Generate | Embed | None] = SimpleQueue()
+        """In order; None says that there is a question."""
+        self._questions: SimpleQueue[Question | Generate] = SimpleQueue()
 
     def start(self) -> None:
         """Begin to read. The end of the connection ends the process, whatever it computes."""
@@ -42,6 +54,11 @@ class Inbox:
                 self._engine.rearm()
             return True
 
+    def questions(self) -> Iterator[Question | Generate]:
+        """The questions that have come, to be answered at once. Never waits."""
+        while not self._questions.empty():
+            yield self._questions.get_nowait()
+
     def end(self) -> None:
         """No request is running."""
         with self._lock:
@@ -56,7 +73,10 @@ class Inbox:
         os._exit(0)
 
     def _take(self, message: Message) -> None:
-        if isinstance(message, (Load, Generate, Embed)):
+        if isinstance(message, Question) or (isinstance(message, Generate) and message.render_only):
+            self._questions.put(message)
+            self.work.put(None)
+        elif isinstance(message, (Load, Generate, Embed)):
             self.work.put(message)
         elif isinstance(message, Cancel):
             with self._lock:

@@ -33,6 +33,8 @@ from ghostd.workers.gguf_reader import HeaderError
 from ghostd.workers.inbox import Inbox
 from ghostd.workers.json_schema import checked_schema
 from ghostd.workers.messages import (
+    Answer,
+    Detokenize,
     Embed,
     Ended,
     Failed,
@@ -40,8 +42,13 @@ from ghostd.workers.messages import (
     Load,
     Loading,
     Message,
+    Pieces,
     Progress,
+    Question,
     Ready,
+    Rendered,
+    Tokenize,
+    Tokens,
     Vectors,
     encode,
     pack_vector,
@@ -123,8 +130,35 @@ class Worker:
         finally:
             self._inbox.end()
 
+    def answer_questions(self) -> None:
+        """Answer what has been asked about tokens; cheap if nothing has."""
+        for question in self._inbox.questions():
+            try:
+                self.send(self._answer_to(question))
+            except RequestInvalid as error:
+                self.send(Failed(question.id, "invalid_request", str(error), error.param))
+            except EngineFailed as error:
+                self.send(Failed(question.id, "failed", str(error)))
+
+    def _answer_to(self, question: Question | Generate) -> Answer:
+        if isinstance(question, Tokenize):
+            ids = self._encoder.encode_text(question.text, special=question.special, bos=question.bos)
+            return Tokens(question.id, ids)
+        if isinstance(question, Detokenize):
+            self._encoder.check(question.tokens, "tokens")
+            return Pieces(question.id, [piece.decode("latin-1") for piece in self._engine.pieces(question.tokens)])
+        text, prompt = self._rendered(question)
+        return Rendered(question.id, text, len(prompt))
+
+    def _with_questions(self, steps: Iterator[Step]) -> Iterator[Step]:
+        for step in steps:
+            self.answer_questions()
+            yield step
+
     def _generate(self, request: Generate) -> None:
-        prompt = self._prompt(request)
+        _, prompt = self._rendered(request)
+        if not prompt:
+            raise RequestInvalid("The prompt is empty, and this model needs at least one token.", "prompt")
         room = self._engine.context_tokens - len(prompt)
         if room < 1:
             self._too_long(request.id, len(prompt), self._engine.context_tokens, request)
@@ -134,19 +168,16 @@ class Worker:
         reply = Reply(self.send, request.id, len(prompt), TextStream(request.stop))
         steps = self._engine.generate(prompt, options)
         try:
-            reply.follow(steps)
+            reply.follow(self._with_questions(steps))
         finally:
             _close(steps)
 
-    def _prompt(self, request: Generate) -> list[int]:
-        if request.messages:
-            segments = self._chat_template().render([(role, content) for role, content in request.messages])
-            prompt = self._encoder.encode_rendered(segments)
-        else:
-            prompt = self._encoder.encode(request.prompt)
-        if not prompt:
-            raise RequestInvalid("The prompt is empty, and this model needs at least one token.", "prompt")
-        return prompt
+    def _rendered(self, request: Generate) -> tuple[str, list[int]]:
+        """What the chat template makes of the messages, if there are any, and the prompt's tokens."""
+        if not request.messages:
+            return "", self._encoder.encode(request.prompt)
+        segments = self._chat_template().render([(role, content) for role, content in request.messages])
+        return "".join(text for text, _ in segments), self._encoder.encode_rendered(segments)
 
     def _chat_template(self) -> ChatTemplate:
         if self._template is None:
@@ -176,6 +207,7 @@ class Worker:
         for prompt in prompts:
             vectors.append(pack_vector(self._engine.embed(prompt)))
             self.send(Progress(request.id))
+            self.answer_questions()
         self.send(Vectors(request.id, vectors, sum(map(len, prompts))))
 
     def _too_long(self, request_id: int, prompt_tokens: int, limit: int, request: Generate | Embed) -> None:
@@ -258,7 +290,10 @@ def run(fd: int, parent_pid: int) -> None:
     while True:
         request = inbox.work.get()
         assert not isinstance(request, Load)
-        worker.answer(request)
+        if request is None:
+            worker.answer_questions()
+        else:
+            worker.answer(request)
 
 
 if __name__ == "__main__":

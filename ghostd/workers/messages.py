@@ -11,7 +11,7 @@ import struct
 from array import array
 from base64 import b64decode, b64encode
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 MAX_FRAME_BYTES = 128 * 1024 * 1024
 """Enough for the largest HTTP body allowed by default, and for a batch of embeddings."""
@@ -53,6 +53,8 @@ class Generate:
     stop: list[str]
     sampling: dict[str, Any]
     """Fields of ghostd.types.Sampling that are set; `logit_bias` as pairs."""
+    render_only: bool = False
+    """Only lay out the prompt and count it, as a question; answered by Rendered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,26 @@ class Embed:
 
     id: int
     inputs: list[list[str | int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenize:
+    """A question, as every message down to Cancel: it is answered between two steps of what the child computes."""
+
+    id: int
+    text: str
+    special: bool
+    """Whether control tokens are recognised in the text."""
+    bos: bool
+    """Whether to begin with a BOS where the vocabulary asks for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detokenize:
+    """The bytes of each token."""
+
+    id: int
+    tokens: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +152,32 @@ class Vectors:
     prompt_tokens: int
 
 
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The answer to a Generate with `render_only`."""
+
+    id: int
+    text: str
+    """What the chat template made of messages; "" for a prompt."""
+    prompt_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The answer to Tokenize."""
+
+    id: int
+    tokens: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """The answer to Detokenize: the bytes of each token as latin-1 text."""
+
+    id: int
+    pieces: list[str]
+
+
 FailureKind = Literal["invalid_request", "context_too_long", "failed", "model_invalid"]
 
 
@@ -145,12 +193,14 @@ class Failed:
     """For "context_too_long": prompt tokens and context tokens."""
 
 
-Message = Load | Generate | Embed | Cancel | Ready | Loading | Progress | Piece | Ended | Vectors | Failed
+Question = Tokenize | Detokenize
+"""What the child answers between two steps of its work; so it does a Generate with `render_only`."""
+Answer = Tokens | Pieces | Rendered
+Message = (
+    Load | Generate | Embed | Question | Cancel | Ready | Loading | Progress | Piece | Ended | Vectors | Answer | Failed
+)
 
-_KINDS: dict[str, type[Message]] = {
-    kind.__name__: kind
-    for kind in (Load, Generate, Embed, Cancel, Ready, Loading, Progress, Piece, Ended, Vectors, Failed)
-}
+_KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in get_args(Message)}
 _FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in _KINDS.values()}
 _encode_json = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False).encode
 

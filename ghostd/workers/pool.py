@@ -8,13 +8,26 @@ import time
 from collections.abc import AsyncGenerator, Callable
 
 from ghostd.config import LocalConfig
-from ghostd.errors import ContextTooLong, GhostdError, InvalidRequest, Overloaded, WorkerCrashed, WorkerFailed
+from ghostd.errors import GhostdError, InvalidRequest, Overloaded, WorkerCrashed
 from ghostd.workers.budget import MemoryBudget
 from ghostd.workers.catalog import Catalog, LocalModel
-from ghostd.workers.messages import Cancel, Embed, Ended, Failed, FrameError, Generate, Message, Progress, Vectors
+from ghostd.workers.messages import (
+    Answer,
+    Cancel,
+    Embed,
+    Ended,
+    Failed,
+    FrameError,
+    Generate,
+    Message,
+    Progress,
+    Question,
+    Vectors,
+)
 from ghostd.workers.model_process import ModelProcess, State, how_it_ended
 from ghostd.workers.process import WorkerProcess
-from ghostd.workers.running import Running
+from ghostd.workers.questions import Questions
+from ghostd.workers.running import Running, error_of
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +54,8 @@ class ModelWorker:
         self._slot = asyncio.Lock()
         self._waiting = 0
         self._running: Running | None = None
+        self._questions = Questions(model.id, config.max_queue, config.worker_stall_s)
+        self._loads = asyncio.Lock()
         self._last_id = 0
         self._idle: asyncio.TimerHandle | None = None
 
@@ -57,7 +72,7 @@ class ModelWorker:
     @property
     def busy(self) -> bool:
         """Whether it computes, loads, or has requests waiting."""
-        return self._slot.locked() or self._waiting > 0 or self._host.state == "loading"
+        return self._slot.locked() or self._waiting > 0 or self._questions.waiting > 0 or self._host.state == "loading"
 
     @property
     def pinned(self) -> bool:
@@ -97,14 +112,14 @@ class ModelWorker:
         await self._take_turn()
         running: Running | None = None
         try:
-            process = await self._host.ready()
+            process = await self._ready()
             running = self._begin(process, make)
             while True:
                 message = await running.messages.get()
                 if message is None:
                     raise await self._crash_error(running)
                 if isinstance(message, Failed):
-                    raise _error_of(message)
+                    raise error_of(message)
                 if not isinstance(message, Progress):
                     yield message
                 if isinstance(message, (Ended, Vectors)):
@@ -114,6 +129,26 @@ class ModelWorker:
                 self._pass_turn()
             else:
                 self._abandon(running)
+
+    async def ask(self, make: Callable[[int], Question | Generate]) -> Answer:
+        """The answer to a question about tokens; it takes no turn. Raises ProviderError and RequestError."""
+        self._last_id += 1
+        with self._questions.ask(self._last_id) as question:
+            self._stir()
+            try:
+                running = self._running
+                process = running.process if running is not None and not running.over else await self._ready()
+                return await question.answered_by(process, make)
+            finally:
+                if not self._slot.locked():
+                    self.last_used_s = time.monotonic()
+                    self._rest()
+                    self._budget.changed()
+
+    async def _ready(self) -> WorkerProcess:
+        """The process with the loaded model. Raises ProviderError."""
+        async with self._loads:
+            return await self._host.ready()
 
     async def preload(self) -> None:
         """Load without a request; a failure shows in `detail` and at the next request."""
@@ -126,7 +161,7 @@ class ModelWorker:
         """Have it loaded. Raises ProviderError."""
         await self._take_turn()
         try:
-            await self._host.ready()
+            await self._ready()
         finally:
             self._pass_turn()
 
@@ -178,6 +213,10 @@ class ModelWorker:
             await self._slot.acquire()
         finally:
             self._waiting -= 1
+        self._stir()
+
+    def _stir(self) -> None:
+        """It is in use again."""
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None
@@ -240,6 +279,8 @@ class ModelWorker:
         return WorkerCrashed(f"The worker of '{self.model.id}' {how} during the request. The next one restarts it.")
 
     def _receive(self, message: Message) -> None:
+        if self._questions.take(message):
+            return
         running = self._running
         if running is None or getattr(message, "id", None) != running.id:
             return
@@ -253,8 +294,11 @@ class ModelWorker:
         running.messages.put_nowait(message)
 
     def _ended(self, process: WorkerProcess) -> None:
+        asked = self._questions.ended(process)
         running = self._running
         if running is None or running.process is not process or running.over:
+            if asked:
+                self._host.crashed()
             return
         self._host.crashed()
         running.finish()
@@ -276,14 +320,3 @@ class ModelWorker:
         if self._running is not None and self._running.timer is not None:
             self._running.timer.cancel()
         self._host.close()
-
-
-def _error_of(failed: Failed) -> GhostdError:
-    match failed.kind:
-        case "invalid_request":
-            return InvalidRequest(failed.message, failed.param)
-        case "context_too_long":
-            prompt_tokens, context_tokens = failed.numbers or (0, 0)
-            return ContextTooLong(prompt_tokens, context_tokens, failed.param or "messages")
-        case _:
-            return WorkerFailed(f"The model could not do the request: {failed.message.rstrip('.')}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ghostd.workers.engines.contract import RequestInvalid
 from ghostd.workers.gguf_header import GgufHeader
@@ -37,14 +37,24 @@ class PromptEncoder:
             if isinstance(piece, str):
                 ids.extend(self._plain(piece, exact=text_before))
                 text_before = True
-            elif 0 <= piece < self._vocabulary_size:
-                ids.append(piece)
             else:
-                raise RequestInvalid(
-                    f"The token id {piece} is not in the model's vocabulary (0 to {self._vocabulary_size - 1}).",
-                    "prompt",
-                )
+                self.check((piece,), "prompt")
+                ids.append(piece)
         return self._with_bos(ids)
+
+    def encode_text(self, text: str, *, special: bool, bos: bool) -> list[int]:
+        """Ids of one text by itself, with control tokens recognised or not, with a BOS where it asks for one or not."""
+        ids = self._tokenize(text, True) if special and text else self._plain(text, exact=False)
+        return self._with_bos(ids) if bos else ids
+
+    def check(self, ids: Iterable[int], param: str) -> None:
+        """Raise RequestInvalid for a token id that the vocabulary does not have."""
+        for token in ids:
+            if not 0 <= token < self._vocabulary_size:
+                raise RequestInvalid(
+                    f"The token id {token} is not in the model's vocabulary (0 to {self._vocabulary_size - 1}).",
+                    param,
+                )
 
     def encode_input(self, prompt: Sequence[str | int]) -> list[int]:
         """Ids of an input to embed: also with the token that the vocabulary wants at its end."""

@@ -7,14 +7,13 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import fields
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from ghostd.config import LocalConfig
 from ghostd.config_routing import DiscoveryConfig
-from ghostd.conversation import Message, Refusal, Text, Thinking
-from ghostd.errors import InvalidRequest, ModelFileInvalid, ModelNotFound, UnsupportedParameter, WorkerFailed
+from ghostd.errors import ModelFileInvalid, ModelNotFound, WorkerFailed
 from ghostd.fim_markers import form_of
 from ghostd.types import (
     Capability,
@@ -26,16 +25,26 @@ from ghostd.types import (
     FillRequest,
     FimVocabulary,
     ModelInfo,
-    Sampling,
-    TokenLogprob,
     Usage,
 )
 from ghostd.workers.budget import MemoryBudget
 from ghostd.workers.catalog import Catalog, LocalModel
 from ghostd.workers.gguf_header import GgufHeader
-from ghostd.workers.messages import Embed, Ended, Generate, Piece, Vectors, unpack_vector
+from ghostd.workers.messages import (
+    Detokenize,
+    Embed,
+    Ended,
+    Piece,
+    Pieces,
+    Rendered,
+    Tokenize,
+    Tokens,
+    Vectors,
+    unpack_vector,
+)
 from ghostd.workers.pins import Pins
 from ghostd.workers.pool import ModelWorker
+from ghostd.workers.requests import generation, logprobs
 from ghostd.workers.scratch import remove_stale_scratch
 from ghostd.workers.stores.search import allowed_stores
 
@@ -225,14 +234,11 @@ class LocalProvider:
 
     def chat(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
         """Stream the assistant's next message, through the file's chat template."""
-        if request.tools.tools:
-            raise UnsupportedParameter(f"Tools are not supported by the local model '{request.model}'.", "tools")
-        messages = [[message.role, _text(message)] for message in request.messages]
-        return self._generate(request, [], messages)
+        return self._generate(request)
 
     def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
         """Stream the continuation of the prompt."""
-        return self._generate(request, list(request.prompt), [])
+        return self._generate(request)
 
     async def fill(self, request: FillRequest) -> AsyncGenerator[Delta, None]:
         """Always an error: the engine lays out fill prompts, or the model's file is not usable."""
@@ -243,29 +249,51 @@ class LocalProvider:
             yield delta
         raise WorkerFailed(f"The model '{request.model}' fills by its FIM tokens only; use `complete`.")
 
-    async def _generate(
-        self, request: ChatRequest | CompletionRequest, prompt: list[str | int], messages: list[list[str]]
-    ) -> AsyncGenerator[Delta, None]:
+    async def _generate(self, request: ChatRequest | CompletionRequest) -> AsyncGenerator[Delta, None]:
         worker = self._worker(request.model)
-        settings = worker.model.settings
-        max_tokens = request.max_tokens
-        if max_tokens is None and settings is not None:
-            max_tokens = settings.max_tokens
-        sampling = _sampling(request.sampling, settings.temperature if settings is not None else None)
-        if isinstance(request, ChatRequest) and not messages:
-            raise InvalidRequest("There is no message to answer.", "messages")
-
-        def make(request_id: int) -> Generate:
-            return Generate(request_id, prompt, messages, max_tokens, list(request.stop), sampling)
-
+        make = partial(generation, request, worker.model)
+        make(0)  # what is wrong with the request shows before it waits for its turn
         async with aclosing(worker.run(make)) as answers:
             async for answer in answers:
                 if isinstance(answer, Piece):
                     if answer.text or answer.logprobs:
-                        yield Delta(answer.text, logprobs=_logprobs(answer.logprobs))
+                        yield Delta(answer.text, logprobs=logprobs(answer.logprobs))
                 elif isinstance(answer, Ended):
                     usage = Usage(answer.prompt_tokens, answer.completion_tokens, answer.cached_tokens)
                     yield Delta(finish_reason=answer.finish_reason or "stop", usage=usage)
+
+    # --- tokens ---------------------------------------------------------------
+
+    async def tokenize(self, model: str, text: str, *, special: bool, bos: bool) -> Sequence[int]:
+        """Token ids of a text by itself."""
+        answer = await self._worker(model).ask(lambda number: Tokenize(number, text, special, bos))
+        assert isinstance(answer, Tokens)
+        return answer.tokens
+
+    async def pieces(self, model: str, tokens: Sequence[int]) -> Sequence[bytes]:
+        """The bytes of each of these tokens."""
+        answer = await self._worker(model).ask(lambda number: Detokenize(number, list(tokens)))
+        assert isinstance(answer, Pieces)
+        return [piece.encode("latin-1") for piece in answer.pieces]
+
+    async def detokenize(self, model: str, tokens: Sequence[int]) -> bytes:
+        """The bytes of these tokens."""
+        return b"".join(await self.pieces(model, tokens))
+
+    async def count_tokens(self, request: ChatRequest | CompletionRequest) -> int:
+        """How many tokens the prompt has, laid out as for a reply."""
+        return (await self._rendered(request)).prompt_tokens
+
+    async def render(self, request: ChatRequest) -> str:
+        """The text that the file's chat template makes of a conversation."""
+        return (await self._rendered(request)).text
+
+    async def _rendered(self, request: ChatRequest | CompletionRequest) -> Rendered:
+        worker = self._worker(request.model)
+        question = partial(generation, request, worker.model)
+        answer = await worker.ask(lambda number: replace(question(number), render_only=True))
+        assert isinstance(answer, Rendered)
+        return answer
 
     async def embed(self, request: EmbedRequest) -> Embeddings:
         """Embed each input: the model's own pooling, or the mean over the tokens; unit length."""
@@ -278,14 +306,6 @@ class LocalProvider:
                     vectors = tuple(unpack_vector(vector) for vector in answer.vectors)
                     return Embeddings(vectors, Usage(answer.prompt_tokens, 0))
         raise WorkerFailed(f"The worker of '{request.model}' gave no vectors.")
-
-
-def _text(message: Message) -> str:
-    for part in message.parts:
-        if not isinstance(part, Text | Refusal | Thinking):
-            kind = type(part).__name__
-            raise UnsupportedParameter(f"Content of the kind {kind} is not supported by local models.", "messages")
-    return message.text
 
 
 def _info(worker: ModelWorker) -> ModelInfo:
@@ -322,24 +342,3 @@ def _fim(header: GgufHeader | None) -> FimVocabulary | None:
     if header is None or header.embedding_only or form_of(header.fim_ids) is None:
         return None
     return FimVocabulary(header.fim_ids, header.architecture, header.bos_id if header.add_bos else None)
-
-
-def _sampling(sampling: Sampling, default_temperature: float | None) -> dict[str, Any]:
-    """The fields that are set, for the worker."""
-    values = {field.name: getattr(sampling, field.name) for field in fields(sampling)}
-    values["logit_bias"] = [[token, bias] for token, bias in sampling.logit_bias.items()]
-    if values["temperature"] is None:
-        values["temperature"] = default_temperature
-    return {name: value for name, value in values.items() if value is not None and value != []}
-
-
-def _logprobs(packed: list[list[Any]]) -> tuple[TokenLogprob, ...]:
-    return tuple(
-        TokenLogprob(
-            token_id,
-            token.encode("latin-1"),
-            logprob,
-            tuple((other.encode("latin-1"), value) for other, value in top),
-        )
-        for token_id, token, logprob, top in packed
-    )

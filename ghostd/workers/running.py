@@ -1,11 +1,12 @@
-"""The request that a worker is computing now."""
+"""The request that a worker is computing now, and what its failures mean."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 
-from ghostd.workers.messages import Message
+from ghostd.errors import ContextTooLong, GhostdError, InvalidRequest, WorkerFailed
+from ghostd.workers.messages import Failed, Message
 from ghostd.workers.process import WorkerProcess
 
 
@@ -27,3 +28,15 @@ class Running:
         self.over = True
         if self.timer is not None:
             self.timer.cancel()
+
+
+def error_of(failed: Failed) -> GhostdError:
+    """The error that the worker reports."""
+    match failed.kind:
+        case "invalid_request":
+            return InvalidRequest(failed.message, failed.param)
+        case "context_too_long":
+            prompt_tokens, context_tokens = failed.numbers or (0, 0)
+            return ContextTooLong(prompt_tokens, context_tokens, failed.param or "messages")
+        case _:
+            return WorkerFailed(f"The model could not do the request: {failed.message.rstrip('.')}.")

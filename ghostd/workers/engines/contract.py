@@ -127,6 +127,11 @@ class Engine(Protocol):
         """Token ids of `text`, with control tokens recognised or not; adds no BOS."""
         ...
 
+    def pieces(self, tokens: Sequence[int]) -> list[bytes]:
+        """The bytes of each token, control tokens as their text. Like `tokenize`, also between two steps of
+        `generate`."""
+        ...
+
     def generate(self, prompt: Sequence[int], options: GenerationOptions) -> Iterator[Step]:
         """Continue the prompt; closing the iterator ends the work.
 

@@ -185,12 +185,16 @@ class LlamaCppEngine:
             raise Interrupted
         raise EngineFailed(f"llama.cpp could not compute the step (status {status})")
 
-    def _piece(self, token: int) -> bytes:
+    def pieces(self, tokens: Sequence[int]) -> list[bytes]:
+        """The bytes of each token."""
+        return [self._piece(token, special=True) for token in tokens]
+
+    def _piece(self, token: int, *, special: bool = False) -> bytes:
         buffer = ctypes.create_string_buffer(64)
-        size = self._lib.llama_token_to_piece(self._vocab, token, buffer, 64, 0, False)
+        size = self._lib.llama_token_to_piece(self._vocab, token, buffer, 64, 0, special)
         if size < 0:
             buffer = ctypes.create_string_buffer(-size)
-            size = self._lib.llama_token_to_piece(self._vocab, token, buffer, -size, 0, False)
+            size = self._lib.llama_token_to_piece(self._vocab, token, buffer, -size, 0, special)
         return buffer.raw[:size]
 
     def _logprob(self, context: int, token: int, data: bytes, alternatives: int) -> Logprob:

@@ -31,6 +31,8 @@ from ghostd.workers.engines.contract import (
     Step,
     TokenStep,
 )
+from ghostd.workers.engines.vocabulary import Vocabulary
+from ghostd.workers.gguf_reader import HeaderError
 
 _EMBEDDING_BATCH_TOKENS = 512
 """A pooled vector needs its whole input in one batch, and a batch of n tokens reserves n × vocabulary × 4 bytes."""
@@ -41,6 +43,7 @@ _SAMPLERS = ["penalties", "top_k", "top_p", "min_p", "temperature"]
 _NO_PROBABILITY = -1e4
 _JSON_STARTS = b'{["-0123456789tfn'
 _LOG_WARNINGS = 1
+_REPLACED = "\ufffd"
 
 
 class XllamaCppEngine:
@@ -54,6 +57,8 @@ class XllamaCppEngine:
         self._lock = threading.Lock()
         self._interrupted = False
         self._connection: _Connection | None = None
+        self._vocabulary: Vocabulary | None = None
+        self._pieces: dict[int, bytes] = {}
         trained = options.trained_tokens
         self.context_tokens = min(options.context_tokens, trained) if trained else options.context_tokens
         longest = self.context_tokens if options.embedding_only else _EMBEDDING_BATCH_TOKENS
@@ -73,9 +78,40 @@ class XllamaCppEngine:
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
         """Token ids of `text`."""
-        assert self._server is not None
         body = {"content": text, "add_special": False, "parse_special": special}
-        return [int(token) for token in self._json("POST", self._server, "/tokenize", body)["tokens"]]
+        return [int(token) for token in self._ask("/tokenize", body)["tokens"]]
+
+    def pieces(self, tokens: Sequence[int]) -> list[bytes]:
+        """The bytes of each token."""
+        for token in tokens:
+            if token not in self._pieces:
+                self._pieces[token] = self._piece(token)
+        return [self._pieces[token] for token in tokens]
+
+    def _piece(self, token: int) -> bytes:
+        text = str(self._ask("/detokenize", {"tokens": [token]})["content"])
+        if _REPLACED not in text:
+            return text.encode("utf-8", "replace")
+        try:  # a part of a character, which JSON cannot hold
+            self._vocabulary = self._vocabulary or Vocabulary(self._options.path)
+        except (HeaderError, OSError) as error:
+            raise EngineFailed(f"the vocabulary cannot be read ({type(error).__name__})") from None
+        return self._vocabulary.piece(token)
+
+    def _ask(self, path: str, body: dict[str, Any]) -> Any:
+        """A quick question on a connection of its own, which no interrupt breaks off."""
+        assert self._server is not None
+        connection = _Connection(self._server.path)
+        try:
+            response = connection.exchange("POST", path, body)
+            answer = json.loads(response.read())
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise self._broken(error) from None
+        finally:
+            connection.close()
+        if response.status != 200:
+            raise _refusal(answer)
+        return answer
 
     def generate(self, prompt: Sequence[int], options: GenerationOptions) -> Iterator[Step]:
         """Continue the prompt."""
