@@ -133,7 +133,7 @@ def problem(error: GhostdError) -> Problem:
         status, code = error.status, error.code
         headers.update(error.headers)
     elif isinstance(error, UpstreamRejected):
-        status, code = error.status, error.code or ""
+        status, code = error.status, "context_length_exceeded" if error.reason == "context" else error.code or ""
     elif isinstance(error, RouteExhausted):
         status, code = _exhausted(error), "route_exhausted"
     else:

@@ -98,7 +98,15 @@ class AnthropicDialect(UpstreamDialect):
 
     def whole_chat(self, reply: Reply) -> Answer:
         """A message."""
-        content = [{"type": "text", "text": "".join(reply.text)}]
+        content: list[dict[str, Any]] = []
+        if reply.reasoning:
+            content.append({"type": "thinking", "thinking": "".join(reply.reasoning), "signature": "EqQBCgIYAhIM"})
+        if reply.text:
+            content.append({"type": "text", "text": "".join(reply.text)})
+        content += [
+            {"type": "tool_use", "id": call.id, "name": call.name, "input": json.loads(call.arguments)}
+            for call in reply.tool_calls
+        ]
         return json_answer(
             _message(content=content, stop_reason=_STOP_REASONS[reply.finish], usage=_usage(reply.usage))
         )

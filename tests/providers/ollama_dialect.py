@@ -90,7 +90,14 @@ class OllamaDialect(UpstreamDialect):
 
     def whole_chat(self, reply: Reply) -> Answer:
         """One object."""
-        return json_answer(_last({"message": {"role": "assistant", "content": "".join(reply.text)}}, reply))
+        message: dict[str, object] = {"role": "assistant", "content": "".join(reply.text)}
+        if reply.reasoning:
+            message["thinking"] = "".join(reply.reasoning)
+        if reply.tool_calls:
+            message["tool_calls"] = [
+                {"function": {"name": call.name, "arguments": json.loads(call.arguments)}} for call in reply.tool_calls
+            ]
+        return json_answer(_last({"message": message}, reply))
 
     def relay_body(self, model: str, text: str, *, stream: bool) -> dict[str, object]:
         """A client's body."""

@@ -83,7 +83,14 @@ class OpenAIDialect(UpstreamDialect):
         return sse_answer(chunks, done=True)
 
     def whole_chat(self, reply: Reply) -> Answer:
-        message: dict[str, Any] = {"role": "assistant", "content": "".join(reply.text)}
+        message: dict[str, Any] = {"role": "assistant", "content": "".join(reply.text) or None}
+        if reply.reasoning:
+            message["reasoning_content"] = "".join(reply.reasoning)
+        if reply.tool_calls:
+            message["tool_calls"] = [
+                {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+                for call in reply.tool_calls
+            ]
         return json_answer(
             {
                 "id": "chatcmpl-1",
