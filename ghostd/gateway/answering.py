@@ -101,7 +101,7 @@ async def _whole(exchange: Exchange, call: Call, items: AsyncGenerator[Item, Non
             if isinstance(item, Relayed):
                 pieces.append(item.data)
                 if item.last:
-                    return _relayed(exchange, call, pieces, item)
+                    return relayed(exchange, call, pieces, item)
             else:
                 assert isinstance(item, Delta)
                 model = item.model or model
@@ -111,17 +111,23 @@ async def _whole(exchange: Exchange, call: Call, items: AsyncGenerator[Item, Non
     return exchange.json(encoder.whole(call, model, [replies[choice] for choice in sorted(replies)]))
 
 
-def _relayed(exchange: Exchange, call: Call, pieces: list[bytes], last: Relayed) -> Response:
+def relayed(exchange: Exchange, call: Call, pieces: list[bytes], last: Relayed) -> Response:
+    """A reply as it came, whole; type and headers are those of `last`."""
     body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     if exchange.wants_metadata and last.content_type == "application/json":
         body = with_metadata(body, call)
-    response = exchange.json(body)
-    if last.content_type != "application/json":
-        response.headers["Content-Type"] = header_value(redact(last.content_type))
-    for name, value in last.headers.items():
+    return Response(200, passed_headers(exchange.headers(), last), body)
+
+
+def passed_headers(headers: dict[str, str], piece: Relayed) -> dict[str, str]:
+    """A reply's headers with the upstream's type, and its headers where ghostd has none of the name."""
+    headers["Content-Type"] = kind = piece.content_type
+    if kind != "application/json":
+        headers["Content-Type"] = header_value(redact(kind)) or "application/octet-stream"
+    for name, value in piece.headers.items():
         if name not in _OWN_HEADERS:
-            response.headers.setdefault(name, header_value(redact(value)))
-    return response
+            headers.setdefault(name, header_value(redact(value)))
+    return headers
 
 
 async def _stream(exchange: Exchange, call: Call, items: AsyncGenerator[Item, None], encoder: Encoder) -> None:

@@ -20,10 +20,12 @@ from ghostd.errors import GhostdError
 from ghostd.gateway.dialect import Dialect
 from ghostd.gateway.dialects import (
     ghostd_routing,
+    openai_absent,
     openai_chat,
     openai_completions,
     openai_embeddings,
     openai_models,
+    openai_multipart,
     openai_passed,
 )
 from ghostd.gateway.errors import INTERNAL, HttpError, problem
@@ -105,6 +107,7 @@ async def serve_http(
 def _routes(engine: Engine, status: Callable[[], Mapping[str, object]], doors: Sequence[Route]) -> Routes:
     routes = Routes()
     routes.dialects.update(DIALECTS)
+    routes.add(openai_absent.routes())
     routes.add(api_routes(engine, status))
     routes.add(doors)
     return routes
@@ -131,6 +134,7 @@ def api_routes(engine: Engine, status: Callable[[], Mapping[str, object]]) -> It
             Route("POST", path, partial(openai_passed.pass_on, operation, engine))
             for path, operation in openai_passed.PATHS.items()
         ),
+        *openai_multipart.routes(engine),
         Route("POST", "/v1/ghostd/feedback", partial(ghostd_routing.feedback, engine)),
     )
 

@@ -110,7 +110,7 @@ async def read_call(
     """The call of a JSON request; raises RequestError for what ghostd reads itself, and has that recorded.
 
     `decode_jobs` turns the body into ghostd's vocabulary, for deployments that speak another dialect. `streams`
-    is what `stream` means where it is absent, `default_model` who is asked where there is no `model` ("": there must be).
+    is what `stream` means where it is absent, `default_model` who is asked where `model` is ("": it must not be).
     """
     call = Call(operation, "", capability, _NO_JOBS)
     try:

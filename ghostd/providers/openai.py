@@ -59,6 +59,7 @@ _PATHS: Mapping[Operation, str] = {
     "openai.moderations": "/moderations",
     "openai.images.generations": "/images/generations",
     "openai.images.edits": "/images/edits",
+    "openai.images.variations": "/images/variations",
     "openai.audio.speech": "/audio/speech",
     "openai.audio.transcriptions": "/audio/transcriptions",
     "openai.audio.translations": "/audio/translations",
@@ -67,6 +68,8 @@ _PATHS: Mapping[Operation, str] = {
 """Below the base URL; chat's is among the quirks."""
 _CHUNKED = frozenset(("openai.chat", "openai.completions", "mistral.fim"))
 """Operations whose streams are chunks that end with `[DONE]`; the others' are typed events."""
+_MAY_NOT_STREAM = frozenset(("openai.audio.speech", "openai.audio.transcriptions"))
+"""Sound is a stream without events; whisper-1 and its like answer a request for a stream as a whole."""
 _KEPT_HEADERS = frozenset(("x-request-id", "openai-processing-ms", "openai-version", "retry-after", "x-should-retry"))
 _NOT_PASSED_ON = frozenset(("authorization", "api-key", "host", "content-length", "content-type", "cookie"))
 
@@ -193,7 +196,7 @@ class OpenAIProvider(OpenAIService):
         kept = kept_headers(response.headers, _KEPT_HEADERS, "x-ratelimit-")
         media = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         events = media == "text/event-stream" or (request.stream and not media)
-        if request.stream and not events and operation != "openai.audio.speech":
+        if request.stream and not events and operation not in _MAY_NOT_STREAM:
             return self._no_stream(response, operation)
         if events:
             chunked = operation in _CHUNKED

@@ -22,7 +22,9 @@ TEXT: frozenset[Operation] = frozenset(("openai.chat", "openai.completions", "op
 AUDIO: frozenset[Operation] = frozenset(
     ("openai.audio.speech", "openai.audio.transcriptions", "openai.audio.translations")
 )
-IMAGES: frozenset[Operation] = frozenset(("openai.images.generations", "openai.images.edits"))
+IMAGES: frozenset[Operation] = frozenset(
+    ("openai.images.generations", "openai.images.edits", "openai.images.variations")
+)
 RESPONSES: frozenset[Operation] = frozenset(("openai.responses",))
 MODERATIONS: frozenset[Operation] = frozenset(("openai.moderations",))
 

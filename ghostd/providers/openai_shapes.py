@@ -124,6 +124,7 @@ _COMPLETE: dict[str, Callable[[_Whole], bool]] = {
     "openai.moderations": _results,
     "openai.images.generations": _data,
     "openai.images.edits": _data,
+    "openai.images.variations": _data,
     "openai.audio.transcriptions": _transcript,
     "openai.audio.translations": _transcript,
     "mistral.fim": _fim,

@@ -9,8 +9,10 @@ from ghostd.errors import UnsupportedParameter
 from ghostd.gateway.answering import Reply, answer
 from ghostd.gateway.calls import openai_call
 from ghostd.gateway.exchange import Exchange
+from ghostd.gateway.passing import pass_back
 from ghostd.gateway.response import Response
 from ghostd.routing.call import Call, Job
+from ghostd.routing.plan import AUTO
 from ghostd.types import Delta, Operation
 
 PATHS: dict[str, Operation] = {
@@ -21,14 +23,25 @@ PATHS: dict[str, Operation] = {
 }
 
 
+DEFAULT_MODELS: dict[Operation, str] = dict.fromkeys(
+    ("openai.moderations", "openai.images.generations", "openai.images.edits", "openai.images.variations"), AUTO
+)
+"""Calls whose `model` is optional in OpenAI's reference: any deployment that offers them will do."""
+
+
 async def pass_on(operation: Operation, engine: Engine, exchange: Exchange) -> Response | None:
     """Pass the request on; a 400 says which of the model's deployments do not offer the call."""
-    call = await openai_call(engine, exchange, operation, "chat", _no_jobs)
+    model = DEFAULT_MODELS.get(operation, "")
+    call = await openai_call(engine, exchange, operation, "chat", no_jobs, default_model=model)
     call.passed_only = call.relayable = True
-    return await answer(engine, exchange, call, _NoEncoder())
+    if operation != "openai.audio.speech":
+        return await answer(engine, exchange, call, _NoEncoder())
+    call.stream = True  # sound is played as it comes
+    return await pass_back(engine, exchange, call)
 
 
-def _no_jobs(body: bytes) -> Sequence[Job]:
+def no_jobs(body: bytes) -> Sequence[Job]:
+    """What is only passed on is never decoded."""
     raise UnsupportedParameter("This call is only passed on to services that have it.", "model")
 
 
