@@ -25,8 +25,14 @@ Prompt = tuple[str | int, ...]
 """Text for a model, in pieces: `str` is plain text, never parsed for special tokens; `int` is a token id.
 
 A marker string such as `<|fim_middle|>` inside a `str` piece stays ordinary text, so text from a repository
-cannot inject control tokens.
+cannot inject control tokens. Only a piece of Markup may hold them.
 """
+
+
+class Markup(str):
+    """A text piece of a Prompt whose control tokens are meant as such: the caller has laid the prompt out himself."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,19 @@ class Timeouts(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Ending:
+    """Where a text ends, besides its length and its stop strings; it then ends for "length"."""
+
+    max_ms: float | None = None
+    """Milliseconds from its first piece after which it ends, once it has a line break."""
+    min_indent: int = 0
+    """It ends at the first character of a new line that is indented by fewer spaces and tabs."""
+
+
+NO_ENDING = Ending()
+
+
+@dataclass(frozen=True, slots=True)
 class ChatRequest:
     """A conversation to continue by one assistant message."""
 
@@ -102,12 +121,14 @@ class CompletionRequest:
     suffix: str | None = None
     sampling: Sampling = Sampling()
     max_tokens: int | None = None
+    """None: the model's own limit; 0: nothing is asked of any model, and the text is empty. Also of a FillRequest."""
     stop: tuple[str, ...] = ()
     path: Path | None = None
     """The file the prompt is from: absolute, or relative to `root` (or to any indexed root)."""
     root: Path | None = None
     min_confidence: float | None = None
     """See FillRequest.min_confidence."""
+    ending: Ending = NO_ENDING
     timeouts: Timeouts = field(default=Timeouts(), compare=False)
 
 
@@ -142,6 +163,9 @@ class FillRequest:
     None: the model's calibrated default; 0: always answer. Models that give no estimate ignore it."""
     open_documents: tuple[OpenDocument, ...] = ()
     """The session's other open buffers, most recently used first."""
+    quote_documents: bool = False
+    """Whether the prompt of a model with FIM tokens may quote the open documents, as far as they fit."""
+    ending: Ending = NO_ENDING
     timeouts: Timeouts = field(default=Timeouts(), compare=False)
 
 
@@ -192,6 +216,8 @@ class Delta:
     refusal: str = ""
     choice: int = 0
     """Which of the generations that a call asks for; set by the engine."""
+    tokens: tuple[int, ...] = ()
+    """Ids of the tokens that were generated since the last delta, where the provider knows them."""
 
     def said_by(self, model: str, choice: int = 0) -> Delta:
         """The same delta with its model and choice. Spelled out: `dataclasses.replace` costs several times as much."""
@@ -235,8 +261,8 @@ class Embeddings:
 Operation = str
 """A wire dialect and one of its calls: "openai.chat", "openai.completions", "openai.embeddings", "openai.responses",
 "openai.moderations", "openai.images.generations", "openai.images.edits", "openai.images.variations",
-"openai.audio.speech", "openai.audio.transcriptions", "openai.audio.translations", "anthropic.messages", "anthropic.count_tokens",
-"gemini.generate", "mistral.fim", "ollama.chat", "ollama.generate", "ollama.embed", "llamacpp.infill", …
+"openai.audio.speech", "openai.audio.transcriptions", "openai.audio.translations", "anthropic.messages",
+"anthropic.count_tokens", "gemini.generate", "mistral.fim", "ollama.chat", "ollama.generate", "ollama.embed", "llamacpp.infill", …
 Plug-ins may add their own."""
 
 
