@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from ghostd.config import HttpConfig
-from ghostd.conversation import Message, Refusal, Text, ToolResult
+from ghostd.conversation import Message, Refusal, Text, ToolCall, ToolResult
 from ghostd.errors import ContextTooLong, GhostdError, ModelUnavailable, Overloaded, WorkerCrashed
 from ghostd.testing.gateway import check_failed_stream, check_stream, serving
 from ghostd.testing.scripted import ScriptedProvider
@@ -152,6 +152,11 @@ async def test_content_comes_as_text_or_parts_and_in_every_role() -> None:
         {"role": "system", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
         {"role": "user", "content": 'hi "q"\nline2', "name": "me"},
         {"role": "assistant", "content": None, "refusal": "no", "tool_calls": []},
+        {
+            "role": "assistant",
+            "content": "let me see",
+            "tool_calls": [{"id": "x", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+        },
         {"role": "tool", "content": "42", "tool_call_id": "x"},
         {"role": "user", "content": ""},
     ]
@@ -161,6 +166,7 @@ async def test_content_comes_as_text_or_parts_and_in_every_role() -> None:
         Message("system", (Text("a"), Text("b"))),
         Message("user", 'hi "q"\nline2', "me"),
         Message("assistant", (Refusal("no"),)),
+        Message("assistant", (Text("let me see"), ToolCall("x", "f", "{}"))),
         Message("tool", (ToolResult("x", (Text("42"),)),)),
         Message("user", ""),
     )

@@ -176,7 +176,14 @@ async def test_log_probabilities_come_in_the_legacy_form() -> None:
         ({"prompt": [[1, "a"]]}, "prompt[0][1]"),
         ({"prompt": ["a"] * 2049}, "prompt"),
         ({"prompt": "a", "logprobs": 6}, "logprobs"),
-        ({"prompt": "a", "best_of": 2}, "best_of"),
+        ({"prompt": "a", "best_of": 1, "n": 2}, "best_of"),
+        ({"prompt": "a", "best_of": 21}, "best_of"),
+        ({"prompt": "a", "best_of": 2, "stream": True}, "best_of"),
+        ({"prompt": ["a"] * 200, "best_of": 20}, "best_of"),
+        ({"prompt": ["a"] * 200, "n": 20}, "n"),
+        ({"prompt": "a", "stream_options": {"include_usage": True}}, "stream_options"),
+        ({"prompt": "a", "n": 1.5}, "n"),
+        ({"prompt": "a", "user": 5}, "user"),
         ({"prompt": [1], "echo": True}, "echo"),
         ({"prompt": "a", "echo": True, "logprobs": 1}, "echo"),
         ({"prompt": "a", "min_confidence": 2}, "min_confidence"),
@@ -200,3 +207,31 @@ async def test_a_prompt_longer_than_the_context_names_the_prompt() -> None:
 async def test_best_of_equal_to_n_is_what_happens_anyway() -> None:
     status, body = await post(ScriptedProvider(), prompt="x", n=2, best_of=2)
     assert (status, len(body["choices"])) == (200, 2)
+
+
+async def test_best_of_returns_the_choices_that_the_model_thinks_likeliest() -> None:
+    """By their mean log probability per token, as the reference says; log probabilities show only if asked for."""
+    likelihoods = iter((-2.0, -0.5, -1.0, -3.0, -0.25, -4.0))
+
+    class Guesser(ScriptedProvider):
+        async def _stream(self, request: Any) -> Any:
+            self.requests.append(request)
+            likelihood = next(likelihoods)
+            yield Delta(str(likelihood), logprobs=(TokenLogprob(1, b"x", likelihood),) * 2)
+            yield Delta(finish_reason="stop", usage=Usage(7, 2))
+
+    provider = Guesser()
+    status, body = await post(provider, prompt=["a", "b"], n=2, best_of=3)
+    assert status == 200
+    assert [(choice["index"], choice["text"]) for choice in body["choices"]] == [
+        (0, "-0.5"), (1, "-1.0"), (2, "-0.25"), (3, "-3.0"),
+    ]  # fmt: skip
+    assert {choice["logprobs"] for choice in body["choices"]} == {None}
+    assert body["usage"] == {"prompt_tokens": 14, "completion_tokens": 12, "total_tokens": 26}, "all six were made"
+    asked = [request for request in provider.requests if isinstance(request, CompletionRequest)]
+    assert {request.sampling.logprobs for request in asked} == {0}
+
+
+async def test_best_of_is_refused_where_no_log_probabilities_come() -> None:
+    status, body = await post(ScriptedProvider(), prompt="a", best_of=2)
+    assert (status, body["error"]["param"], body["error"]["code"]) == (400, "best_of", "unsupported_parameter")

@@ -8,11 +8,13 @@ from dataclasses import replace
 
 import msgspec
 
+from ghostd.conversation import ToolCallDelta
 from ghostd.engine import Engine
-from ghostd.gateway.answering import Reply, answer, metadata
+from ghostd.gateway.answering import Reply, ToolCallReply, answer, metadata
 from ghostd.gateway.calls import decoded, openai_call
 from ghostd.gateway.dialects.generation import new_id, pieces, seeded, usage_details, usage_fields
 from ghostd.gateway.dialects.openai_chat_request import ChatBody, chat_request
+from ghostd.gateway.dialects.openai_chat_tools import custom_input, custom_names
 from ghostd.gateway.dialects.openai_logprobs import chat_logprobs
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.response import Response
@@ -25,16 +27,9 @@ _ENCODER = msgspec.json.Encoder()
 
 async def chat_completions(engine: Engine, exchange: Exchange) -> Response | None:
     """Answer a conversation, whole or as a stream."""
-    call = await openai_call(engine, exchange, "openai.chat", "chat", _jobs)
-    return await answer(engine, exchange, call, _Encoder(exchange))
-
-
-def _jobs(body: bytes) -> Sequence[Job]:
-    """One generation for each choice."""
-    fields = decoded(_DECODER, body)
-    request = chat_request(fields)
-    more = (replace(request, sampling=seeded(request.sampling, choice)) for choice in range(1, fields.n or 1))
-    return [Job(request), *(Job(other, counts_prompt=False) for other in more)]
+    encoder = _Encoder(exchange)
+    call = await openai_call(engine, exchange, "openai.chat", "chat", encoder.jobs)
+    return await answer(engine, exchange, call, encoder)
 
 
 class _Encoder:
@@ -47,6 +42,17 @@ class _Encoder:
         self._exchange = exchange
         self._head = self._tail = b""
         self._opened: set[int] = set()
+        self._custom: frozenset[str] = frozenset()
+        self._inputs: dict[tuple[int, int], list[str]] = {}
+        """The arguments so far of the calls of custom tools, by choice and call: only whole ones can be read."""
+
+    def jobs(self, body: bytes) -> Sequence[Job]:
+        """One generation for each choice."""
+        fields = decoded(_DECODER, body)
+        request = chat_request(fields)
+        self._custom = custom_names(fields)
+        more = (replace(request, sampling=seeded(request.sampling, choice)) for choice in range(1, fields.n or 1))
+        return [Job(request), *(Job(other, counts_prompt=False) for other in more)]
 
     def whole(self, call: Call, model: str, replies: list[Reply]) -> bytes:
         """The body of a reply that is not streamed."""
@@ -56,7 +62,10 @@ class _Encoder:
             "object": "chat.completion",
             "created": int(time.time()),
             "model": model,
-            "choices": [(_plain_choice if closed else _choice)(index, reply) for index, reply in enumerate(replies)],
+            "choices": [
+                _plain_choice(index, reply) if closed else _choice(index, reply, self._custom)
+                for index, reply in enumerate(replies)
+            ],
         }
         if call.trace.usage is not None:
             body["usage"] = (usage_fields if closed else usage_details)(call.trace.usage)
@@ -86,15 +95,9 @@ class _Encoder:
         for text in _cut(delta.refusal):
             event += self._chunk(index, b'"refusal":' + _ENCODER.encode(text))
         for piece in delta.tool_calls:
-            function: dict[str, str] = {} if piece.name is None else {"name": piece.name}
-            opening: dict[str, object] = {"index": piece.index}
-            if piece.id is not None:
-                opening |= {"id": piece.id, "type": "function"}
-            for number, text in enumerate(_cut(piece.arguments) or [""]):
-                fields = opening | {"function": function | {"arguments": text}} if number == 0 else {
-                    "index": piece.index, "function": {"arguments": text}}  # fmt: skip
-                event += self._chunk(index, b'"tool_calls":[' + _ENCODER.encode(fields) + b"]")
+            event += self._call(index, piece)
         if delta.finish_reason is not None:
+            event += self._custom_inputs(index)
             event += b'%s{"index":%d,"delta":{},"finish_reason":"%s"%s' % (
                 self._head,
                 index,
@@ -113,6 +116,34 @@ class _Encoder:
         extra = b',"logprobs":' + _ENCODER.encode(chat_logprobs(logprobs)) if logprobs else b""
         return self._chunk(index, b'"content":' + _ENCODER.encode(text), extra)
 
+    def _call(self, choice: int, piece: ToolCallDelta) -> bytes:
+        key = (choice, piece.index)
+        if piece.name is not None and piece.name in self._custom:
+            self._inputs[key] = [piece.arguments]
+            opening = {"index": piece.index, "id": piece.id, "type": "custom"}
+            return self._calls(choice, opening | {"custom": {"name": piece.name, "input": ""}})
+        if key in self._inputs:
+            self._inputs[key].append(piece.arguments)
+            return b""
+        first: dict[str, object] = {"index": piece.index}
+        if piece.id is not None:
+            first |= {"id": piece.id, "type": "function"}
+        texts = _cut(piece.arguments) or [""]
+        first["function"] = {**({} if piece.name is None else {"name": piece.name}), "arguments": texts[0]}
+        rest = ({"index": piece.index, "function": {"arguments": text}} for text in texts[1:])
+        return b"".join(self._calls(choice, fields) for fields in (first, *rest))
+
+    def _custom_inputs(self, choice: int) -> bytes:
+        """What the calls of custom tools got, now that they are whole."""
+        event = b""
+        for key in sorted(key for key in self._inputs if key[0] == choice):
+            for text in _cut(custom_input("".join(self._inputs.pop(key)))):
+                event += self._calls(choice, {"index": key[1], "custom": {"input": text}})
+        return event
+
+    def _calls(self, choice: int, fields: dict[str, object]) -> bytes:
+        return self._chunk(choice, b'"tool_calls":[' + _ENCODER.encode(fields) + b"]")
+
     def _chunk(self, index: int, delta: bytes, extra: bytes = b"") -> bytes:
         return b'%s{"index":%d,"delta":{%s},"finish_reason":null%s%s' % (self._head, index, delta, extra, self._tail)
 
@@ -122,11 +153,8 @@ def _cut(text: str, size: int = 1000) -> list[str]:
     return [text[start : start + size] for start in range(0, len(text), size)]
 
 
-def _choice(index: int, reply: Reply) -> dict[str, object]:
-    calls = [
-        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": "".join(call.arguments)}}
-        for _, call in sorted(reply.tool_calls.items())
-    ]
+def _choice(index: int, reply: Reply, custom: frozenset[str]) -> dict[str, object]:
+    calls = [_tool_call(call, custom) for _, call in sorted(reply.tool_calls.items())]
     text = "".join(reply.text)
     message: dict[str, object] = {"role": "assistant", "content": None if calls and not text else text}
     if reply.reasoning:
@@ -139,6 +167,14 @@ def _choice(index: int, reply: Reply) -> dict[str, object]:
     if reply.logprobs:
         choice["logprobs"] = chat_logprobs(reply.logprobs)
     return choice
+
+
+def _tool_call(call: ToolCallReply, custom: frozenset[str]) -> dict[str, object]:
+    arguments = "".join(call.arguments)
+    if call.name in custom:
+        told = {"name": call.name, "input": custom_input(arguments)}
+        return {"id": call.id, "type": "custom", "custom": told}
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
 
 def _plain_choice(index: int, reply: Reply) -> dict[str, object]:

@@ -13,7 +13,7 @@ from ghostd.errors import ContextTooLong, InvalidRequest, UnsupportedParameter
 from ghostd.gateway.answering import Reply, answer
 from ghostd.gateway.calls import decoded, openai_call
 from ghostd.gateway.dialects.generation import new_id, pieces, seeded, usage_details
-from ghostd.gateway.dialects.openai_fields import GenerationFields, check_ranges, sampling, stops
+from ghostd.gateway.dialects.openai_fields import GenerationFields, check_ranges, check_stream_options, sampling, stops
 from ghostd.gateway.dialects.openai_logprobs import LegacyLogprobs
 from ghostd.gateway.dialects.token_input import texts_or_tokens
 from ghostd.gateway.exchange import Exchange
@@ -22,6 +22,8 @@ from ghostd.routing.call import Call, Job
 from ghostd.types import CompletionRequest, Delta, Prompt, TokenLogprob
 
 MAX_PROMPTS = 2048
+MAX_GENERATIONS = 2048
+"""Of one request: prompts times choices."""
 
 
 class _Body(GenerationFields, kw_only=True):
@@ -39,7 +41,7 @@ _DECODER = msgspec.json.Decoder(_Body)
 _ENCODER = msgspec.json.Encoder()
 _OWN_FIELDS = frozenset(("file_path", "root", "min_confidence"))
 """What only ghostd's own models know; the document that they name stays on this machine."""
-_OWN_RANGES = {"logprobs": (0, 5), "min_confidence": (0, 1)}
+_OWN_RANGES = {"logprobs": (0, 5), "min_confidence": (0, 1), "best_of": (1, 20)}
 
 
 async def completions(engine: Engine, exchange: Exchange) -> Response | None:
@@ -65,11 +67,15 @@ class _Encoder:
         self._echoes: list[str] = []
         self._logprobs: dict[int, LegacyLogprobs] = {}
         self._with_logprobs = False
+        self._best: tuple[int, int] | None = None
+        """How many of how many choices of each prompt to give out, where more are made than wanted."""
 
     def jobs(self, body: bytes) -> list[Job]:
         """One generation for each choice of each prompt."""
         fields = decoded(_DECODER, body)
         self._with_logprobs = fields.logprobs is not None
+        wanted, made = fields.n or 1, fields.best_of or fields.n or 1
+        self._best = (wanted, made) if made > wanted else None
         jobs, self._echoes = _jobs(fields)
         return jobs
 
@@ -80,7 +86,10 @@ class _Encoder:
             "object": "text_completion",
             "created": int(time.time()),
             "model": model,
-            "choices": [self._choice(index, reply) for index, reply in enumerate(replies)],
+            "choices": [
+                self._choice(index, self._echoes[made], reply)
+                for index, (made, reply) in enumerate(self._chosen(replies))
+            ],
         }
         if call.trace.usage is not None:
             body["usage"] = usage_details(call.trace.usage)
@@ -132,8 +141,18 @@ class _Encoder:
             self._tail,
         )
 
-    def _choice(self, index: int, reply: Reply) -> dict[str, object]:
-        echo = self._echoes[index]
+    def _chosen(self, replies: list[Reply]) -> list[tuple[int, Reply]]:
+        """The replies to give out, each with its number among all that were made."""
+        made = list(enumerate(replies))
+        if self._best is None:
+            return made
+        wanted, each = self._best
+        chosen: list[tuple[int, Reply]] = []
+        for start in range(0, len(made), each):
+            chosen += sorted(made[start : start + each], key=lambda item: _likelihood(item[1]), reverse=True)[:wanted]
+        return chosen
+
+    def _choice(self, index: int, echo: str, reply: Reply) -> dict[str, object]:
         choice: dict[str, object] = {
             "text": echo + "".join(reply.text),
             "index": index,
@@ -152,12 +171,13 @@ def _jobs(body: _Body) -> tuple[list[Job], list[str]]:
     if body.prompt is None:
         raise InvalidRequest("Missing required parameter: 'prompt'.", "prompt")
     prompts = texts_or_tokens(body.prompt, "prompt", MAX_PROMPTS)
-    choices = body.n or 1
-    if body.best_of is not None and body.best_of != choices:
-        raise UnsupportedParameter("'best_of' is supported only where it equals 'n'.", "best_of")
+    choices = body.best_of or body.n or 1
+    _check_count(body, len(prompts), choices)
+    check_stream_options(body)
     if body.echo and body.logprobs is not None:
         raise UnsupportedParameter("'echo' with 'logprobs' is not supported: prompts get no log probabilities.", "echo")
-    how = sampling(body, body.logprobs)
+    ranked = choices > (body.n or 1)
+    how = sampling(body, 0 if ranked and body.logprobs is None else body.logprobs)
     stop, path, root = stops(body), _path(body.file_path, "file_path"), _path(body.root, "root")
     if root is not None and not root.is_absolute():
         raise InvalidRequest("Invalid value for 'root': it must be an absolute path.", "root")
@@ -180,6 +200,27 @@ def _jobs(body: _Body) -> tuple[list[Job], list[str]]:
         for number in range(choices)
     ]
     return jobs, [_echo(prompt) if body.echo else "" for prompt in prompts for _ in range(choices)]
+
+
+def _check_count(body: _Body, prompts: int, choices: int) -> None:
+    if choices < (body.n or 1):
+        raise InvalidRequest(f"Invalid value for 'best_of': {choices} is less than 'n'.", "best_of")
+    if choices > (body.n or 1) and body.stream:
+        raise InvalidRequest("'best_of' greater than 'n' cannot be streamed.", "best_of")
+    if prompts * choices > MAX_GENERATIONS:
+        param = "best_of" if body.best_of else "n"
+        raise InvalidRequest(
+            f"Invalid value for '{param}': {choices} choices of {prompts} prompts; at most {MAX_GENERATIONS} "
+            "generations are made for one request.",
+            param,
+        )
+
+
+def _likelihood(reply: Reply) -> float:
+    """The mean log probability of a reply's tokens, by which OpenAI ranks `best_of`."""
+    if not reply.logprobs:
+        raise UnsupportedParameter("'best_of' greater than 'n' needs a model that tells log probabilities.", "best_of")
+    return sum(token.logprob for token in reply.logprobs) / len(reply.logprobs)
 
 
 def _echo(prompt: Prompt) -> str:
