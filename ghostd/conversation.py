@@ -161,6 +161,8 @@ class Reasoning:
     """Anthropic's and Gemini's budget; 0 turns thinking off."""
     include: bool = False
     """Whether the reply should show (a summary of) the thoughts."""
+    optional: bool = False
+    """Whether a model that cannot think so may answer as it can; else it is an error."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,7 +203,7 @@ def _generate(
         model=deployment.model,
         timeouts=timeouts,
         sampling=sampling,
-        max_tokens=settings.max_tokens if request.max_tokens is None else request.max_tokens,
+        max_tokens=_limit(request.max_tokens, settings.max_tokens, deployment.info.max_output_tokens),
     )
     if isinstance(request, ChatRequest):
         return deployment.provider.chat(request)
@@ -212,6 +212,12 @@ def _generate(
             return deployment.provider.complete(request)
         request = _as_fill(request)
     return fill_with(deployment, request)
+
+
+def _limit(asked: int | None, default: int | None, most: int | None) -> int | None:
+    """The longest reply to ask for: "at most so many" holds for fewer, too, where the model cannot give more."""
+    wanted = default if asked is None else asked
+    return wanted if wanted is None or most is None else min(wanted, most)
 
 
 async def _embed(deployment: Deployment, request: EmbedRequest) -> Embeddings:

@@ -46,6 +46,7 @@ def thinking_for(
     (`bare_loop`), as those of other dialects cannot, an effort is met without thoughts.
     """
     reasoning = request.reasoning
+    unsupported = unsupported.lenient(wanted=reasoning.optional)
     thinking = _asked(reasoning, traits, max_tokens, unsupported)
     if not thinking.has_budget:
         return thinking

@@ -111,6 +111,7 @@ def _thinking(reasoning: Reasoning, traits: GeminiTraits, unsupported: Unsupport
     param = "thinking.budget_tokens" if reasoning.effort is None else "reasoning_effort"
     if not asked or (off and not traits.thinks):
         return fields
+    unsupported = unsupported.lenient(wanted=reasoning.optional)
     if not traits.thinks:
         unsupported.refuse(param, "the model does not reason before it answers.")
     elif off:
@@ -118,7 +119,8 @@ def _thinking(reasoning: Reasoning, traits: GeminiTraits, unsupported: Unsupport
             return {"thinkingBudget": 0}
         unsupported.refuse(param, "the model always thinks.")
     elif reasoning.budget_tokens is not None:
-        fields["thinkingBudget"] = reasoning.budget_tokens
+        most = _BUDGETS["xhigh"] if reasoning.optional else reasoning.budget_tokens
+        fields["thinkingBudget"] = min(reasoning.budget_tokens, most)
     elif traits.levels:
         fields["thinkingLevel"] = _level(reasoning.effort or "high", traits.levels)
     else:

@@ -222,6 +222,7 @@ def _generation(sampling: Sampling, max_tokens: int | None, stop: Sequence[str],
 
 def _think(reasoning: Reasoning, model: str, unsupported: Unsupported, *, thinks: bool) -> bool | str | None:
     effort = reasoning.effort
+    unsupported = unsupported.lenient(wanted=reasoning.optional)
     if effort == "none" or reasoning.budget_tokens == 0:
         return False if thinks else None
     if not thinks:

@@ -158,6 +158,9 @@ def _add_reasoning(
     wanted = request.reasoning
     if wanted.effort is None and wanted.budget_tokens is None:
         return
+    if wanted.optional and reasons is None:
+        return  # services refuse it for models that do not think, and nobody knows whether this one does
+    unsupported = unsupported.lenient(wanted=wanted.optional)
     effort = wanted.effort or effort_of(wanted.budget_tokens or 0)
     if effort == "none" and (reasons is False or quirks.effort == "none"):
         return  # it does not think anyway

@@ -14,6 +14,10 @@ class Unsupported:
         self._upstream = upstream
         self._drop = drop
 
+    def lenient(self, *, wanted: bool) -> Unsupported:
+        """The same, or if `wanted` one that leaves everything out."""
+        return Unsupported(self._upstream, drop=True) if wanted else self
+
     def refuse(self, param: str, why: str) -> None:
         """Raise UnsupportedParameter; returns where the parameter is to be left out instead."""
         if not self._drop:
