@@ -218,6 +218,8 @@ class Delta:
     """Which of the generations that a call asks for; set by the engine."""
     tokens: tuple[int, ...] = ()
     """Ids of the tokens that were generated since the last delta, where the provider knows them."""
+    stop_sequence: str | None = None
+    """The stop text that ended the reply, where the provider tells; on the last delta."""
 
     def said_by(self, model: str, choice: int = 0) -> Delta:
         """The same delta with its model and choice. Spelled out: `dataclasses.replace` costs several times as much."""
@@ -234,6 +236,8 @@ class Delta:
             self.redacted_reasoning,
             self.refusal,
             choice,
+            self.tokens,
+            self.stop_sequence,
         )
 
 

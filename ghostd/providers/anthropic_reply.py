@@ -57,6 +57,7 @@ class MessageReader:
         self.ended = False
         """Whether the message has come to its end."""
         self.stop_reason: str | None = None
+        self._stop_sequence: str | None = None
 
     def read(self, data: bytes) -> Iterator[Delta]:
         """The deltas of one event. Raises UpstreamMalformed, or what an error event says."""
@@ -106,7 +107,8 @@ class MessageReader:
         """The last delta, once the body is complete. Raises UpstreamMalformed if the message is not."""
         if not self.ended:
             raise UpstreamMalformed("the stream ended without 'message_stop'")
-        return Delta(finish_reason=FINISH_REASONS.get(self.stop_reason or "", "stop"), usage=self.usage())
+        finish = FINISH_REASONS.get(self.stop_reason or "", "stop")
+        return Delta(finish_reason=finish, usage=self.usage(), stop_sequence=self._stop_sequence)
 
     def _start(self, event: Event) -> None:
         if self._started or event.message is None or event.message.role != "assistant":
@@ -169,6 +171,7 @@ class MessageReader:
             self._usage.add(event.usage)
         if event.delta.stop_reason is not None:
             self.stop_reason = event.delta.stop_reason
+            self._stop_sequence = event.delta.stop_sequence
         details = event.delta.stop_details
         if details is not None and details.explanation:
             yield Delta(refusal=details.explanation)

@@ -32,11 +32,12 @@ class _Call:
 class ChatReply:
     """The message that one stream of chat chunks makes."""
 
-    __slots__ = ("_calls", "_upstream")
+    __slots__ = ("_calls", "_stop_sequence", "_upstream")
 
     def __init__(self, upstream: str) -> None:
         self._upstream = upstream
         self._calls: list[_Call] = []
+        self._stop_sequence: str | None = None
 
     def delta(self, chunk: WireChunk) -> Delta | None:
         """What the chunk says; None where it says nothing. Raises UpstreamMalformed."""
@@ -44,6 +45,8 @@ class ChatReply:
             said = choice.delta
             if choice.index != 0 or said is None:
                 continue  # only one was asked for
+            if isinstance(choice.stop_reason, str):
+                self._stop_sequence = choice.stop_reason
             logprobs = () if choice.logprobs is None else chat_logprobs(choice.logprobs, self._upstream)
             return self._whole(said, logprobs)
         return None
@@ -101,7 +104,7 @@ class ChatReply:
         finish = finish_of(check.reasons.get(0, "stop"))
         if self._calls and finish == "stop":
             finish = "tool_calls"
-        return Delta(finish_reason=finish, usage=check.counted())
+        return Delta(finish_reason=finish, usage=check.counted(), stop_sequence=self._stop_sequence)
 
 
 class _Token(msgspec.Struct, gc=False):

@@ -121,6 +121,8 @@ class WireChoice(msgspec.Struct, gc=False):
     delta: WireDelta | None = None
     text: str | None = None
     finish_reason: str | None = None
+    stop_reason: Any = None
+    """vLLM's: the stop text or token that ended the reply."""
     logprobs: Any = None
 
 
