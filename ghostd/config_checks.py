@@ -41,6 +41,8 @@ def first_mistake(config: Config) -> Mistake | None:
 
 def _mistakes(config: Config) -> Iterator[Mistake]:
     yield from _not_finite(config, ())
+    if config.http.ollama_port and config.http.ollama_port == config.http.port:
+        yield Mistake(("http", "ollama_port"), "it is http.port, which serves Ollama's API, too")
     for name, provider in config.providers.items():
         yield from _provider(name, provider)
         yield from _itself(config, name, provider)
@@ -124,8 +126,9 @@ def _itself(config: Config, name: str, provider: ProviderConfig) -> Iterator[Mis
             continue
         parts = urlsplit(url)
         own = parts.hostname in (config.http.host, "127.0.0.1", "localhost", "::1") and parts.scheme == "http"
-        if own and (parts.port or 80) == config.http.port:
-            yield Mistake(("providers", name, "base_urls"), f"{url!r} is ghostd's own port (http.port)")
+        for setting in ("port", "ollama_port"):
+            if own and (parts.port or 80) == getattr(config.http, setting):
+                yield Mistake(("providers", name, "base_urls"), f"{url!r} is ghostd's own port (http.{setting})")
 
 
 def _provider(name: str, provider: ProviderConfig) -> Iterator[Mistake]:

@@ -20,6 +20,7 @@ from ghostd.errors import GhostdError
 from ghostd.gateway.dialect import Dialect
 from ghostd.gateway.dialects import (
     ghostd_routing,
+    ollama,
     openai_absent,
     openai_chat,
     openai_completions,
@@ -28,10 +29,11 @@ from ghostd.gateway.dialects import (
     openai_multipart,
     openai_passed,
 )
+from ghostd.gateway.dialects.ollama_errors import OLLAMA
 from ghostd.gateway.errors import INTERNAL, HttpError, problem
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.guard import Guard, own_hosts, own_origins
-from ghostd.gateway.listen import bind_tcp, unix_listener
+from ghostd.gateway.listen import bind_spare, bind_tcp, unix_listener
 from ghostd.gateway.request import Request
 from ghostd.gateway.response import Response
 from ghostd.gateway.routes import Route, Routes
@@ -42,7 +44,7 @@ log = logging.getLogger(__name__)
 
 _GOODBYE_S = 1.0
 """What is cancelled after the drain gets this long to say so to its client."""
-DIALECTS: Mapping[str, Dialect] = {}
+DIALECTS: Mapping[str, Dialect] = {"/api/": OLLAMA}
 """Paths below which another dialect than OpenAI's is spoken."""
 _ERROR_S = 5.0
 """Time to get an error reply out to a client that may have stopped reading."""
@@ -55,6 +57,10 @@ class HttpServer:
     port: int
     """The TCP port, also where the configuration says 0."""
     http_socket: Path
+    ollama_url: str = ""
+    """Of the second address, where there is one."""
+    warning: str = ""
+    """Why there is none although the configuration wants it."""
 
 
 @asynccontextmanager
@@ -80,6 +86,11 @@ async def serve_http(
             stack.callback(listener.close)
         port: int = tcp[0].getsockname()[1]
         unix = await stack.enter_async_context(unix_listener(http_socket))
+        second, warning = await bind_spare(config.ollama_port, "http.ollama_port") if config.ollama_port else ([], "")
+        for listener in second:
+            stack.callback(listener.close)
+        if warning:
+            log.warning("%s", warning)
 
         addresses = dict.fromkeys(("127.0.0.1", "localhost", "::1", config.host))
         hosts = own_hosts(addresses, port, config.allowed_hosts)
@@ -96,11 +107,17 @@ async def serve_http(
         ]
         listening = [await _accept(addressed[0], listener) for listener in tcp]
         listening.append(await _accept(addressed[1], unix))
+        if second:
+            own = own_hosts(("127.0.0.1", "localhost", "::1"), config.ollama_port, config.allowed_hosts)
+            guard = _guard(own, own_origins(own, config.allowed_hosts), config, public)
+            addressed.append(_Door(config, guard, public, running, local=False))
+            listening += [await _accept(addressed[2], listener) for listener in second]
+        ollama_url = f"http://127.0.0.1:{config.ollama_port}" if second else ""
         try:
-            yield HttpServer(port, http_socket)
+            yield HttpServer(port, http_socket, ollama_url, warning)
         finally:
             running.leaving = True
-            await _stop_accepting(listening, [*tcp, unix])
+            await _stop_accepting(listening, [*tcp, unix, *second])
             await _leave([door.server for door in addressed], running, drain_s)
 
 
@@ -135,6 +152,7 @@ def api_routes(engine: Engine, status: Callable[[], Mapping[str, object]]) -> It
             for path, operation in openai_passed.PATHS.items()
         ),
         *openai_multipart.routes(engine),
+        *ollama.routes(engine),
         Route("POST", "/v1/ghostd/feedback", partial(ghostd_routing.feedback, engine)),
     )
 

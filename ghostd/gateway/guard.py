@@ -22,6 +22,8 @@ _CONTENT_TYPE = istr("Content-Type")
 _CONTENT_LENGTH = istr("Content-Length")
 _TRANSFER_ENCODING = istr("Transfer-Encoding")
 _NO_LIMITS: Mapping[str, int] = {}
+_FORM = "application/x-www-form-urlencoded"
+_FROM_PAGES = frozenset(("origin", "referer"))
 
 
 class Guard:
@@ -97,7 +99,9 @@ class Guard:
         sent_type = headers.get(_CONTENT_TYPE)
         if sent_type is None and _TRANSFER_ENCODING not in headers and not headers.get(_CONTENT_LENGTH, "").strip("0"):
             return  # no body: some SDKs cancel things so; what browsers send from elsewhere has an Origin
-        if sent_type is None or not (_is_json(sent_type) or self._takes_form(path, sent_type)):
+        if sent_type is None or not (
+            _is_json(sent_type) or self._takes_form(path, sent_type) or _is_bare_form(request, path, sent_type)
+        ):
             sent = "none" if sent_type is None else _shown(sent_type)
             raise HttpError(
                 415, "unsupported_media_type", f"The Content-Type must be application/json in UTF-8, not {sent}."
@@ -140,6 +144,17 @@ def collapse(path: str) -> str:
         elif segment != ".":
             kept.append(segment)
     return "/" + "/".join(kept)
+
+
+def _is_bare_form(request: Request, path: str, sent_type: str) -> bool:
+    """`curl -d` without a header, as Ollama's own examples have it, is taken for JSON on Ollama's paths.
+
+    A form that a web page sends to another site carries an Origin, in any browser of the last years a Sec-Fetch-Site
+    too, and mostly a Referer: with one of them it is refused as ever.
+    """
+    if not path.startswith("/api/") or sent_type.partition(";")[0].strip().lower() != _FORM:
+        return False
+    return not any(name.lower() in _FROM_PAGES or name.lower().startswith("sec-fetch-") for name in request.headers)
 
 
 def _is_json(content_type: str) -> bool:

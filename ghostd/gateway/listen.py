@@ -29,6 +29,21 @@ async def bind_tcp(host: str, port: int) -> list[socket.socket]:
     return [first]
 
 
+async def bind_spare(port: int, setting: str) -> tuple[list[socket.socket], str]:
+    """Bound loopback sockets of both families on a port that ghostd can do without; none, and the reason, where
+    another program has it. A machine without IPv6 gets IPv4 alone."""
+    bound: list[socket.socket] = []
+    try:
+        for host in ("127.0.0.1", "::1"):
+            with suppress(ConfigError):  # no such address here
+                bound.append(await _bind(host, port))
+    except PortTaken as error:
+        for listener in bound:
+            listener.close()
+        return [], f"{str(error).removesuffix(_ANOTHER).strip()} {setting} is not served."
+    return bound, "" if bound else f"This machine has no loopback address to listen on; {setting} is not served."
+
+
 async def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
