@@ -266,8 +266,8 @@ Operation = str
 """A wire dialect and one of its calls: "openai.chat", "openai.completions", "openai.embeddings", "openai.responses",
 "openai.moderations", "openai.images.generations", "openai.images.edits", "openai.images.variations",
 "openai.audio.speech", "openai.audio.transcriptions", "openai.audio.translations", "anthropic.messages",
-"anthropic.count_tokens", "gemini.generate", "mistral.fim", "ollama.chat", "ollama.generate", "ollama.embed", "llamacpp.infill", …
-Plug-ins may add their own."""
+"anthropic.count_tokens", "gemini.generate", "mistral.fim", "ollama.chat", "ollama.generate", "ollama.embed",
+"llamacpp.infill", … Plug-ins may add their own."""
 
 
 class RelayRequest(msgspec.Struct, frozen=True):
