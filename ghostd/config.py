@@ -47,6 +47,8 @@ class HttpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Loopback address to listen on."""
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
     """TCP port; 0 takes a free one, which the ready line names."""
+    ollama_port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    """A second loopback port for clients that look for Ollama (its own is 11434); taken only if it is free, 0: none."""
     allowed_hosts: tuple[str, ...] = ()
     """Further `Host` header values to accept, exactly as sent, e.g. "devbox.local:8080"."""
     max_body_bytes: Bytes = 32 * 1024 * 1024
