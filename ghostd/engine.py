@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from ghostd.completion.fill import fill_along, fill_with
+from ghostd.completion.fill import fill_along, fill_with, nothing
+from ghostd.completion.postprocess import ended_by
 from ghostd.config import Config
 from ghostd.errors import GhostdError, InvalidRequest, ModelNotFound, UnsupportedParameter, WorkerFailed
-from ghostd.ports import Index, Ledger, Provider, Tokenizer
+from ghostd.ports import Index, Ledger, Provider, TokenCounter, Tokenizer
 from ghostd.routing.call import Call, Hints, Item, Job
 from ghostd.routing.deployment import Deployment
 from ghostd.routing.listing import list_models
@@ -19,6 +20,7 @@ from ghostd.routing.plan import AUTO
 from ghostd.routing.registry import Registry
 from ghostd.routing.router import Router
 from ghostd.types import (
+    NO_ENDING,
     Capability,
     ChatRequest,
     CompletionRequest,
@@ -93,10 +95,43 @@ class Engine:
         """The tokens of a request's prompt; `estimate` is the front-end's, in tokens of no tokenizer in particular."""
         deployment = self.registry.plan(request.model).tiers[0][0].deployment
         provider = deployment.provider
-        if isinstance(provider, Tokenizer):
+        if isinstance(provider, TokenCounter):
             tokens = await provider.count_tokens(replace(request, model=deployment.model))
             return TokenCount(deployment.name, tokens, exact=True)
         return TokenCount(deployment.name, round(estimate * deployment.health.prompt_ratio), exact=False)
+
+    # --- tokens -----------------------------------------------------------------------
+
+    async def tokenize(self, model: str, text: str, *, special: bool, bos: bool) -> Sequence[int]:
+        """Token ids of a text by itself, by the tokenizer of a model of this name; see `tokenizer`."""
+        tokenizer, own = self.tokenizer(model)
+        return await tokenizer.tokenize(own, text, special=special, bos=bos)
+
+    async def pieces(self, model: str, tokens: Sequence[int]) -> Sequence[bytes]:
+        """The bytes of each token."""
+        tokenizer, own = self.tokenizer(model)
+        return await tokenizer.pieces(own, tokens)
+
+    async def render(self, request: ChatRequest) -> str:
+        """The text that the model's chat template makes of a conversation."""
+        tokenizer, own = self.tokenizer(request.model, "chat")
+        return await tokenizer.render(replace(request, model=own))
+
+    def tokenizer(self, model: str, capability: Capability = "complete") -> tuple[Tokenizer, str]:
+        """Who holds the tokenizer of a name's models, and its own name of the model; a loaded one before others.
+
+        Raises ModelNotFound, and UnsupportedParameter where there is none.
+        """
+        deployments = [choice.deployment for tier in self.registry.plan(model).tiers for choice in tier]
+        able = [d for d in deployments if isinstance(d.provider, Tokenizer) and d.info.state != "failed"]
+        fit = [d for d in able if capability in d.info.capabilities] or able
+        if not fit:
+            raise UnsupportedParameter(
+                f"ghostd has no tokenizer of the model '{model}'; only local models have.", "model"
+            )
+        found = min(fit, key=lambda deployment: deployment.info.state != "ready")
+        assert isinstance(found.provider, Tokenizer)
+        return found.provider, found.model
 
     # --- requests ---------------------------------------------------------------------
 
@@ -209,7 +244,10 @@ def _generate(
         return deployment.provider.chat(request)
     if isinstance(request, CompletionRequest):
         if request.suffix is None and "complete" in deployment.info.capabilities:
-            return deployment.provider.complete(request)
+            if request.max_tokens == 0:
+                return nothing()
+            deltas = deployment.provider.complete(request)
+            return deltas if request.ending == NO_ENDING else ended_by(deltas, request.ending)
         request = _as_fill(request)
     return fill_with(deployment, request)
 
@@ -270,6 +308,7 @@ def _as_fill(request: CompletionRequest | FillRequest) -> FillRequest:
         max_tokens=request.max_tokens,
         stop=request.stop,
         min_confidence=request.min_confidence,
+        ending=request.ending,
         timeouts=request.timeouts,
     )
 

@@ -56,12 +56,40 @@ FORMS = (
     DECLARED,
 )
 
-MARKER_TEXTS = frozenset(text for form in FORMS[:-1] for text in (form.prefix, form.suffix, form.middle))
+
+@dataclass(frozen=True, slots=True)
+class RepositoryForm:
+    """How other files of the project are put before a fill prompt, by models that were trained with them."""
+
+    repository: str
+    """Begins the project's name."""
+    file: str
+    """Begins each file's name."""
+
+
+REPOSITORY_FORMS = (
+    # Qwen2.5-Coder (https://arxiv.org/abs/2409.12186).
+    RepositoryForm("<|repo_name|>", "<|file_sep|>"),
+    # StarCoder2 (https://arxiv.org/abs/2402.19173).
+    RepositoryForm("<repo_name>", "<file_sep>"),
+)
+
+MARKER_TEXTS = frozenset(text for form in FORMS[:-1] for text in (form.prefix, form.suffix, form.middle)) | frozenset(
+    text for form in REPOSITORY_FORMS for text in (form.repository, form.file)
+)
 
 
 def form_of(ids: Mapping[str, int]) -> FimForm | None:
     """The first form whose markers are all in a vocabulary's `ids`; None when the model cannot fill."""
     for form in FORMS:
         if all(marker in ids for marker in form.markers):
+            return form
+    return None
+
+
+def repository_form_of(ids: Mapping[str, int]) -> RepositoryForm | None:
+    """The form for other files whose markers are in a vocabulary's `ids`; None when it has none."""
+    for form in REPOSITORY_FORMS:
+        if form.repository in ids and form.file in ids:
             return form
     return None

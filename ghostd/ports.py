@@ -74,8 +74,17 @@ class Provider(Protocol):
 
 
 @runtime_checkable
-class Tokenizer(Protocol):
-    """What a provider also is when it holds its models' tokenizers. Raises as Provider does."""
+class TokenCounter(Protocol):
+    """What a provider also is when it can count a prompt's tokens exactly. Raises as Provider does."""
+
+    async def count_tokens(self, request: ChatRequest | CompletionRequest) -> int:
+        """How many tokens the prompt has: what `Usage.prompt_tokens` of the same request says."""
+        ...
+
+
+@runtime_checkable
+class Tokenizer(TokenCounter, Protocol):
+    """What a provider also is when it holds its models' tokenizers. Raises likewise."""
 
     async def tokenize(self, model: str, text: str, *, special: bool, bos: bool) -> Sequence[int]:
         """Token ids of a text: with control tokens recognised (`special`) or as plain text, with a BOS or without."""
@@ -87,10 +96,6 @@ class Tokenizer(Protocol):
 
     async def detokenize(self, model: str, tokens: Sequence[int]) -> bytes:
         """The bytes of these tokens; raises likewise."""
-        ...
-
-    async def count_tokens(self, request: ChatRequest | CompletionRequest) -> int:
-        """How many tokens the prompt has: what `Usage.prompt_tokens` of the same request says."""
         ...
 
     async def render(self, request: ChatRequest) -> str:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from ghostd.fim_markers import form_of
+from collections.abc import Sequence
+
+from ghostd.fim_markers import form_of, repository_form_of
 from ghostd.types import FimVocabulary, Prompt
 
+_PROJECT = "project\n"
+_FILE = "file\n"
+"""Names of the project and of the file at hand, which a request need not tell."""
 
-def fill_prompt(fim: FimVocabulary, prefix: str, suffix: str) -> Prompt:
+
+def fill_prompt(fim: FimVocabulary, prefix: str, suffix: str, quoted: Sequence[tuple[str, str]] = ()) -> Prompt:
     """The prompt that asks the model for the text between `prefix` and `suffix`.
+
+    `quoted` are other texts with their names, put before it as the model was trained to see them, or as they are.
 
     Markers and BOS are token ids and the two texts stay plain text, so text that looks like a marker cannot
     become one. Raises ValueError when no form that ghostd knows matches the vocabulary.
@@ -25,4 +33,15 @@ def fill_prompt(fim: FimVocabulary, prefix: str, suffix: str) -> Prompt:
         case "suffix-prefix":
             prompt = (*after, *before)
     bos: Prompt = () if fim.bos_id is None else (fim.bos_id,)
-    return (*bos, *(piece for piece in prompt if piece != ""))
+    return (*bos, *(piece for piece in (*_quotation(fim, quoted), *prompt) if piece != ""))
+
+
+def _quotation(fim: FimVocabulary, quoted: Sequence[tuple[str, str]]) -> Prompt:
+    if not quoted:
+        return ()
+    form = repository_form_of(fim.ids)
+    if form is None:
+        return ("".join(f"{text}\n" for _, text in quoted),)
+    file = fim.ids[form.file]
+    files = [piece for name, text in quoted for piece in (file, f"{name}\n{text}")]
+    return (fim.ids[form.repository], _PROJECT, *files, file, _FILE)

@@ -7,11 +7,11 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from ghostd.completion import families
-from ghostd.completion.postprocess import limit_lines
-from ghostd.completion.window import window
+from ghostd.completion.postprocess import ended_by, limit_lines
+from ghostd.completion.window import quotable, window
 from ghostd.errors import ContextTooLong, ProviderError
 from ghostd.routing.deployment import Deployment
-from ghostd.types import CompletionRequest, Delta, FillRequest, TokenLogprob, Usage
+from ghostd.types import NO_ENDING, CompletionRequest, Delta, FillRequest, TokenLogprob, Usage
 
 DEFAULT_FILL_TOKENS = 128
 _FALLBACK_CONTEXT_TOKENS = 2048
@@ -41,10 +41,20 @@ async def fill_along(tiers: Sequence[Deployment], request: FillRequest) -> Async
 
 def fill_with(deployment: Deployment, request: FillRequest) -> AsyncGenerator[Delta, None]:
     """Stream the text of the hole by one deployment, `request.model` being its provider's name for the model."""
+    if request.max_tokens == 0:
+        return nothing()
     if deployment.info.fim is None:
-        return deployment.provider.fill(request)
-    source = _prompted(deployment, request)
-    return source if request.max_lines is None else limit_lines(source, request.max_lines)
+        source = deployment.provider.fill(request)
+    else:
+        source = _prompted(deployment, request)
+        if request.max_lines is not None:
+            source = limit_lines(source, request.max_lines)
+    return source if request.ending == NO_ENDING else ended_by(source, request.ending)
+
+
+async def nothing() -> AsyncGenerator[Delta, None]:
+    """The reply of no tokens."""
+    yield Delta(finish_reason="length", usage=Usage(0, 0))
 
 
 async def _prompted(deployment: Deployment, request: FillRequest) -> AsyncGenerator[Delta, None]:
@@ -59,11 +69,12 @@ async def _prompted(deployment: Deployment, request: FillRequest) -> AsyncGenera
     sampling = request.sampling
     if sampling.temperature is None:
         sampling = replace(sampling, temperature=0.0)
+    documents = request.open_documents if request.quote_documents else ()
     while True:
         prefix, suffix = window(request.prefix, request.suffix, budget)
         completion = CompletionRequest(
             model=info.id,
-            prompt=families.fill_prompt(info.fim, prefix, suffix),
+            prompt=families.fill_prompt(info.fim, prefix, suffix, quotable(documents, prefix, suffix, budget)),
             sampling=sampling,
             max_tokens=max_tokens,
             stop=request.stop,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
-from ghostd.types import Delta, Usage
+from ghostd.types import Delta, Ending, Usage
 
 
 async def limit_lines(deltas: AsyncGenerator[Delta, None], max_lines: int) -> AsyncGenerator[Delta, None]:
@@ -34,6 +35,39 @@ async def limit_lines(deltas: AsyncGenerator[Delta, None], max_lines: int) -> As
                 return
             seen = whole
             yield delta
+
+
+async def ended_by(deltas: AsyncGenerator[Delta, None], ending: Ending) -> AsyncGenerator[Delta, None]:
+    """The stream up to where `ending` ends it; the generation behind it ends there, and nobody has counted it."""
+    clock = asyncio.get_running_loop().time
+    until: float | None = None
+    indent: int | None = None  # of the line so far that has nothing else; None within a line's text
+    broken = False
+    async with aclosing(deltas):
+        async for delta in deltas:
+            if until is None and delta.text and ending.max_ms is not None:
+                until = clock() + ending.max_ms / 1000
+            cut, indent = _outdented(delta.text, indent, ending.min_indent)
+            broken = broken or "\n" in delta.text
+            late = until is not None and broken and clock() >= until
+            if delta.finish_reason is None and (cut is not None or late):
+                yield replace(delta, text=delta.text[:cut], finish_reason="length")
+                return
+            yield delta
+
+
+def _outdented(text: str, indent: int | None, least: int) -> tuple[int | None, int | None]:
+    """Where a new line of the text begins too far left, if one does, and the indent of a line that has only begun."""
+    for position, character in enumerate(text):
+        if character == "\n":
+            indent = 0
+        elif indent is not None and character in " \t":
+            indent += 1
+        elif indent is not None:
+            if indent < least:
+                return position, None
+            indent = None
+    return None, indent
 
 
 def trim_overlap(text: str, suffix: str) -> str:

@@ -6,12 +6,17 @@ have to read all of it again. So its start moves in steps of `ANCHOR_LINES`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from ghostd.types import OpenDocument
+
 ANCHOR_LINES = 64
 
 CHARS_PER_TOKEN = 2.5
 """Low on purpose: code tokenizes to 2.5–4 characters a token, and a window that is too long costs a retry."""
 
 _PREFIX_SHARE = 0.75
+_MARKER_CHARS = 10
 
 
 def window(prefix: str, suffix: str, budget_tokens: int) -> tuple[str, str]:
@@ -26,6 +31,18 @@ def window(prefix: str, suffix: str, budget_tokens: int) -> tuple[str, str]:
     for_suffix = min(len(suffix), max(int(chars * (1 - _PREFIX_SHARE)), chars - len(prefix)))
     for_prefix = chars - for_suffix
     return _end_of(prefix, for_prefix), _start_of(suffix, for_suffix)
+
+
+def quotable(documents: Sequence[OpenDocument], prefix: str, suffix: str, budget_tokens: int) -> list[tuple[str, str]]:
+    """The documents, by name, that fit beside the window of a file; the first ones count most and stand last."""
+    left = int(budget_tokens * CHARS_PER_TOKEN) - len(prefix) - len(suffix)
+    taken: list[tuple[str, str]] = []
+    for document in documents:
+        left -= len(document.path.name) + len(document.text) + _MARKER_CHARS
+        if left < 0:
+            break
+        taken.append((document.path.name, document.text))
+    return taken[::-1]
 
 
 def _start_of(text: str, chars: int) -> str:

@@ -10,7 +10,7 @@ import json
 import struct
 from array import array
 from base64 import b64decode, b64encode
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
 MAX_FRAME_BYTES = 128 * 1024 * 1024
@@ -46,7 +46,8 @@ class Generate:
     """Continue `prompt`, or answer `messages` through the chat template (then `prompt` is empty)."""
 
     id: int
-    prompt: list[str | int]
+    prompt: list[str | int | list[str]]
+    """Plain texts, token ids, and lists of one text whose control tokens are meant as such."""
     messages: list[list[str]]
     """Pairs of role and content."""
     max_tokens: int | None
@@ -130,6 +131,8 @@ class Piece:
     text: str
     logprobs: list[list[Any]]
     """[token id, bytes, logprob, [[bytes, logprob], …]] each."""
+    tokens: list[int] = field(default_factory=list)
+    """Ids of the tokens that were generated since the last piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +204,7 @@ Message = (
 )
 
 _KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in get_args(Message)}
-_FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in _KINDS.values()}
+_FIELDS = {kind: tuple(each.name for each in fields(kind)) for kind in _KINDS.values()}
 _encode_json = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False).encode
 
 

@@ -26,8 +26,8 @@ class PromptEncoder:
         self._special = _pattern(header.special_texts)
         self._newline: list[int] | None = None
 
-    def encode(self, prompt: Sequence[str | int]) -> list[int]:
-        """Ids of a prompt in pieces, with a BOS where the vocabulary asks for one.
+    def encode(self, prompt: Sequence[str | int | list[str]]) -> list[int]:
+        """Ids of a prompt in pieces (see Generate.prompt), with a BOS where the vocabulary asks for one.
 
         Raises RequestInvalid for a token id that the vocabulary does not have.
         """
@@ -37,6 +37,10 @@ class PromptEncoder:
             if isinstance(piece, str):
                 ids.extend(self._plain(piece, exact=text_before))
                 text_before = True
+            elif isinstance(piece, list):
+                for text in piece:
+                    ids.extend(self._exact(text, special=True) if text_before else self._tokenize(text, True))
+                    text_before = True
             else:
                 self.check((piece,), "prompt")
                 ids.append(piece)

@@ -253,14 +253,17 @@ class LocalProvider:
         worker = self._worker(request.model)
         make = partial(generation, request, worker.model)
         make(0)  # what is wrong with the request shows before it waits for its turn
+        ids: tuple[int, ...] = ()  # of tokens whose text is still held back
         async with aclosing(worker.run(make)) as answers:
             async for answer in answers:
                 if isinstance(answer, Piece):
+                    ids = (*ids, *answer.tokens)
                     if answer.text or answer.logprobs:
-                        yield Delta(answer.text, logprobs=logprobs(answer.logprobs))
+                        yield Delta(answer.text, logprobs=logprobs(answer.logprobs), tokens=ids)
+                        ids = ()
                 elif isinstance(answer, Ended):
                     usage = Usage(answer.prompt_tokens, answer.completion_tokens, answer.cached_tokens)
-                    yield Delta(finish_reason=answer.finish_reason or "stop", usage=usage)
+                    yield Delta(finish_reason=answer.finish_reason or "stop", usage=usage, tokens=ids)
 
     # --- tokens ---------------------------------------------------------------
 

@@ -34,13 +34,19 @@ class Reply:
                 self._tokens += step.count
                 text = self._text.feed(step.data)
                 if self._text.stopped:
-                    self._end(text, "stop", step.logprobs)
+                    self._end(text, "stop", step.logprobs, step.ids)
                     return
-                self._send(Piece(self._id, text, _pack_logprobs(step.logprobs)))
+                self._send(Piece(self._id, text, _pack_logprobs(step.logprobs), list(step.ids)))
 
-    def _end(self, text: str, reason: Literal["stop", "length"], logprobs: Sequence[Logprob] = ()) -> None:
-        if text or logprobs:
-            self._send(Piece(self._id, text, _pack_logprobs(logprobs)))
+    def _end(
+        self,
+        text: str,
+        reason: Literal["stop", "length"],
+        logprobs: Sequence[Logprob] = (),
+        ids: Sequence[int] = (),
+    ) -> None:
+        if text or logprobs or ids:
+            self._send(Piece(self._id, text, _pack_logprobs(logprobs), list(ids)))
         self._send(Ended(self._id, reason, self._prompt_tokens, self._tokens, self._cached_tokens))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ghostd.conversation import Message, Refusal, Text, Thinking
 from ghostd.errors import InvalidRequest, UnsupportedParameter
-from ghostd.types import ChatRequest, CompletionRequest, Sampling, TokenLogprob
+from ghostd.types import ChatRequest, CompletionRequest, Markup, Sampling, TokenLogprob
 from ghostd.workers.catalog import LocalModel
 from ghostd.workers.messages import Generate
 
@@ -15,10 +15,10 @@ from ghostd.workers.messages import Generate
 def generation(request: ChatRequest | CompletionRequest, model: LocalModel, number: int) -> Generate:
     """The request as the worker takes it; raises RequestError."""
     settings = model.settings
-    prompt: list[str | int] = []
+    prompt: list[str | int | list[str]] = []
     messages: list[list[str]] = []
     if isinstance(request, CompletionRequest):
-        prompt = list(request.prompt)
+        prompt = [[str(piece)] if isinstance(piece, Markup) else piece for piece in request.prompt]
     else:
         if request.tools.tools:
             raise UnsupportedParameter(f"Tools are not supported by the local model '{request.model}'.", "tools")

@@ -76,3 +76,20 @@ def test_every_form_is_found_by_its_own_markers() -> None:
     for form in FORMS:
         assert form_of({marker: number for number, marker in enumerate(form.markers)}) == form
     assert "fim_pre" not in MARKER_TEXTS
+
+
+@pytest.mark.parametrize(
+    ("markers", "expected"),
+    [
+        pytest.param(
+            ("<|repo_name|>", "<|file_sep|>"),
+            (4, "project\n", 5, "a.py\nx = 1\n", 5, "b.py\ny", 5, "file\n", 1, PREFIX, 2, SUFFIX, 3),
+            id="qwen-as-files-of-a-repository",
+        ),
+        pytest.param((), ("x = 1\n\ny\n", 1, PREFIX, 2, SUFFIX, 3), id="others-as-they-are"),
+    ],
+)
+def test_other_files_stand_before_the_hole(markers: tuple[str, ...], expected: Prompt) -> None:
+    ids = {"<|fim_prefix|>": 1, "<|fim_suffix|>": 2, "<|fim_middle|>": 3, **dict(zip(markers, (4, 5), strict=False))}
+    quoted = [("a.py", "x = 1\n"), ("b.py", "y")]
+    assert fill_prompt(FimVocabulary(ids), PREFIX, SUFFIX, quoted) == expected

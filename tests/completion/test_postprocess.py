@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from ghostd.completion.fill import collect
-from ghostd.completion.postprocess import limit_lines, trim_overlap
-from ghostd.types import Delta, Usage
+from ghostd.completion.postprocess import ended_by, limit_lines, trim_overlap
+from ghostd.types import Delta, Ending, Usage
 
 
 async def stream(*pieces: str) -> AsyncGenerator[Delta, None]:
@@ -41,3 +41,26 @@ async def test_a_fill_ends_with_its_last_wanted_line(pieces: list[str], max_line
 )
 def test_what_stands_after_the_cursor_is_not_repeated(text: str, suffix: str, shown: str) -> None:
     assert trim_overlap(text, suffix) == shown
+
+
+@pytest.mark.parametrize(
+    ("pieces", "least", "text", "reason"),
+    [
+        (["a\n    b\n  c\n    d"], 4, "a\n    b\n  ", "length"),
+        (["a\n", " ", " ", "c", "d"], 4, "a\n  ", "length"),
+        (["a\n\tb\n\n\tc"], 1, "a\n\tb\n\n\tc", "stop"),
+        (["a", "b"], 4, "ab", "stop"),
+        (["a\n    b"], 0, "a\n    b", "stop"),
+    ],
+)
+async def test_a_text_ends_at_a_line_that_is_indented_less(
+    pieces: list[str], least: int, text: str, reason: str
+) -> None:
+    whole = await collect(ended_by(stream(*pieces), Ending(min_indent=least)))
+    assert (whole.text, whole.finish_reason) == (text, reason)
+
+
+@pytest.mark.parametrize(("pieces", "text"), [(["a", "b\n", "c"], "ab\n"), (["a", "b", "c"], "abc")])
+async def test_a_text_whose_time_is_over_ends_once_it_has_a_line_break(pieces: list[str], text: str) -> None:
+    assert (await collect(ended_by(stream(*pieces), Ending(max_ms=0)))).text == text
+    assert (await collect(ended_by(stream(*pieces), Ending(max_ms=1e6)))).text == "".join(pieces)

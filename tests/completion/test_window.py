@@ -1,9 +1,12 @@
 """The part of a file that a fill prompt quotes."""
 
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ghostd.completion.window import ANCHOR_LINES, CHARS_PER_TOKEN, window
+from ghostd.completion.window import ANCHOR_LINES, CHARS_PER_TOKEN, quotable, window
+from ghostd.types import OpenDocument
 
 
 @given(prefix=st.text(), suffix=st.text(), budget=st.integers(1, 400))
@@ -24,3 +27,10 @@ def test_the_windows_start_moves_seldom() -> None:
     assert len(starts) <= 400 // ANCHOR_LINES + 2
     for start in starts:
         assert int(start.split()[1]) % ANCHOR_LINES == 0
+
+
+def test_documents_that_fit_beside_the_window_are_quoted_the_first_one_last() -> None:
+    documents = [OpenDocument(Path(f"src/{name}.py"), name * 50) for name in "abc"]
+    assert quotable(documents, "", "", 1000) == [("c.py", "c" * 50), ("b.py", "b" * 50), ("a.py", "a" * 50)]
+    assert quotable(documents, "", "", 60) == [("b.py", "b" * 50), ("a.py", "a" * 50)]
+    assert quotable(documents, "x" * 140, "", 60) == []

@@ -18,7 +18,8 @@ def test_a_whole_file_tells_what_the_model_is(model_file: ModelFile) -> None:
     header = read_header(model_file("qwen"))
     assert (header.architecture, header.context_tokens, header.kind) == ("llama", 2048, "model")
     assert header.size_bytes == model_file("qwen").stat().st_size
-    assert header.fim_ids == {"<|fim_prefix|>": 1, "<|fim_suffix|>": 2, "<|fim_middle|>": 3}
+    repository = {"<|repo_name|>": 5, "<|file_sep|>": 6}
+    assert header.fim_ids == {"<|fim_prefix|>": 1, "<|fim_suffix|>": 2, "<|fim_middle|>": 3, **repository}
     assert (header.bos_id, header.add_bos, header.embedding_only) == (None, False, False)
     assert header.chat_template is not None
     assert {"<|im_start|>", "<|im_end|>", "<|file_sep|>"} <= set(header.special_texts)
@@ -50,7 +51,10 @@ def test_markers_of_unknown_text_are_found_by_their_declared_ids(tmp_path: Path)
         fill_after="<|odd_middle|>",
         fim_ids={"fim_pre": "<|odd_prefix|>", "fim_suf": "<|odd_suffix|>", "fim_mid": "<|odd_middle|>"},
     )
-    assert read_header(write_gguf(tmp_path / "odd.gguf", recipe)).fim_ids == {"fim_pre": 1, "fim_suf": 2, "fim_mid": 3}
+    assert read_header(write_gguf(tmp_path / "odd.gguf", recipe)).fim_ids == {
+        **{"fim_pre": 1, "fim_suf": 2, "fim_mid": 3},
+        **{"<|repo_name|>": 5, "<|file_sep|>": 6},
+    }
 
 
 def test_a_truncated_file_is_told_with_both_sizes(model_file: ModelFile, tmp_path: Path) -> None:

@@ -55,6 +55,19 @@ class LoadOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class LateGrammar:
+    """A grammar that binds a reply only once a tool call begins in it."""
+
+    text: Callable[[], str]
+    """The grammar; its root begins with the text that begins a call. May raise RequestInvalid."""
+    opened: Callable[[], str | None]
+    """Asked after each TokenStep has been read. Once for each call: what the latest tokens wrote of it, which the
+    grammar is known to take."""
+    openers: tuple[str, ...]
+    """For engines that look for the beginning themselves: texts that can be nothing else. () where they cannot tell."""
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationOptions:
     """How to pick tokens and when to end. Stop strings are not the engine's concern."""
 
@@ -72,6 +85,10 @@ class GenerationOptions:
     grammar: str | None = None
     json_schema: str | None = None
     """Checked by ghostd.workers.json_schema."""
+    late_grammar: LateGrammar | None = None
+    """Without `grammar` and `json_schema` only."""
+    markers: tuple[str, ...] = ()
+    """Control tokens that are part of the reply's text; others have none."""
     ignore_end: bool = False
     """Go on after an end-of-generation token; for calibration."""
 
@@ -96,11 +113,12 @@ class PromptStep:
 
 @dataclass(frozen=True, slots=True)
 class TokenStep:
-    """Tokens were generated: their bytes (empty for control tokens) and their number."""
+    """Tokens were generated: their bytes (empty for control tokens), their number and their ids."""
 
     data: bytes
     count: int
     logprobs: tuple[Logprob, ...] = ()
+    ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from typing import Any
 
 from ghostd.workers.engines import llama_sampling
 from ghostd.workers.engines.contract import (
+    PENALTY_WINDOW_TOKENS,
     EndStep,
     EngineFailed,
     GenerationOptions,
@@ -119,12 +120,9 @@ class LlamaCppEngine:
         """Continue the prompt."""
         if self._context is None:
             raise EngineFailed("the model makes embeddings only")
-        sampler = llama_sampling.new_sampler(self._lib, self._vocab, self.vocabulary_size, options, prompt)
-        try:
+        with llama_sampling.Sampler(self._lib, self._vocab, self.vocabulary_size, options, prompt) as sampler:
             yield from self._prefill(self._context, prompt)
-            yield from self._decode(self._context, sampler, options)
-        finally:
-            self._lib.llama_sampler_free(sampler)
+            yield from self._decode(self._context, sampler, options, prompt)
 
     def _prefill(self, context: int, prompt: Sequence[int]) -> Iterator[Step]:
         kept = self._reuse(context, prompt)
@@ -133,21 +131,45 @@ class LlamaCppEngine:
             self._compute(context, prompt[start : start + self._options.n_batch])
             yield PromptStep(kept)
 
-    def _decode(self, context: int, sampler: Any, options: GenerationOptions) -> Iterator[Step]:
+    def _decode(
+        self, context: int, sampler: llama_sampling.Sampler, options: GenerationOptions, prompt: Sequence[int]
+    ) -> Iterator[Step]:
         lib = self._lib
+        shown = self._shown(options.markers)
+        written: list[int] = []
+        late = options.late_grammar
         for number in range(1, options.max_tokens + 1):
-            token = int(lib.llama_sampler_sample(sampler, context, -1))
+            token = sampler.sample(context)
             if lib.llama_vocab_is_eog(self._vocab, token) and not options.ignore_end:
                 yield EndStep("stop")
                 return
-            data = self._piece(token)
+            data = self._piece(token, special=token in shown)
             logprobs: tuple[Logprob, ...] = ()
             if options.logprobs is not None:
                 logprobs = (self._logprob(context, token, data, options.logprobs),)
-            yield TokenStep(data, 1, logprobs)
+            yield TokenStep(data, 1, logprobs, (token,))
+            if late is not None:
+                written.append(token)
+                if (opening := late.opened()) is not None:
+                    self._bind(sampler, late.text(), opening.encode(), written, prompt)
             if number < options.max_tokens:
                 self._compute(context, (token,))
         yield EndStep("length")
+
+    def _shown(self, markers: Sequence[str]) -> frozenset[int]:
+        """Ids of the control tokens that are part of the text."""
+        ids = (self.tokenize(marker, special=True) for marker in markers)
+        return frozenset(found[0] for found in ids if len(found) == 1)
+
+    def _bind(
+        self, sampler: llama_sampling.Sampler, grammar: str, opening: bytes, written: list[int], prompt: Sequence[int]
+    ) -> None:
+        """Let the grammar take over from `opening` on, the end of what was written."""
+        size, first = 0, len(written)
+        while size < len(opening) and first:
+            first -= 1
+            size += len(self._piece(written[first], special=True))
+        sampler.bind(grammar, opening, written[first:], (*prompt[-PENALTY_WINDOW_TOKENS:], *written))
 
     def _reuse(self, context: int, prompt: Sequence[int]) -> int:
         """Keep the cache of the longest common prefix; at least the last token is computed, for its logits."""

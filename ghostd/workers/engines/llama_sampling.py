@@ -1,7 +1,10 @@
-"""llama.cpp's sampler chain for one request, and log probabilities."""
+"""llama.cpp's samplers for one request, and log probabilities."""
 
 from __future__ import annotations
 
+import ctypes
+import math
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,30 +13,96 @@ from typing import Any
 from ghostd.workers.engines.contract import PENALTY_WINDOW_TOKENS, GenerationOptions, RequestInvalid
 
 
-def new_sampler(lib: Any, vocab: int, vocabulary_size: int, options: GenerationOptions, prompt: Sequence[int]) -> Any:
-    """A chain that picks tokens as `options` say; free it with llama_sampler_free.
+class Sampler:
+    """Picks tokens as `options` say. A context manager, which frees what llama.cpp holds.
+
+    A grammar is first asked about the token that was picked without it, which is nearly always right, and only then
+    about the whole vocabulary, which costs milliseconds. The distribution is the same (llama.cpp's own sampling does
+    so too); penalties remember what was picked, so with them the grammar comes first.
 
     Raises RequestInvalid for a grammar or schema that cannot be used.
     """
-    grammar = _grammar_sampler(lib, vocab, options)
-    chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
-    if options.logit_bias:
-        lib.llama_sampler_chain_add(chain, _bias(lib, vocabulary_size, options))
-    if penalties := _penalties(lib, vocabulary_size, options, prompt):
-        lib.llama_sampler_chain_add(chain, penalties)
-    if grammar:
-        lib.llama_sampler_chain_add(chain, grammar)
-    if options.temperature <= 0:
-        lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_greedy())
+
+    def __init__(
+        self, lib: Any, vocab: int, vocabulary_size: int, options: GenerationOptions, prompt: Sequence[int]
+    ) -> None:
+        self._lib, self._vocab, self._size = lib, vocab, vocabulary_size
+        self._options = options
+        self._grammar = _grammar_sampler(lib, vocab, options)
+        self._bound = self._chain(prompt, self._grammar) if self._grammar else None
+        penalised = _penalises(options)
+        self._free = None if self._bound and penalised else self._chain(prompt, None)
+        self._one = (lib.llama_token_data * 1)()
+
+    def __enter__(self) -> Sampler:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for chain in (self._bound, self._free):
+            if chain:
+                self._lib.llama_sampler_free(chain)
+        self._bound = self._free = None
+
+    def sample(self, context: int) -> int:
+        """The next token."""
+        lib = self._lib
+        if self._free is None:
+            return int(lib.llama_sampler_sample(self._bound, context, -1))
+        token = int(lib.llama_sampler_sample(self._free, context, -1))
+        if self._bound is None:
+            return token
+        if self._allows(token):
+            lib.llama_sampler_accept(self._bound, token)
+            return token
+        return int(lib.llama_sampler_sample(self._bound, context, -1))
+
+    def _allows(self, token: int) -> bool:
+        self._one[0].id, self._one[0].logit = token, 1.0
+        candidates = self._lib.llama_token_data_array(self._one, 1, -1, False)
+        self._lib.llama_sampler_apply(self._grammar, ctypes.byref(candidates))
+        return float(self._one[0].logit) > -math.inf
+
+    def bind(self, grammar: str, opening: bytes, tokens: Sequence[int], recent: Sequence[int]) -> None:
+        """From now on follow the grammar, of which `opening`, the end of what `tokens` wrote, is a beginning.
+
+        `recent` are the latest tokens of all, for penalties. A former grammar is dropped.
+        """
+        lib = self._lib
+        pattern = (ctypes.c_char_p * 1)(re.sub(rb"[\\^$.*+?()\[\]{}|/]", rb"\\\g<0>", opening))
+        sampler = lib.llama_sampler_init_grammar_lazy_patterns(
+            self._vocab, grammar.encode(), b"root", pattern, 1, (lib.llama_token * 1)(), 0
+        )
+        if not sampler:
+            raise RequestInvalid("The tools' schemas make a grammar that the engine cannot use.", "tools")
+        for token in tokens:
+            lib.llama_sampler_accept(sampler, token)
+        former, self._bound, self._grammar = self._bound, self._chain(recent, sampler), sampler
+        if former:
+            lib.llama_sampler_free(former)
+        if self._free is not None and _penalises(self._options):
+            lib.llama_sampler_free(self._free)
+            self._free = None
+
+    def _chain(self, prompt: Sequence[int], grammar: Any) -> Any:
+        lib, options = self._lib, self._options
+        chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
+        if options.logit_bias:
+            lib.llama_sampler_chain_add(chain, _bias(lib, self._size, options))
+        if penalties := _penalties(lib, self._size, options, prompt):
+            lib.llama_sampler_chain_add(chain, penalties)
+        if grammar:
+            lib.llama_sampler_chain_add(chain, grammar)
+        if options.temperature <= 0:
+            lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_greedy())
+            return chain
+        if options.top_k > 0:
+            lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_top_k(options.top_k))
+        lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_top_p(options.top_p, 1))
+        lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_min_p(options.min_p, 1))
+        lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_temp(options.temperature))
+        seed = secrets.randbits(31) if options.seed is None else options.seed & 0x7FFFFFFF
+        lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_dist(seed))
         return chain
-    if options.top_k > 0:
-        lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_top_k(options.top_k))
-    lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_top_p(options.top_p, 1))
-    lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_min_p(options.min_p, 1))
-    lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_temp(options.temperature))
-    seed = secrets.randbits(31) if options.seed is None else options.seed & 0x7FFFFFFF
-    lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_dist(seed))
-    return chain
 
 
 def _bias(lib: Any, vocabulary_size: int, options: GenerationOptions) -> Any:
@@ -43,8 +112,12 @@ def _bias(lib: Any, vocabulary_size: int, options: GenerationOptions) -> Any:
     return lib.llama_sampler_init_logit_bias(vocabulary_size, len(entries), entries)
 
 
+def _penalises(options: GenerationOptions) -> bool:
+    return bool(options.repeat_penalty != 1.0 or options.presence_penalty or options.frequency_penalty)
+
+
 def _penalties(lib: Any, vocabulary_size: int, options: GenerationOptions, prompt: Sequence[int]) -> Any:
-    if options.repeat_penalty == 1.0 and not options.presence_penalty and not options.frequency_penalty:
+    if not _penalises(options):
         return None
     sampler = lib.llama_sampler_init_penalties(
         vocabulary_size,

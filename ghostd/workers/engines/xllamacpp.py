@@ -23,6 +23,7 @@ from ghostd.workers.engines.contract import (
     EngineFailed,
     GenerationOptions,
     Interrupted,
+    LateGrammar,
     LoadError,
     LoadOptions,
     Logprob,
@@ -43,6 +44,8 @@ _SAMPLERS = ["penalties", "top_k", "top_p", "min_p", "temperature"]
 _NO_PROBABILITY = -1e4
 _JSON_STARTS = b'{["-0123456789tfn'
 _LOG_WARNINGS = 1
+_TRIGGER_WORD = 1
+"""llama.cpp's common_grammar_trigger_type; a word that is one token triggers as that token."""
 _REPLACED = "\ufffd"
 
 
@@ -81,6 +84,16 @@ class XllamaCppEngine:
         body = {"content": text, "add_special": False, "parse_special": special}
         return [int(token) for token in self._ask("/tokenize", body)["tokens"]]
 
+    def _late(self, late: LateGrammar) -> dict[str, Any]:
+        """The server looks for the beginnings itself: only for those that are one token, and nothing else."""
+        for opener in late.openers:
+            if opener not in self._single:
+                self._single[opener] = len(self.tokenize(opener, special=True)) == 1
+        if not late.openers or not all(self._single[opener] for opener in late.openers):
+            return {}
+        triggers = [{"type": _TRIGGER_WORD, "value": opener} for opener in late.openers]
+        return {"grammar": late.text(), "grammar_lazy": True, "grammar_triggers": triggers}
+
     def pieces(self, tokens: Sequence[int]) -> list[bytes]:
         """The bytes of each token."""
         for token in tokens:
@@ -117,9 +130,12 @@ class XllamaCppEngine:
         """Continue the prompt."""
         if self._options.embedding_only or self._server is None:
             raise EngineFailed("the model makes embeddings only")
+        body = _body(prompt, options)
+        if options.late_grammar is not None:
+            body |= self._late(options.late_grammar)
         connection = self._open(self._server)
         try:
-            response = connection.exchange("POST", "/completion", _body(prompt, options))
+            response = connection.exchange("POST", "/completion", body)
             if response.status != 200:
                 raise _refusal(json.loads(response.read()))
             steps = _steps(response, options)
@@ -259,6 +275,8 @@ def _body(prompt: Sequence[int], options: GenerationOptions) -> dict[str, Any]:
         "return_tokens": True,
         "return_progress": True,
     }
+    if options.markers:
+        body["preserved_tokens"] = list(options.markers)
     if options.logprobs is not None:
         body["n_probs"] = max(options.logprobs, 1)
     if options.json_schema is not None:
@@ -294,9 +312,8 @@ def _steps(response: http.client.HTTPResponse, options: GenerationOptions) -> It
             cached = int(progress["cache"])
             yield PromptStep(cached)
             continue
-        step = TokenStep(
-            event["content"].encode("utf-8", "replace"), len(event.get("tokens", ())) or 1, _logprobs(event, options)
-        )
+        ids = tuple(map(int, event.get("tokens", ())))
+        step = TokenStep(event["content"].encode("utf-8", "replace"), len(ids) or 1, _logprobs(event, options), ids)
         if step.data:
             yield step
         else:
