@@ -30,10 +30,12 @@ from ghostd.gateway.dialects import (
     openai_passed,
 )
 from ghostd.gateway.dialects.ollama_errors import OLLAMA
+from ghostd.gateway.doc import Doc
 from ghostd.gateway.errors import INTERNAL, HttpError, problem
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.guard import Guard, own_hosts, own_origins
 from ghostd.gateway.listen import bind_spare, bind_tcp, unix_listener
+from ghostd.gateway.openapi.served import Described
 from ghostd.gateway.request import Request
 from ghostd.gateway.response import Response
 from ghostd.gateway.routes import Route, Routes
@@ -46,6 +48,7 @@ _GOODBYE_S = 1.0
 """What is cancelled after the drain gets this long to say so to its client."""
 DIALECTS: Mapping[str, Dialect] = {"/api/": OLLAMA}
 """Paths below which another dialect than OpenAI's is spoken."""
+_HEALTH = Doc("Say that the daemon serves", "ghostd")
 _ERROR_S = 5.0
 """Time to get an error reply out to a client that may have stopped reading."""
 
@@ -127,6 +130,7 @@ def _routes(engine: Engine, status: Callable[[], Mapping[str, object]], doors: S
     routes.add(openai_absent.routes())
     routes.add(api_routes(engine, status))
     routes.add(doors)
+    routes.add([Described(routes.all()).route])
     return routes
 
 
@@ -139,21 +143,27 @@ def api_routes(engine: Engine, status: Callable[[], Mapping[str, object]]) -> It
     health = partial(_health, status)
     chat = partial(openai_chat.chat_completions, engine)
     return (
-        Route("GET", "/health", health),
-        Route("GET", "/v1/health", health),
-        Route("GET", "/v1/models", partial(openai_models.list_models, engine)),
-        Route("GET", "/v1/models/", partial(openai_models.retrieve_model, engine), prefix=True),
-        Route("POST", "/v1/chat/completions", chat),
-        Route("POST", "/v1/v1/chat/completions", chat),  # Zeke's Rust version doubles the prefix
-        Route("POST", "/v1/completions", partial(openai_completions.completions, engine)),
-        Route("POST", "/v1/embeddings", partial(openai_embeddings.embeddings, engine)),
+        Route("GET", "/health", health, doc=_HEALTH),
+        Route("GET", "/v1/health", health, doc=_HEALTH),
+        Route("GET", "/v1/models", partial(openai_models.list_models, engine), doc=openai_models.LIST_DOC),
+        Route(
+            "GET",
+            "/v1/models/",
+            partial(openai_models.retrieve_model, engine),
+            prefix=True,
+            doc=openai_models.MODEL_DOC,
+        ),
+        Route("POST", "/v1/chat/completions", chat, doc=openai_chat.DOC),
+        Route("POST", "/v1/v1/chat/completions", chat, doc=openai_chat.DOC),  # Zeke's Rust version doubles the prefix
+        Route("POST", "/v1/completions", partial(openai_completions.completions, engine), doc=openai_completions.DOC),
+        Route("POST", "/v1/embeddings", partial(openai_embeddings.embeddings, engine), doc=openai_embeddings.DOC),
         *(
             Route("POST", path, partial(openai_passed.pass_on, operation, engine))
             for path, operation in openai_passed.PATHS.items()
         ),
         *openai_multipart.routes(engine),
         *ollama.routes(engine),
-        Route("POST", "/v1/ghostd/feedback", partial(ghostd_routing.feedback, engine)),
+        Route("POST", "/v1/ghostd/feedback", partial(ghostd_routing.feedback, engine), doc=ghostd_routing.DOC),
     )
 
 

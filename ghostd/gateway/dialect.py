@@ -5,13 +5,14 @@ What its requests and replies mean is the business of the modules in `dialects`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from operator import attrgetter
 
 import msgspec
 from multidict import istr
 
+from ghostd.gateway.dialects.openai_replies import ErrorReply
 from ghostd.gateway.errors import Problem
 from ghostd.redaction import redact
 
@@ -36,8 +37,16 @@ class Dialect:
     """Headers of the dialect that go upstream with a relayed request."""
     own_error: Callable[[Problem], bytes] = attrgetter("original")
     """The body for an upstream's error that came in this dialect: as it came, unless clients could not read it."""
+    statuses: Mapping[int, int] = field(default_factory=dict)
+    """Statuses of ghostd's own errors that the dialect has others for."""
     request_id_header: str = ""
     """Where the dialect's clients look for the request's id, beside x-request-id."""
+    error_type: type[msgspec.Struct] | None = None
+    """The shape of `error_object`, for the OpenAPI document."""
+
+    def status(self, problem: Problem) -> int:
+        """The status of an error reply."""
+        return problem.status if problem.original else self.statuses.get(problem.status, problem.status)
 
     def error(self, problem: Problem, request_id: str) -> bytes:
         """The body of an error reply: the upstream's own where it spoke this dialect."""
@@ -85,6 +94,7 @@ OPENAI = Dialect(
     _openai_error,
     sse_data,
     own_error=_own_openai_error,
+    error_type=ErrorReply,
     passed_headers=tuple(
         istr(name) for name in ("openai-organization", "openai-project", "openai-beta", "idempotency-key")
     ),

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ghostd.gateway.dialect import OPENAI, Dialect
+from ghostd.gateway.doc import Doc
 from ghostd.gateway.errors import HttpError, printable
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.response import Response
@@ -29,6 +30,8 @@ class Route:
     """Whether it takes a multipart/form-data body beside JSON."""
     max_body_bytes: int | None = None
     """Largest body where that is not http.max_body_bytes; its handler then reads the body piece by piece."""
+    doc: Doc | None = None
+    """For the OpenAPI document. Every route that the public address serves has one."""
 
 
 @dataclass(slots=True)
@@ -55,6 +58,17 @@ class Routes:
                 self.max_body_bytes[route.path] = route.max_body_bytes
             if route.method == "GET":
                 methods["HEAD"] = route
+
+    def all(self) -> list[Route]:
+        """Every route, without those for HEAD that come with those for GET."""
+        tables = (self.exact, self.prefixes)
+        return [
+            route
+            for table in tables
+            for methods in table.values()
+            for method, route in methods.items()
+            if method == route.method
+        ]
 
     def dialect_of(self, path: str) -> Dialect:
         """The dialect to tell errors in that come before any route is found; `path` may be a whole target."""

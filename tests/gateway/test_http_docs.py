@@ -9,8 +9,8 @@ from ghostd.engine import Engine
 from ghostd.errors import RequestError, UpstreamRejected
 from ghostd.gateway.app import api_routes
 from ghostd.gateway.dialects.openai_chat_request import ChatBody
-from ghostd.gateway.dialects.openai_completions import _Body as CompletionBody
-from ghostd.gateway.dialects.openai_embeddings import _Body as EmbeddingBody
+from ghostd.gateway.dialects.openai_completions import CompletionBody
+from ghostd.gateway.dialects.openai_embeddings import EmbeddingBody
 from ghostd.gateway.errors import KINDS
 
 ROOT = Path(__file__).parents[2]

@@ -10,6 +10,7 @@ import msgspec
 from ghostd.engine import Engine
 from ghostd.errors import InvalidRequest
 from ghostd.gateway.calls import any_openai_call
+from ghostd.gateway.doc import Doc
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.response import Response
 from ghostd.routing.explain import explain
@@ -17,14 +18,17 @@ from ghostd.routing.explain import explain
 _ENCODER = msgspec.json.Encoder()
 
 
-class _Feedback(msgspec.Struct, forbid_unknown_fields=True):
+class Feedback(msgspec.Struct, forbid_unknown_fields=True):
+    """What became of a reply."""
+
     id: str
     """`x-ghostd-id` of the reply."""
     kind: Literal["shown", "accepted", "thumb"]
     value: float = 1.0
 
 
-_FEEDBACK = msgspec.json.Decoder(_Feedback)
+_FEEDBACK = msgspec.json.Decoder(Feedback)
+DOC = Doc("Note what became of a reply", "ghostd", body=Feedback)
 
 
 async def explain_route(engine: Engine, exchange: Exchange) -> Response | None:

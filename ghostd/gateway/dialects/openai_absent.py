@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from ghostd.gateway.doc import Doc
 from ghostd.gateway.errors import HttpError
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.response import Response
@@ -61,11 +62,12 @@ def routes() -> Sequence[Route]:
     found: list[Route] = []
     for path, (what, instead) in ABSENT.items():
         handler = partial(_refuse, what, instead)
+        doc = Doc(f"Not offered: {what}", "Not offered", instead, absent=True)
         exact = not path.endswith("/")
         for method in _METHODS:
             if exact:
-                found.append(Route(method, path, handler, multipart=True))
-            found.append(Route(method, path.rstrip("/") + "/", handler, prefix=True))
+                found.append(Route(method, path, handler, multipart=True, doc=doc))
+            found.append(Route(method, path.rstrip("/") + "/", handler, prefix=True, doc=doc))
     return found
 
 

@@ -13,9 +13,11 @@ from ghostd.engine import Engine
 from ghostd.gateway.answering import Reply, ToolCallReply, answer, metadata
 from ghostd.gateway.calls import decoded, openai_call
 from ghostd.gateway.dialects.generation import new_id, pieces, seeded, usage_details, usage_fields
-from ghostd.gateway.dialects.openai_chat_request import ChatBody, chat_request
+from ghostd.gateway.dialects.openai_chat_request import CHAT_RANGES, CHAT_WORDS, ChatBody, chat_request
 from ghostd.gateway.dialects.openai_chat_tools import custom_input, custom_names
 from ghostd.gateway.dialects.openai_logprobs import chat_logprobs
+from ghostd.gateway.dialects.openai_replies import ChatChunk, ChatReply
+from ghostd.gateway.doc import Doc
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.response import Response
 from ghostd.routing.call import Call, Job
@@ -23,6 +25,15 @@ from ghostd.types import Delta, TokenLogprob
 
 _DECODER = msgspec.json.Decoder(ChatBody)
 _ENCODER = msgspec.json.Encoder()
+DOC = Doc(
+    "Continue a conversation",
+    body=ChatBody,
+    reply=ChatReply,
+    streams="text/event-stream",
+    event=ChatChunk,
+    ranges=CHAT_RANGES,
+    words=CHAT_WORDS,
+)
 
 
 async def chat_completions(engine: Engine, exchange: Exchange) -> Response | None:

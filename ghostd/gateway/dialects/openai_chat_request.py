@@ -15,6 +15,7 @@ from ghostd.errors import InvalidRequest, UnsupportedParameter
 from ghostd.gateway.dialects.openai_chat_messages import MessageBody, messages_of
 from ghostd.gateway.dialects.openai_chat_tools import ToolFields, tools_of
 from ghostd.gateway.dialects.openai_fields import (
+    RANGES,
     check_length,
     check_one_of,
     check_ranges,
@@ -26,8 +27,9 @@ from ghostd.gateway.dialects.openai_fields import (
 from ghostd.types import ChatRequest
 
 _EFFORTS: tuple[ReasoningEffort, ...] = ("none", "minimal", "low", "medium", "high", "xhigh")
-_OWN_RANGES = {"max_completion_tokens": (1, 2**31 - 1), "top_logprobs": (0, 20)}
-_ONE_OF: Mapping[str, tuple[str, ...]] = {
+_OWN_RANGES: Mapping[str, tuple[float, float]] = {"max_completion_tokens": (1, 2**31 - 1), "top_logprobs": (0, 20)}
+CHAT_RANGES = {**RANGES, **_OWN_RANGES}
+CHAT_WORDS: Mapping[str, tuple[str, ...]] = {
     "reasoning_effort": _EFFORTS,
     "verbosity": ("low", "medium", "high"),
     "service_tier": ("auto", "default", "flex", "scale", "priority"),
@@ -73,9 +75,8 @@ class ChatBody(ToolFields, kw_only=True):
 
 def chat_request(body: ChatBody) -> ChatRequest:
     """The request; raises InvalidRequest or UnsupportedParameter with the path of the field."""
-    check_ranges(body)
-    check_ranges(body, _OWN_RANGES)
-    check_one_of(body, _ONE_OF)
+    check_ranges(body, CHAT_RANGES)
+    check_one_of(body, CHAT_WORDS)
     check_length(body, _LENGTHS)
     check_stream_options(body)
     _check_output(body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,9 +13,18 @@ from ghostd.errors import ContextTooLong, InvalidRequest, UnsupportedParameter
 from ghostd.gateway.answering import Reply, answer
 from ghostd.gateway.calls import decoded, openai_call
 from ghostd.gateway.dialects.generation import new_id, pieces, seeded, usage_details
-from ghostd.gateway.dialects.openai_fields import GenerationFields, check_ranges, check_stream_options, sampling, stops
+from ghostd.gateway.dialects.openai_fields import (
+    RANGES,
+    GenerationFields,
+    check_ranges,
+    check_stream_options,
+    sampling,
+    stops,
+)
 from ghostd.gateway.dialects.openai_logprobs import LegacyLogprobs
+from ghostd.gateway.dialects.openai_replies import CompletionReply
 from ghostd.gateway.dialects.token_input import texts_or_tokens
+from ghostd.gateway.doc import Doc
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.response import Response
 from ghostd.routing.call import Call, Job
@@ -26,7 +35,9 @@ MAX_GENERATIONS = 2048
 """Of one request: prompts times choices."""
 
 
-class _Body(GenerationFields, kw_only=True):
+class CompletionBody(GenerationFields, kw_only=True):
+    """The body, as far as it can be translated; other fields are ignored."""
+
     prompt: str | list[str | int | list[int]] | None = None
     suffix: str | None = None
     best_of: int | None = None
@@ -37,11 +48,25 @@ class _Body(GenerationFields, kw_only=True):
     min_confidence: float | None = None
 
 
-_DECODER = msgspec.json.Decoder(_Body)
+_DECODER = msgspec.json.Decoder(CompletionBody)
 _ENCODER = msgspec.json.Encoder()
 _OWN_FIELDS = frozenset(("file_path", "root", "min_confidence"))
 """What only ghostd's own models know; the document that they name stays on this machine."""
-_OWN_RANGES = {"logprobs": (0, 5), "min_confidence": (0, 1), "best_of": (1, 20)}
+_RANGES: Mapping[str, tuple[float, float]] = {
+    **RANGES,
+    "logprobs": (0, 5),
+    "min_confidence": (0, 1),
+    "best_of": (1, 20),
+}
+
+DOC = Doc(
+    "Continue a text, or fill the hole before a suffix",
+    body=CompletionBody,
+    reply=CompletionReply,
+    streams="text/event-stream",
+    event=CompletionReply,
+    ranges=_RANGES,
+)
 
 
 async def completions(engine: Engine, exchange: Exchange) -> Response | None:
@@ -164,10 +189,9 @@ class _Encoder:
         return choice
 
 
-def _jobs(body: _Body) -> tuple[list[Job], list[str]]:
+def _jobs(body: CompletionBody) -> tuple[list[Job], list[str]]:
     """The generations, and what each of them echoes."""
-    check_ranges(body)
-    check_ranges(body, _OWN_RANGES)
+    check_ranges(body, _RANGES)
     if body.prompt is None:
         raise InvalidRequest("Missing required parameter: 'prompt'.", "prompt")
     prompts = texts_or_tokens(body.prompt, "prompt", MAX_PROMPTS)
@@ -202,7 +226,7 @@ def _jobs(body: _Body) -> tuple[list[Job], list[str]]:
     return jobs, [_echo(prompt) if body.echo else "" for prompt in prompts for _ in range(choices)]
 
 
-def _check_count(body: _Body, prompts: int, choices: int) -> None:
+def _check_count(body: CompletionBody, prompts: int, choices: int) -> None:
     if choices < (body.n or 1):
         raise InvalidRequest(f"Invalid value for 'best_of': {choices} is less than 'n'.", "best_of")
     if choices > (body.n or 1) and body.stream:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import base64
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from ghostd.engine import Engine
 from ghostd.errors import ContextTooLong, InvalidRequest
-from ghostd.gateway.answering import vectors
+from ghostd.gateway.answering import relayed, vectors
 from ghostd.gateway.calls import decoded, openai_call
+from ghostd.gateway.dialects.openai_fields import check_one_of, check_ranges
+from ghostd.gateway.dialects.openai_replies import EmbeddingsReply
 from ghostd.gateway.dialects.token_input import texts_or_tokens
+from ghostd.gateway.doc import Doc
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.response import Response
 from ghostd.routing.call import Job
@@ -22,14 +25,26 @@ from ghostd.types import EmbedRequest, Relayed
 MAX_INPUTS = 2048
 
 
-class _Body(msgspec.Struct):
+class EmbeddingBody(msgspec.Struct):
+    """The body; other fields are ignored."""
+
     model: str
     input: str | list[str | int | list[int]]
     encoding_format: str | None = None
     dimensions: int | None = None
+    user: str | None = None
 
 
-_DECODER = msgspec.json.Decoder(_Body)
+_DECODER = msgspec.json.Decoder(EmbeddingBody)
+_RANGES: Mapping[str, tuple[float, float]] = {"dimensions": (1, 2**31 - 1)}
+_FORMATS = ("float", "base64")
+DOC = Doc(
+    "Embed texts",
+    body=EmbeddingBody,
+    reply=EmbeddingsReply,
+    ranges=_RANGES,
+    words={"encoding_format": _FORMATS},
+)
 
 
 async def embeddings(engine: Engine, exchange: Exchange) -> Response | None:
@@ -43,7 +58,7 @@ async def embeddings(engine: Engine, exchange: Exchange) -> Response | None:
             error.param = "input"  # there are no messages here
         raise
     if isinstance(found, Relayed):
-        return exchange.json(found.data)
+        return relayed(exchange, call, [found.data], found)
     body = decoded(_DECODER, call.body)
     as_base64 = body.encoding_format == "base64"
     return exchange.json(
@@ -66,8 +81,8 @@ async def embeddings(engine: Engine, exchange: Exchange) -> Response | None:
 
 def _jobs(body: bytes) -> list[Job]:
     fields = decoded(_DECODER, body)
-    if fields.encoding_format not in (None, "float", "base64"):
-        raise InvalidRequest("Invalid value for 'encoding_format': supported: float, base64.", "encoding_format")
+    check_ranges(fields, _RANGES)
+    check_one_of(fields, {"encoding_format": _FORMATS})
     inputs = texts_or_tokens(fields.input, "input", MAX_INPUTS)
     if ("",) in inputs:
         raise InvalidRequest("Invalid value for 'input': an empty text.", "input")

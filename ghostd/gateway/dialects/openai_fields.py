@@ -18,7 +18,7 @@ from ghostd.types import Sampling
 
 MAX_CHOICES = 128
 _ABSENT = (b"", b"null")
-_RANGES: Mapping[str, tuple[float, float]] = {
+RANGES: Mapping[str, tuple[float, float]] = {
     "temperature": (0, 2),
     "top_p": (0, 1),
     "top_k": (-1, 1_000_000),
@@ -47,7 +47,7 @@ class StreamOptions(msgspec.Struct):
 class JsonSchema(msgspec.Struct):
     """`response_format.json_schema`."""
 
-    schema: msgspec.Raw = msgspec.Raw(b"")
+    schema: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
     name: str | None = None
     description: str | None = None
     strict: bool | None = None
@@ -58,7 +58,7 @@ class ResponseFormat(msgspec.Struct):
 
     type: str
     json_schema: JsonSchema | None = None
-    schema: msgspec.Raw = msgspec.Raw(b"")
+    schema: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
     """Extension of llama.cpp: a schema beside "json_object"."""
 
 
@@ -83,11 +83,11 @@ class GenerationFields(msgspec.Struct, kw_only=True):
     repeat_penalty: float | None = None
     repetition_penalty: float | None = None
     grammar: str | None = None
-    json_schema: msgspec.Raw = msgspec.Raw(b"")
+    json_schema: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
     user: str | None = None
 
 
-def check_ranges(fields: msgspec.Struct, ranges: Mapping[str, tuple[float, float]] = _RANGES) -> None:
+def check_ranges(fields: msgspec.Struct, ranges: Mapping[str, tuple[float, float]] = RANGES) -> None:
     """Raise InvalidRequest for a number out of its range."""
     for name, (low, high) in ranges.items():
         value = getattr(fields, name)

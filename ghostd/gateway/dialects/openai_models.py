@@ -7,10 +7,14 @@ from urllib.parse import unquote
 import msgspec
 
 from ghostd.engine import Engine
+from ghostd.gateway.dialects.openai_replies import ModelReply, ModelsReply
+from ghostd.gateway.doc import Doc
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.response import Response
 from ghostd.types import ModelInfo
 
+LIST_DOC = Doc("List the models", reply=ModelsReply)
+MODEL_DOC = Doc("One model", path={"id": "The model's id, which may hold slashes."}, reply=ModelReply)
 _PREFIX = "/v1/models/"
 
 
