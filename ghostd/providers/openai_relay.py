@@ -43,8 +43,8 @@ class EventCheck(Protocol):
         """Why the reply finished, in the upstream's words."""
         ...
 
-    def glance(self, events: bytes, start: int, end: int) -> bool:
-        """Whether `events[start:end]`, an event without its end, is so like an earlier one that it is good, too."""
+    def skim(self, events: bytes, start: int) -> int:
+        """Where the first event at or behind `start` lies that is not so like an earlier one that it is good, too."""
         ...
 
     def take(self, data: bytes) -> object:
@@ -173,7 +173,7 @@ async def relay_events(
                 held.append(whole)
                 if not whole.endswith(b"\n"):  # a line end of CR LF, cut in two, whose rest nobody waits for
                     held.append(b"\n")
-                await to_end(blocks, splitter, check)
+                await to_end(response, blocks, splitter, check)
                 break
             if check.holding or held:
                 held.append(whole)
@@ -202,8 +202,8 @@ def _taken(whole: bytes, check: EventCheck, drop_usage: bool) -> bytes:
     text = whole.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in whole else whole
     kept: list[bytes] = []
     since = start = 0
-    while (end := text.find(b"\n\n", start)) >= 0:
-        if not check.glance(text, start, end) and (data := data_of(text[start:end])):
+    while (end := text.find(b"\n\n", start := check.skim(text, start))) >= 0:
+        if data := data_of(text[start:end]):
             taken = check.take(data)
             if drop_usage and isinstance(taken, WireChunk) and not taken.choices:
                 kept.append(text[since:start])
@@ -219,17 +219,20 @@ def event_data(events: bytes) -> Sequence[bytes]:
     return payloads(events)
 
 
-async def to_end(blocks: AsyncIterator[bytes], splitter: EventSplitter, check: EventCheck) -> None:
+async def to_end(
+    response: HttpResponse, blocks: AsyncIterator[bytes], splitter: EventSplitter, check: EventCheck
+) -> None:
     """Wait a little for the body's end, so that the connection can be used again; raises if the stream goes on."""
-    try:
-        async with asyncio.timeout(AFTER_END_S):
-            async for block in blocks:
-                for data in payloads(splitter.feed(block)):
-                    check.take(data)
-            for data in payloads(splitter.finish()):
-                check.take(data)
-    except (TimeoutError, UpstreamUnreachable, UpstreamTimeout):
-        return  # the reply is complete; only its connection is of no more use
+    if not response.taken:
+        try:
+            async with asyncio.timeout(AFTER_END_S):
+                async for block in blocks:
+                    for data in payloads(splitter.feed(block)):
+                        check.take(data)
+        except (TimeoutError, UpstreamUnreachable, UpstreamTimeout):
+            return  # the reply is complete; only its connection is of no more use
+    for data in payloads(splitter.finish()):
+        check.take(data)
 
 
 async def relay_whole(
@@ -252,21 +255,18 @@ async def relay_whole(
 async def relay_bytes(
     response: HttpResponse, upstream: str, headers: Mapping[str, str]
 ) -> AsyncGenerator[Relayed, None]:
-    """A reply that is neither JSON nor events, such as sound, as it comes; it must not be empty."""
+    """A reply that is neither JSON nor events, such as sound, as it comes; it must not be empty. The last piece is."""
     content_type = response.headers.get("content-type", "")
-    first: Mapping[str, str] = headers
-    held = b""
+    first: Mapping[str, str] | None = headers
     try:
         if content_type.partition(";")[0].strip().lower() in {"", "text/html", "application/xhtml+xml"}:
             raise UpstreamMalformed(f"it answers with {content_type[:100]!r}", upstream)
         async for block in response.blocks():
-            if held:
-                yield Relayed(held, content_type=content_type, headers=first)
-                first = {}
-            held = block
-        if not held:
+            yield Relayed(block, content_type=content_type, headers=first or {})
+            first = None
+        if first is not None:
             raise UpstreamMalformed("its reply is empty", upstream)
-        yield Relayed(held, True, content_type=content_type, headers=first)
+        yield Relayed(b"", True, content_type=content_type)
     except UpstreamError as error:
         raise headed(error, upstream) from None
     finally:

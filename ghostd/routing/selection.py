@@ -24,6 +24,8 @@ _CAN = {
 }
 _PARAM = {"tools": "tools", "vision": "messages", "files": "messages", "audio": "messages", "json": "response_format",
           "reasoning": "reasoning_effort"}  # fmt: skip
+_OF_CHAT_MODELS = frozenset(("openai.responses",))
+"""Calls that are only passed on, and that models for conversations have."""
 _MARGIN = 1.5
 """Prompts are estimated; a model that is the only one is refused only for one that is this much too long."""
 _UNPROVEN_AT_ONCE = 2
@@ -131,7 +133,8 @@ def _best(plan: Plan, call: Call, features: Features) -> tuple[list[Tier], list[
     What has changed in the second for which the order holds is seen where the best are ranked once more.
     """
     size = features.prompt_tokens.bit_length()
-    kind = msgspec.structs.replace(features, prompt_tokens=size, needs=(), intent="", language="")
+    intent = call.operation if call.passed_only else ""
+    kind = msgspec.structs.replace(features, prompt_tokens=size, needs=(), intent=intent, language="")
     order = plan.rankings.get(kind)
     if order is None:
         everybody = tuple(choice for tier in plan.tiers for choice in tier)
@@ -155,7 +158,8 @@ def _best(plan: Plan, call: Call, features: Features) -> tuple[list[Tier], list[
 def rank(plan: Plan, tier: Tier, call: Call, features: Features) -> list[Tier]:
     """A tier as several, best first; the endpoints of one model stay together.
 
-    A request that both `complete` and `fill` could serve prefers the models that continue text; a file of this
+    A request that both `complete` and `fill` could serve prefers the models that continue text, one for sound or
+    images those that are made for nothing else; a file of this
     machine that has not been read yet comes after those of which something is known.
     """
     models: dict[str, list[Choice]] = {}
@@ -167,9 +171,16 @@ def rank(plan: Plan, tier: Tier, call: Call, features: Features) -> list[Tier]:
         info = deployment.info
         bonus = _code_bonus(deployment) if plan.name == "code" else 0.0
         read = info.path is None or info.size_bytes is not None
-        return call.capability in info.capabilities, read, score(plan.policy, deployment, features).value + bonus
+        return suits(call, info.capabilities), read, score(plan.policy, deployment, features).value + bonus
 
     return [tuple(choices) for choices in sorted(models.values(), key=value, reverse=True)]
+
+
+def suits(call: Call, capabilities: frozenset[str]) -> bool:
+    """Whether a model that can do this is of the kind that the call wants, rather than one that might do."""
+    if call.passed_only and call.operation not in _OF_CHAT_MODELS:
+        return "chat" not in capabilities
+    return call.capability in capabilities
 
 
 def _code_bonus(deployment: Deployment) -> float:
