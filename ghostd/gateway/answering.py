@@ -32,9 +32,12 @@ class Reply:
     logprobs: list[TokenLogprob] = field(default_factory=list)
     finish_reason: FinishReason | None = None
     confidence: float | None = None
+    deltas: list[Delta] = field(default_factory=list)
+    """All that was said, for dialects that keep its order."""
 
     def add(self, delta: Delta) -> None:
         """Take in one delta of the choice."""
+        self.deltas.append(delta)
         if delta.text:
             self.text.append(delta.text)
         if delta.reasoning:

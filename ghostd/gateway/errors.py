@@ -124,6 +124,8 @@ class Problem:
     """The upstream's own error body, where it said it in a client's dialect."""
     operation: str = ""
     """What the original answers ("anthropic.messages")."""
+    tokens: tuple[int, int] | None = None
+    """Of a prompt that is too long: how many it has, and how many the model takes, where ghostd has counted."""
 
 
 def problem(error: GhostdError) -> Problem:
@@ -158,6 +160,7 @@ def problem(error: GhostdError) -> Problem:
         code or None,
         original,
         operation,
+        (error.prompt_tokens, error.context_tokens) if isinstance(error, ContextTooLong) else None,
     )
 
 

@@ -125,7 +125,7 @@ class Exchange:
     def error(self, error: GhostdError) -> Response:
         """The reply for an error; the connection ends where the rest of the body is not worth reading."""
         found = problem(error)
-        response = self.json(self.dialect.error(found, self.request_id), found.status)
+        response = self.json(self.dialect.error(found, self.request_id), self.dialect.status(found))
         response.headers.update(found.headers)
         if not self.request.complete:
             response.close = True
