@@ -121,7 +121,7 @@ class OpenAIService:
                     if (event := check.take(data)) is not None:
                         yield event
                 if check.done:
-                    await to_end(blocks, splitter, check)
+                    await to_end(response, blocks, splitter, check)
                     return
             for data in payloads(splitter.finish()):
                 if (event := check.take(data)) is not None:

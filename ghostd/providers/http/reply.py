@@ -23,6 +23,11 @@ class ReplyParser:
 
     def __init__(self, limits: UpstreamConfig) -> None:
         self._limits = limits
+        self._parts: list[bytes] = []
+        """Pieces of the body in one read; llhttp tells of each chunk, so that its callback is the list's own."""
+        self._own_parts = 0
+        """How many of them belong to the reply, once it is complete."""
+        self.on_body = self._parts.append
         self._max_wire_bytes = _MAX_FRAMING * limits.max_reply_bytes + limits.max_header_bytes
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self.begin(head_only=False)
@@ -45,7 +50,8 @@ class ReplyParser:
         self._head_bytes = 0
         self._body_bytes = 0
         self._interim = False
-        self._parts: list[bytes] = []
+        self._parts.clear()
+        self._own_parts = 0
 
     @property
     def begun(self) -> bool:
@@ -63,12 +69,15 @@ class ReplyParser:
             self._object("it switches to another protocol unasked")
         except httptools.HttpParserError as error:
             self._object(f"it does not speak proper HTTP/1.1: {error}")  # the parser's messages quote nothing
-        self._check_limits()
         parts = self._parts
-        if not parts:
-            return b""
-        self._parts = []
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        if self.done:
+            del parts[self._own_parts :]
+            self._own_parts = 0
+        block = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
+        self._body_bytes += len(block)
+        self._check_limits()
+        return block
 
     def release(self) -> None:
         """Let the parser go, which refers back to this object."""
@@ -133,19 +142,13 @@ class ReplyParser:
         if self._head_only:
             self.done, self.reusable = True, False  # the parser would wait for the body that the head announces
 
-    def on_body(self, part: bytes) -> None:
-        """A piece of the body."""
-        if not self.done:
-            self._body_bytes += len(part)
-            self._parts.append(part)
-
     def on_message_complete(self) -> None:
         """The end, by the framing."""
         if self._interim:
             self._interim = False
             self.headers = {}
-        elif not self.problem:
-            self.done = True
+        elif not (self.done or self.problem):
+            self.done, self._own_parts = True, len(self._parts)
 
     def _check_framing(self, version: str) -> None:
         coding, length = self.headers.get("transfer-encoding"), self.headers.get("content-length")

@@ -20,6 +20,11 @@ class HttpResponse:
         self._exchange = exchange
         self._decoder = decoder
 
+    @property
+    def taken(self) -> bool:
+        """Whether all of the body has come and been given out."""
+        return self._exchange.ended and not self._exchange.buffered and self._decoder is None
+
     async def read(self) -> bytes:
         """The whole body (what `blocks` has not given yet), decompressed.
 
