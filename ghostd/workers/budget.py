@@ -78,6 +78,10 @@ class MemoryBudget:
         """Estimated bytes of the loaded and loading models."""
         return sum(self._held.values())
 
+    def held_by(self, holder: Holder) -> int:
+        """Estimated bytes of one model; 0 for one that is not loaded."""
+        return self._held.get(holder, 0)
+
     async def limits(self) -> Limits:
         """What models may take at the moment."""
         return await asyncio.to_thread(_limits, self.config, [holder.pid for holder in self._held])

@@ -62,6 +62,10 @@ class GgufHeader:
     eos_text: str = ""
     sentencepiece: bool = False
     """Whether the tokenizer puts a space in front of text by itself."""
+    parameters: int = 0
+    """Of this file; the other parts of a split model are not counted."""
+    file_type: int | None = None
+    """llama.cpp's number for how most tensors are quantised."""
 
 
 def read_header(path: Path) -> GgufHeader:
@@ -79,7 +83,7 @@ def _describe(path: Path, keys: Keys, size: int) -> GgufHeader:
         value = keys.values.get(f"{architecture}.{name}", keys.largest_items.get(f"{architecture}.{name}"))
         return int(value) if isinstance(value, (int, float)) else None
 
-    pooling = number("pooling_type")
+    pooling, file_type = number("pooling_type"), keys.values.get("general.file_type")
     causal = keys.values.get(f"{architecture}.attention.causal", True)
     bos_id = _token_id(keys, "bos")
     if bos_id is None and keys.values.get(_TOKENIZER) == "bert":
@@ -106,6 +110,8 @@ def _describe(path: Path, keys: Keys, size: int) -> GgufHeader:
         eos_text=_token_text(keys, _token_id(keys, "eos")),
         sentencepiece=keys.values.get(_TOKENIZER) == "llama"
         and keys.values.get("tokenizer.ggml.add_space_prefix", True) is True,
+        parameters=min(keys.parameters, 2**62),
+        file_type=file_type if isinstance(file_type, int) else None,
     )
 
 

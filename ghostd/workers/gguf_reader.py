@@ -55,6 +55,8 @@ class Keys:
     tokens: list[bytes] = field(default_factory=list)
     token_types: list[int] = field(default_factory=list)
     tensor_count: int = 0
+    parameters: int = 0
+    """Values of all tensors."""
 
 
 def read_keys(path: Path) -> tuple[Keys, int]:
@@ -196,6 +198,7 @@ def _check_whole(reader: _Reader, keys: Keys, size: int) -> None:
         elements = 1
         for _ in range(dimensions):
             elements *= reader.number("<Q")
+        keys.parameters += elements
         kind, offset = reader.number("<I"), reader.number("<Q")
         per_block, block_bytes = _BLOCKS.get(kind, (1, 0))
         end = max(end, offset + elements // per_block * block_bytes)

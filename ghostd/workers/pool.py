@@ -58,6 +58,7 @@ class ModelWorker:
         self._loads = asyncio.Lock()
         self._last_id = 0
         self._idle: asyncio.TimerHandle | None = None
+        self._keep_s: float | None = config.idle_unload_s
 
     @property
     def model(self) -> LocalModel:
@@ -171,13 +172,34 @@ class ModelWorker:
             await self._host.cancel_load()
         await self._take_turn()
         try:
-            self._host.unload()
+            self.unload()
         finally:
             self._pass_turn()
 
     def unload(self) -> None:
         """End the process at once; only for a model that is not busy."""
         self._host.unload()
+        self._keep_s = self._config.idle_unload_s
+
+    def keep(self, seconds: float) -> None:
+        """How long it stays loaded without use, until it is unloaded; negative: for ever."""
+        self._keep_s = None if seconds < 0 else seconds
+        if not self._slot.locked():
+            self._rest()
+
+    @property
+    def expires_s(self) -> float | None:
+        """When it is unloaded unless it is used before, in seconds since the epoch; None: never."""
+        if self._pinned or self._keep_s is None:
+            return None
+        if self._idle is None:
+            return time.time() + self._keep_s
+        return time.time() + self._idle.when() - asyncio.get_running_loop().time()
+
+    @property
+    def memory_bytes(self) -> int:
+        """What it holds, by estimate."""
+        return self._budget.held_by(self)
 
     def pin(self, pinned: bool) -> None:
         """Keep it loaded, or let it be unloaded again."""
@@ -232,7 +254,9 @@ class ModelWorker:
         """Begin to count the time without use."""
         if self._idle is not None:
             self._idle.cancel()
-        self._idle = asyncio.get_running_loop().call_later(self._config.idle_unload_s, self._unload_idle)
+            self._idle = None
+        if self._keep_s is not None:
+            self._idle = asyncio.get_running_loop().call_later(self._keep_s, self._unload_idle)
 
     def _begin(self, process: WorkerProcess, make: Callable[[int], Generate | Embed]) -> Running:
         self._last_id += 1
@@ -309,8 +333,8 @@ class ModelWorker:
 
     def _unload_idle(self) -> None:
         if not self.busy and not self._pinned and self.pid is not None:
-            log.info("unloaded %s: unused for %g s", self.model.id, self._config.idle_unload_s)
-            self._host.unload()
+            log.info("unloaded %s: unused for %g s", self.model.id, self._keep_s or 0)
+            self.unload()
 
     def close(self) -> None:
         """End the process and the timers for good."""
