@@ -130,7 +130,7 @@ def messages_of(bodies: Sequence[MessageBody]) -> tuple[Message, ...]:
             found.append(_message(role, body, path, loop))
             continue
         identifier, name = loop.answered(body)
-        content = (Text(body.content or ""), *images_of(body.images, f"{path}.images"))
+        content: tuple[Text | Image, ...] = (Text(body.content or ""), *images_of(body.images, f"{path}.images"))
         result = ToolResult(identifier, content, name=name)
         if found and found[-1].role == "tool":
             found[-1] = Message("tool", (*found[-1].parts, result))
