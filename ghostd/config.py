@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Meta
 
 from ghostd.config_checks import first_mistake
+from ghostd.config_responses import ResponsesConfig
 from ghostd.config_routing import (
     Bytes,
     Count,
@@ -211,6 +212,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     routing: RoutingConfig = RoutingConfig()
     upstream: UpstreamConfig = UpstreamConfig()
     ledger: LedgerConfig = LedgerConfig()
+    responses: ResponsesConfig = ResponsesConfig()
     discovery: DiscoveryConfig = DiscoveryConfig()
     frontends: tuple[str, ...] = ("lsp",)
     """Front-ends to start besides HTTP, by entry-point name."""

@@ -7,6 +7,7 @@
     ├── RootError              a folder cannot be indexed
     ├── SecretError            a key cannot be read from where the configuration says it lies
     │   └── SecretMissing      there is none
+    ├── StoreError             what ghostd keeps for its clients cannot be read or written
     ├── RequestError           the caller's mistake; `param` names the field
     │   ├── InvalidRequest
     │   ├── UnsupportedParameter
@@ -74,6 +75,10 @@ class SecretError(GhostdError):
 
 class SecretMissing(SecretError):
     """There is no such secret: an unset variable, no entry of that name, no keyring that could hold one."""
+
+
+class StoreError(GhostdError):
+    """What is to be kept cannot be written, or what was kept cannot be read."""
 
 
 class RequestError(GhostdError):

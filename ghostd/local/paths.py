@@ -52,6 +52,11 @@ class Paths:
         return self.data / "ledger"
 
     @property
+    def responses(self) -> Path:
+        """What is kept of the Responses API."""
+        return self.data / "responses"
+
+    @property
     def http_socket(self) -> Path:
         """Unix socket with the HTTP API and, only here, the control API."""
         return self.runtime / "ghostd.sock"

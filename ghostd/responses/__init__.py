@@ -1,0 +1,1 @@
+"""The ResponseStore port over SQLite."""
