@@ -19,6 +19,8 @@ from ghostd.engine import Engine
 from ghostd.errors import GhostdError
 from ghostd.gateway.dialect import Dialect
 from ghostd.gateway.dialects import (
+    anthropic_messages,
+    anthropic_models,
     ghostd_routing,
     ollama,
     openai_absent,
@@ -29,6 +31,7 @@ from ghostd.gateway.dialects import (
     openai_multipart,
     openai_passed,
 )
+from ghostd.gateway.dialects.anthropic_errors import ANTHROPIC
 from ghostd.gateway.dialects.ollama_errors import OLLAMA
 from ghostd.gateway.doc import Doc
 from ghostd.gateway.errors import INTERNAL, HttpError, problem
@@ -46,7 +49,7 @@ log = logging.getLogger(__name__)
 
 _GOODBYE_S = 1.0
 """What is cancelled after the drain gets this long to say so to its client."""
-DIALECTS: Mapping[str, Dialect] = {"/api/": OLLAMA}
+DIALECTS: Mapping[str, Dialect] = {"/api/": OLLAMA, "/v1/messages": ANTHROPIC}
 """Paths below which another dialect than OpenAI's is spoken."""
 _HEALTH = Doc("Say that the daemon serves", "ghostd")
 _ERROR_S = 5.0
@@ -145,11 +148,11 @@ def api_routes(engine: Engine, status: Callable[[], Mapping[str, object]]) -> It
     return (
         Route("GET", "/health", health, doc=_HEALTH),
         Route("GET", "/v1/health", health, doc=_HEALTH),
-        Route("GET", "/v1/models", partial(openai_models.list_models, engine), doc=openai_models.LIST_DOC),
+        Route("GET", "/v1/models", partial(anthropic_models.list_models, engine), doc=openai_models.LIST_DOC),
         Route(
             "GET",
             "/v1/models/",
-            partial(openai_models.retrieve_model, engine),
+            partial(anthropic_models.retrieve_model, engine),
             prefix=True,
             doc=openai_models.MODEL_DOC,
         ),
@@ -163,6 +166,7 @@ def api_routes(engine: Engine, status: Callable[[], Mapping[str, object]]) -> It
         ),
         *openai_multipart.routes(engine),
         *ollama.routes(engine),
+        *anthropic_messages.routes(engine),
         Route("POST", "/v1/ghostd/feedback", partial(ghostd_routing.feedback, engine), doc=ghostd_routing.DOC),
     )
 
