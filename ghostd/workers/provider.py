@@ -24,12 +24,14 @@ from ghostd.types import (
     EmbedRequest,
     FillRequest,
     FimVocabulary,
+    LoadedModel,
     ModelInfo,
     Usage,
 )
 from ghostd.workers.budget import MemoryBudget
 from ghostd.workers.catalog import Catalog, LocalModel
 from ghostd.workers.gguf_header import GgufHeader
+from ghostd.workers.gguf_words import digest_of, parameter_size, quantization
 from ghostd.workers.messages import (
     Detokenize,
     Embed,
@@ -192,6 +194,18 @@ class LocalProvider:
         worker = self._workers.get(model)
         return worker.pid if worker is not None else None
 
+    def worker(self, model: str) -> ModelWorker | None:
+        """The worker of a model, loaded or not; None if there is no such model."""
+        return self._workers.get(model)
+
+    def loaded(self) -> Sequence[LoadedModel]:
+        """The models in memory."""
+        return [
+            LoadedModel(_info(worker), worker.memory_bytes, worker.expires_s)
+            for worker in self._workers.values()
+            if worker.pid is not None
+        ]
+
     def _worker(self, model: str) -> ModelWorker:
         worker = self._workers.get(model)
         if worker is None:
@@ -327,6 +341,10 @@ def _info(worker: ModelWorker) -> ModelInfo:
         detail=worker.detail,
         features=frozenset(("json",)),
         source=model.source,
+        family=header.architecture if header is not None else "",
+        parameter_size=parameter_size(header.parameters) if header is not None else "",
+        quantization=quantization(header.file_type) if header is not None else "",
+        digest=digest_of(model.path),
     )
 
 
