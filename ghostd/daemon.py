@@ -16,6 +16,7 @@ from ghostd.config import Config
 from ghostd.engine import Engine, Frontend, FrontendHost
 from ghostd.errors import ConfigError, RootError
 from ghostd.gateway.app import serve_http
+from ghostd.gateway.dialects import ollama
 from ghostd.index.service import open_index
 from ghostd.ledger.service import open_ledger
 from ghostd.local.control import control_routes
@@ -38,6 +39,7 @@ from ghostd.secrets.store import Secrets
 from ghostd.types import RootStatus
 from ghostd.upkeep import Upkeep
 from ghostd.upstreams import Upstreams
+from ghostd.workers.model_store import LocalModelStore
 from ghostd.workers.provider import local_provider
 
 log = logging.getLogger(__name__)
@@ -60,7 +62,8 @@ class Daemon:
         self.upkeep: Upkeep | None = None
         self._secrets = secrets
         self._upstreams = upstreams
-        self.url = ""
+        self.url = self.ollama_url = ""
+        self.warnings: list[str] = []
         self.stopping = asyncio.Event()
         """Set when the daemon should end."""
         self._project = project
@@ -90,6 +93,8 @@ class Daemon:
                 )
                 for info in self.engine.models()
             ],
+            ollama_url=self.ollama_url,
+            warnings=self.warnings,
         )
 
     async def add_root(self, root: Path) -> None:
@@ -219,6 +224,7 @@ async def _parts(
             )
         )
         providers.append(local)
+        store = await asyncio.to_thread(LocalModelStore, local, models_dir, paths.data / "pulled-models.json")
         secrets = Secrets()
         http = await parts.enter_async_context(http_client(config.upstream))
         ledger = await parts.enter_async_context(open_ledger(paths.ledger, config.ledger))
@@ -247,12 +253,14 @@ async def _parts(
                 paths.http_socket,
                 lambda: {},
                 [*control_routes(daemon), *model_routes(local)],
+                doors=ollama.routes(daemon.engine, store),
                 drain_s=config.drain_s,
             )
         )
         ports.append(server.port)
         daemon.upkeep = upkeep
         parts.push_async_callback(_ended, asyncio.create_task(upkeep.run(), name="upkeep"))
+        daemon.ollama_url, daemon.warnings = server.ollama_url, [server.warning] if server.warning else []
         daemon.url = f"http://{_bracketed(config.http.host)}:{server.port}"
         await _add_roots(index, config, roots, base)
         yield daemon

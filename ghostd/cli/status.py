@@ -41,9 +41,13 @@ def status(as_json: bool, wait_s: float | None) -> None:
         click.echo(msgspec.json.encode(found).decode())
         return
     click.echo(f"ghostd {found.version} (pid {found.pid}) on {found.url}, up {_duration(found.uptime_s)}")
+    if found.ollama_url:
+        click.echo(f"ollama    {found.ollama_url}")
     click.echo(f"memory    {found.memory_bytes / 2**20:.0f} MiB")
     click.echo(f"data      {found.home}")
     _table("projects", [_root_row(root) for root in found.roots], "none; open one in an editor or `ghostctl roots add`")
+    if found.warnings:
+        _table("warnings", found.warnings, "")
     rows = [model_row(model) for model in found.models[:_MOST_MODELS]]
     if (more := len(found.models) - len(rows)) > 0:
         rows.append(f"and {more} more: `ghostctl models`")

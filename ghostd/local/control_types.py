@@ -71,6 +71,10 @@ class Status(msgspec.Struct, frozen=True):
     """Resident memory of the daemon's own process."""
     roots: list[RootState]
     models: list[ModelState]
+    ollama_url: str = ""
+    """Of the second port (http.ollama_port), where it is served."""
+    warnings: list[str] = []
+    """What the configuration wants and could not be had."""
 
 
 class Done(msgspec.Struct, frozen=True):

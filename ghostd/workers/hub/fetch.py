@@ -24,6 +24,7 @@ _MISSING = 'Fetching models needs the package huggingface_hub: pip install "ghos
 _SPARE_BYTES = 64 * 1024 * 1024
 """Free space that must be left on the disk."""
 _BLOCK_BYTES = 4 * 1024 * 1024
+_INCOMING = ".incoming"
 
 Say = Callable[[str], None]
 
@@ -61,7 +62,7 @@ class Hub:
 
         Nothing of the folder is replaced: a file of that name must be the very one that would be fetched.
         """
-        incoming = folder / ".incoming"
+        incoming = folder / _INCOMING
         targets = [folder / file.name for file in model.files]
         with _disk_told(folder):
             incoming.mkdir(parents=True, exist_ok=True)
@@ -115,6 +116,11 @@ class Hub:
             expected_size=file.size_bytes,
             displayed_filename=file.name,
         )
+
+
+def part_of(folder: Path, file: RemoteFile) -> Path:
+    """Where the file lies while it is fetched into the folder. Raises GhostdError where it cannot be."""
+    return _part(folder / _INCOMING, file)
 
 
 def _part(incoming: Path, file: RemoteFile) -> Path:
