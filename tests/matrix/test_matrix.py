@@ -142,7 +142,9 @@ async def test_thoughts_are_heard(there: Place, client: Client, stream: bool) ->
         pytest.skip("OpenAI shows no thoughts")
     reply = Reply(("Fine.",), usage=Usage(12, 5), reasoning=("I think ", "so."))
     there.answers(reply)
-    found = await ask(there, client, Ask(), stream=stream)
+    # Clients of the Messages API hear thoughts once they have asked for them.
+    more = {"thinking": {"type": "adaptive"}} if client.operation == "anthropic.messages" else {}
+    found = await ask(there, client, Ask(), stream=stream, **more)
     if there.kind.name == "mistral" and client.operation == "openai.chat":
         assert found.text == "Fine."  # relayed: its thoughts are parts of the content
         return
