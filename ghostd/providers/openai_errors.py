@@ -31,6 +31,14 @@ _CONTEXT_KINDS = frozenset(("exceed_context_size_error",))
 _CONTEXT_PARAMS = frozenset(("input_tokens", "input_text"))
 """What vLLM names as the `param` of one."""
 
+_CONTEXT_BEGINNINGS = (
+    "This model's maximum context length is ",
+    "This endpoint's maximum context length is ",
+    "Trying to keep the first ",
+    "The number of tokens to keep from the initial prompt is greater than the context length",
+)
+"""How vLLM, SGLang, OpenRouter and LM Studio begin the message of one, which they give no code of its own."""
+
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
     """The error that a status of 300 or more stands for."""
@@ -41,7 +49,7 @@ def _more_exact(error: UpstreamError, told: ErrorObject) -> UpstreamError:
     """With the reason that services tell in their own ways."""
     if not isinstance(error, UpstreamRejected) or error.reason is not None:
         return error
-    if told.kind in _CONTEXT_KINDS or told.param in _CONTEXT_PARAMS:
+    if told.kind in _CONTEXT_KINDS or told.param in _CONTEXT_PARAMS or told.message.startswith(_CONTEXT_BEGINNINGS):
         error.reason = "context"
     return error
 

@@ -482,3 +482,24 @@ async def test_azure_wants_its_key_in_a_header_of_its_own(upstream: ScriptedUpst
         await chatted(provider, ASK)
     headers = upstream.requests[0].headers
     assert headers["api-key"] == KEYS[0] and "authorization" not in headers
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "This model's maximum context length is 8192 tokens. However, you requested 8203 tokens.",
+        "This endpoint's maximum context length is 8192 tokens. However, you requested about 9000 tokens.",
+        "Trying to keep the first 111490 tokens when context the overflows.",
+    ],
+)
+async def test_a_prompt_that_is_too_long_is_recognised_where_services_have_no_code_for_it(
+    upstream: ScriptedUpstream, provider: UpstreamProvider, message: str
+) -> None:
+    error = {"object": "error", "message": message, "type": "BadRequestError", "param": None, "code": 400}
+    upstream.play(json_answer(error, 400), json_answer({"error": {**error, "message": f"Not: {message}"}}, 400))
+    with pytest.raises(UpstreamRejected) as caught:
+        await chatted(provider, ASK)
+    assert caught.value.reason == "context"
+    with pytest.raises(UpstreamRejected) as caught:
+        await chatted(provider, ASK)
+    assert caught.value.reason is None, "only the beginning counts"
