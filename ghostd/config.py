@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Meta
 
 from ghostd.config_checks import first_mistake
+from ghostd.config_files import BatchesConfig, FilesConfig
 from ghostd.config_responses import ResponsesConfig
 from ghostd.config_routing import (
     Bytes,
@@ -52,6 +53,8 @@ class HttpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """A second loopback port for clients that look for Ollama (its own is 11434); taken only if it is free, 0: none."""
     allowed_hosts: tuple[str, ...] = ()
     """Further `Host` header values to accept, exactly as sent, e.g. "devbox.local:8080"."""
+    llamacpp_model: str = "auto"
+    """Model for llama.cpp's, Tabby's and Mistral's clients where a request names none."""
     max_body_bytes: Bytes = 32 * 1024 * 1024
     """Largest request body."""
     max_json_depth: Count = 64
@@ -213,6 +216,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     upstream: UpstreamConfig = UpstreamConfig()
     ledger: LedgerConfig = LedgerConfig()
     responses: ResponsesConfig = ResponsesConfig()
+    files: FilesConfig = FilesConfig()
+    batches: BatchesConfig = BatchesConfig()
     discovery: DiscoveryConfig = DiscoveryConfig()
     frontends: tuple[str, ...] = ("lsp",)
     """Front-ends to start besides HTTP, by entry-point name."""

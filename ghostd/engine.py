@@ -64,6 +64,8 @@ class Engine:
         """Over these local providers with the default configuration, or over a whole registry."""
         self.router = Router(registry or Registry(Config(), providers), translate, ledger)
         self._ledger = ledger
+        self._fills = 0
+        """How many fills by tiers are under way."""
 
     @property
     def registry(self) -> Registry:
@@ -117,6 +119,14 @@ class Engine:
         tokenizer, own = self.tokenizer(request.model, "chat")
         return await tokenizer.render(replace(request, model=own))
 
+    def chat_template(self, model: str) -> str:
+        """The model's chat template; "" where ghostd has none."""
+        try:
+            tokenizer, own = self.tokenizer(model, "chat")
+        except UnsupportedParameter:
+            return ""
+        return tokenizer.chat_template(own)
+
     def tokenizer(self, model: str, capability: Capability = "complete") -> tuple[Tokenizer, str]:
         """Who holds the tokenizer of a name's models, and its own name of the model; a loaded one before others.
 
@@ -132,6 +142,12 @@ class Engine:
         found = min(fit, key=lambda deployment: deployment.info.state != "ready")
         assert isinstance(found.provider, Tokenizer)
         return found.provider, found.model
+
+    def busy(self, model: str) -> bool:
+        """Whether a model of this name is being asked now."""
+        deployments = [choice.deployment for tier in self.registry.plan(model).tiers for choice in tier]
+        filling = _tiers(self.registry) if self._fills else ()
+        return any(deployment.health.in_flight > 0 or deployment in filling for deployment in deployments)
 
     # --- requests ---------------------------------------------------------------------
 
@@ -172,6 +188,7 @@ class Engine:
     async def _fill(self, call: Call) -> AsyncGenerator[Item, None]:
         """ "auto" fills by this machine's models: first by ready structures, then by a model with FIM tokens."""
         trace, error = call.trace, None
+        self._fills += 1
         trace.route, trace.attempts, trace.reason = AUTO, 1, "tiers of this machine's models"
         try:
             tiers = _tiers(self.registry)
@@ -198,6 +215,7 @@ class Engine:
             error = caught
             raise
         finally:
+            self._fills -= 1
             if error is not None:
                 self.router.record(call, error)
 

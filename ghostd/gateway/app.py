@@ -22,6 +22,7 @@ from ghostd.gateway.dialects import (
     anthropic_messages,
     anthropic_models,
     ghostd_routing,
+    llamacpp,
     ollama,
     openai_absent,
     openai_chat,
@@ -32,6 +33,7 @@ from ghostd.gateway.dialects import (
     openai_passed,
 )
 from ghostd.gateway.dialects.anthropic_errors import ANTHROPIC
+from ghostd.gateway.dialects.llamacpp_errors import LLAMACPP
 from ghostd.gateway.dialects.ollama_errors import OLLAMA
 from ghostd.gateway.doc import Doc
 from ghostd.gateway.errors import INTERNAL, HttpError, problem
@@ -49,7 +51,11 @@ log = logging.getLogger(__name__)
 
 _GOODBYE_S = 1.0
 """What is cancelled after the drain gets this long to say so to its client."""
-DIALECTS: Mapping[str, Dialect] = {"/api/": OLLAMA, "/v1/messages": ANTHROPIC}
+DIALECTS: Mapping[str, Dialect] = {
+    "/api/": OLLAMA,
+    "/v1/messages": ANTHROPIC,
+    **dict.fromkeys(llamacpp.PREFIXES, LLAMACPP),
+}
 """Paths below which another dialect than OpenAI's is spoken."""
 _HEALTH = Doc("Say that the daemon serves", "ghostd")
 _ERROR_S = 5.0
@@ -165,6 +171,7 @@ def api_routes(engine: Engine, status: Callable[[], Mapping[str, object]]) -> It
             for path, operation in openai_passed.PATHS.items()
         ),
         *openai_multipart.routes(engine),
+        *llamacpp.routes(engine),
         *ollama.routes(engine),
         *anthropic_messages.routes(engine),
         Route("POST", "/v1/ghostd/feedback", partial(ghostd_routing.feedback, engine), doc=ghostd_routing.DOC),

@@ -9,6 +9,8 @@ from multidict import istr
 from ghostd.routing.call import Call, new_request_id
 
 REQUEST_ID = istr("x-request-id")
+MODEL = istr("x-ghostd-model")
+"""Names the model for clients of dialects whose bodies do not."""
 _MAX_VALUE_CHARS = 500
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
