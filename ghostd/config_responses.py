@@ -23,4 +23,5 @@ class ResponsesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     max_background: Count = 8
     """Responses made at once in the background (`background`); others wait."""
     hosted_tools: Literal["default", "refuse", "drop"] = "default"
-    """Tools that only OpenAI's servers can run, for other services. "default": web searches and image generation are left out beside tools of the client's own, anything else is refused; "refuse" all; "drop" all."""
+    """Tools that only OpenAI's servers can run, for other services. "default": web searches and image generation are
+    left out beside tools of the client's own, anything else is refused; "refuse" all; "drop" all."""

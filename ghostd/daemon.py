@@ -17,6 +17,7 @@ from ghostd.engine import Engine, Frontend, FrontendHost
 from ghostd.errors import ConfigError, RootError
 from ghostd.gateway.app import serve_http
 from ghostd.gateway.dialects import ollama
+from ghostd.gateway.dialects.responses_doors import responses_doors
 from ghostd.index.service import open_index
 from ghostd.ledger.service import open_ledger
 from ghostd.local.control import control_routes
@@ -32,6 +33,7 @@ from ghostd.local.paths import Paths, expand
 from ghostd.ports import Index, ProjectModel, Provider, SecretStore
 from ghostd.project_model.provider import project_model
 from ghostd.providers.http.client import http_client
+from ghostd.responses.service import open_responses
 from ghostd.routing.explain import deployment_report
 from ghostd.routing.registry import Registry
 from ghostd.routing_reports import DeploymentReport, KeyReport
@@ -246,6 +248,8 @@ async def _parts(
         for name in config.frontends:
             host = FrontendHost(daemon.engine, index, config, paths.runtime / f"{name}.sock")
             await parts.enter_async_context(_frontend(name)(host))
+        kept = await parts.enter_async_context(open_responses(paths.responses, config.responses))
+        responses = await parts.enter_async_context(responses_doors(engine, kept, config.responses))
         server = await parts.enter_async_context(
             serve_http(
                 daemon.engine,
@@ -253,7 +257,7 @@ async def _parts(
                 paths.http_socket,
                 lambda: {},
                 [*control_routes(daemon), *model_routes(local)],
-                doors=ollama.routes(daemon.engine, store),
+                doors=[*ollama.routes(daemon.engine, store), *responses],
                 drain_s=config.drain_s,
             )
         )

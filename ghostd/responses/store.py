@@ -244,13 +244,9 @@ class Store:
 
     def _least_used(self, where: str, values: tuple[float, ...], limit: int) -> list[tuple[str, str]]:
         """Tables and ids."""
-        rows = self._db.execute(
-            "SELECT kind, id FROM ("
-            f"SELECT 'response' AS kind, id, used_s FROM response WHERE {where} UNION ALL "
-            f"SELECT 'conversation', id, used_s FROM conversation WHERE {where}) ORDER BY used_s LIMIT ?",
-            (*values, *values, limit),
-        )
-        return list(rows)
+        tables = [f"SELECT '{table}', id, used_s FROM {table} WHERE {where}" for table in ("response", "conversation")]  # noqa: S608
+        rows = self._db.execute(f"{' UNION ALL '.join(tables)} ORDER BY 3 LIMIT ?", (*values, *values, limit))
+        return [(table, entry) for table, entry, _ in rows]
 
     def _delete(self, entries: Iterable[tuple[str, str]]) -> None:
         freed = 0

@@ -30,7 +30,6 @@ ABSENT: Mapping[str, tuple[str, str]] = {
     "/v1/chatkit": ("ChatKit", _ITSELF),
     "/v1/containers": ("containers for code", _ITSELF),
     "/v1/content_provenance_checks": ("checks of where content comes from", _ITSELF),
-    "/v1/conversations": ("conversations of their own", "Use previous_response_id of POST /v1/responses."),
     "/v1/decisions": ("decisions", _ITSELF),
     "/v1/edits": ("edits", "Use POST /v1/chat/completions."),
     "/v1/engines": ("engines", "Use GET /v1/models."),

@@ -16,7 +16,6 @@ from ghostd.routing.plan import AUTO
 from ghostd.types import Delta, Operation
 
 PATHS: dict[str, Operation] = {
-    "/v1/responses": "openai.responses",
     "/v1/moderations": "openai.moderations",
     "/v1/images/generations": "openai.images.generations",
     "/v1/audio/speech": "openai.audio.speech",

@@ -1,0 +1,199 @@
+"""`POST /v1/responses` in front of every provider."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from ghostd.config_responses import ResponsesConfig
+from ghostd.engine import Engine
+from ghostd.errors import GhostdError, InvalidRequest, NoCandidate
+from ghostd.gateway.answering import relayed, with_metadata
+from ghostd.gateway.dialects.responses_background import Background
+from ghostd.gateway.dialects.responses_call import Work, read_work
+from ghostd.gateway.dialects.responses_errors import PreviousNotFound, in_own_names, no_conversation
+from ghostd.gateway.dialects.responses_frame import replaced
+from ghostd.gateway.dialects.responses_keeping import Keeper
+from ghostd.gateway.dialects.responses_relayed import Watched
+from ghostd.gateway.dialects.responses_writer import ResponseWriter
+from ghostd.gateway.errors import problem
+from ghostd.gateway.exchange import Exchange
+from ghostd.gateway.response import Response
+from ghostd.ports import ResponseStore
+from ghostd.routing.call import Item
+from ghostd.types import Delta, Relayed
+
+_encode = msgspec.json.Encoder().encode
+
+
+class _ErrorBody(msgspec.Struct):
+    error: dict[str, Any]
+
+
+_ERROR = msgspec.json.Decoder(_ErrorBody)
+
+
+class Responses:
+    """The handler. `store` None: nothing is kept."""
+
+    def __init__(
+        self, engine: Engine, store: ResponseStore | None, config: ResponsesConfig, background: Background
+    ) -> None:
+        self._engine = engine
+        self._store = store
+        self._config = config
+        self._background = background
+
+    async def create(self, exchange: Exchange) -> Response | None:
+        """Make a response: whole, as a stream, or in the background."""
+        try:
+            work = await read_work(self._engine, exchange, self._store, self._config)
+            keeper = Keeper(self._store, work.wanted, work.said)
+            if work.wanted.background:
+                return await self._later(exchange, work, keeper)
+            try:
+                items = self._engine.serve(work.call)
+                if work.call.stream:
+                    await _stream(exchange, work, items, keeper)
+                    return None
+                return await _whole(exchange, work, items, keeper)
+            except NoCandidate:
+                _explain(work)
+                raise
+        except GhostdError as error:
+            in_own_names(error)
+            raise
+
+    async def _later(self, exchange: Exchange, work: Work, keeper: Keeper) -> Response:
+        """Begin to make it, and say so."""
+        problem_found = None
+        if not keeper.keeps:
+            problem_found = "Responses can be made in the background only where they are stored ('store')."
+        elif work.call.stream:
+            problem_found = "A response that is made in the background cannot be streamed; ask for it by its id."
+        if problem_found is not None:
+            error = InvalidRequest(problem_found, "background")
+            self._engine.refused(work.call, error)
+            raise error
+        work.call.interactive = False
+        queued = _encode(work.frame().response("queued"))
+        await keeper.keep(queued, running=True)
+        self._background.start(work.response_id, lambda: self._make(work, keeper))
+        exchange.call = None  # nothing is known yet of where it goes
+        return exchange.json(queued)
+
+    async def _make(self, work: Work, keeper: Keeper) -> None:
+        await keeper.keep(_encode(work.frame().response("in_progress")), running=True)
+        watched = Watched(work.wanted.previous_id, work.wanted.conversation_id)
+        try:
+            body = await _made(work, self._engine.serve(work.call), watched)
+        except GhostdError as error:
+            in_own_names(error)
+            told = problem(error)
+            failed = {"code": told.code or "server_error", "message": told.message}
+            body = _encode(work.frame().response("failed", error=failed))
+        own = {"id": work.response_id, "background": True, "store": True}
+        await keeper.keep(replaced(body, own))
+
+
+async def _made(work: Work, items: AsyncGenerator[Item, None], watched: Watched) -> bytes:
+    """The whole response object."""
+    async with aclosing(items):
+        return (await _collected(work, items, watched))[0]
+
+
+async def _collected(work: Work, items: AsyncGenerator[Item, None], watched: Watched) -> tuple[bytes, Relayed | None]:
+    """The whole response object, and its last piece where it was relayed."""
+    writer: ResponseWriter | None = None
+    pieces: list[bytes] = []
+    async for item in items:
+        if isinstance(item, Relayed):
+            pieces.append(item.data)
+            if item.last:
+                return watched.told(b"".join(pieces)), item
+        else:
+            assert isinstance(item, Delta)
+            writer = writer or work.writer()
+            writer.add(item)
+    assert writer is not None, "the router gives a last item or raises"
+    writer.end(work.call.trace.usage)
+    return _encode(writer.finished), None
+
+
+async def _whole(exchange: Exchange, work: Work, items: AsyncGenerator[Item, None], keeper: Keeper) -> Response:
+    watched = Watched(work.wanted.previous_id, work.wanted.conversation_id)
+    async with aclosing(items):
+        body, last = await _collected(work, items, watched)
+    await keeper.keep(body)
+    if last is not None:
+        return relayed(exchange, work.call, [body], last)
+    return exchange.json(with_metadata(body, work.call) if exchange.wants_metadata else body)
+
+
+async def _stream(exchange: Exchange, work: Work, items: AsyncGenerator[Item, None], keeper: Keeper) -> None:
+    stream = _Stream(work)
+    exchange.dialect = replace(exchange.dialect, error_event=stream.failed)
+    async with exchange.open_stream() as events, aclosing(items):
+        try:
+            async for item in items:
+                if isinstance(item, Relayed):
+                    data = stream.watched.event(item.data)
+                    if item.last:
+                        await keeper.keep(stream.watched.response)
+                        await events.close(data)
+                        return
+                    await events.send(data)
+                else:
+                    assert isinstance(item, Delta)
+                    if data := stream.opened().add(item):
+                        await events.send(data)
+            last = stream.opened().end(work.call.trace.usage)
+            await keeper.keep(_encode(stream.opened().finished))
+            await events.close(last)
+        except GhostdError as error:
+            if not events.begun:
+                raise
+            in_own_names(error)
+            await events.fail(exchange.dialect.error(problem(error), exchange.request_id))
+            if stream.failure:
+                await keeper.keep(stream.failure)
+
+
+class _Stream:
+    """One streamed reply, whoever writes it."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._writer: ResponseWriter | None = None
+        self.watched = Watched(work.wanted.previous_id, work.wanted.conversation_id)
+        self.failure = b""
+        """The response object of a reply that broke off."""
+
+    def opened(self) -> ResponseWriter:
+        """What writes a translated reply."""
+        if self._writer is None:
+            self._writer = self._work.writer()
+        return self._writer
+
+    def failed(self, error_object: bytes) -> bytes:
+        """The last events of a stream that breaks off; see Dialect.error_event."""
+        error = _ERROR.decode(error_object).error
+        if self._writer is None:
+            events = self.watched.failed(error)
+            self.failure = self.watched.response
+            return events
+        events = self._writer.fail(error)
+        self.failure = _encode(self._writer.finished)
+        return events
+
+
+def _explain(work: Work) -> None:
+    """Why nobody can go on from a response or a conversation that is not kept here."""
+    if work.said.unknown_previous is not None:
+        raise PreviousNotFound(work.said.unknown_previous) from None
+    if work.said.unknown_conversation is not None:
+        raise no_conversation(work.said.unknown_conversation) from None

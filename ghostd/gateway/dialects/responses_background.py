@@ -1,0 +1,78 @@
+"""Responses that are made in the background, while nobody waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from types import TracebackType
+
+from ghostd.errors import StoreError
+from ghostd.gateway.dialects.responses_frame import replaced
+from ghostd.ports import ResponseStore
+from ghostd.stored import StoredResponse
+
+log = logging.getLogger(__name__)
+
+_BROKEN_OFF = {"code": "server_error", "message": "ghostd ended while this response was being made."}
+
+
+class Background:
+    """The tasks, while the block runs; what is left at its end is told as failed when ghostd starts again."""
+
+    def __init__(self, store: ResponseStore, at_once: int) -> None:
+        self._store = store
+        self._room = asyncio.Semaphore(at_once)
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def __aenter__(self) -> Background:
+        try:
+            for response in await self._store.broken_off():
+                await self._store.keep(ended(response, "failed", _BROKEN_OFF))
+        except StoreError:
+            log.debug("nothing is kept")  # the store has told why
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def start(self, response_id: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do the work as soon as there is room."""
+        # Not a TaskGroup: what fails is told in the response, and must not end the others.
+        task = asyncio.create_task(self._run(work), name=f"background {response_id}")
+        self._tasks[response_id] = task
+        task.add_done_callback(lambda _: self._tasks.pop(response_id, None))
+
+    async def stop(self, response_id: str) -> None:
+        """End the work on a response, if there is any."""
+        task = self._tasks.get(response_id)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def cancel(self, response_id: str) -> StoredResponse | None:
+        """End the work on a response; what became of it, None where there is no such response."""
+        await self.stop(response_id)
+        response = await self._store.response(response_id)
+        if response is not None and response.running:
+            response = ended(response, "cancelled", None)
+            await self._store.keep(response)
+        return response
+
+    async def _run(self, work: Callable[[], Awaitable[None]]) -> None:
+        async with self._room:
+            try:
+                await work()
+            except Exception:
+                log.exception("a response in the background failed")
+
+
+def ended(response: StoredResponse, status: str, error: dict[str, str] | None) -> StoredResponse:
+    """The response as it is when its making has ended without a reply."""
+    return replace(response, body=replaced(response.body, {"status": status, "error": error}), running=False)
