@@ -8,6 +8,7 @@
     ├── SecretError            a key cannot be read from where the configuration says it lies
     │   └── SecretMissing      there is none
     ├── StoreError             what ghostd keeps for its clients cannot be read or written
+    │   └── StorageFull        there is no room for it
     ├── RequestError           the caller's mistake; `param` names the field
     │   ├── InvalidRequest
     │   ├── UnsupportedParameter
@@ -79,6 +80,10 @@ class SecretMissing(SecretError):
 
 class StoreError(GhostdError):
     """What is to be kept cannot be written, or what was kept cannot be read."""
+
+
+class StorageFull(StoreError):
+    """The disk is full, or a limit on what may be kept is reached."""
 
 
 class RequestError(GhostdError):

@@ -57,6 +57,16 @@ class Paths:
         return self.data / "responses"
 
     @property
+    def files(self) -> Path:
+        """What clients upload, and what batches make."""
+        return self.data / "files"
+
+    @property
+    def batches(self) -> Path:
+        """Batches of requests: the list of them, and what those that run have answered so far."""
+        return self.data / "batches"
+
+    @property
     def http_socket(self) -> Path:
         """Unix socket with the HTTP API and, only here, the control API."""
         return self.runtime / "ghostd.sock"
