@@ -54,17 +54,19 @@ from ghostd.workers.messages import (
     pack_vector,
 )
 from ghostd.workers.prompts import PromptEncoder
-from ghostd.workers.reply import Reply
+from ghostd.workers.reply import Reply, TurnReply
 from ghostd.workers.text_stream import TextStream
 
 if TYPE_CHECKING:
-    from ghostd.workers.chat_template import ChatTemplate
+    from ghostd.workers.turns.turn import Turn, Turns
 
 _PR_SET_PDEATHSIG = 1
 _OOM_SCORE_ADJ = "800"
 """Of -1000 to 1000: where memory runs out, a model goes before the user's other programs."""
 _SWITCH_INTERVAL_S = 0.001
 _EXIT_LOAD_FAILED = 3
+_BINDING = {"json_schema": "response_format", "grammar": "grammar"}
+"""Fields of sampling that bind the whole reply, and the parameter that sets them."""
 
 
 class Worker:
@@ -83,7 +85,7 @@ class Worker:
             lambda text, special: self._engine.tokenize(text, special=special),
             self._engine.vocabulary_size,
         )
-        self._template: ChatTemplate | None = None
+        self._turns: Turns | None = None
 
     def ready(self) -> Ready:
         """Test and calibrate the model. Raises LoadError when it cannot compute."""
@@ -147,7 +149,8 @@ class Worker:
         if isinstance(question, Detokenize):
             self._encoder.check(question.tokens, "tokens")
             return Pieces(question.id, [piece.decode("latin-1") for piece in self._engine.pieces(question.tokens)])
-        text, prompt = self._rendered(question)
+        turn, prompt = self._laid_out(question)
+        text = "".join(text for text, _ in turn.segments) if turn is not None else ""
         return Rendered(question.id, text, len(prompt))
 
     def _with_questions(self, steps: Iterator[Step]) -> Iterator[Step]:
@@ -156,7 +159,7 @@ class Worker:
             yield step
 
     def _generate(self, request: Generate) -> None:
-        _, prompt = self._rendered(request)
+        turn, prompt = self._laid_out(request)
         if not prompt:
             raise RequestInvalid("The prompt is empty, and this model needs at least one token.", "prompt")
         room = self._engine.context_tokens - len(prompt)
@@ -165,34 +168,42 @@ class Worker:
             return
         wanted = room if request.max_tokens is None else min(request.max_tokens, room)
         options = _options(request.sampling, wanted, self._engine.vocabulary_size)
-        reply = Reply(self.send, request.id, len(prompt), TextStream(request.stop))
+        reply: Reply | TurnReply = Reply(self.send, request.id, len(prompt), TextStream(request.stop))
+        if turn is not None and turn.reader is not None:
+            reply = TurnReply(self.send, request.id, len(prompt), turn.reader, request.stop)
+            options = replace(options, late_grammar=turn.late, markers=turn.markers)
+            if turn.grammar is not None:
+                options = replace(options, grammar=turn.grammar)
         steps = self._engine.generate(prompt, options)
         try:
             reply.follow(self._with_questions(steps))
         finally:
             _close(steps)
 
-    def _rendered(self, request: Generate) -> tuple[str, list[int]]:
-        """What the chat template makes of the messages, if there are any, and the prompt's tokens."""
+    def _laid_out(self, request: Generate) -> tuple[Turn | None, list[int]]:
+        """The turn that messages ask for, and the prompt's tokens."""
         if not request.messages:
-            return "", self._encoder.encode(request.prompt)
-        segments = self._chat_template().render([(role, content) for role, content in request.messages])
-        return "".join(text for text, _ in segments), self._encoder.encode_rendered(segments)
+            return None, self._encoder.encode(request.prompt)
+        bound = next((param for key, param in _BINDING.items() if request.sampling.get(key) is not None), None)
+        turn = self._chats().turn(request.messages, request.tools, request.effort, bound)
+        return turn, self._encoder.encode_rendered(turn.segments)
 
-    def _chat_template(self) -> ChatTemplate:
-        if self._template is None:
+    def _chats(self) -> Turns:
+        if self._turns is None:
             from ghostd.workers.chat_template import ChatTemplate
+            from ghostd.workers.turns.turn import Turns
 
             if self._header.chat_template is None:
                 raise RequestInvalid("The model has no chat template.", "model")
-            self._template = ChatTemplate(
+            template = ChatTemplate(
                 self._header.chat_template,
                 bos=self._header.bos_text,
                 eos=self._header.eos_text,
                 special_texts=self._header.special_texts,
                 timeout_s=self._load.chat_template_timeout_s,
             )
-        return self._template
+            self._turns = Turns(template)
+        return self._turns
 
     def _embed(self, request: Embed) -> None:
         limit = self._engine.embedding_context_tokens

@@ -48,12 +48,18 @@ class Generate:
     id: int
     prompt: list[str | int | list[str]]
     """Plain texts, token ids, and lists of one text whose control tokens are meant as such."""
-    messages: list[list[str]]
-    """Pairs of role and content."""
+    messages: list[dict[str, Any]]
+    """`role` and `content`; of assistants `thoughts` and `calls` ([id, name, arguments] each); of tools `call_id`
+    and `name`."""
     max_tokens: int | None
     stop: list[str]
     sampling: dict[str, Any]
     """Fields of ghostd.types.Sampling that are set; `logit_bias` as pairs."""
+    tools: dict[str, Any] | None = None
+    """`tools` ([name, description, JSON schema as text, strict] each), `choice`, `named` (the one that must be called,
+    or None) and `parallel`."""
+    effort: str | None = None
+    """As in ghostd.conversation.Reasoning; "on" where only a budget of thoughts is given."""
     render_only: bool = False
     """Only lay out the prompt and count it, as a question; answered by Rendered."""
 
@@ -136,14 +142,29 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnPiece:
+    """What became clear of an assistant's turn that is more than text: thoughts, then text, then calls."""
+
+    id: int
+    thoughts: str
+    text: str
+    calls: list[list[Any]]
+    """[index, id, name, arguments] each; id and name in a call's first piece, else None."""
+    logprobs: list[list[Any]]
+    """As in Piece, of tokens of the answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The request is over; `finish_reason` is None when it was cancelled."""
 
     id: int
-    finish_reason: Literal["stop", "length"] | None
+    finish_reason: Literal["stop", "length", "tool_calls"] | None
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
+    thought_tokens: int = 0
+    """Of the completion's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +221,20 @@ Question = Tokenize | Detokenize
 """What the child answers between two steps of its work; so it does a Generate with `render_only`."""
 Answer = Tokens | Pieces | Rendered
 Message = (
-    Load | Generate | Embed | Question | Cancel | Ready | Loading | Progress | Piece | Ended | Vectors | Answer | Failed
+    Load
+    | Generate
+    | Embed
+    | Question
+    | Cancel
+    | Ready
+    | Loading
+    | Progress
+    | Piece
+    | TurnPiece
+    | Ended
+    | Vectors
+    | Answer
+    | Failed
 )
 
 _KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in get_args(Message)}

@@ -22,6 +22,7 @@ from ghostd.types import (
     Delta,
     Embeddings,
     EmbedRequest,
+    Feature,
     FillRequest,
     FimVocabulary,
     LoadedModel,
@@ -41,14 +42,16 @@ from ghostd.workers.messages import (
     Rendered,
     Tokenize,
     Tokens,
+    TurnPiece,
     Vectors,
     unpack_vector,
 )
 from ghostd.workers.pins import Pins
 from ghostd.workers.pool import ModelWorker
-from ghostd.workers.requests import generation, logprobs
+from ghostd.workers.requests import generation, logprobs, turn_delta
 from ghostd.workers.scratch import remove_stale_scratch
 from ghostd.workers.stores.search import allowed_stores
+from ghostd.workers.turns.families import family_of
 
 log = logging.getLogger(__name__)
 
@@ -275,8 +278,16 @@ class LocalProvider:
                     if answer.text or answer.logprobs:
                         yield Delta(answer.text, logprobs=logprobs(answer.logprobs), tokens=ids)
                         ids = ()
+                elif isinstance(answer, TurnPiece):
+                    if (delta := turn_delta(answer)) is not None:
+                        yield delta
                 elif isinstance(answer, Ended):
-                    usage = Usage(answer.prompt_tokens, answer.completion_tokens, answer.cached_tokens)
+                    usage = Usage(
+                        answer.prompt_tokens,
+                        answer.completion_tokens,
+                        answer.cached_tokens,
+                        reasoning_tokens=answer.thought_tokens,
+                    )
                     yield Delta(finish_reason=answer.finish_reason or "stop", usage=usage, tokens=ids)
 
     # --- tokens ---------------------------------------------------------------
@@ -304,6 +315,11 @@ class LocalProvider:
     async def render(self, request: ChatRequest) -> str:
         """The text that the file's chat template makes of a conversation."""
         return (await self._rendered(request)).text
+
+    def chat_template(self, model: str) -> str:
+        """The file's chat template; "" if it has none."""
+        header = self._worker(model).model.header
+        return (header.chat_template or "") if header is not None else ""
 
     async def _rendered(self, request: ChatRequest | CompletionRequest) -> Rendered:
         worker = self._worker(request.model)
@@ -339,13 +355,23 @@ def _info(worker: ModelWorker) -> ModelInfo:
         size_bytes=header.size_bytes if header is not None else None,
         state=worker.state,
         detail=worker.detail,
-        features=frozenset(("json",)),
+        features=_features(header),
         source=model.source,
         family=header.architecture if header is not None else "",
         parameter_size=parameter_size(header.parameters) if header is not None else "",
         quantization=quantization(header.file_type) if header is not None else "",
         digest=digest_of(model.path),
     )
+
+
+def _features(header: GgufHeader | None) -> frozenset[Feature]:
+    """Tools work with every template: those without words for them get ghostd's."""
+    if header is None:
+        return frozenset(("json", "tools", "reasoning"))
+    if header.embedding_only or header.chat_template is None:
+        return frozenset(("json",))
+    thinks = family_of(header.chat_template).thinks
+    return frozenset(("json", "tools", "reasoning") if thinks else ("json", "tools"))
 
 
 def _capabilities(header: GgufHeader) -> frozenset[Capability]:

@@ -2,42 +2,107 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
-from ghostd.conversation import Message, Refusal, Text, Thinking
+from ghostd.conversation import (
+    Message,
+    NamedTool,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolCallDelta,
+    ToolResult,
+    Tools,
+)
 from ghostd.errors import InvalidRequest, UnsupportedParameter
-from ghostd.types import ChatRequest, CompletionRequest, Markup, Sampling, TokenLogprob
+from ghostd.types import ChatRequest, CompletionRequest, Delta, Markup, Sampling, TokenLogprob
 from ghostd.workers.catalog import LocalModel
-from ghostd.workers.messages import Generate
+from ghostd.workers.messages import Generate, TurnPiece
+
+TOOL_NAME = re.compile(r"[A-Za-z0-9_./:-]{1,128}")
 
 
 def generation(request: ChatRequest | CompletionRequest, model: LocalModel, number: int) -> Generate:
     """The request as the worker takes it; raises RequestError."""
     settings = model.settings
-    prompt: list[str | int | list[str]] = []
-    messages: list[list[str]] = []
-    if isinstance(request, CompletionRequest):
-        prompt = [[str(piece)] if isinstance(piece, Markup) else piece for piece in request.prompt]
-    else:
-        if request.tools.tools:
-            raise UnsupportedParameter(f"Tools are not supported by the local model '{request.model}'.", "tools")
-        messages = [[message.role, _text(message)] for message in request.messages]
-        if not messages:
-            raise InvalidRequest("There is no message to answer.", "messages")
     max_tokens = request.max_tokens
     if max_tokens is None and settings is not None:
         max_tokens = settings.max_tokens
     sampling = _sampling(request.sampling, settings.temperature if settings is not None else None)
-    return Generate(number, prompt, messages, max_tokens, list(request.stop), sampling)
+    stop = list(request.stop)
+    if isinstance(request, CompletionRequest):
+        prompt = [[str(piece)] if isinstance(piece, Markup) else piece for piece in request.prompt]
+        return Generate(number, prompt, [], max_tokens, stop, sampling)
+    messages = [turn for index, message in enumerate(request.messages) for turn in _turns(message, index)]
+    if not messages:
+        raise InvalidRequest("There is no message to answer.", "messages")
+    tools, effort = _tools(request.tools), _effort(request.reasoning)
+    return Generate(number, [], messages, max_tokens, stop, sampling, tools, effort)
 
 
-def _text(message: Message) -> str:
+def _turns(message: Message, index: int) -> Iterator[dict[str, Any]]:
+    """The message as the worker takes it: results of several tools are a message each."""
+    if message.role == "tool":
+        for part in message.parts:
+            if isinstance(part, ToolResult):
+                content = "\n".join(_text(inner, index) for inner in part.content)
+                name = {} if part.name is None else {"name": part.name}
+                yield {"role": "tool", "content": content, "call_id": part.call_id, **name}
+        return
+    texts, thoughts, calls = [], [], []
     for part in message.parts:
-        if not isinstance(part, Text | Refusal | Thinking):
-            kind = type(part).__name__
-            raise UnsupportedParameter(f"Content of the kind {kind} is not supported by local models.", "messages")
-    return message.text
+        if isinstance(part, Thinking):
+            thoughts.append(part.text)
+        elif isinstance(part, ToolCall):
+            calls.append([part.id, part.name, part.arguments])
+        else:
+            texts.append(_text(part, index))
+    turn: dict[str, Any] = {"role": message.role, "content": "\n".join(texts)}
+    if any(thoughts):
+        turn["thoughts"] = "\n".join(filter(None, thoughts))
+    if calls:
+        turn["calls"] = calls
+    yield turn
+
+
+def _text(part: Part, index: int) -> str:
+    if isinstance(part, Text | Refusal):
+        return part.text
+    kind = type(part).__name__.lower()
+    raise UnsupportedParameter(
+        f"messages[{index}] has content of the kind '{kind}'; local models read text only.",
+        f"messages[{index}].content",
+    )
+
+
+def _tools(tools: Tools) -> dict[str, Any] | None:
+    """What is offered to the model: nothing where it may call nothing."""
+    if not tools.tools or tools.choice == "none":
+        return None
+    for number, tool in enumerate(tools.tools):
+        if not TOOL_NAME.fullmatch(tool.name):
+            raise InvalidRequest(
+                f"Invalid name of a tool: {tool.name[:64]!r}; it has 1 to 128 of letters, digits and '_-./:'.",
+                f"tools[{number}].function.name",
+            )
+    return {
+        "tools": [[tool.name, tool.description, tool.parameters, bool(tool.strict)] for tool in tools.tools],
+        "choice": None if isinstance(tools.choice, NamedTool) else tools.choice,
+        "named": tools.choice.name if isinstance(tools.choice, NamedTool) else None,
+        "parallel": tools.parallel,
+    }
+
+
+def _effort(reasoning: Reasoning) -> str | None:
+    if reasoning.effort is None and reasoning.budget_tokens is not None:
+        return "on" if reasoning.budget_tokens else "none"
+    return reasoning.effort
 
 
 def _sampling(sampling: Sampling, default_temperature: float | None) -> dict[str, Any]:
@@ -59,4 +124,18 @@ def logprobs(packed: list[list[Any]]) -> tuple[TokenLogprob, ...]:
             tuple((other.encode("latin-1"), value) for other, value in top),
         )
         for token_id, token, logprob, top in packed
+    )
+
+
+def turn_delta(piece: TurnPiece) -> Delta | None:
+    """The piece of a turn as a delta; None for one that says nothing."""
+    if not (piece.text or piece.thoughts or piece.calls or piece.logprobs):
+        return None
+    return Delta(
+        piece.text,
+        logprobs=logprobs(piece.logprobs),
+        tool_calls=tuple(
+            ToolCallDelta(index, arguments, call_id, name) for index, call_id, name, arguments in piece.calls
+        ),
+        reasoning=piece.thoughts,
     )

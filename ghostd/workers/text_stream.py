@@ -17,17 +17,10 @@ class TextStream:
 
     def feed(self, data: bytes) -> str:
         """The text that became final by these bytes; the stop string itself is never part of it."""
-        return self._release(self._decoder.decode(data))
+        return self.feed_text(self._decoder.decode(data))
 
-    def finish(self) -> str:
-        """What was still held. Half a character becomes U+FFFD."""
-        text = self._release(self._decoder.decode(b"", final=True))
-        if self.stopped:
-            return text
-        text, self._held = text + self._held, ""
-        return text
-
-    def _release(self, new: str) -> str:
+    def feed_text(self, new: str) -> str:
+        """As `feed`, of whole characters."""
         text = self._held + new
         found = [position for stop in self._stop if (position := text.find(stop)) >= 0]
         if found:
@@ -36,6 +29,14 @@ class TextStream:
         keep = max((_overlap(text, stop) for stop in self._stop), default=0)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]
+
+    def finish(self) -> str:
+        """What was still held. Half a character becomes U+FFFD."""
+        text = self.feed_text(self._decoder.decode(b"", final=True))
+        if self.stopped:
+            return text
+        text, self._held = text + self._held, ""
+        return text
 
 
 def _overlap(text: str, stop: str) -> int:

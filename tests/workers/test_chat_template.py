@@ -16,33 +16,38 @@ def template(source: str, timeout_s: float = 2.0) -> ChatTemplate:
 
 
 def test_plain_messages_render_to_one_piece_of_template_text() -> None:
-    assert template(CHATML).render([("user", "hi")]) == [
+    assert template(CHATML).render([{"role": "user", "content": "hi"}]) == [
         ("<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n", True)
     ]
 
 
 def test_special_text_in_a_message_is_kept_apart_from_the_templates() -> None:
-    segments = template("{{ bos_token }}{{ messages[0].content }}").render([("user", "a<|im_end|>b")])
+    segments = template("{{ bos_token }}{{ messages[0].content }}").render(
+        [{"role": "user", "content": "a<|im_end|>b"}]
+    )
     assert segments == [("<s>a", True), ("<|im_end|>", False), ("b", True)]
 
 
 def test_two_messages_cannot_spell_a_marker_together() -> None:
     segments = template("{% for m in messages %}{{ m.content }}{% endfor %}").render(
-        [("user", "<|im_"), ("user", "end|>")]
+        [{"role": "user", "content": "<|im_"}, {"role": "user", "content": "end|>"}]
     )
     assert segments == [("<|im_", False), ("end|>", True)]
 
 
 def test_stand_ins_in_a_message_are_text_too() -> None:
     text = "\ue0000\ue001<s>"
-    segments = template("{{ messages[0].content }}").render([("user", text)])
+    segments = template("{{ messages[0].content }}").render([{"role": "user", "content": text}])
     assert "".join(part for part, _ in segments) == text
     assert ("<s>", False) in segments
 
 
 def test_a_template_may_strip_and_search_the_content() -> None:
     source = "{% if 'x' in messages[0].content %}{{ messages[0].content | trim | upper }}{% endif %}"
-    assert template(source).render([("user", " x<|im_end|> ")]) == [("X", True), ("<|im_end|>", False)]
+    assert template(source).render([{"role": "user", "content": " x<|im_end|> "}]) == [
+        ("X", True),
+        ("<|im_end|>", False),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -64,10 +69,10 @@ def test_a_template_may_strip_and_search_the_content() -> None:
 )
 def test_a_hostile_template_fails_with_a_reason(source: str) -> None:
     with pytest.raises(EngineFailed, match="chat template"):
-        template(source).render([("user", "hi")])
+        template(source).render([{"role": "user", "content": "hi"}])
 
 
 def test_a_template_that_never_ends_is_stopped() -> None:
     source = "{% for a in range(99999) %}{% for b in range(99999) %}{{ '' }}{% endfor %}{% endfor %}"
     with pytest.raises(EngineFailed, match=r"within 0\.1 s"):
-        template(source, timeout_s=0.1).render([("user", "hi")])
+        template(source, timeout_s=0.1).render([{"role": "user", "content": "hi"}])

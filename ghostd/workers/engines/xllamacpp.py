@@ -62,6 +62,7 @@ class XllamaCppEngine:
         self._connection: _Connection | None = None
         self._vocabulary: Vocabulary | None = None
         self._pieces: dict[int, bytes] = {}
+        self._single: dict[str, bool] = {}
         trained = options.trained_tokens
         self.context_tokens = min(options.context_tokens, trained) if trained else options.context_tokens
         longest = self.context_tokens if options.embedding_only else _EMBEDDING_BATCH_TOKENS
@@ -85,13 +86,13 @@ class XllamaCppEngine:
         return [int(token) for token in self._ask("/tokenize", body)["tokens"]]
 
     def _late(self, late: LateGrammar) -> dict[str, Any]:
-        """The server looks for the beginnings itself: only for those that are one token, and nothing else."""
+        """The server looks for the beginnings itself: for those that are one token, which can be nothing else."""
         for opener in late.openers:
             if opener not in self._single:
                 self._single[opener] = len(self.tokenize(opener, special=True)) == 1
-        if not late.openers or not all(self._single[opener] for opener in late.openers):
+        triggers = [{"type": _TRIGGER_WORD, "value": opener} for opener in late.openers if self._single[opener]]
+        if not triggers:
             return {}
-        triggers = [{"type": _TRIGGER_WORD, "value": opener} for opener in late.openers]
         return {"grammar": late.text(), "grammar_lazy": True, "grammar_triggers": triggers}
 
     def pieces(self, tokens: Sequence[int]) -> list[bytes]:

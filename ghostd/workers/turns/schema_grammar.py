@@ -1,0 +1,316 @@
+"""JSON schemas as rules of a GBNF grammar (llama.cpp, grammars/README.md).
+
+The engines' own converters make whole grammars; a tool call needs the rules inside one that also writes markers.
+Keywords that a grammar cannot express (`not`, `uniqueItems`, `multipleOf`, …) leave the value freer than the schema;
+for strict tools they are refused. Properties come in the schema's order, and only those it declares unless it says
+otherwise, as llama.cpp has it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+MAX_RULES = 20_000
+_MAX_DEPTH = 64
+_MAX_REPEATS = 1000
+"""llama.cpp unrolls repetitions; above this a bound is not enforced."""
+_FREER = ("not", "if", "then", "else", "uniqueItems", "multipleOf", "contains", "patternProperties",
+          "propertyNames", "dependentRequired", "dependentSchemas", "unevaluatedProperties", "pattern",
+          "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minProperties", "maxProperties")  # fmt: skip
+_FORMATS = {
+    "date": 'date ::= [0-9] [0-9] [0-9] [0-9] "-" ("0" [1-9] | "1" [0-2]) "-" ("0" [1-9] | [1-2] [0-9] | "3" [0-1])',
+    "time": 'time ::= ([01] [0-9] | "2" [0-3]) ":" [0-5] [0-9] ":" [0-5] [0-9] ("." [0-9] [0-9]? [0-9]?)? '
+    '("Z" | [+-] ([01] [0-9] | "2" [0-3]) ":" [0-5] [0-9])',
+    "uuid": 'uuid ::= hex{8} "-" hex{4} "-" hex{4} "-" hex{4} "-" hex{12}',
+}
+
+_PRIMITIVES = {
+    "space": 'space ::= " "?',
+    "boolean": 'boolean ::= "true" | "false"',
+    "null": 'null ::= "null"',
+    "integer": 'integer ::= "-"? ("0" | [1-9] [0-9]{0,15})',
+    "number": 'number ::= "-"? ("0" | [1-9] [0-9]{0,15}) ("." [0-9]{1,15})? ([eE] [+-]? [0-9]{1,3})?',
+    "hex": "hex ::= [0-9a-fA-F]",
+    "char": r'char ::= [^"\\\x00-\x1F\x7F] | "\\" (["\\/bfnrt] | "u" hex hex hex hex)',
+    "string": 'string ::= "\\"" char* "\\""',
+    "value": "value ::= object | array | string | number | boolean | null",
+    "object": 'object ::= "{" space (string ":" space value ("," space string ":" space value)*)? space "}"',
+    "array": 'array ::= "[" space (value ("," space value)*)? space "]"',
+}
+_NEEDS = {
+    "char": ("hex",),
+    "uuid": ("hex",),
+    "string": ("char",),
+    "value": ("object", "array", "string", "number", "boolean", "null"),
+    "object": ("space", "string", "value"),
+    "array": ("space", "value"),
+}
+
+
+class SchemaUnusable(Exception):
+    """The schema cannot be turned into rules; the message says which keyword, and where."""
+
+
+class Rules:
+    """The rules of one grammar."""
+
+    def __init__(self) -> None:
+        self._rules: dict[str, str] = {}
+
+    def add(self, hint: str, body: str) -> str:
+        """A new rule; returns its name. Raises SchemaUnusable when there are too many."""
+        if len(self._rules) >= MAX_RULES:
+            raise SchemaUnusable(f"it makes more than {MAX_RULES} grammar rules")
+        name = f"{re.sub('[^a-zA-Z0-9]+', '-', hint)[:40].strip('-') or 'r'}-{len(self._rules)}"
+        self._rules[name] = f"{name} ::= {body}"
+        return name
+
+    def reserve(self, hint: str) -> str:
+        """The name of a rule whose body `define` gives later."""
+        return self.add(hint, "")
+
+    def define(self, name: str, body: str) -> None:
+        """The body of a reserved rule."""
+        self._rules[name] = f"{name} ::= {body}"
+
+    def primitive(self, name: str) -> str:
+        """A rule of this module's own, with what it needs."""
+        if name not in self._rules:
+            self._rules[name] = _PRIMITIVES[name] if name in _PRIMITIVES else _FORMATS[name]
+            for needed in _NEEDS.get(name, ()):
+                self.primitive(needed)
+        return name
+
+    def grammar(self, root: str) -> str:
+        """All rules, with `root` as the first one's body."""
+        return "\n".join((f"root ::= {root}", *self._rules.values()))
+
+
+def literal(text: str) -> str:
+    """The text as a GBNF literal."""
+    escaped = re.sub(
+        r'[\\"\x00-\x1f\x7f]',
+        lambda match: {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}.get(
+            match[0], f"\\x{ord(match[0]):02X}"
+        ),
+        text,
+    )
+    return f'"{escaped}"'
+
+
+def json_literal(value: Any) -> str:
+    """The value's JSON as a GBNF literal."""
+    return literal(json.dumps(value, ensure_ascii=False))
+
+
+def until(rules: Rules, marker: str) -> str:
+    """A rule for any text up to the first `marker`, marker included."""
+    names = [rules.reserve("until") for _ in marker]
+    letters = sorted(set(marker))
+    others = "[^" + "".join(_in_class(letter) for letter in letters) + "]"
+    for position, name in enumerate(names):
+        ways = []
+        for letter in letters:
+            # As Knuth, Morris and Pratt: the longest beginning of the marker that the text ends with now.
+            seen = marker[:position] + letter
+            reached = next(n for n in range(len(seen), -1, -1) if seen.endswith(marker[:n]))
+            ways.append(literal(letter) if reached == len(marker) else f"{literal(letter)} {names[reached]}")
+        rules.define(name, " | ".join((*ways, f"{others} {names[0]}")))
+    return names[0]
+
+
+def _in_class(letter: str) -> str:
+    return f"\\{letter}" if letter in "]\\" else f"\\x{ord(letter):02X}" if letter in "^-[\n\r\t" else letter
+
+
+class SchemaConverter:
+    """Rules for the values of one schema."""
+
+    def __init__(self, rules: Rules, schema: Any, *, strict: bool = False) -> None:
+        self._rules = rules
+        self._root = schema
+        self._strict = strict
+        self._references: dict[str, str] = {}
+        self._open: set[str] = set()  # references on the way to the first character
+
+    def value(self, schema: Any, hint: str = "value", depth: int = 0) -> str:
+        """The body of a rule for the schema's values, without a choice at its top. Raises SchemaUnusable."""
+        if schema is True or schema == {} or schema is None:
+            return self._rules.primitive("value")
+        if not isinstance(schema, dict):
+            return self._freer("a schema that is no object")
+        if depth > _MAX_DEPTH:
+            raise SchemaUnusable(f"it is nested deeper than {_MAX_DEPTH}")
+        if self._strict:
+            self._check_enforced(schema)
+        if "$ref" in schema:
+            return self._reference(schema["$ref"], depth)
+        return self._shaped(schema, hint, depth)
+
+    def _shaped(self, schema: Mapping[str, Any], hint: str, depth: int) -> str:
+        if "const" in schema:
+            return json_literal(schema["const"])
+        if isinstance(schema.get("enum"), list) and schema["enum"]:
+            return self._rules.add(hint, " | ".join(json_literal(value) for value in schema["enum"]))
+        ways = self._ways(schema)
+        if ways is not None:
+            return self._rules.add(hint, " | ".join(f"({self.value(way, hint, depth + 1)})" for way in ways))
+        if isinstance(schema.get("allOf"), list) and schema["allOf"]:
+            merged: Any = {key: value for key, value in schema.items() if key != "allOf"}
+            for part in schema["allOf"]:
+                merged = _merged(merged, self._resolved(part, 0))
+            return self.value(merged, hint, depth + 1)
+        return self._typed(schema.get("type"), schema, hint, depth)
+
+    def _check_enforced(self, schema: Mapping[str, Any]) -> None:
+        for keyword in _FREER:
+            if keyword in schema:
+                raise SchemaUnusable(f"the keyword '{keyword}' cannot be enforced")
+
+    def _ways(self, schema: Mapping[str, Any]) -> list[Any] | None:
+        """The schemas of which one must hold; None where there is no such choice."""
+        for keyword in ("anyOf", "oneOf"):
+            if isinstance(schema.get(keyword), list) and schema[keyword]:
+                common = {key: value for key, value in schema.items() if key not in (keyword, "$defs", "definitions")}
+                return [_merged(common, self._resolved(way, 0) if len(common) > 1 else way) for way in schema[keyword]]
+        kind = schema.get("type")
+        return [{**schema, "type": one} for one in kind] if isinstance(kind, list) and kind else None
+
+    def _typed(self, kind: Any, schema: Mapping[str, Any], hint: str, depth: int) -> str:
+        if kind == "object" or (kind is None and ("properties" in schema or "additionalProperties" in schema)):
+            return self._object(schema, hint, depth)
+        if kind == "array" or (kind is None and ("items" in schema or "prefixItems" in schema)):
+            return self._array(schema, hint, depth)
+        if kind == "string":
+            return self._string(schema)
+        if kind in ("integer", "number", "boolean", "null"):
+            return self._rules.primitive(kind)
+        if kind is None:
+            return self._rules.primitive("value")
+        return self._freer(f"the type {json.dumps(kind)[:60]}")
+
+    def _freer(self, what: str) -> str:
+        if self._strict:
+            raise SchemaUnusable(f"{what} does not exist")
+        return self._rules.primitive("value")
+
+    def _resolved(self, schema: Any, hops: int) -> Any:
+        if isinstance(schema, dict) and "$ref" in schema and hops < _MAX_DEPTH:
+            return self._resolved(self._target(schema["$ref"]), hops + 1)
+        return schema
+
+    def _target(self, reference: Any) -> Any:
+        if not isinstance(reference, str) or not reference.startswith("#"):
+            raise SchemaUnusable("$ref may only point into the schema itself (#/…)")
+        target = self._root
+        for escaped in filter(None, reference[1:].split("/")):
+            part = escaped.replace("~1", "/").replace("~0", "~")
+            if isinstance(target, dict) and part in target:
+                target = target[part]
+            elif isinstance(target, list) and part.isdecimal() and int(part) < len(target):
+                target = target[int(part)]
+            else:
+                raise SchemaUnusable(f"$ref {reference[:100]!r} leads nowhere")
+        return target
+
+    def _reference(self, reference: Any, depth: int) -> str:
+        target, key = self._target(reference), str(reference)
+        if key in self._open:
+            raise SchemaUnusable(f"$ref {key[:100]!r} refers to itself with nothing between")
+        name = self._references.get(key)
+        if name is None:
+            name = self._references[key] = self._rules.reserve("ref")
+            self._open.add(key)
+            self._rules.define(name, self.value(target, "ref", depth + 1))
+            self._open.discard(key)
+        return name
+
+    def _string(self, schema: Mapping[str, Any]) -> str:
+        form = schema.get("format")
+        if form in _FORMATS:
+            return f'"\\"" {self._rules.primitive(form)} "\\""'
+        if form == "date-time":
+            return f'"\\"" {self._rules.primitive("date")} "T" {self._rules.primitive("time")} "\\""'
+        least, most = _bound(schema, "minLength") or 0, _bound(schema, "maxLength")
+        if not least and most is None:
+            return self._rules.primitive("string")
+        return f'"\\"" {self._rules.primitive("char")}{{{least},{"" if most is None else most}}} "\\""'
+
+    def _inside(self, schema: Any, hint: str, depth: int) -> str:
+        """A value inside of another, before which something is written."""
+        outside, self._open = self._open, set()
+        body = self.value(schema, hint, depth + 1)
+        self._open = outside
+        return body
+
+    def _array(self, schema: Mapping[str, Any], hint: str, depth: int) -> str:
+        space = self._rules.primitive("space")
+        first = schema.get("prefixItems")
+        if isinstance(first, list) and first:
+            items = [self._inside(item, hint, depth) for item in first]
+            return f'"[" {space} ' + f' "," {space} '.join(items) + f' {space} "]"'
+        item = self._rules.add(f"{hint}-item", self._inside(schema.get("items", True), hint, depth))
+        least, most = _bound(schema, "minItems") or 0, _bound(schema, "maxItems")
+        if most == 0:
+            return '"[]"'
+        more = f'("," {space} {item}){{{max(least - 1, 0)},{"" if most is None else most - 1}}}'
+        return f'"[" {space} {item} {more} {space} "]"' if least else f'"[" {space} ({item} {more})? {space} "]"'
+
+    def _object(self, schema: Mapping[str, Any], hint: str, depth: int) -> str:
+        space = self._rules.primitive("space")
+        further = schema.get("additionalProperties")
+        properties = schema.get("properties")
+        if not isinstance(properties, dict):
+            if further in (None, True):
+                return self._rules.primitive("object")
+            properties = {}
+        pairs = {
+            name: self._rules.add(
+                f"{hint}-{name}", f'{json_literal(name)} ":" {space} {self._inside(inner, f"{hint}-{name}", depth)}'
+            )
+            for name, inner in properties.items()
+        }
+        required = schema.get("required")
+        needed = set(map(str, required)) if isinstance(required, list) else set()
+        more = None
+        if further not in (None, False):
+            string = self._rules.primitive("string")
+            more = self._rules.add(hint, f'{string} ":" {space} {self._inside(further, hint, depth)}')
+        if not pairs and more is None:
+            return f'"{{" {space} "}}"'
+        return f'"{{" {space} {self._members(pairs, needed, more, hint)} {space} "}}"'
+
+    def _members(self, pairs: Mapping[str, str], needed: set[str], more: str | None, hint: str) -> str:
+        """Pairs in order, optional ones left out or not, with commas only between two: two rules for each pair."""
+        space = self._rules.primitive("space")
+        first = f'({more} ("," {space} {more})*)?' if more else '""'
+        later = f'("," {space} {more})*' if more else '""'
+        for name, pair in reversed(list(pairs.items())):
+            later_name = self._rules.add(hint, later)
+            if name in needed:
+                first = f"{pair} {later_name}"
+                later = f'"," {space} {pair} {later_name}'
+            else:
+                first = f"{pair} {later_name} | {self._rules.add(hint, first)}"
+                later = f'("," {space} {pair})? {later_name}'
+        return self._rules.add(hint, first)
+
+
+def _bound(schema: Mapping[str, Any], keyword: str) -> int | None:
+    value = schema.get(keyword)
+    return value if isinstance(value, int) and 0 <= value <= _MAX_REPEATS else None
+
+
+def _merged(one: Any, other: Any) -> Any:
+    """Both schemas in one, for `allOf` and for what stands beside `anyOf`."""
+    if not isinstance(one, dict) or not one or not isinstance(other, dict):
+        return other if not isinstance(one, dict) or not one else one
+    merged = {**one, **other}
+    if isinstance(one.get("properties"), dict) and isinstance(other.get("properties"), dict):
+        merged["properties"] = {**one["properties"], **other["properties"]}
+    if isinstance(one.get("required"), list) and isinstance(other.get("required"), list):
+        merged["required"] = [*one["required"], *other["required"]]
+    return merged

@@ -1,0 +1,84 @@
+"""Grammars that hold a reply, or what follows a call's first marker, to calls of the tools."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ghostd.workers.engines.contract import RequestInvalid
+from ghostd.workers.turns import harmony
+from ghostd.workers.turns.contract import Syntax, ToolRule, ToolSpec
+from ghostd.workers.turns.schema_grammar import Rules, SchemaConverter, SchemaUnusable
+from ghostd.workers.turns.tagged import Tagged, kind_of
+
+MAX_GRAMMAR_CHARS = 4 * 1024 * 1024
+
+
+def calls_grammar(syntax: Syntax | None, tools: Sequence[ToolSpec], *, several: bool) -> str:
+    """GBNF for one or more calls in the syntax, None meaning gpt-oss's.
+
+    Raises RequestInvalid for a strict tool whose schema cannot be enforced; other tools' schemas are followed as far
+    as a grammar can.
+    """
+    rules = Rules()
+    tagged = isinstance(syntax, Tagged)
+    found = [_rule(rules, tool, tagged) for tool in tools]
+    root = harmony.grammar(rules, found) if syntax is None else syntax.grammar(rules, found, several=several)
+    text = rules.grammar(root)
+    if len(text) > MAX_GRAMMAR_CHARS:
+        raise RequestInvalid("The tools' schemas are too large for a grammar; send fewer or smaller ones.", "tools")
+    return text
+
+
+def _rule(rules: Rules, tool: ToolSpec, tagged: bool) -> ToolRule:
+    schema = tool.parameters
+    try:
+        return _converted(rules, tool, schema, tagged)
+    except (SchemaUnusable, RecursionError) as error:
+        if tool.strict:
+            raise RequestInvalid(
+                f"The schema of the strict tool '{tool.name[:64]}' cannot be enforced: {error}.", "tools"
+            ) from None
+        return ToolRule(tool.name, rules.primitive("object"), {}, {})
+
+
+def _converted(rules: Rules, tool: ToolSpec, schema: Mapping[str, Any], tagged: bool) -> ToolRule:
+    converter = SchemaConverter(rules, schema, strict=tool.strict)
+    if not tagged:
+        whole = {"type": "object", **schema} if "$ref" not in schema else schema
+        return ToolRule(tool.name, rules.add(tool.name, converter.value(whole, tool.name)), {}, {})
+    properties = schema.get("properties")
+    texts: dict[str, tuple[str, ...]] = {}
+    values: dict[str, str] = {}
+    for name, inner in properties.items() if isinstance(properties, dict) else ():
+        if kind_of(tool, name) == "text":
+            allowed = inner.get("enum", [inner["const"]] if "const" in inner else [])
+            texts[name] = tuple(allowed) if isinstance(allowed, list) else ()
+            values[name] = ""
+        else:
+            values[name] = rules.add(f"{tool.name}-{name}", converter.value(inner, f"{tool.name}-{name}"))
+    required = schema.get("required")
+    return ToolRule(
+        tool.name,
+        "",
+        values,
+        texts,
+        frozenset(map(str, required)) if isinstance(required, list) else frozenset(),
+    )
+
+
+def tool_specs(tools: Sequence[Sequence[Any]]) -> list[ToolSpec]:
+    """The tools of a request: [name, description, JSON schema as text, strict] each. Raises RequestInvalid."""
+    found = []
+    for number, (name, description, parameters, strict) in enumerate(tools):
+        try:
+            schema = json.loads(parameters or "{}")
+        except (ValueError, RecursionError):
+            schema = None
+        if not isinstance(schema, dict):
+            raise RequestInvalid(
+                f"The parameters of the tool '{name[:64]}' must be a JSON schema of an object.", f"tools[{number}]"
+            )
+        found.append(ToolSpec(name, description, schema or {"type": "object", "properties": {}}, bool(strict)))
+    return found
