@@ -102,6 +102,10 @@ class Tokenizer(TokenCounter, Protocol):
         """The text that the model's chat template makes of a conversation; raises InvalidRequest if it has none."""
         ...
 
+    def chat_template(self, model: str) -> str:
+        """The template itself; "" if it has none."""
+        ...
+
 
 class ModelStore(Protocol):
     """The model files on this machine, for people who look after them. Names are those of `Provider.models`.
