@@ -17,6 +17,8 @@ def _error(problem: Problem, _request_id: str) -> bytes:
     message = problem.message
     if problem.code == "model_not_found":  # clients look for Ollama's own words, to offer a download
         message = _MISSING.sub(r"model '\1' not found.", message)
+    elif problem.param and problem.param not in message:  # the message is all there is
+        message = f"{problem.param}: {message}"
     return _encode({"error": message})
 
 

@@ -162,7 +162,9 @@ def _ns(milliseconds: float) -> int:
 
 def _tool_call(index: int, done: ToolCallReply) -> Fields:
     """Arguments are an object here, whatever the model has written."""
-    text = "".join(done.arguments).strip() or "{}"
+    text = "".join(done.arguments)
+    if not text.strip():
+        text = "{}"
     arguments: object = msgspec.Raw(text.encode("utf-8", "replace"))
     try:
         _OBJECT.decode(text)
