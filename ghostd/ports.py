@@ -233,6 +233,10 @@ class ResponseStore(Protocol):
         """A response with all its items."""
         ...
 
+    async def broken_off(self) -> Sequence[StoredResponse]:
+        """The responses that are `running`: after a start, those that nobody makes any more."""
+        ...
+
     async def forget(self, response_id: str) -> bool:
         """Delete a response; whether there was one."""
         ...
