@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path, PurePosixPath
 from typing import Protocol, runtime_checkable
 
+from ghostd.batch import Batch, NewBatch, StoredFile
 from ghostd.stored import History, Item, Order, Page, StoredConversation, StoredResponse
 from ghostd.types import (
     ChangeBatch,
@@ -369,4 +371,68 @@ class ProjectModel(Provider, Protocol):
 
     async def wait_learned(self, root: Path) -> None:
         """Wait until the model covers the root's current generation."""
+        ...
+
+
+class IncomingFile(Protocol):
+    """A file on its way into the store; left without `keep` it is gone."""
+
+    async def write(self, block: bytes) -> None:
+        """Append; raises BodyTooLarge, StorageFull or StoreError."""
+        ...
+
+    async def keep(
+        self, *, purpose: str, filename: str, expires_after_s: int | None = None, file_id: str | None = None
+    ) -> StoredFile:
+        """It is complete: from now on it is there, also after a crash. Raises StorageFull or StoreError.
+
+        `expires_after_s` None: as the purpose has it. `file_id` makes the operation repeatable: it replaces the file
+        that has the id already.
+        """
+        ...
+
+
+class FileStore(Protocol):
+    """Files of clients, by id. What has expired is not there. Raises StoreError where the disk fails."""
+
+    def incoming(self, *, limited: bool = True) -> AbstractAsyncContextManager[IncomingFile]:
+        """Begin a file; `limited` False: what ghostd made itself is kept whatever the limits on uploads say."""
+        ...
+
+    async def get(self, file_id: str) -> StoredFile | None:
+        """What is known of a file."""
+        ...
+
+    async def list(
+        self, *, after: str | None = None, limit: int, descending: bool = True, purpose: str | None = None
+    ) -> tuple[Sequence[StoredFile], bool]:
+        """Files by age, behind the one named `after`, and whether there are more. Raises InvalidRequest for `after`."""
+        ...
+
+    async def delete(self, file_id: str) -> bool:
+        """Whether it was there."""
+        ...
+
+    def read(self, file_id: str) -> AsyncGenerator[bytes, None]:
+        """Its content in blocks; a file that is not there, or was damaged, raises StoreError."""
+        ...
+
+
+class Batches(Protocol):
+    """Batches of requests, run in the background, also across restarts. Raises StoreError where the disk fails."""
+
+    async def create(self, wanted: NewBatch) -> Batch:
+        """Begin one. Raises InvalidRequest, or Overloaded when too many have not ended."""
+        ...
+
+    async def get(self, batch_id: str) -> Batch | None:
+        """How it fares."""
+        ...
+
+    async def list(self, *, after: str | None = None, limit: int) -> tuple[Sequence[Batch], bool]:
+        """The newest first, behind the one named `after`, and whether there are more. Raises InvalidRequest."""
+        ...
+
+    async def cancel(self, batch_id: str) -> Batch | None:
+        """End it; what has been answered is kept. One that ends by itself by now is given back as it is."""
         ...
