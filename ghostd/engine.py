@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from ghostd.completion.by_chat import as_chat
 from ghostd.completion.fill import fill_along, fill_with, nothing
 from ghostd.completion.postprocess import ended_by
 from ghostd.config import Config
@@ -261,10 +262,12 @@ def _generate(
     if isinstance(request, ChatRequest):
         return deployment.provider.chat(request)
     if isinstance(request, CompletionRequest):
-        if request.suffix is None and "complete" in deployment.info.capabilities:
+        able = deployment.info.capabilities
+        if request.suffix is None and ("complete" in able or "fill" not in able):
             if request.max_tokens == 0:
                 return nothing()
-            deltas = deployment.provider.complete(request)
+            provider = deployment.provider
+            deltas = provider.complete(request) if "complete" in able else provider.chat(as_chat(request))
             return deltas if request.ending == NO_ENDING else ended_by(deltas, request.ending)
         request = _as_fill(request)
     return fill_with(deployment, request)

@@ -15,6 +15,7 @@ from ghostd.providers.http.failures import headed
 from ghostd.providers.keys import Key
 from ghostd.providers.ollama_catalog import OllamaModels
 from ghostd.providers.ollama_errors import ollama_failure, ollama_refusal
+from ghostd.providers.ollama_forced import calls_of, is_forced
 from ghostd.providers.ollama_reply import LineReader
 from ghostd.providers.ollama_request import chat_body, complete_body, embed_body, fill_body
 from ghostd.providers.streaming import LinePieces, pass_on, pass_whole_on, read_deltas, renamed, within
@@ -78,7 +79,8 @@ class OllamaProvider:
         """Stream the assistant's next message."""
         features = self.model(request.model).features
         body = chat_body(request, self._unsupported, thinks=features is None or "reasoning" in features)
-        async with aclosing(self._stream("/api/chat", body, request)) as deltas:
+        stream = self._stream("/api/chat", body, request)
+        async with aclosing(stream), aclosing(calls_of(stream) if is_forced(request.tools) else stream) as deltas:
             async for delta in deltas:
                 yield delta
 

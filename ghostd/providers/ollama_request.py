@@ -11,15 +11,16 @@ from ghostd.conversation import (
     File,
     Image,
     Message,
-    NamedTool,
     Reasoning,
     Refusal,
     Text,
     Thinking,
     ToolCall,
     ToolResult,
+    Tools,
 )
 from ghostd.errors import InvalidRequest
+from ghostd.providers.ollama_forced import forced_format, instruction, is_forced
 from ghostd.providers.unsupported import Unsupported
 from ghostd.types import ChatRequest, CompletionRequest, EmbedRequest, FillRequest, Prompt, Sampling
 
@@ -44,6 +45,8 @@ def chat_body(request: ChatRequest, unsupported: Unsupported, *, thinks: bool = 
     body: Fields = {"model": request.model, "messages": messages}
     body.update(_tools(request, unsupported))
     body.update(_generation(request.sampling, request.max_tokens, request.stop, unsupported))
+    if is_forced(request.tools):
+        _force(body, messages, request.tools)
     think = _think(request.reasoning, request.model, unsupported, thinks=thinks)
     if think is not None:
         body["think"] = think
@@ -168,8 +171,8 @@ def _tools(request: ChatRequest, unsupported: Unsupported) -> Fields:
     tools = request.tools
     if not tools.tools:
         return {}
-    if tools.choice == "required" or isinstance(tools.choice, NamedTool):
-        unsupported.refuse("tool_choice", "the API cannot make a model call a tool.")
+    if is_forced(tools):
+        return {}  # see `_force`
     if tools.parallel is False:
         unsupported.refuse("parallel_tool_calls", "the API cannot keep a model from calling several tools at once.")
     if any(tool.strict for tool in tools.tools):
@@ -177,6 +180,18 @@ def _tools(request: ChatRequest, unsupported: Unsupported) -> Fields:
     if tools.choice == "none":
         return {}  # a model that is told of no tools calls none
     return {"tools": [_tool(tool.name, tool.description, tool.parameters) for tool in tools.tools]}
+
+
+def _force(body: Fields, messages: list[Fields], tools: Tools) -> None:
+    """Have the model reply with nothing but calls of the tools."""
+    for tool in tools.tools:
+        _check_schema(tool.parameters, "tools")
+    told = instruction(tools)
+    if messages[0]["role"] == "system":  # many templates show one system message only
+        messages[0]["content"] = f"{messages[0]['content']}\n\n{told}"
+    else:
+        messages.insert(0, {"role": "system", "content": told})
+    body["format"] = forced_format(tools)
 
 
 def _tool(name: str, description: str, parameters: str) -> Fields:

@@ -62,26 +62,26 @@ def unfit(deployment: Deployment, call: Call, *, only: bool = False) -> Unfit | 
     if call.operation not in info.relays:
         if call.passed_only:
             return Unfit(deployment, f"it does not offer {call.operation}", "model")
-        if not _capable(call, info.capabilities):
+        if not _capable(call, info.capabilities, only=only):
             return Unfit(deployment, f"it cannot {_CAN[call.capability]}", "model")
-    if info.features is not None and (missing := sorted(call.features - info.features)):
+    if call.features and info.features is not None and (missing := sorted(call.features - info.features)):
         return Unfit(deployment, f"it has no {' and no '.join(missing)}", _PARAM[missing[0]])
-    margin = _MARGIN if only else 1.0
-    prompt_tokens = round(call.longest_tokens * deployment.health.prompt_ratio)
-    if info.context_tokens is not None and prompt_tokens > info.context_tokens * margin:
-        reason = f"its context has {info.context_tokens} tokens, the prompt about {prompt_tokens}"
-        return Unfit(deployment, reason, "messages", too_long=True)
+    if info.context_tokens is not None:
+        prompt_tokens = round(call.longest_tokens * deployment.health.prompt_ratio)
+        if prompt_tokens > info.context_tokens * (_MARGIN if only else 1.0):
+            reason = f"its context has {info.context_tokens} tokens, the prompt about {prompt_tokens}"
+            return Unfit(deployment, reason, "messages", too_long=True)
     return None
 
 
-def _capable(call: Call, capabilities: frozenset[str]) -> bool:
+def _capable(call: Call, capabilities: frozenset[str], *, only: bool) -> bool:
+    """Whether it can, or can do something that serves as well; a conversation serves where the model was asked for."""
     if call.capability in capabilities:
         return True
-    return call.capability == "complete" and "fill" in capabilities
+    return call.capability == "complete" and ("fill" in capabilities or (only and "chat" in capabilities))
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(msgspec.Struct, frozen=True):
     """The tiers of a plan without what cannot do the request."""
 
     tiers: tuple[Tier, ...]
@@ -244,16 +244,15 @@ def is_gamble(deployment: Deployment, tiers: Iterable[Tier], tried: set[Deployme
 
 def _admitted(choice: Choice, call: Call, now: float) -> bool:
     deployment = choice.deployment
-    if not deployment.health.admits(now):
-        return False
-    if not deployment.limits:
-        return True
-    return limits_wait_s(deployment, call, now) <= 0
+    return deployment.health.admits(now) and not (deployment.limits and limits_wait_s(deployment, call, now) > 0)
 
 
 def limits_wait_s(deployment: Deployment, call: Call, now: float) -> float:
     """Seconds until the deployment's limits let the call through."""
-    return max((limit.wait_s(call.prompt_tokens, now) for limit in deployment.limits), default=0.0)
+    longest = 0.0
+    for limit in deployment.limits:
+        longest = max(longest, limit.wait_s(call.prompt_tokens, now))
+    return longest
 
 
 def _doubtful(deployment: Deployment, now: float) -> bool:

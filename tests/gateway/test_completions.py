@@ -11,7 +11,7 @@ import pytest
 from ghostd.errors import ContextTooLong
 from ghostd.testing.gateway import check_stream, serving
 from ghostd.testing.scripted import ScriptedProvider
-from ghostd.types import CompletionRequest, Delta, FillRequest, Sampling, TokenLogprob, Usage
+from ghostd.types import ChatRequest, CompletionRequest, Delta, FillRequest, Sampling, TokenLogprob, Usage
 
 
 async def post(provider: ScriptedProvider, **fields: Any) -> tuple[int, Any]:
@@ -235,3 +235,21 @@ async def test_best_of_returns_the_choices_that_the_model_thinks_likeliest() -> 
 async def test_best_of_is_refused_where_no_log_probabilities_come() -> None:
     status, body = await post(ScriptedProvider(), prompt="a", best_of=2)
     assert (status, body["error"]["param"], body["error"]["code"]) == (400, "best_of", "unsupported_parameter")
+
+
+async def test_a_model_that_only_converses_is_asked_to_continue_the_text() -> None:
+    provider = ScriptedProvider(capabilities=frozenset(("chat",)))
+    status, body = await post(provider, prompt="def f(", max_tokens=9, stop="x", temperature=0)
+    assert status == 200
+    assert body["choices"] == [{"text": "hello world", "index": 0, "logprobs": None, "finish_reason": "stop"}]
+    (asked,) = provider.requests
+    assert isinstance(asked, ChatRequest)
+    assert [message.role for message in asked.messages] == ["system", "user"]
+    assert (asked.messages[1].text, asked.max_tokens, asked.stop) == ("def f(", 9, ("x",))
+    assert asked.sampling == Sampling(temperature=0)
+    _, raw = await post(provider, prompt="def f(", stream=True)
+    assert check_stream(raw, chat=False).choices[0].text == "hello world"
+    for wrong in ("", "  ", [1, 2]):
+        status, body = await post(provider, prompt=wrong)
+        assert (status, body["error"]["param"]) == (400, "prompt")
+    assert (await post(provider, prompt="x", suffix="y"))[0] == 400

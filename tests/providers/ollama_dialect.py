@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from ghostd.conversation import Message, NamedTool, Reasoning, Tool, Tools
+from ghostd.conversation import Message, Reasoning, Tool, Tools
 from ghostd.providers.native import ollama
 from ghostd.testing.scripted_upstream import Answer, Seen, json_answer, ndjson_answer
 from ghostd.testing.upstream_dialect import Call, ErrorKind, Reply, UpstreamDialect
@@ -43,8 +43,6 @@ class OllamaDialect(UpstreamDialect):
     unsupported = (
         (_asking(Sampling(logit_bias={5: 1.0})), "logit_bias"),
         (_asking(Sampling(grammar="root ::= [a]")), "grammar"),
-        (_with(Tools((Tool("f"),), choice="required")), "tool_choice"),
-        (_with(Tools((Tool("f"),), choice=NamedTool("f"))), "tool_choice"),
         (_with(Tools((Tool("f"),), parallel=False)), "parallel_tool_calls"),
         (_with(Tools((Tool("f", strict=True),))), "tools.strict"),
         (

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from providers.ollama_dialect import MODEL, OllamaDialect
 
 from ghostd.config_routing import ProviderConfig
-from ghostd.conversation import Message, ToolCall, ToolCallDelta
+from ghostd.conversation import Message, Tool, ToolCall, ToolCallDelta, Tools
 from ghostd.errors import UpstreamFailed, UpstreamMalformed, UpstreamRejected
 from ghostd.ports import UpstreamProvider
 from ghostd.providers.native import ollama
@@ -290,3 +291,36 @@ async def test_a_server_elsewhere_is_remote(upstream: ScriptedUpstream, url: str
         assert isinstance(provider, OllamaProvider)
         elsewhere = ollama(replace(provider._endpoint, base_url=url))
         assert elsewhere.model("qwen3:8b").remote is remote
+
+
+@pytest.mark.parametrize(
+    ("text", "deltas"),
+    [
+        (
+            ['{"tool_calls": [{"name": "f", "arg', 'uments": {"a": 1}}, {"name": "g", "arguments": {}}]}'],
+            [("f", '{"a": 1}'), ("g", "{}")],
+        ),
+        (['{"tool_calls": [{"name": "f", "argum'], None),
+        (["no JSON"], None),
+        (['{"tool_calls": [{"name": "f"}]}'], None),
+    ],
+)
+async def test_a_reply_that_had_to_be_calls_of_tools_is_told_as_such(
+    upstream: ScriptedUpstream, provider: UpstreamProvider, text: list[str], deltas: list[tuple[str, str]] | None
+) -> None:
+    """One that was cut, or is something else in spite of the schema, stays the text that it is."""
+    upstream.play(ndjson_answer([_line(content="", thinking="hm"), *(_line(content=piece) for piece in text), _last()]))
+    request = replace(_REQUEST, tools=Tools((Tool("f"), Tool("g")), "required"))
+    found = await chatted(provider, request)
+    assert "".join(delta.reasoning for delta in found) == "hm"
+    calls = [call for delta in found for call in delta.tool_calls]
+    if deltas is None:
+        assert not calls
+        assert "".join(delta.text for delta in found) == "".join(text)
+        assert found[-1].finish_reason == "stop"
+        return
+    assert [(call.name, call.arguments) for call in calls] == deltas
+    assert [call.index for call in calls] == [0, 1]
+    assert len({call.id for call in calls}) == 2
+    assert not any(delta.text for delta in found)
+    assert (found[-1].finish_reason, found[-1].usage) == ("tool_calls", Usage(21, 9))

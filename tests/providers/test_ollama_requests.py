@@ -18,6 +18,7 @@ from ghostd.conversation import (
     File,
     Image,
     Message,
+    NamedTool,
     Reasoning,
     Refusal,
     Text,
@@ -150,6 +151,37 @@ async def test_every_option_has_ollamas_name(upstream: ScriptedUpstream) -> None
 async def test_any_json_is_asked_for_by_its_name(upstream: ScriptedUpstream) -> None:
     """`format: "json"`"""
     assert (await _sent(upstream, _ask(sampling=Sampling(json_schema="{}"))))["format"] == "json"
+
+
+@pytest.mark.parametrize(
+    ("tools", "names", "most"),
+    [
+        (Tools((Tool("f"), Tool("g")), "required"), ["f", "g"], 16),
+        (Tools((Tool("f"), Tool("g")), "required", parallel=False), ["f", "g"], 1),
+        (Tools((Tool("f"), Tool("g", strict=True)), NamedTool("g")), ["g"], 1),
+    ],
+)
+async def test_a_model_that_must_call_tools_is_held_to_a_schema_of_calls(
+    upstream: ScriptedUpstream, tools: Tools, names: list[str], most: int
+) -> None:
+    """The API has no tool choice; what it has is `format`."""
+    body = await _sent(upstream, _ask(tools=tools))
+    assert "tools" not in body
+    calls = body["format"]["properties"]["tool_calls"]
+    items = calls["items"].get("anyOf", [calls["items"]])
+    assert [item["properties"]["name"]["const"] for item in items] == names
+    assert (calls["minItems"], calls["maxItems"]) == (1, most)
+    told = body["messages"][0]
+    assert told["role"] == "system"
+    assert [name for name in ("f", "g") if f'"name":"{name}"' in told["content"]] == names
+
+
+async def test_definitions_of_a_forced_tools_schema_stay_reachable(upstream: ScriptedUpstream) -> None:
+    schema = '{"type":"object","properties":{"a":{"$ref":"#/$defs/A"}},"$defs":{"A":{"type":"string"}}}'
+    body = await _sent(upstream, _ask(tools=Tools((Tool("f", parameters=schema),), "required")))
+    assert body["format"]["$defs"] == {"A": {"type": "string"}}
+    arguments = body["format"]["properties"]["tool_calls"]["items"]["properties"]["arguments"]
+    assert arguments == {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}}
 
 
 async def test_a_model_that_must_not_call_tools_is_told_of_none(upstream: ScriptedUpstream) -> None:
