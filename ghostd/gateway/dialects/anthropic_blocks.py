@@ -96,7 +96,7 @@ class Blocks:
     def finish(self) -> Iterator[Step]:
         """The reply is complete."""
         if self._space and not self._any:
-            self._last("text").waiting.append(self._space)
+            self._begin(Block("text", waiting=[self._space]))
         yield from self._flow(ended=True)
 
     def _think(self, delta: Delta) -> None:
