@@ -13,6 +13,7 @@ from ghostd.errors import GhostdError, UpstreamMalformed, UpstreamModelMissing, 
 from ghostd.ports import UpstreamProvider
 from ghostd.routing.call import Call, Item, Job
 from ghostd.routing.deployment import Deployment
+from ghostd.routing.lacking import may_lack, relayed_or_translated
 from ghostd.types import Delta, Embeddings, Relayed, RelayRequest, Timeouts, Usage
 
 log = logging.getLogger(__name__)
@@ -76,12 +77,19 @@ class Attempt:
         self._items: AsyncGenerator[Item, None]
         self.last = False
         """Whether the last item has been given out."""
-        if call.relayable and call.body and call.operation in deployment.relays:
+
+        def translated() -> AsyncGenerator[Item, None]:
+            self._jobs = jobs()
+            return cast("AsyncGenerator[Item, None]", translate(deployment, self._jobs, timeouts))
+
+        operation = call.operation
+        if call.relayable and call.body and operation in deployment.relays and operation not in deployment.lacks:
             provider = cast("UpstreamProvider", deployment.provider)
             self._items = provider.relay(_relay_request(call, deployment, timeouts))
+            if may_lack(call):
+                self._items = relayed_or_translated(deployment, operation, self._items, translated)
         else:
-            self._jobs = jobs()
-            self._items = translate(deployment, self._jobs, timeouts)
+            self._items = translated()
         self._key = next(_keys)
         self.began = self.first_at = self._loop.time()
         deployment.health.begin(self._key, self.began, stream=call.stream)

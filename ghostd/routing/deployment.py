@@ -16,7 +16,19 @@ NO_SETTINGS = ModelConfig()
 class Deployment:
     """A model that can be asked, with its health and its limits. It lives as long as its configuration does."""
 
-    __slots__ = ("_info", "endpoint", "health", "limits", "model", "name", "price", "provider", "settings", "upstream")
+    __slots__ = (
+        "_info",
+        "endpoint",
+        "health",
+        "lacks",
+        "limits",
+        "model",
+        "name",
+        "price",
+        "provider",
+        "settings",
+        "upstream",
+    )
 
     def __init__(
         self,
@@ -43,6 +55,8 @@ class Deployment:
         self.settings = settings
         self.price = price
         self.upstream = upstream
+        self.lacks: set[str] = set()
+        """Operations among its `relays` that it has turned out not to offer."""
 
     @property
     def info(self) -> ModelInfo:
