@@ -5,6 +5,8 @@ from __future__ import annotations
 _MINUTE_S = 60.0
 _ROUNDING = 1e-6
 """What has been waited for may fall short by this."""
+SPARED = 0.2
+"""Share of a rate that background work leaves to those who wait for their replies."""
 
 
 class Limits:
@@ -37,19 +39,24 @@ class Limits:
         """Whether there is any limit."""
         return not (self.rpm is None and self.tpm is None and self.max_concurrency is None)
 
-    def wait_s(self, tokens: int, now: float) -> float:
+    def wait_s(self, tokens: int, now: float, spared: float = 0.0) -> float:
         """Seconds until a request of so many tokens fits; 0 if it does now; at least 1 where requests must end first.
 
-        A request of more than a minute's tokens fits when the bucket is full.
+        A request of more than a minute's tokens fits when the bucket is full. With `spared` that share of the rates
+        must be left behind it, and one place of several.
         """
-        if self.max_concurrency is not None and self.in_flight >= self.max_concurrency:
-            return 1.0
+        if self.max_concurrency is not None:
+            places = self.max_concurrency - 1 if spared and self.max_concurrency > 1 else self.max_concurrency
+            if self.in_flight >= places:
+                return 1.0
         self._refill(now)
         wait = 0.0
-        if self.rpm is not None and self._requests < 1 - _ROUNDING:
-            wait = (1 - self._requests) * _MINUTE_S / self.rpm
-        if self.tpm is not None and self._tokens < (needed := min(tokens, self.tpm)) - _ROUNDING:
-            wait = max(wait, (needed - self._tokens) * _MINUTE_S / self.tpm)
+        if self.rpm is not None and self._requests < (wanted := min(1 + spared * self.rpm, self.rpm)) - _ROUNDING:
+            wait = (wanted - self._requests) * _MINUTE_S / self.rpm
+        if self.tpm is not None:
+            needed = min(tokens + spared * self.tpm, self.tpm)
+            if self._tokens < needed - _ROUNDING:
+                wait = max(wait, (needed - self._tokens) * _MINUTE_S / self.tpm)
         return wait
 
     def take(self, tokens: int, now: float) -> None:
