@@ -56,7 +56,7 @@ class Place:
 
     def answers(self, reply: Reply) -> None:
         """From now on the service says this."""
-        self.upstream.serve = lambda seen: _spoken(self.dialect, seen, reply)
+        self.upstream.serve = lambda seen: spoken(self.dialect, seen, reply)
 
     @property
     def asked(self) -> Ask:
@@ -65,7 +65,8 @@ class Place:
         return _responses_ask(seen) if seen.path.endswith("/responses") else self.kind.read(seen)
 
 
-def _spoken(dialect: UpstreamDialect, seen: Seen, reply: Reply) -> Answer:
+def spoken(dialect: UpstreamDialect, seen: Seen, reply: Reply) -> Answer:
+    """The dialect's answer to a request, streamed or whole as it asks."""
     if seen.path.endswith("/responses"):
         return responses_stream(reply) if seen.json.get("stream") else responses_whole(reply)
     call = dialect.call(seen)
