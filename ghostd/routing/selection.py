@@ -13,6 +13,7 @@ from ghostd.routing.call import Call
 from ghostd.routing.deployment import Deployment
 from ghostd.routing.features import Features
 from ghostd.routing.health import Health
+from ghostd.routing.limits import SPARED
 from ghostd.routing.plan import Choice, Plan, Tier
 from ghostd.routing.policies import score
 
@@ -244,14 +245,24 @@ def is_gamble(deployment: Deployment, tiers: Iterable[Tier], tried: set[Deployme
 
 def _admitted(choice: Choice, call: Call, now: float) -> bool:
     deployment = choice.deployment
-    return deployment.health.admits(now) and not (deployment.limits and limits_wait_s(deployment, call, now) > 0)
+    if not deployment.health.admits(now):
+        return False
+    return (not deployment.limits and call.interactive) or limits_wait_s(deployment, call, now) <= 0
 
 
 def limits_wait_s(deployment: Deployment, call: Call, now: float) -> float:
-    """Seconds until the deployment's limits let the call through."""
-    longest = 0.0
+    """Seconds until the deployment's limits let the call through.
+
+    Background work leaves a part of the limits to others, and a model of this machine, whose requests take turns,
+    gets it only while it has nothing else to do.
+    """
+    longest, spared = 0.0, 0.0
+    if not call.interactive:
+        spared = SPARED
+        if not deployment.upstream and deployment.health.in_flight > 0:
+            longest = 1.0
     for limit in deployment.limits:
-        longest = max(longest, limit.wait_s(call.prompt_tokens, now))
+        longest = max(longest, limit.wait_s(call.prompt_tokens, now, spared))
     return longest
 
 
