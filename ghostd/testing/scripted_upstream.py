@@ -106,6 +106,7 @@ class ScriptedUpstream:
         self._played: deque[Answer] = deque()
         self._changed = asyncio.Event()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def play(self, *answers: Answer) -> None:
         """Answer the next requests with these, in this order."""
@@ -130,6 +131,10 @@ class ScriptedUpstream:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self._writers.add(writer)
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         try:
             while (seen := await _read(reader)) is not None:
                 self.requests.append(seen)
@@ -229,3 +234,5 @@ async def scripted_upstream(serve: Callable[[Seen], Answer] | None = None) -> As
         for writer in list(upstream._writers):
             writer.transport.abort()
         await server.wait_closed()
+        if upstream._tasks:
+            await asyncio.wait(upstream._tasks)
