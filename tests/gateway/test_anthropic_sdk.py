@@ -38,7 +38,8 @@ ONE = 'routes.r.deployments = ["a/m"]'
 
 @asynccontextmanager
 async def sdk(url: str, **more: Any) -> AsyncIterator[AsyncAnthropic]:
-    async with AsyncAnthropic(**({"api_key": "any", "base_url": url, "max_retries": 0, "timeout": 20} | more)) as made:
+    settings: dict[str, Any] = {"api_key": "any", "base_url": url, "max_retries": 0, "timeout": 20} | more
+    async with AsyncAnthropic(**settings) as made:
         yield made
 
 
