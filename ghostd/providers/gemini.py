@@ -17,6 +17,7 @@ from ghostd.providers.gemini_reply import ContentReader, UsageMetadata
 from ghostd.providers.gemini_request import embed_body, generate_body
 from ghostd.providers.http.failures import headed
 from ghostd.providers.keys import Key
+from ghostd.providers.single_call import first_call_only
 from ghostd.providers.streaming import EventPieces, pass_on, pass_whole_on, read_deltas, refusing, renamed, within
 from ghostd.providers.unsupported import Unsupported
 from ghostd.providers.upstream import Endpoint, Upstream
@@ -88,7 +89,9 @@ class GeminiProvider:
         )
         reader = ContentReader(gemini_failure, stops=bool(request.stop))
         pieces = EventPieces(self._endpoint.limits, self.name)
-        async with aclosing(read_deltas(response, pieces, reader, self.name)) as deltas:
+        stream = read_deltas(response, pieces, reader, self.name)
+        single = request.tools.parallel is False
+        async with aclosing(stream), aclosing(first_call_only(stream) if single else stream) as deltas:
             async for delta in deltas:
                 yield delta
 

@@ -36,8 +36,6 @@ def generate_body(request: ChatRequest, traits: GeminiTraits, unsupported: Unsup
 def _tools(tools: Tools, unsupported: Unsupported) -> Fields:
     if not tools.tools:
         return {}
-    if tools.parallel is False:
-        unsupported.refuse("parallel_tool_calls", "the API cannot keep the model from calling several tools at once.")
     declarations = []
     for tool in tools.tools:
         declared: Fields = {"name": tool.name}

@@ -18,6 +18,7 @@ from ghostd.providers.ollama_errors import ollama_failure, ollama_refusal
 from ghostd.providers.ollama_forced import calls_of, is_forced
 from ghostd.providers.ollama_reply import LineReader
 from ghostd.providers.ollama_request import chat_body, complete_body, embed_body, fill_body
+from ghostd.providers.single_call import first_call_only
 from ghostd.providers.streaming import LinePieces, pass_on, pass_whole_on, read_deltas, renamed, within
 from ghostd.providers.unsupported import Unsupported
 from ghostd.providers.upstream import Endpoint, Upstream
@@ -80,7 +81,12 @@ class OllamaProvider:
         features = self.model(request.model).features
         body = chat_body(request, self._unsupported, thinks=features is None or "reasoning" in features)
         stream = self._stream("/api/chat", body, request)
-        async with aclosing(stream), aclosing(calls_of(stream) if is_forced(request.tools) else stream) as deltas:
+        wanted = stream
+        if is_forced(request.tools):
+            wanted = calls_of(stream)
+        elif request.tools.parallel is False:
+            wanted = first_call_only(stream)
+        async with aclosing(stream), aclosing(wanted) as deltas:
             async for delta in deltas:
                 yield delta
 

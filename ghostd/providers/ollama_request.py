@@ -173,8 +173,6 @@ def _tools(request: ChatRequest, unsupported: Unsupported) -> Fields:
         return {}
     if is_forced(tools):
         return {}  # see `_force`
-    if tools.parallel is False:
-        unsupported.refuse("parallel_tool_calls", "the API cannot keep a model from calling several tools at once.")
     if any(tool.strict for tool in tools.tools):
         unsupported.refuse("tools.strict", "the API does not hold calls to their schemas.")
     if tools.choice == "none":

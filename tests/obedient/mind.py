@@ -144,8 +144,9 @@ def _mentioned(tool: AskedTool, prompt: str) -> bool:
 
 def _text(asked: Asked) -> str:
     if asked.schema is not None:
-        made = Instances(asked.schema, asked.prompt).make() if asked.schema else {"answer": asked.prompt[:_SHOWN]}
-        return json.dumps(made if made else {"answer": "yes"}, ensure_ascii=False)
+        any_object = asked.schema in ({}, {"type": "object"})
+        made = _object(asked.prompt) if any_object else Instances(asked.schema, asked.prompt).make()
+        return json.dumps(made, ensure_ascii=False)
     if asked.continues:
         return " and so on."
     if asked.results:
@@ -154,6 +155,12 @@ def _text(asked: Asked) -> str:
         if found := pattern.search(asked.prompt):
             return found[1]
     return f"You said: {asked.prompt[:_SHOWN]}" if asked.prompt else "You said nothing."
+
+
+def _object(prompt: str) -> Json:
+    """Any JSON object: of the keys that the prompt quotes."""
+    keys = [first or second for first, second in re.findall(r"'(\w+)'|\"(\w+)\"", prompt)]
+    return {key: f"the {key}" for key in keys} or {"answer": prompt[:_SHOWN]}
 
 
 def _stopped(text: str, stops: Sequence[str]) -> tuple[str, str | None]:

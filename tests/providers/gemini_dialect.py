@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from urllib.parse import unquote
 
-from ghostd.conversation import Message, Reasoning, Tool, Tools
+from ghostd.conversation import Message, Reasoning
 from ghostd.providers.native import gemini
 from ghostd.testing.scripted_upstream import Answer, Seen, json_answer, sse_answer
 from ghostd.testing.upstream_dialect import Call, ErrorKind, Reply, UpstreamDialect
@@ -36,10 +36,6 @@ class GeminiDialect(UpstreamDialect):
         (_asking(Sampling(repeat_penalty=1.1)), "repetition_penalty"),
         (_asking(Sampling(min_p=0.1)), "min_p"),
         (_asking(Sampling(grammar="root ::= [a]")), "grammar"),
-        (
-            ChatRequest(MODEL, (Message("user", "hi"),), tools=Tools((Tool("f"),), parallel=False)),
-            "parallel_tool_calls",
-        ),
         (ChatRequest("gemini-2.5-pro", (Message("user", "hi"),), reasoning=Reasoning("none")), "reasoning_effort"),
         (ChatRequest("gemini-2.0-flash", (Message("user", "hi"),), reasoning=Reasoning("low")), "reasoning_effort"),
     )

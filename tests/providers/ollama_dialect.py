@@ -43,7 +43,6 @@ class OllamaDialect(UpstreamDialect):
     unsupported = (
         (_asking(Sampling(logit_bias={5: 1.0})), "logit_bias"),
         (_asking(Sampling(grammar="root ::= [a]")), "grammar"),
-        (_with(Tools((Tool("f"),), parallel=False)), "parallel_tool_calls"),
         (_with(Tools((Tool("f", strict=True),))), "tools.strict"),
         (
             ChatRequest(MODEL, (Message("user", "hi"),), reasoning=Reasoning(budget_tokens=2048)),

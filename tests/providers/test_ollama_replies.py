@@ -324,3 +324,14 @@ async def test_a_reply_that_had_to_be_calls_of_tools_is_told_as_such(
     assert len({call.id for call in calls}) == 2
     assert not any(delta.text for delta in found)
     assert (found[-1].finish_reason, found[-1].usage) == ("tool_calls", Usage(21, 9))
+
+
+async def test_of_several_calls_where_one_is_allowed_the_first_one_is_given(
+    upstream: ScriptedUpstream, provider: UpstreamProvider
+) -> None:
+    calls: list[dict[str, Any]] = [{"function": {"name": name, "arguments": {}}} for name in ("f", "g")]
+    upstream.play(ndjson_answer([_line(content="x"), _line(content="", tool_calls=calls), _last()]))
+    request = replace(_REQUEST, tools=Tools((Tool("f"), Tool("g")), parallel=False))
+    found = await chatted(provider, request)
+    assert [call.name for delta in found for call in delta.tool_calls] == ["f"]
+    assert ("".join(delta.text for delta in found), found[-1].finish_reason) == ("x", "tool_calls")
