@@ -224,7 +224,7 @@ PARTS_ONLY = (
 )
 """Loses contents that are strings, as templates of some models with vision do."""
 
-TEMPLATES = {
+_SOURCES = {
     "hermes": HERMES,
     "qwen3": QWEN3,
     "qwq": QWQ,
@@ -245,4 +245,9 @@ TEMPLATES = {
     "gpt-oss": GPT_OSS,
     "gemma": GEMMA,
     "parts-only": PARTS_ONLY,
+}
+TEMPLATES = {
+    # Jinja drops a line break behind a block's tag; these are meant.
+    family: source.replace("%}\n", "%}{{ '\\n' }}")
+    for family, source in _SOURCES.items()
 }

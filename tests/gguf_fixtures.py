@@ -4,6 +4,7 @@ Weights are scripted: the next token depends on the current one alone, so greedy
 
 - after the fill trigger (the middle marker, or ":" where the prompt ends with the prefix): "return a + b", end
 - after the last token of the chat template's generation prompt: "Hello from the tiny ghostd model.", end
+- after the tokens in `replies`: what those say
 - after any other token: " wa wb wc … wp wa …" for ever, good for limits and cancellation
 
 Load it as a plug-in: `pytest_plugins = ["tests.gguf_fixtures"]`, or import the fixtures in a conftest.
@@ -21,6 +22,7 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 import pytest
+from chat_templates import TEMPLATES
 
 FILL_TEXT = "return a + b"
 CHAT_TEXT = "Hello from the tiny ghostd model."
@@ -59,6 +61,12 @@ class Recipe:
     bos: str | None = None
     chat_template: str | None = None
     chat_reply: tuple[str, ...] = _CHAT
+    chat_after: str = "\n"
+    """The token that the template's generation prompt ends with."""
+    replies: dict[str, tuple[str, ...]] | None = None
+    """Further tokens and what follows each, up to the end token."""
+    user_defined: tuple[str, ...] = ()
+    """Tokens that are plain text, and yet one token each wherever they are spelled."""
     tokenizer: Literal["bpe", "spm"] = "bpe"
     weights: Literal["scripted", "random"] = "scripted"
     layers: int = 2
@@ -111,6 +119,71 @@ CODELLAMA = Recipe(
 )
 CHAT_ONLY = Recipe(specials=("<|endoftext|>", "<|im_start|>", "<|im_end|>"), end="<|im_end|>", chat_template=CHATML)
 
+_CALL_TAGS, _THINK_TAGS = ("<tool_call>", "</tool_call>"), ("<think>", "</think>")
+_AFTER_RESULTS = TEMPLATES["hermes"].replace(
+    "<|im_start|>assistant\n{% endif %}",
+    "<|im_start|>assistant{{ '<|answer|>' if messages[-1].role == 'tool' else '\n' }}{% endif %}",
+)
+CALLER = replace(
+    CHAT_ONLY,
+    specials=(*CHAT_ONLY.specials, "<|answer|>"),
+    user_defined=_CALL_TAGS,
+    chat_template=_AFTER_RESULTS,
+    chat_reply=("<tool_call>",),
+    replies={"<|answer|>": _CHAT},
+    context=4096,
+)
+"""Begins a tool call, which a grammar must complete since the weights would end there; answers after a result."""
+THINKER = replace(
+    CHAT_ONLY,
+    user_defined=(*_CALL_TAGS, *_THINK_TAGS),
+    chat_template=TEMPLATES["qwen3"],
+    chat_reply=("<think>", "def", " self", "</think>", *_CHAT),
+)
+_FAMILY_TOKENS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    # family → control tokens, user-defined tokens
+    "hermes": ((), _CALL_TAGS),
+    "qwen3": ((), (*_CALL_TAGS, *_THINK_TAGS)),
+    "qwq": ((), (*_CALL_TAGS, *_THINK_TAGS)),
+    "qwen-coder": ((), _CALL_TAGS),
+    "llama3": (("<|python_tag|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"), ()),
+    "mistral": (("[INST]", "[/INST]", "[TOOL_CALLS]", "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]"), ()),
+    "mistral-new": (("[INST]", "[/INST]", "[TOOL_CALLS]", "[ARGS]", "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]"), ()),
+    "deepseek-r1": (
+        ("<｜User｜>", "<｜Assistant｜>"),
+        ("<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>", *_THINK_TAGS),
+    ),
+    "deepseek-v31": (
+        ("<｜User｜>", "<｜Assistant｜>"),
+        ("<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁calls▁end｜>", *_THINK_TAGS),
+    ),
+    "kimi": (("<|tool_calls_section_begin|>", "<|tool_call_begin|>", "<|tool_calls_section_end|>"), ()),
+    "command-r7b": (("<|START_ACTION|>", "<|END_ACTION|>", "<|START_THINKING|>", "<|END_THINKING|>"), ()),
+    "granite": (("<|tool_call|>", "<|start_of_role|>", "<|end_of_role|>"), ()),
+    "phi4-mini": (("<|tool_call|>", "<|/tool_call|>"), ()),
+    "nemotron": (("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"), ()),
+    "glm": (("<|user|>", "<|assistant|>", "<|observation|>"), _CALL_TAGS),
+    "minimax": (("]~b]", "[e~["), ("<minimax:tool_call>", "</minimax:tool_call>")),
+    "functionary": (("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"), ()),
+    "gpt-oss": (("<|start|>", "<|channel|>", "<|message|>", "<|end|>", "<|call|>", "<|return|>", "<|constrain|>"), ()),
+    "gemma": (("<start_of_turn>", "<end_of_turn>"), ()),
+    "parts-only": ((), ()),
+}
+
+
+def family_recipe(family: str) -> Recipe:
+    """A model with random weights, whose template and marker tokens are of this family."""
+    control, user_defined = _FAMILY_TOKENS[family]
+    return replace(
+        CHAT_ONLY,
+        specials=(*CHAT_ONLY.specials, *control),
+        user_defined=user_defined,
+        chat_template=TEMPLATES[family],
+        weights="random",
+        context=4096,
+    )
+
+
 RECIPES = {
     "qwen": QWEN,
     "starcoder": STARCODER,
@@ -118,6 +191,9 @@ RECIPES = {
     "codellama": CODELLAMA,
     "chat-only": CHAT_ONLY,
     "unicode": replace(CHAT_ONLY, chat_reply=tuple(chr(b) for b in UNICODE_TEXT.encode())),
+    "caller": CALLER,
+    "thinker": THINKER,
+    **{f"family-{family}": family_recipe(family) for family in TEMPLATES},
     "random": replace(QWEN, weights="random"),
     "endless-template": replace(CHAT_ONLY, chat_template=ENDLESS_TEMPLATE),
     "flood-template": replace(CHAT_ONLY, chat_template=FLOOD_TEMPLATE),
@@ -164,7 +240,9 @@ def _write_model_keys(writer: Any, recipe: Recipe, vocabulary: int) -> None:
 
 def _write_tokenizer_keys(writer: Any, recipe: Recipe, tokens: list[str], merges: list[str]) -> None:
     index = {token: number for number, token in enumerate(tokens)}
-    types = [int(gguf.TokenType.CONTROL if token in recipe.specials else gguf.TokenType.NORMAL) for token in tokens]
+    kinds = dict.fromkeys(recipe.specials, gguf.TokenType.CONTROL)
+    kinds |= dict.fromkeys(recipe.user_defined, gguf.TokenType.USER_DEFINED)
+    types = [int(kinds.get(token, gguf.TokenType.NORMAL)) for token in tokens]
     if recipe.tokenizer == "bpe":
         writer.add_tokenizer_model("gpt2")
         writer.add_tokenizer_pre("qwen2")
@@ -255,7 +333,9 @@ def _successors(recipe: Recipe, index: dict[str, int]) -> dict[int, int]:
     loop = [_spell(word, recipe) for word in LOOP_WORDS]
     chain(loop[0], LOOP_WORDS[1:], loop[0])
     if recipe.chat_template is not None:
-        chain(_spell("\n", recipe), recipe.chat_reply, recipe.end)
+        chain(_spell(recipe.chat_after, recipe), recipe.chat_reply, recipe.end)
+    for first, words in (recipe.replies or {}).items():
+        chain(_spell(first, recipe), words, recipe.end)
     if recipe.fill_after is not None:
         end = "<|endoftext|>" if "<|endoftext|>" in index else recipe.end
         chain(recipe.fill_after, _FILL, end)
@@ -264,6 +344,8 @@ def _successors(recipe: Recipe, index: dict[str, int]) -> dict[int, int]:
 
 def _spell(word: str, recipe: Recipe) -> str:
     """The vocabulary's spelling of a word: GPT-2's byte alphabet, or SentencePiece's word marks."""
+    if word in recipe.specials or word in recipe.user_defined:
+        return word
     if recipe.tokenizer == "spm":
         return word.replace(" ", "▁")
     alphabet = _byte_alphabet()
@@ -278,7 +360,7 @@ def _byte_alphabet() -> list[str]:
 
 
 def _bpe_vocabulary(recipe: Recipe) -> tuple[list[str], list[str]]:
-    tokens = [*recipe.specials, *_byte_alphabet()]
+    tokens = [*recipe.specials, *recipe.user_defined, *_byte_alphabet()]
     known, merges = set(tokens), []
     for word in (*_FILL, *_CHAT, *LOOP_WORDS, *_WORDS):
         spelled = _spell(word, recipe)

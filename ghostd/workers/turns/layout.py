@@ -49,7 +49,7 @@ class Layout:
             return self._rendered(turns, declared, variables)
         except RequestInvalid:
             # Templates that want turns to alternate, or one system message at the start, refuse all else.
-            for other in (_merged(turns), _merged(_folded(turns))):
+            for other in (_merged(turns), _bridged(_merged(turns)), _bridged(_merged(_folded(turns)))):
                 if other != turns:
                     try:
                         return self._rendered(other, declared, variables)
@@ -173,6 +173,16 @@ def _merged(turns: Sequence[Turn]) -> list[Turn]:
             found[-1] = {**last, **turn, "content": "\n\n".join(filter(None, (last["content"], turn["content"])))}
         else:
             found.append(turn)
+    return found
+
+
+def _bridged(turns: Sequence[Turn]) -> list[Turn]:
+    """With an empty answer between what a tool said and the user's next message: each follows the assistant only."""
+    found: list[Turn] = []
+    for turn in turns:
+        if turn["role"] == "user" and found and found[-1]["role"] == "tool":
+            found.append({"role": "assistant", "content": ""})
+        found.append(turn)
     return found
 
 

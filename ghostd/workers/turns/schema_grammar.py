@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 MAX_RULES = 20_000
@@ -59,6 +59,7 @@ class Rules:
 
     def __init__(self) -> None:
         self._rules: dict[str, str] = {}
+        self._shared: dict[str, str] = {}
 
     def add(self, hint: str, body: str) -> str:
         """A new rule; returns its name. Raises SchemaUnusable when there are too many."""
@@ -75,6 +76,12 @@ class Rules:
     def define(self, name: str, body: str) -> None:
         """The body of a reserved rule."""
         self._rules[name] = f"{name} ::= {body}"
+
+    def shared(self, key: str, make: Callable[[], str]) -> str:
+        """A rule that is made once, however often it is asked for."""
+        if key not in self._shared:
+            self._shared[key] = make()
+        return self._shared[key]
 
     def primitive(self, name: str) -> str:
         """A rule of this module's own, with what it needs."""
@@ -108,17 +115,22 @@ def json_literal(value: Any) -> str:
 
 def until(rules: Rules, marker: str) -> str:
     """A rule for any text up to the first `marker`, marker included."""
+    return rules.shared(f"until {marker}", lambda: _until(rules, marker))
+
+
+def _until(rules: Rules, marker: str) -> str:
     names = [rules.reserve("until") for _ in marker]
-    letters = sorted(set(marker))
-    others = "[^" + "".join(_in_class(letter) for letter in letters) + "]"
     for position, name in enumerate(names):
-        ways = []
-        for letter in letters:
+        ways, told = [], ""
+        for letter in sorted(set(marker[: position + 1])):
             # As Knuth, Morris and Pratt: the longest beginning of the marker that the text ends with now.
             seen = marker[:position] + letter
             reached = next(n for n in range(len(seen), -1, -1) if seen.endswith(marker[:n]))
-            ways.append(literal(letter) if reached == len(marker) else f"{literal(letter)} {names[reached]}")
-        rules.define(name, " | ".join((*ways, f"{others} {names[0]}")))
+            if reached:
+                told += letter
+                ways.append(literal(letter) if reached == len(marker) else f"{literal(letter)} {names[reached]}")
+        others = "".join(_in_class(letter) for letter in told)
+        rules.define(name, " | ".join((*ways, f"[^{others}] {names[0]}")))
     return names[0]
 
 

@@ -130,16 +130,18 @@ class Tagged:
     def _rule(self, rules: Rules, tool: ToolRule) -> str:
         line = '"\\n"' if self.line_breaks else '""'
         parts = [literal(tool.name + self.name_end), _WHITE]
-        value_open = f"{_WHITE} {literal(self.value_open)}" if self.value_open else ""
+        value_open = f"{_WHITE} {literal(self.value_open)}" if self.value_open else '""'
         for name, value in tool.properties.items():
-            head = (
-                f"{literal(self.argument_open + name + self.key_end)} {value_open} {line if self.line_breaks else ''}"
-            )
-            if name in tool.texts:
-                body = until_rule(rules, self.value_close)
-            else:
+            texts = tool.texts.get(name)
+            if texts is None:
                 body = f"{value} {_WHITE} {literal(self.value_close)}"
-            argument = rules.add("argument", f"{head} {body} {_WHITE}")
+            elif texts:
+                choice = " | ".join(map(literal, texts))
+                body = f"({choice}) {line} {literal(self.value_close)}"
+            else:
+                body = until_rule(rules, self.value_close)
+            head = literal(self.argument_open + name + self.key_end)
+            argument = rules.add("argument", f"{head} {value_open} {line} {body} {_WHITE}")
             parts.append(argument if name in tool.required else f"{argument}?")
         return " ".join((*parts, literal(self.function_close)))
 
