@@ -7,14 +7,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import Any, ClassVar
 
 import msgspec
 
+from ghostd.errors import UpstreamMalformed
 from ghostd.providers.native_stream import TextCheck, TextEvent
 from ghostd.providers.openai import OpenAIProvider, limited
 from ghostd.providers.openai_chat_request import add_grammar, add_samplers, raw_object
+from ghostd.providers.openai_errors import told_error
+from ghostd.providers.openai_shapes import Shape
 from ghostd.types import Delta, FillRequest, Operation, RelayRequest, Usage
+
+_PATHS: Mapping[Operation, str] = {"llamacpp.infill": "/infill", "llamacpp.completion": "/completion"}
 
 
 class _Infill(msgspec.Struct, gc=False):
@@ -33,13 +39,23 @@ class _Timings(msgspec.Struct, gc=False):
     """Tokens of the prompt that were in the cache."""
 
 
+class _Whole(msgspec.Struct, gc=False):
+    content: str | None = None
+    stop_type: str | None = None
+    tokens_evaluated: int | None = None
+    tokens_predicted: int | None = None
+    timings: _Timings | None = None
+    error: Any = None
+
+
 _INFILL = msgspec.json.Decoder(_Infill)
+_WHOLE = msgspec.json.Decoder(_Whole | list[_Whole])
 
 
 class LlamaServerProvider(OpenAIProvider):
     """Made by the preset "llama-server"."""
 
-    paths: ClassVar[Mapping[Operation, str]] = {**OpenAIProvider.paths, "llamacpp.infill": "/infill"}
+    paths: ClassVar[Mapping[Operation, str]] = {**OpenAIProvider.paths, **_PATHS}
 
     async def fill(self, request: FillRequest) -> AsyncGenerator[Delta, None]:
         """Stream the text of the hole; the server adds the model's tokens itself."""
@@ -51,7 +67,8 @@ class LlamaServerProvider(OpenAIProvider):
             "stream": True,
             "cache_prompt": True,
             "input_extra": [
-                {"filename": document.path.name, "text": document.text} for document in request.open_documents
+                {"filename": document.path.name, "text": document.text}
+                for document in reversed(request.open_documents)  # what stands last counts most
             ],
         }
         if request.max_tokens is not None:
@@ -71,8 +88,36 @@ class LlamaServerProvider(OpenAIProvider):
                 yield delta
 
     def native_check(self, request: RelayRequest) -> InfillCheck:
-        """What reads relayed `/infill` replies."""
+        """What reads relayed replies of the server's own calls."""
         return InfillCheck(self.name)
+
+    def shape(self, request: RelayRequest) -> Shape:
+        """Of the server's own calls too: an object, or one for each prompt; of it perhaps only some members."""
+        if request.operation not in _PATHS:
+            return super().shape(request)
+        chosen = request.fields.get("response_fields", b"null") not in (b"null", b"[]")
+        return partial(_counted, self.name, request.operation, chosen=chosen)
+
+
+def _counted(upstream: str, operation: Operation, body: bytes, *, chosen: bool) -> tuple[Usage | None, str | None]:
+    """The tokens of a whole reply, as far as they are told, and why it ended; raises UpstreamError."""
+    try:
+        body.decode()
+        found = _WHOLE.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise UpstreamMalformed("its reply is not whole JSON of the promised form", upstream) from None
+    replies = found if isinstance(found, list) else [found]
+    for reply in replies:
+        if reply.error is not None:
+            raise told_error(body, upstream, operation)
+        if reply.content is None and not chosen:
+            raise UpstreamMalformed("its reply lacks what was asked for", upstream)
+    if not replies or any(reply.tokens_evaluated is None or reply.tokens_predicted is None for reply in replies):
+        return None, None
+    evaluated = sum(reply.tokens_evaluated or 0 for reply in replies)
+    cached = sum(reply.timings.cache_n for reply in replies if reply.timings is not None)
+    usage = Usage(evaluated, sum(reply.tokens_predicted or 0 for reply in replies), min(cached, evaluated))
+    return usage, replies[0].stop_type
 
 
 class InfillCheck(TextCheck):

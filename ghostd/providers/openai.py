@@ -34,7 +34,7 @@ from ghostd.providers.openai_relay import (
 )
 from ghostd.providers.openai_reply import ChatReply
 from ghostd.providers.openai_service import OpenAIService
-from ghostd.providers.openai_shapes import shape_of
+from ghostd.providers.openai_shapes import Shape, shape_of
 from ghostd.providers.openai_stream import StreamCheck
 from ghostd.providers.openai_types import WireChunk
 from ghostd.providers.streaming import kept_headers
@@ -175,7 +175,11 @@ class OpenAIProvider(OpenAIService):
         except UpstreamRejected as error:
             error.operation = operation
             raise
-        pieces = self._passed_on(response, request, ask_usage=ask_usage)
+        kept = kept_headers(response.headers, _KEPT_HEADERS, "x-ratelimit-")
+        pieces = self._pieces(response, request, kept, ask_usage=ask_usage)
+        if pieces is None:
+            yield await relay_whole(response, self.shape(request), self.name, kept)
+            return
         try:
             async for piece in pieces:
                 yield piece
@@ -189,11 +193,11 @@ class OpenAIProvider(OpenAIService):
             return {**self.quirks.renames, name: self.quirks.max_tokens}
         return self.quirks.renames
 
-    def _passed_on(
-        self, response: HttpResponse, request: RelayRequest, *, ask_usage: bool
-    ) -> AsyncGenerator[Relayed, None]:
+    def _pieces(
+        self, response: HttpResponse, request: RelayRequest, kept: Mapping[str, str], *, ask_usage: bool
+    ) -> AsyncGenerator[Relayed, None] | None:
+        """A reply that is passed on as it comes; None where it is awaited whole."""
         operation = request.operation
-        kept = kept_headers(response.headers, _KEPT_HEADERS, "x-ratelimit-")
         media = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         events = media == "text/event-stream" or (request.stream and not media)
         if request.stream and not events and operation not in _MAY_NOT_STREAM:
@@ -218,12 +222,7 @@ class OpenAIProvider(OpenAIService):
             return relay_bytes(response, self.name, kept)
         if operation == "openai.audio.speech":
             return self._no_stream(response, operation)
-        return self._whole(response, operation, kept)
-
-    async def _whole(
-        self, response: HttpResponse, operation: Operation, headers: Mapping[str, str]
-    ) -> AsyncGenerator[Relayed, None]:
-        yield await relay_whole(response, shape_of(operation, self.name), self.name, headers)
+        return None
 
     async def _no_stream(self, response: HttpResponse, operation: Operation) -> AsyncGenerator[Relayed, None]:
         """A stream (or sound) was asked for and JSON came, which can only be an error."""
@@ -233,6 +232,10 @@ class OpenAIProvider(OpenAIService):
     def native_check(self, request: RelayRequest) -> TextCheck:
         """What reads the streams of operations that are the service's own."""
         raise InvalidRequest(f"{self.name} cannot stream '{request.operation}'.", "stream")
+
+    def shape(self, request: RelayRequest) -> Shape:
+        """What checks a reply that is not streamed."""
+        return shape_of(request.operation, self.name)
 
     # --- shared -------------------------------------------------------------------
 

@@ -202,7 +202,7 @@ llama_server = Preset(
     key_optional=True,
     dialect="llama-server",
     quirks=Quirks(
-        operations=TEXT | RESPONSES | frozenset(("llamacpp.infill",)),
+        operations=TEXT | RESPONSES | frozenset(("llamacpp.infill", "llamacpp.completion")),
         samplers=samplers(top_k="top_k", min_p="min_p", repeat_penalty="repeat_penalty"),
         max_tokens="max_tokens",
         grammar="grammar",

@@ -165,6 +165,8 @@ class Ended:
     cached_tokens: int
     thought_tokens: int = 0
     """Of the completion's."""
+    stop_text: str | None = None
+    """The stop string that ended it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -288,7 +288,8 @@ class LocalProvider:
                         answer.cached_tokens,
                         reasoning_tokens=answer.thought_tokens,
                     )
-                    yield Delta(finish_reason=answer.finish_reason or "stop", usage=usage, tokens=ids)
+                    reason = answer.finish_reason or "stop"
+                    yield Delta(finish_reason=reason, usage=usage, tokens=ids, stop_sequence=answer.stop_text)
 
     # --- tokens ---------------------------------------------------------------
 

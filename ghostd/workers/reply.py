@@ -53,7 +53,16 @@ class Reply:
     ) -> None:
         if text or logprobs or ids:
             self._send(Piece(self._id, text, _pack_logprobs(logprobs), list(ids)))
-        self._send(Ended(self._id, reason, self._prompt_tokens, self._tokens, self._cached_tokens))
+        self._send(
+            Ended(
+                self._id,
+                reason,
+                self._prompt_tokens,
+                self._tokens,
+                self._cached_tokens,
+                stop_text=self._text.stopped_by,
+            )
+        )
 
 
 class TurnReply:
@@ -136,6 +145,7 @@ class TurnReply:
                 self._tokens,
                 self._cached_tokens,
                 self._thought_tokens,
+                self._answer.stopped_by,
             )
         )
 

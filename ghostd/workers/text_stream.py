@@ -14,6 +14,8 @@ class TextStream:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._held = ""
         self.stopped = False
+        self.stopped_by: str | None = None
+        """The stop string."""
 
     def feed(self, data: bytes) -> str:
         """The text that became final by these bytes; the stop string itself is never part of it."""
@@ -22,10 +24,11 @@ class TextStream:
     def feed_text(self, new: str) -> str:
         """As `feed`, of whole characters."""
         text = self._held + new
-        found = [position for stop in self._stop if (position := text.find(stop)) >= 0]
+        found = [(position, stop) for stop in self._stop if (position := text.find(stop)) >= 0]
         if found:
+            position, self.stopped_by = min(found)
             self.stopped, self._held = True, ""
-            return text[: min(found)]
+            return text[:position]
         keep = max((_overlap(text, stop) for stop in self._stop), default=0)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]

@@ -11,7 +11,7 @@ from ghostd.errors import ContextTooLong, InvalidRequest, UnsupportedParameter
 from ghostd.gateway.answering import answer
 from ghostd.gateway.calls import decoded, estimated_tokens, number, read_call
 from ghostd.gateway.dialects.generation import seeded
-from ghostd.gateway.dialects.llamacpp_fields import CommonFields, check, sampling, stops
+from ghostd.gateway.dialects.llamacpp_fields import CommonFields, check, passes, sampling, stops
 from ghostd.gateway.dialects.llamacpp_models import default_model
 from ghostd.gateway.dialects.llamacpp_reply import LlamacppReply
 from ghostd.gateway.dialects.token_input import MAX_TOKEN_ID
@@ -57,6 +57,7 @@ async def completion(engine: Engine, exchange: Exchange) -> Response | None:
     call = await read_call(
         engine, exchange, "llamacpp.completion", "complete", jobs, _glance, default_model=default_model(exchange)
     )
+    call.relayable = call.relayable and passes(call)
     try:
         return await answer(engine, exchange, call, reply)
     except ContextTooLong as error:

@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from ghostd.errors import InvalidRequest, UnsupportedParameter
+from ghostd.gateway.calls import ABSENT, number
 from ghostd.gateway.dialects.openai_fields import check_ranges, json_object
 from ghostd.gateway.dialects.token_input import MAX_TOKEN_ID
+from ghostd.routing.call import Call
 from ghostd.types import Ending, Sampling
 
 MAX_STOPS = 64
@@ -152,6 +154,15 @@ class CommonFields(msgspec.Struct, kw_only=True):
         if isinstance(self.samplers, str):
             return frozenset(_CHARS[char] for char in self.samplers if char in _CHARS)
         return None if self.samplers is None else frozenset(self.samplers)
+
+
+def passes(call: Call) -> bool:
+    """Whether llama.cpp's server may answer the call as it came: of a stream it must be clear where it ends."""
+    if not call.stream:
+        return True
+    several = any((number(call.fields, name) or 1) > 1 for name in ("n", "n_cmpl"))
+    prompts = call.fields.get("prompt", b"").startswith(b"[")
+    return not several and not prompts and call.fields.get("response_fields") in ABSENT
 
 
 def check(fields: CommonFields) -> None:

@@ -12,7 +12,7 @@ from ghostd.errors import InvalidRequest
 from ghostd.gateway.answering import answer
 from ghostd.gateway.calls import decoded, estimated_tokens, number, read_call
 from ghostd.gateway.dialects.generation import seeded
-from ghostd.gateway.dialects.llamacpp_fields import CommonFields, check, sampling, stops
+from ghostd.gateway.dialects.llamacpp_fields import CommonFields, check, passes, sampling, stops
 from ghostd.gateway.dialects.llamacpp_models import default_model
 from ghostd.gateway.dialects.llamacpp_reply import LlamacppReply
 from ghostd.gateway.exchange import Exchange
@@ -58,6 +58,7 @@ async def infill(engine: Engine, exchange: Exchange) -> Response | None:
     call = await read_call(
         engine, exchange, "llamacpp.infill", "fill", jobs, _glance, default_model=default_model(exchange)
     )
+    call.relayable = call.relayable and passes(call)
     return await answer(engine, exchange, call, reply)
 
 

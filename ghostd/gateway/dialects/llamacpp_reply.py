@@ -15,9 +15,13 @@ from ghostd.types import Delta, TokenLogprob, Usage
 
 _ENCODER = msgspec.json.Encoder()
 _LEAST = -9999.0
-_NOT_ECHOED = frozenset(
-    ("model", "max_completion_tokens", "n", "n_cmpl", "logprobs", "response_fields", "return_tokens", "json_schema")
-)
+_ECHOED = (
+    "seed", "temperature", "dynatemp_range", "dynatemp_exponent", "top_k", "top_p", "min_p", "top_n_sigma",
+    "xtc_probability", "xtc_threshold", "typical_p", "repeat_last_n", "repeat_penalty", "presence_penalty",
+    "frequency_penalty", "dry_multiplier", "mirostat", "adaptive_target", "stop", "n_keep", "n_discard", "ignore_eos",
+    "stream", "logit_bias", "min_keep", "grammar", "samplers", "timings_per_token", "post_sampling_probs",
+)  # fmt: skip
+"""What of a request its settings repeat."""
 _DEFAULTS: Mapping[str, object] = {
     "seed": 2**32 - 1,
     "temperature": 0.8,
@@ -52,9 +56,9 @@ def generation_settings(fields: CommonFields | None = None) -> dict[str, object]
     settings = dict(_DEFAULTS)
     if fields is None:
         return settings
-    for name in fields.__struct_fields__:
+    for name in _ECHOED:
         value = getattr(fields, name)
-        if value is not None and name not in _NOT_ECHOED:
+        if value is not None:
             settings[name] = value
     settings["n_predict"] = settings["max_tokens"] = -1 if fields.limit is None else fields.limit
     settings["n_probs"] = fields.probabilities
