@@ -59,7 +59,7 @@ async def test_a_request_goes_on_with_all_that_ghostd_does_not_know(there: Place
 
 
 async def test_a_reply_comes_as_it_was_said(there: Place) -> None:
-    message = {
+    message: dict[str, Any] = {
         "id": "msg_1",
         "type": "message",
         "role": "assistant",

@@ -1,0 +1,112 @@
+"""Anthropic's official SDK for Node, unchanged, in front of every kind of service."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from matrix.servers import KINDS, Place, place
+from npm_packages import npm_package
+
+from ghostd.conversation import ToolCall
+from ghostd.testing.scripted_upstream import json_answer
+from ghostd.testing.upstream_dialect import Reply
+from ghostd.types import Usage
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+VERSION = "1.14.0"
+SCRIPT = """
+import Anthropic from '@anthropic-ai/sdk';
+
+const [, , baseURL, model] = process.argv;
+const client = new Anthropic({ apiKey: 'any', baseURL, maxRetries: 0 });
+const messages = [{ role: 'user', content: 'hi' }];
+const tools = [{ name: 'weather', input_schema: { type: 'object', properties: { city: { type: 'string' } } } }];
+const asked = { model, max_tokens: 2000, messages, tools };
+const said = {};
+
+said.plain = await client.messages.create(asked);
+const texts = [];
+const stream = client.messages.stream({ ...asked, thinking: { type: 'adaptive', display: 'summarized' } });
+stream.on('text', (text) => texts.push(text));
+said.streamed = await stream.finalMessage();
+said.texts = texts;
+said.beta = await client.beta.messages.create({ ...asked, betas: ['newer-2031-01-01'] });
+said.count = await client.messages.countTokens({ model, messages, tools });
+said.models = [];
+for await (const { id } of client.models.list({ limit: 2 })) said.models.push(id);
+try {
+  await client.messages.create({ ...asked, model: 'nobody' });
+} catch (error) {
+  said.error = [error.constructor.name, error.status, error.requestID !== undefined];
+}
+console.log(JSON.stringify(said));
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that has the SDK."""
+    made = tmp_path_factory.mktemp("node")
+    (made / "node_modules").symlink_to(npm_package("@anthropic-ai/sdk", VERSION))
+    (made / "use.mjs").write_text(SCRIPT)
+    return made
+
+
+@pytest.fixture(params=KINDS, ids=str)
+async def there(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
+    """A gateway before one kind of service."""
+    async with place(request.param) as found:
+        yield found
+
+
+async def use(folder: Path, there: Place) -> Any:
+    node = shutil.which("node")
+    assert node is not None
+    process = await asyncio.create_subprocess_exec(
+        node,
+        str(folder / "use.mjs"),
+        there.served.url,
+        there.model,
+        cwd=folder,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(60):
+            output, complaints = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0, complaints.decode()
+    return json.loads(output)
+
+
+async def test_messages_streams_tools_counts_and_models(there: Place, folder: Path) -> None:
+    call = ToolCall("call_1", "weather", '{"city":"Oslo"}')
+    reply = Reply(("Let me ", "see."), "tool_calls", Usage(12, 5), (call,), ("Hm.",))
+    there.answers(reply)
+    answer = there.upstream.serve
+    assert answer is not None
+    counted = json_answer({"input_tokens": 33})
+    there.upstream.serve = lambda seen: counted if seen.path.endswith("count_tokens") else answer(seen)
+    said = await use(folder, there)
+    wanted = [("text", "Let me see."), ("tool_use", {"city": "Oslo"})]
+    for name in ("plain", "streamed", "beta"):
+        message = said[name]
+        blocks = [(block["type"], block.get("text") or block.get("input")) for block in message["content"]]
+        assert [block for block in blocks if block[0] != "thinking"] == wanted, name
+        assert (message["stop_reason"], message["usage"]["output_tokens"]) == ("tool_use", 5)
+    assert said["texts"] == ["Let me ", "see."]
+    if there.kind.name != "openai":
+        assert said["streamed"]["content"][0]["thinking"] == "Hm."
+    assert said["count"]["input_tokens"] == 33 if there.kind.name == "anthropic" else said["count"]["input_tokens"] > 1
+    assert there.model in said["models"]
+    assert said["error"] == ["NotFoundError", 404, True]
