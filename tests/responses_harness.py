@@ -17,13 +17,22 @@ from routing_harness import World
 
 from ghostd.config import HttpConfig
 from ghostd.config_responses import ResponsesConfig
+from ghostd.conversation import ToolCallDelta
 from ghostd.engine import Engine
 from ghostd.gateway.dialects.responses_doors import responses_doors
 from ghostd.responses.service import ResponseService, open_responses
 from ghostd.testing.gateway import Served, serving
-from ghostd.testing.scripted import ScriptedUpstreamProvider
+from ghostd.testing.scripted import ScriptedUpstreamProvider, Step
+from ghostd.types import Delta, Usage
 
 PATH = "/v1/responses"
+CALLED = Delta(finish_reason="tool_calls", usage=Usage(10, 4))
+
+
+def call(index: int, *pieces: str, name: str = "weather", signature: str | None = None) -> list[Step]:
+    """Deltas of one call."""
+    first = ToolCallDelta(index, id=f"call_{index}", name=name, signature=signature)
+    return [Delta(tool_calls=(first,)), *(Delta(tool_calls=(ToolCallDelta(index, piece),)) for piece in pieces)]
 
 
 @dataclass(frozen=True, slots=True)

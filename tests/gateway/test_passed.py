@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from gateway_harness import gateway
-from routing_harness import USAGE, failing, upstream
+from routing_harness import USAGE, upstream
 
 from ghostd.errors import UpstreamModelMissing
 from ghostd.gateway.dialects.openai_passed import PATHS
@@ -33,17 +33,6 @@ async def test_each_call_goes_to_the_service_that_offers_it_and_comes_back_as_it
         assert g.world.row.operation == operation
 
 
-async def test_a_response_is_streamed_event_by_event_after_a_failover() -> None:
-    events = [
-        Relayed(b'event: response.created\ndata: {"type":"response.created"}\n\n', content_type="text/event-stream"),
-        Relayed(b'event: response.completed\ndata: {"type":"response.completed"}\n\n', True, USAGE),
-    ]
-    a = upstream("a", *failing(), relays=("openai.responses",))
-    async with gateway(ROUTE, a, upstream("b", events, relays=("openai.responses",))) as g:
-        answer = await g.post("/v1/responses", stream=True, input="hi")
-        assert (answer.status, answer.body) == (200, b"".join(event.data for event in events))
-
-
 @pytest.mark.parametrize("path", [*PATHS, "/v1/embeddings"])
 async def test_a_service_that_lacks_a_call_is_asked_for_others_all_the_same(path: str) -> None:
     relays = ("openai.chat", "openai.embeddings", *PATHS.values())
@@ -65,9 +54,9 @@ async def test_what_nobody_offers_is_refused_with_the_reason() -> None:
     local = ScriptedProvider(model="local-model")
     async with gateway(ROUTE, upstream("a"), upstream("b"), local=[local]) as g:
         for model in ("r", "local-model", "auto"):
-            answer = await g.post("/v1/responses", model=model, input="hi")
+            answer = await g.post("/v1/moderations", model=model, input="hi")
             assert (answer.status, answer.json["error"]["code"]) == (400, "unsupported_parameter")
-            assert "does not offer openai.responses" in answer.json["error"]["message"]
+            assert "does not offer openai.moderations" in answer.json["error"]["message"]
         assert local.requests == []
 
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from responses_harness import before, events_of, judged, kinds
+from responses_harness import CALLED, before, call, events_of, judged, kinds
 from routing_harness import upstream
 
 from ghostd.conversation import ToolCallDelta
@@ -16,14 +16,8 @@ from ghostd.types import Delta, TokenLogprob, Usage
 
 CHAT = ("openai.chat",)
 END = Delta(finish_reason="stop", usage=Usage(10, 4, cached_tokens=3, cache_write_tokens=1, reasoning_tokens=2))
-CALLED = Delta(finish_reason="tool_calls", usage=Usage(10, 4))
 WEATHER = {"type": "function", "name": "weather", "parameters": {"type": "object"}, "strict": True}
 PATCH = {"type": "custom", "name": "apply_patch", "description": "Edits.", "format": {"type": "text"}}
-
-
-def call(index: int, *pieces: str, name: str = "weather", signature: str | None = None) -> list[Step]:
-    first = ToolCallDelta(index, id=f"call_{index}", name=name, signature=signature)
-    return [Delta(tool_calls=(first,)), *(Delta(tool_calls=(ToolCallDelta(index, piece),)) for piece in pieces)]
 
 
 async def test_text_comes_as_one_message() -> None:
@@ -66,7 +60,10 @@ SCRIPTS: dict[str, list[Step]] = {
     "thoughts between texts": [Delta("a"), Delta(reasoning="b"), Delta("c"), Delta(reasoning="d"), END],
     "a signed call": [*call(0, "{}", signature="sig"), CALLED],
     "a signed call after thoughts": [Delta(reasoning="hm"), *call(0, "{}", signature="sig"), CALLED],
-    "a patch": [*call(0, '{"inp', 'ut":"*** Begin\\', "n+caf\\u00", 'e9 \\ud83d', '\\ude00\\"q\\""}', name="apply_patch"), CALLED],
+    "a patch": [
+        *call(0, '{"inp', 'ut":"*** Begin\\', "n+caf\\u00", 'e9 \\ud83d', '\\ude00\\"q\\""}', name="apply_patch"),
+        CALLED,
+    ],
     "a patch that is no JSON": [*call(0, "*** Begin Patch\n", "*** End Patch", name="apply_patch"), CALLED],
     "cut off": [Delta("Hel"), Delta(finish_reason="length", usage=Usage(1, 1))],
     "cut off amid a call": [*call(0, '{"a":'), Delta(finish_reason="length", usage=Usage(1, 1))],

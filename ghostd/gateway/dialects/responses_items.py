@@ -33,10 +33,9 @@ _ROLES: Mapping[str, Role] = {"user": "user", "system": "system", "developer": "
 _CALLS = frozenset(("function_call", "custom_tool_call", "tool_search_call"))
 _OUTPUTS = frozenset(("function_call_output", "custom_tool_call_output", "tool_search_output"))
 _FORGOTTEN = frozenset(
-    ("web_search_call", "file_search_call", "code_interpreter_call", "mcp_list_tools", "mcp_call", "item_reference")
+    ("web_search_call", "file_search_call", "code_interpreter_call", "mcp_list_tools", "mcp_call")
 )
-"""Items that record what OpenAI's own tools did; the messages after them say what came of it. References have been
-resolved as far as they can be."""
+"""Items that record what OpenAI's own tools did; the messages after them say what came of it."""
 _DATA_URL = re.compile(r"^data:([^;,]*)(?:;[^;,]*)*;base64,", re.IGNORECASE)
 _SUMMARY = "What was said so far, in short:\n\n"
 
@@ -146,6 +145,9 @@ class _Reader:
             self.messages.append(Message("user", _SUMMARY + summary))
         elif kind == "additional_tools":
             self._book.add(item.tools or (), f"{path}.tools", again=True)
+        elif kind == "item_reference":
+            shown = (item.id or "")[:80]
+            raise InvalidRequest(f"Item with id '{shown}' not found; it was not stored here.", f"{path}.id")
         elif kind not in _FORGOTTEN:
             raise UnsupportedParameter(f"Items of type {kind[:50]!r} cannot be told to this model.", f"{path}.type")
 
