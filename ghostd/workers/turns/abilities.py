@@ -10,7 +10,6 @@ from typing import Any
 from ghostd.workers.chat_template import ChatTemplate
 
 _NEEDLE, _ARGUMENT = "zq7needle", "zq7argument"
-_USER = {"role": "user", "content": "hi"}
 _TOOL = {
     "type": "function",
     "function": {
@@ -38,12 +37,20 @@ class Abilities:
     @cached_property
     def system(self) -> bool:
         """Whether it writes system messages."""
-        return _NEEDLE in self._written(self._message("system", _NEEDLE), _USER)
+        return _NEEDLE in self._written(self._message("system", _NEEDLE), self._message("user", "hi"))
 
     @cached_property
     def tools(self) -> bool:
-        """Whether it writes the tools."""
-        messages = [self._message("user", "hi")]
+        """Whether it writes the tools, at least beside a system message."""
+        return self._writes_tools(self._message("user", "hi")) or self.tools_need_system
+
+    @cached_property
+    def tools_need_system(self) -> bool:
+        """Whether it writes the tools only where there is a system message."""
+        messages = self._message("system", "x"), self._message("user", "hi")
+        return not self._writes_tools(messages[1]) and self._writes_tools(*messages)
+
+    def _writes_tools(self, *messages: Mapping[str, Any]) -> bool:
         return _NEEDLE in (self._template.probe(messages, [_TOOL]) or "")
 
     @cached_property

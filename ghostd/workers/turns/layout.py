@@ -42,6 +42,8 @@ class Layout:
         turns = self._turns(messages, native=not described)
         if tools and described:
             turns = _with_system(turns, description(tools))
+        elif tools and self._abilities.tools_need_system and (not turns or turns[0]["role"] != "system"):
+            turns = [{"role": "system", "content": ""}, *turns]
         if any(turn["role"] == "system" for turn in turns) and not self._abilities.system:
             turns = _folded(turns)
         declared = [_declared(tool) for tool in tools] if tools and not described else None
@@ -152,6 +154,8 @@ def _arguments(given: str) -> Any:
         arguments = json.loads(given or "{}")
     except (ValueError, RecursionError):
         arguments = given
+    if arguments is None:
+        return {}
     return arguments if isinstance(arguments, dict) else {"arguments": arguments}
 
 
