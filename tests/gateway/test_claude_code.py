@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,23 @@ from typing import Any
 import claude_code
 import pytest
 from gateway_harness import gateway
+from gguf_fixtures import CHAT_TEXT, ModelFile, model_file, models_dir
 from matrix.servers import KINDS, Place, place, spoken
 from routing_harness import USAGE, upstream
 
+from ghostd.config import Config, LocalConfig
 from ghostd.conversation import ToolCall, ToolCallDelta
+from ghostd.engine import Engine
 from ghostd.errors import ContextTooLong
+from ghostd.routing.registry import Registry
+from ghostd.testing.gateway import serving
+from ghostd.testing.memory_ledger import MemoryLedger
 from ghostd.testing.scripted_upstream import Answer, Seen
 from ghostd.testing.upstream_dialect import Reply
 from ghostd.types import ChatRequest, Delta
+from ghostd.workers.provider import local_provider
+
+__all__ = ["model_file", "models_dir"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 CALLED = ("anthropic", "gemini", "ollama", "openai", "openai-compatible", "mistral", "llama-server")
@@ -81,6 +91,25 @@ async def test_a_tool_loop_is_finished(there: Place, program: Path, tmp_path: Pa
         assert bodies[1].count("c2lnbmF0dXJl") == 1, "what Gemini wants back with its call"
     if there.kind.name == "ollama":
         assert "A file is wanted." in bodies[1], "thoughts go back to the model that had them"
+
+
+@pytest.mark.local_model
+async def test_a_model_on_this_machine_finishes_a_tool_loop(
+    program: Path, tmp_path: Path, model_file: ModelFile, models_dir: Path
+) -> None:
+    """Its weights begin a call, which the grammar of its template completes, and answer once there is a result."""
+    await asyncio.to_thread(shutil.copy, model_file("caller"), models_dir / "tiny.gguf")
+    ledger = MemoryLedger()
+    async with local_provider(LocalConfig(), models_dir, tmp_path) as provider:
+        await provider.refresh()
+        engine = Engine(registry=Registry(Config(), (provider,)), ledger=ledger)
+        async with serving(engine=engine) as served:
+            said = await claude_code.run(
+                program, served.url, tmp_path, "Hi.", "--model", "tiny", "--tools", "Read",
+                "--system-prompt", "You read files.", tools=("Read",),
+            )  # fmt: skip
+    assert (said["is_error"], said["result"], said["num_turns"]) == (False, CHAT_TEXT, 2), said
+    assert [(row.status, row.deployment) for row in ledger.rows] == [("ok", "tiny")] * 2
 
 
 def asked(request: object) -> ChatRequest:
