@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -60,6 +61,7 @@ _WHOLE = msgspec.json.Decoder(_Whole)
 Shape = Callable[[bytes], tuple[Usage | None, str | None]]
 
 
+@lru_cache(maxsize=256)
 def shape_of(operation: str, upstream: str) -> Shape:
     """What checks a JSON reply to this operation: gives its usage and its reason, raises UpstreamError."""
     complete = _COMPLETE[operation]

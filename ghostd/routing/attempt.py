@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from itertools import count
 from typing import cast
 
+from ghostd.alarms import Alarms
 from ghostd.errors import GhostdError, UpstreamMalformed, UpstreamModelMissing, UpstreamTimeout, WorkerFailed
 from ghostd.ports import UpstreamProvider
 from ghostd.routing.call import Call, Item, Job
@@ -47,11 +48,13 @@ class Attempt:
         "_kept",
         "_key",
         "_loop",
+        "_probe",
         "_task",
         "_usage",
         "began",
         "deployment",
         "first_at",
+        "first_ms",
         "last",
     )
 
@@ -74,9 +77,12 @@ class Attempt:
         self._closed = False
         self._task: asyncio.Task[object] | None = None  # while it waits for the first item
         self._given_up = False
+        self._probe: Probe
         self._items: AsyncGenerator[Item, None]
         self.last = False
         """Whether the last item has been given out."""
+        self.first_ms = 0.0
+        """Milliseconds from the call's beginning to the first item."""
 
         def translated() -> AsyncGenerator[Item, None]:
             self._jobs = jobs()
@@ -96,24 +102,26 @@ class Attempt:
         for limit in deployment.limits:
             limit.take(call.prompt_tokens, self.began)
 
-    async def first(self, probe_after_s: float, probe: Probe) -> Item:
+    async def first(self, alarms: Alarms, probe_after_s: float, probe: Probe) -> Item:
         """The first item; raises GhostdError, having closed itself.
 
         After `probe_after_s` of silence `probe` is called, with what ends the wait.
         """
-        timer = None
+        alarm = None
         if self.deployment.upstream:
-            self._task = asyncio.current_task()
-            timer = self._loop.call_later(probe_after_s, probe, self.deployment, self._give_up)
+            self._task = asyncio.current_task(self._loop)
+            self._probe = probe
+            alarm = alarms.set(self.began + probe_after_s, self._on_silence)
         try:
             try:
                 item = await anext(self._items)
             finally:
                 # Not asyncio.timeout: that costs as much as everything else here.
                 task, self._task = self._task, None
-                if timer is not None:
-                    timer.cancel()
+                if alarm is not None:
+                    alarms.take_back(alarm)
             self.first_at = self._loop.time()
+            self.first_ms = self._call.age_ms
             self.deployment.health.answered(self._key)
             self.last = self._look_at(item)
             if not self.last and not self._call.stream:
@@ -140,6 +148,9 @@ class Attempt:
             item = await anext(self._items)
             self._look_at(item)
             self._kept.append(item)
+
+    def _on_silence(self) -> None:
+        self._probe(self.deployment, self._give_up)
 
     def _give_up(self) -> None:
         """End the wait for the first item."""

@@ -49,7 +49,8 @@ class Fallbacks:
         return next(failures, self._errors[0])
 
     def _add(self, plan: Plan) -> None:
-        if (route := plan.route) is not None:
+        route = plan.route
+        if route is not None and (route.fallbacks or route.local_last_resort):
             names = [*route.fallbacks, *(["local"] if route.local_last_resort else [])]
             self._waiting = [*((name, route) for name in names), *self._waiting]
 

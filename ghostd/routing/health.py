@@ -82,7 +82,8 @@ class Health:
         "_rests",
         "_settings",
         "_trial",
-        "_waiting",
+        "_waiting_streams",
+        "_waiting_whole",
         "asked",
         "checked",
         "first_byte",
@@ -103,7 +104,8 @@ class Health:
         self._outcomes: deque[bool] = deque(maxlen=settings.breaker_window)
         self._rests = 0
         self._trial: int | None = None  # the key of the request that is on trial
-        self._waiting: dict[int, tuple[float, bool]] = {}
+        self._waiting_streams: dict[int, float] = {}
+        self._waiting_whole: dict[int, float] = {}
         self._asked_at = float("-inf")
         self._forgiven = False
         """Whether a health check has found it well since its last failure, while nobody asked it."""
@@ -161,7 +163,8 @@ class Health:
 
     def waiting_since(self, *, stream: bool) -> float | None:
         """When the oldest stream, or the oldest other request, that has had no answer yet was sent."""
-        return next((began for began, streams in self._waiting.values() if streams is stream), None)
+        waiting = self._waiting_streams if stream else self._waiting_whole
+        return next(iter(waiting.values()), None) if waiting else None
 
     @property
     def success_rate(self) -> float:
@@ -180,13 +183,13 @@ class Health:
         self.in_flight += 1
         self.asked = True
         self._asked_at = now
-        self._waiting[key] = (now, stream)
+        (self._waiting_streams if stream else self._waiting_whole)[key] = now
         if self.rests_until is not None and self._trial is None:
             self._trial = key
 
     def answered(self, key: int) -> None:
         """The first byte of a request's good reply has come."""
-        self._waiting.pop(key, None)
+        self._no_more_waits(key)
         self.proven = True
         if self._trial == key:
             self._trial = None
@@ -194,7 +197,7 @@ class Health:
     def end(self, key: int) -> None:
         """A request is over, however it went."""
         self.in_flight -= 1
-        self._waiting.pop(key, None)
+        self._no_more_waits(key)
         if self._trial == key:
             self._trial = None
 
@@ -273,6 +276,10 @@ class Health:
             self._asked_until = float("-inf")
             self._close()
             self._forget()
+
+    def _no_more_waits(self, key: int) -> None:
+        if self._waiting_whole.pop(key, None) is None:
+            self._waiting_streams.pop(key, None)
 
     def _remember(self, error: GhostdError) -> None:
         self.last_kind = type(error)

@@ -8,9 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 
+import msgspec
+from msgspec import field
+
+from ghostd.alarms import Alarms
 from ghostd.errors import (
     ContextTooLong,
     GhostdError,
@@ -50,10 +53,11 @@ _BELIEVED = 2
 _GAMBLE_PATIENCE_S = 0.1
 """How long a crowd waits for the first answer of deployments of which nobody knows yet whether they answer."""
 _HEDGE_SAMPLES = 20
+_LEFT_S = 1.0
+"""Of a background call's time, when it stops to wait for room: so that it is told that limits stood in its way."""
 
 
-@dataclass(slots=True)
-class _Errand:
+class _Errand(msgspec.Struct, eq=False):
     """What one call has been through so far."""
 
     call: Call
@@ -62,7 +66,6 @@ class _Errand:
     jobs: Sequence[Job] | None = None
     features: Features | None = None
     failures: dict[Deployment, GhostdError] = field(default_factory=dict)
-    tried: set[Deployment] = field(default_factory=set)
 
     def get_jobs(self) -> Sequence[Job]:
         """The decoded request."""
@@ -88,6 +91,7 @@ class Router:
         """Calls so far."""
         self._budget = RetryBudget()
         self._freed: asyncio.Future[None] | None = None
+        self._alarms = Alarms()
         self.life = SignsOfLife()
         self._impatient, self._patient = (partial(self.life.probe, patient=patient) for patient in (False, True))
 
@@ -101,9 +105,7 @@ class Router:
         error: BaseException | None = None
         try:
             attempt, item = await self._open(call)
-            trace.first_byte_ms = call.age_ms
-            if not call.stream:  # it has come whole
-                trace.first_byte_ms -= (asyncio.get_running_loop().time() - attempt.first_at) * 1000
+            trace.first_byte_ms = attempt.first_ms
             while not attempt.last:
                 yield item
                 item = await attempt.next()
@@ -137,8 +139,8 @@ class Router:
     async def _open(self, call: Call) -> tuple[Attempt, Item]:
         """A live attempt and its first item, from the route or one of its fallbacks."""
         self.requests += 1
-        self._budget.request(self.registry.config.routing.retry_budget)
         settings = self.registry.config.routing
+        self._budget.request(settings.retry_budget)
         plan = self._plan(call)
         call.trace.route = plan.name
         limit_s = (plan.route.timeout_s if plan.route else None) or settings.timeout_s
@@ -172,7 +174,7 @@ class Router:
         tried: set[Deployment] = set()
         errand.failures = {}
         attempts = repeats = rejections = 0
-        room_until = loop.time() + settings.max_backoff_s
+        room_until = loop.time() + settings.max_backoff_s if call.interactive else errand.deadline - _LEFT_S
         patient = False
         while attempts < settings.max_attempts and loop.time() < errand.deadline:
             deployment = next_choice(selection.tiers, tried, call, loop.time())
@@ -241,7 +243,7 @@ class Router:
     async def _first(self, attempt: Attempt, selection: Selection, errand: _Errand) -> Item:
         probe = self._impatient if selection.several or errand.fallbacks.left else self._patient
         try:
-            return await attempt.first(self.registry.config.routing.probe_after_s, probe)
+            return await attempt.first(self._alarms, self.registry.config.routing.probe_after_s, probe)
         finally:
             if self._freed is not None:
                 self._free()
@@ -252,8 +254,9 @@ class Router:
         trace.deployment = deployment.name
         trace.provider = deployment.provider.name
         how = f"{plan.policy} of {plan.name}" if plan.virtual or plan.route is not None else "asked for by name"
-        failed = "".join(f", after {name} ({type(error).__name__})" for name, error in trace.failures)
-        trace.reason = f"{trace.reason}{how}{failed}"
+        trace.reason += how
+        for name, error in trace.failures:
+            trace.reason += f", after {name} ({type(error).__name__})"
 
     async def _race(
         self,
@@ -350,4 +353,5 @@ class Router:
 
     async def close(self) -> None:
         """End what goes on beside the calls."""
+        self._alarms.close()
         await self.life.close()
