@@ -13,8 +13,10 @@ from typing import Any
 import msgspec
 
 from ghostd.config import HttpConfig
+from ghostd.config_responses import ResponsesConfig
 from ghostd.engine import Engine
 from ghostd.gateway.app import serve_http
+from ghostd.gateway.dialects.responses_doors import responses_doors
 from ghostd.gateway.routes import Route
 from ghostd.ports import Provider
 
@@ -44,14 +46,19 @@ async def serving(
     doors: Sequence[Route] = (),
     drain_s: float = 1.0,
 ) -> AsyncIterator[Served]:
-    """Serve these providers, or an engine, over HTTP while the block runs; the port of `config` is not used."""
+    """Serve these providers, or an engine, over HTTP while the block runs; the port of `config` is not used.
+
+    Nothing is kept of the Responses API unless `doors` bring it along.
+    """
     wanted = msgspec.structs.replace(config or HttpConfig(), port=0)
     folder = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="ghostd")
     try:
         socket = Path(folder.name) / "http.sock"
-        async with serve_http(
-            engine or Engine(providers), wanted, socket, status, control, doors=doors, drain_s=drain_s
-        ) as server:
+        asked = engine or Engine(providers)
+        async with (
+            responses_doors(asked, None, ResponsesConfig()) as responses,
+            serve_http(asked, wanted, socket, status, control, doors=[*responses, *doors], drain_s=drain_s) as server,
+        ):
             yield Served(server.port, socket)
     finally:
         await asyncio.to_thread(folder.cleanup)

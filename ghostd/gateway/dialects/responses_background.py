@@ -19,14 +19,19 @@ _BROKEN_OFF = {"code": "server_error", "message": "ghostd ended while this respo
 
 
 class Background:
-    """The tasks, while the block runs; what is left at its end is told as failed when ghostd starts again."""
+    """The tasks, while the block runs; what is left at its end is told as failed when ghostd starts again.
 
-    def __init__(self, store: ResponseStore, at_once: int) -> None:
+    Without a store there is nothing to do.
+    """
+
+    def __init__(self, store: ResponseStore | None, at_once: int) -> None:
         self._store = store
         self._room = asyncio.Semaphore(at_once)
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def __aenter__(self) -> Background:
+        if self._store is None:
+            return self
         try:
             for response in await self._store.broken_off():
                 await self._store.keep(ended(response, "failed", _BROKEN_OFF))
@@ -58,6 +63,8 @@ class Background:
 
     async def cancel(self, response_id: str) -> StoredResponse | None:
         """End the work on a response; what became of it, None where there is no such response."""
+        if self._store is None:
+            return None
         await self.stop(response_id)
         response = await self._store.response(response_id)
         if response is not None and response.running:

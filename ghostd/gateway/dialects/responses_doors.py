@@ -19,11 +19,14 @@ from ghostd.ports import ResponseStore
 
 @asynccontextmanager
 async def responses_doors(
-    engine: Engine, store: ResponseStore, config: ResponsesConfig
+    engine: Engine, store: ResponseStore | None, config: ResponsesConfig
 ) -> AsyncIterator[Sequence[Route]]:
-    """The routes, while the block runs; what is made in the background ends with it."""
+    """The routes, while the block runs; what is made in the background ends with it.
+
+    Without a store nothing is kept.
+    """
     kept = store if config.enabled else None
-    async with Background(store, config.max_background) as background:
+    async with Background(kept, config.max_background) as background:
         responses = Responses(engine, kept, config, background)
         stored = StoredResponses(kept, background)
         conversations = Conversations(kept)
