@@ -78,7 +78,10 @@ def _step(progress: PullProgress) -> Fields:
 async def copy(engine: Engine, store: ModelStore, exchange: Exchange) -> Response | None:
     """Offer a model of the folder under another name, too."""
     body = await exchange.read(_COPY)
-    await store.copy(_own(engine, store, body.source, "source", "copied"), body.destination)
+    source = _own(engine, store, body.source, "source", "copied")
+    if engine.registry.knows(resolved(engine, store, body.destination)):
+        raise InvalidRequest(f"There is a model '{body.destination}' already; it is not replaced.", "destination")
+    await store.copy(source, body.destination)
     return exchange.json(b"")
 
 
