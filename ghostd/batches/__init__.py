@@ -1,0 +1,1 @@
+"""Batches of requests, run in the background: validated, answered line by line, kept across restarts."""
