@@ -38,7 +38,7 @@ class TokenPiece(msgspec.Struct):
 class TokenizeReply(msgspec.Struct):
     """Token ids, with pieces if they were asked for."""
 
-    tokens: list[int] | list[TokenPiece]
+    tokens: list[int | TokenPiece]
 
 
 class DetokenizeBody(msgspec.Struct, kw_only=True):
