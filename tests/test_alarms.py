@@ -1,0 +1,46 @@
+"""Alarms ring in time, whatever else is set."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ghostd.alarms import Alarms
+
+
+async def test_alarms_ring_when_they_are_due_and_not_once_they_are_taken_back() -> None:
+    loop, alarms = asyncio.get_running_loop(), Alarms()
+    rung: list[str] = []
+    last = asyncio.Event()
+
+    def ring(name: str) -> None:
+        rung.append(name)
+        if name == "late":
+            last.set()
+
+    now = loop.time()
+    alarms.set(now + 0.04, lambda: ring("late"))
+    alarms.set(now + 0.02, lambda: ring("early"))
+    alarms.take_back(alarms.set(now + 0.01, lambda: ring("never")))
+    async with asyncio.timeout(5):
+        await last.wait()
+    assert rung == ["early", "late"]
+
+
+async def test_an_alarm_may_set_another_and_closing_takes_all_back() -> None:
+    loop, alarms = asyncio.get_running_loop(), Alarms()
+    second = asyncio.Event()
+
+    def ring() -> None:
+        alarms.set(loop.time(), second.set)
+
+    alarms.set(loop.time(), ring)
+    async with asyncio.timeout(5):
+        await second.wait()
+    unheard = asyncio.Event()
+    alarms.set(loop.time(), unheard.set)
+    alarms.close()
+    alarms.set(loop.time() + 0.01, second.clear)
+    async with asyncio.timeout(5):
+        while second.is_set():
+            await asyncio.sleep(0)
+    assert not unheard.is_set()
