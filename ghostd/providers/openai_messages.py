@@ -17,16 +17,27 @@ Json = dict[str, Any]
 
 
 def wire_messages(messages: Sequence[Message], quirks: Quirks, unsupported: Unsupported) -> list[Json]:
-    """The member `messages`; raises InvalidRequest or UnsupportedParameter."""
+    """The member `messages`; raises InvalidRequest or UnsupportedParameter.
+
+    Images and files that tools gave, where their results may hold none, follow in a message of the user's, once all
+    results of the turn have been told.
+    """
     wire: list[Json] = []
+    shown: list[Json] = []
     for number, message in enumerate(messages):
         path = f"messages[{number}]"
         if message.role == "tool":
-            wire += _tool_results(message, path, quirks, unsupported)
-        elif message.role == "assistant":
+            wire += _tool_results(message, path, shown, quirks, unsupported)
+            continue
+        if shown:
+            wire.append({"role": "user", "content": shown})
+            shown = []
+        if message.role == "assistant":
             wire.append(_assistant(message, path, quirks))
         else:
             wire.append(_said(message, path, quirks, unsupported))
+    if shown:
+        wire.append({"role": "user", "content": shown})
     return wire
 
 
@@ -73,7 +84,10 @@ def _assistant(message: Message, path: str, quirks: Quirks) -> Json:
     return _named(message, wire)
 
 
-def _tool_results(message: Message, path: str, quirks: Quirks, unsupported: Unsupported) -> list[Json]:
+def _tool_results(
+    message: Message, path: str, shown: list[Json], quirks: Quirks, unsupported: Unsupported
+) -> list[Json]:
+    """The results; what they cannot hold is added to `shown`."""
     wire: list[Json] = []
     for number, result in enumerate(message.parts):
         where = f"{path}.content[{number}]"
@@ -86,7 +100,9 @@ def _tool_results(message: Message, path: str, quirks: Quirks, unsupported: Unsu
             elif isinstance(part, File) and _is_text(part):
                 parts.append({"type": "text", "text": part.data or ""})
             else:
-                unsupported.refuse(f"{where}.content[{inner}]", "results of tools can only be text here.")
+                shown.append({"type": "text", "text": f"The tool call {result.call_id} gave this:"})
+                shown.append(_part(part, f"{where}.content[{inner}]", quirks, unsupported))
+                parts = parts or [{"type": "text", "text": "See the next message of the user."}]
         wire.append({"role": "tool", "tool_call_id": result.call_id, "content": _simplest(parts)})
     return wire
 

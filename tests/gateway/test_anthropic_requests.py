@@ -20,10 +20,11 @@ from ghostd.conversation import (
     Thinking,
     Tool,
     ToolCall,
+    ToolCallDelta,
     ToolResult,
     Tools,
 )
-from ghostd.types import ChatRequest, Delta
+from ghostd.types import ChatRequest, Delta, ModelInfo
 
 PATH = "/v1/messages"
 ONE = 'routes.r.deployments = ["a/m"]'
@@ -266,6 +267,15 @@ async def test_a_long_user_id_is_hashed() -> None:
     assert (await sent(metadata={"user_id": long})).user == hashlib.sha256(long.encode()).hexdigest()
 
 
+async def test_a_limit_above_what_the_model_can_give_is_lowered_to_it() -> None:
+    """Claude Code asks for 32,000 tokens or more, whatever the model."""
+    info = ModelInfo("", "a", frozenset(("chat",)), max_output_tokens=4096, remote=True)
+    async with gateway(ONE, a := upstream("a", [Delta("x"), END], info=info)) as g:
+        for asked in (128_000, 100):
+            assert (await g.post(PATH, max_tokens=asked)).status == 200
+    assert [request.max_tokens for request in a.asked if isinstance(request, ChatRequest)] == [4096, 100]
+
+
 async def test_what_is_newer_than_ghostd_is_ignored() -> None:
     request = await sent(
         context_management={"edits": [{"type": "clear_thinking_20991231", "keep": "all"}]},
@@ -285,8 +295,6 @@ async def test_what_is_newer_than_ghostd_is_ignored() -> None:
 
 async def test_thoughts_and_ids_of_another_provider_come_back_as_it_gave_them() -> None:
     """Claude Code sends thinking blocks back as they came, and ids in the form that the API allows."""
-    from ghostd.conversation import ToolCallDelta
-
     script = [
         Delta(reasoning="I think."),
         Delta(tool_calls=(ToolCallDelta(0, "{}", "functions.weather:0", "weather", "c2ln"),)),

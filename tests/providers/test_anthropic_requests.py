@@ -372,6 +372,8 @@ async def test_a_model_without_structured_output_refuses_a_schema(upstream: Scri
         (_ADAPTIVE, Reasoning("none"), {"type": "disabled"}, None),
         (_ADAPTIVE, Reasoning(include=True), {"type": "adaptive", "display": "summarized"}, None),
         ("claude-3-5-sonnet-latest", Reasoning("none"), None, None),
+        ("claude-3-5-sonnet-latest", Reasoning("high", optional=True), None, None),
+        (_ADAPTIVE, Reasoning(budget_tokens=4096, optional=True), {"type": "adaptive"}, None),
     ],
 )
 async def test_reasoning_is_asked_for_in_the_models_own_way(

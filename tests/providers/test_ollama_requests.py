@@ -197,6 +197,7 @@ async def test_a_model_that_must_not_call_tools_is_told_of_none(upstream: Script
         (MODEL, Reasoning(budget_tokens=0), False),
         (MODEL, Reasoning("low"), True),
         (MODEL, Reasoning(include=True), True),
+        (MODEL, Reasoning(budget_tokens=4000, optional=True), True),
         ("gpt-oss:20b", Reasoning("minimal"), "low"),
         ("library/gpt-oss:20b", Reasoning("medium"), "medium"),
         ("gpt-oss:20b", Reasoning("xhigh"), "high"),
@@ -216,9 +217,11 @@ async def test_a_model_that_does_not_reason_is_not_asked_to(upstream: ScriptedUp
         with pytest.raises(UnsupportedParameter) as caught:
             await chatted(provider, _ask(reasoning=Reasoning("low")))
         await chatted(provider, _ask(reasoning=Reasoning("none", include=True)))
+        await chatted(provider, _ask(reasoning=Reasoning("high", optional=True)))
+        await chatted(provider, _ask(reasoning=Reasoning(budget_tokens=4000, optional=True)))
     assert caught.value.param == "reasoning_effort"
-    (seen,) = upstream.requests
-    assert "think" not in seen.json
+    assert len(upstream.requests) == 3
+    assert all("think" not in seen.json for seen in upstream.requests)
 
 
 async def test_a_schema_that_is_no_json_is_the_callers_mistake(upstream: ScriptedUpstream) -> None:

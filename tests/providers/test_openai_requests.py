@@ -147,12 +147,29 @@ def test_thoughts_go_back_where_the_service_takes_them(preset: Preset, member: s
     assert wire == {"role": "assistant", "content": "42", member: "let me see"}
 
 
-def test_an_image_as_a_tools_result_is_named_or_left_out() -> None:
-    results = Message("tool", (ToolResult("c1", (Text("see"), Image(data="aGk="))),))
-    assert _refused(ChatRequest("m", (results,))) == "messages[0].content[0].content[1]"
-    assert _body(ChatRequest("m", (results,)), drop=True)["messages"][0]["content"] == "see"
-    kept = _body(ChatRequest("m", (results,)), presets.openrouter)["messages"][0]["content"]
+def test_images_that_tools_gave_follow_their_results_where_these_are_text_only() -> None:
+    results = (
+        Message("tool", (ToolResult("c1", (Text("see"), Image(data="aGk="))), ToolResult("c2", (Image(data="eW8="),)))),
+        Message("tool", (ToolResult("c3", (Text("done"),)),)),
+    )
+    for more in ((), (Message("user", "and?"),)):
+        wire = _body(ChatRequest("m", (*results, *more)))["messages"]
+        assert [message["role"] for message in wire[:4]] == ["tool", "tool", "tool", "user"]
+        assert [message["content"] for message in wire[:3]] == ["see", "See the next message of the user.", "done"]
+        assert wire[3]["content"] == [
+            {"type": "text", "text": "The tool call c1 gave this:"},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}},
+            {"type": "text", "text": "The tool call c2 gave this:"},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,eW8="}},
+        ]
+        assert [message["content"] for message in wire[4:]] == ["and?"] * len(more)
+    kept = _body(ChatRequest("m", results), presets.openrouter)["messages"][0]["content"]
     assert [part["type"] for part in kept] == ["text", "image_url"]
+
+
+def test_a_file_that_a_tool_gave_is_named_where_the_service_takes_none() -> None:
+    results = Message("tool", (ToolResult("c1", (File(data="aGk="),)),))
+    assert _refused(ChatRequest("m", (results,)), presets.vllm) == "messages[0].content[0].content[0]"
 
 
 def test_a_refusal_in_the_history() -> None:
@@ -296,6 +313,15 @@ def test_effort_and_budget() -> None:
     assert _body(budget)["reasoning_effort"] == "medium"
     assert _body(budget, presets.openrouter)["reasoning"] == {"max_tokens": 4000}
     assert _refused(budget, presets.tgi) == "reasoning_effort"
+
+
+def test_thoughts_that_are_not_insisted_on_are_asked_for_only_where_the_model_has_them() -> None:
+    for wanted in (Reasoning("high", optional=True), Reasoning(budget_tokens=9000, optional=True)):
+        request = ChatRequest("m", HI, reasoning=wanted)
+        assert _body(request, reasons=True)["reasoning_effort"] == "high"
+        for reasons in (False, None):
+            assert "reasoning_effort" not in _body(request, reasons=reasons)
+        assert "reasoning_effort" not in _body(request, presets.tgi, reasons=True)
 
 
 def test_a_model_that_does_not_think_is_not_told_how_much() -> None:
