@@ -70,7 +70,9 @@ def asked_of(body: Json) -> Asked:
     prompt = ""
     results: list[str] = []
     for content in body["contents"]:
-        found = [str(part["functionResponse"]["response"]) for part in content["parts"] if "functionResponse" in part]
+        found = [
+            _result(part["functionResponse"]["response"]) for part in content["parts"] if "functionResponse" in part
+        ]
         if found:
             results += found
         elif content.get("role", "user") == "user":
@@ -102,6 +104,10 @@ def asked_of(body: Json) -> Asked:
         think=bool(thinking.get("includeThoughts")),
         continues=_text(body["contents"][-1]) if body["contents"][-1].get("role") == "model" else "",
     )
+
+
+def _result(response: Json) -> str:
+    return str(next(iter(response.values()))) if len(response) == 1 else json.dumps(response)
 
 
 def _text(content: Json) -> str:

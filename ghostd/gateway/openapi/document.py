@@ -13,11 +13,11 @@ import msgspec
 
 from ghostd import __version__
 from ghostd.gateway.doc import JSON, Doc
+from ghostd.gateway.openapi.schemas import Schemas
 from ghostd.gateway.routes import Route
 
 Json = dict[str, Any]
 
-_REF = "#/components/schemas/{name}"
 _BRACES = re.compile(r"{(\w+)}")
 _NOT_NAMES = re.compile(r"[^A-Za-z0-9]+")
 _MAX_EXACT = 2**53
@@ -36,7 +36,7 @@ _HEADER_REFS: Json = {name: {"$ref": f"#/components/headers/{name}"} for name in
 def document(routes: Iterable[Route]) -> bytes:
     """The document, as JSON, of the routes that have a `doc` and are not only there to refuse."""
     documented = [(route, route.doc) for route in routes if route.doc is not None and not route.doc.absent]
-    schemas = _Schemas(documented)
+    schemas = _schemas(documented)
     paths: dict[str, Json] = {}
     for route, doc in documented:
         paths.setdefault(template(route), {})[route.method.lower()] = _operation(route, doc, schemas)
@@ -61,53 +61,35 @@ def template(route: Route) -> str:
     return f"{route.path}{{id}}" if route.prefix else route.path
 
 
-class _Schemas:
-    """The schemas of all types, each under its name."""
+def _schemas(documented: Iterable[tuple[Route, Doc]]) -> Schemas:
+    """The schemas of all types, with the bounds and words of members."""
+    types: dict[Any, None] = {}
+    for route, doc in documented:
+        for kind in (doc.body, doc.reply, doc.event, route.dialect.error_type):
+            if kind is not None:
+                types.setdefault(kind)
+    found = Schemas(types)
+    for _, doc in documented:
+        if doc.ranges or doc.words:
+            _narrow(found.properties(doc.body), doc)
+    return found
 
-    def __init__(self, documented: Iterable[tuple[Route, Doc]]) -> None:
-        types: dict[Any, None] = {}
-        for route, doc in documented:
-            for kind in (doc.body, doc.reply, doc.event, route.dialect.error_type):
-                if kind is not None:
-                    types.setdefault(kind)
-        found, components = msgspec.json.schema_components(types, ref_template=_REF)
-        self._of = dict(zip(types, found, strict=True))
-        self.components: Mapping[str, Json] = {name: _plain(schema) for name, schema in components.items()}
-        for _, doc in documented:
-            self._narrow(doc)
 
-    def of(self, kind: Any) -> Json:
-        """The schema of a type, or the reference to it."""
-        return {} if kind is None else self._of[kind]
-
-    def _narrow(self, doc: Doc) -> None:
-        """Put bounds and words into the body's schema."""
-        if not (doc.ranges or doc.words):
-            return
-        properties = self.components[self.of(doc.body)["$ref"].rpartition("/")[2]]["properties"]
-        for name, (low, high) in doc.ranges.items():
-            for kind in _kinds(properties.get(name, {}), ("integer", "number")):
-                kind.update({"minimum": low} if abs(low) < _MAX_EXACT else {})
-                kind.update({"maximum": high} if abs(high) < _MAX_EXACT else {})
-        for name, words in doc.words.items():
-            for kind in _kinds(properties.get(name, {}), ("string",)):
-                kind["enum"] = list(words)
+def _narrow(properties: Json, doc: Doc) -> None:
+    for name, (low, high) in doc.ranges.items():
+        for kind in _kinds(properties.get(name, {}), ("integer", "number")):
+            kind.update({"minimum": low} if abs(low) < _MAX_EXACT else {})
+            kind.update({"maximum": high} if abs(high) < _MAX_EXACT else {})
+    for name, words in doc.words.items():
+        for kind in _kinds(properties.get(name, {}), ("string",)):
+            kind["enum"] = list(words)
 
 
 def _kinds(schema: Json, types: tuple[str, ...]) -> Iterator[Json]:
     return (kind for kind in schema.get("anyOf", [schema]) if kind.get("type") in types)
 
 
-def _plain(schema: Json) -> Json:
-    """A schema under its own name, without the line breaks of a docstring."""
-    if "description" in schema:
-        schema["description"] = " ".join(schema["description"].split())
-    if "title" in schema:
-        schema["title"] = schema["title"].removeprefix("_")
-    return schema
-
-
-def _operation(route: Route, doc: Doc, schemas: _Schemas) -> Json:
+def _operation(route: Route, doc: Doc, schemas: Schemas) -> Json:
     found: Json = {
         "operationId": _NOT_NAMES.sub("_", f"{route.method.lower()}{template(route)}").strip("_"),
         "summary": doc.summary,
@@ -155,7 +137,7 @@ def _form(fields: Mapping[str, str], required: Iterable[str]) -> Json:
     return {"type": "object", "properties": properties, "required": list(required)}
 
 
-def _responses(route: Route, doc: Doc, schemas: _Schemas) -> Json:
+def _responses(route: Route, doc: Doc, schemas: Schemas) -> Json:
     content: Json = {doc.media: {"schema": schemas.of(doc.reply)} if doc.media == JSON else {}}
     told = "The reply."
     if doc.streams:
@@ -171,7 +153,7 @@ def _error_name(route: Route) -> str:
     return f"{route.dialect.name}-error"
 
 
-def _error(route: Route, schemas: _Schemas) -> Json:
+def _error(route: Route, schemas: Schemas) -> Json:
     return {
         "description": "What is wrong; docs/http-api.md lists statuses and codes.",
         "headers": _HEADER_REFS,
