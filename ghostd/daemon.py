@@ -12,12 +12,16 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from ghostd import __version__
+from ghostd.batches.service import open_batches
 from ghostd.config import Config
 from ghostd.engine import Engine, Frontend, FrontendHost
 from ghostd.errors import ConfigError, RootError
-from ghostd.gateway.app import serve_http
-from ghostd.gateway.dialects import ollama
+from ghostd.files.service import open_files
+from ghostd.gateway.app import api_routes, serve_http
+from ghostd.gateway.dialects import ollama, openai_batches, openai_files
 from ghostd.gateway.dialects.responses_doors import responses_doors
+from ghostd.gateway.inside import Inside
+from ghostd.gateway.routes import Route
 from ghostd.index.service import open_index
 from ghostd.ledger.service import open_ledger
 from ghostd.local.control import control_routes
@@ -250,6 +254,7 @@ async def _parts(
             await parts.enter_async_context(_frontend(name)(host))
         kept = await parts.enter_async_context(open_responses(paths.responses, config.responses))
         responses = await parts.enter_async_context(responses_doors(engine, kept, config.responses))
+        background = await parts.enter_async_context(_background(config, paths, engine, responses))
         server = await parts.enter_async_context(
             serve_http(
                 daemon.engine,
@@ -257,7 +262,7 @@ async def _parts(
                 paths.http_socket,
                 lambda: {},
                 [*control_routes(daemon), *model_routes(local)],
-                doors=[*ollama.routes(daemon.engine, store), *responses],
+                doors=[*ollama.routes(daemon.engine, store), *responses, *background],
                 drain_s=config.drain_s,
             )
         )
@@ -268,6 +273,18 @@ async def _parts(
         daemon.url = f"http://{_bracketed(config.http.host)}:{server.port}"
         await _add_roots(index, config, roots, base)
         yield daemon
+
+
+@asynccontextmanager
+async def _background(
+    config: Config, paths: Paths, engine: Engine, doors: Sequence[Route]
+) -> AsyncIterator[Sequence[Route]]:
+    """Files and batches while the block runs: their doors. Batches ask the doors that HTTP has."""
+    async with open_files(paths.files, config.files) as files:
+        inside = Inside([*api_routes(engine, dict), *doors], config.http)
+        limit = config.http.max_body_bytes + 65_536  # a line is more than its body
+        async with open_batches(paths.batches, config.batches, files, inside.ask, max_line_bytes=limit) as batches:
+            yield [*openai_files.routes(files, config.files), *openai_batches.routes(batches)]
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -12,6 +12,7 @@ import msgspec
 from ghostd.batch import ENDED, Batch, NewBatch
 from ghostd.errors import InvalidRequest
 from ghostd.gateway.dialects.openai_files import EXPIRY_S, limit_of, page
+from ghostd.gateway.doc import Doc
 from ghostd.gateway.errors import HttpError, printable
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.response import Response
@@ -36,30 +37,37 @@ _METADATA = (16, 64, 512)
 _HINTS = ("x-client", "x-project")
 
 
-class _Expiry(msgspec.Struct):
+class OutputExpiry(msgspec.Struct):
+    """When the files of a batch expire."""
+
     anchor: str
     seconds: int
 
 
-class _Body(msgspec.Struct):
+class BatchBody(msgspec.Struct):
+    """A batch as it is asked for."""
+
     input_file_id: str
     endpoint: str
     completion_window: str
     metadata: dict[str, str] | None = None
-    output_expires_after: _Expiry | None = None
+    output_expires_after: OutputExpiry | None = None
 
 
-_DECODER = msgspec.json.Decoder(_Body)
+_DECODER = msgspec.json.Decoder(BatchBody)
 
 
 def routes(batches: Batches) -> Sequence[Route]:
     """The doors of these calls."""
     below = f"{_PATH}/"
+    made = Doc("Begin a batch of requests", body=BatchBody, words={"endpoint": ENDPOINTS})
+    query = {"after": "The id behind which the page begins.", "limit": f"1 to {MAX_LISTED}; {_LISTED} by default."}
+    stop = Doc("Cancel a batch", path={"id": "The batch's id, and `/cancel` behind it."})
     return [
-        Route("POST", _PATH, partial(create, batches)),
-        Route("GET", _PATH, partial(list_batches, batches)),
-        Route("GET", below, partial(retrieve, batches), prefix=True),
-        Route("POST", below, partial(cancel, batches), prefix=True),
+        Route("POST", _PATH, partial(create, batches), doc=made),
+        Route("GET", _PATH, partial(list_batches, batches), doc=Doc("List the batches", query=query)),
+        Route("GET", below, partial(retrieve, batches), prefix=True, doc=Doc("One batch")),
+        Route("POST", below, partial(cancel, batches), prefix=True, doc=stop),
     ]
 
 
@@ -130,7 +138,7 @@ def _metadata(given: dict[str, str] | None) -> dict[str, str]:
     return found
 
 
-def _expiry(given: _Expiry | None) -> int | None:
+def _expiry(given: OutputExpiry | None) -> int | None:
     if given is None:
         return None
     if given.anchor != "created_at":

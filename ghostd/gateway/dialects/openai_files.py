@@ -15,6 +15,7 @@ from ghostd.batch import StoredFile
 from ghostd.config_files import FilesConfig
 from ghostd.errors import InvalidRequest, StoreError
 from ghostd.gateway.dialects.openai_multipart import is_form
+from ghostd.gateway.doc import Doc
 from ghostd.gateway.errors import HttpError, printable
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.guard import too_large
@@ -31,18 +32,39 @@ _MORE_BYTES = 2 * MAX_FIELD_BYTES
 """What a form may hold beside its file."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _FILENAME_CHARS = 255
+_UPLOAD_DOC = Doc(
+    "Keep a file",
+    form={
+        "file": "The file.",
+        "purpose": f"One of {', '.join(PURPOSES)}.",
+        "expires_after[anchor]": "created_at",
+        "expires_after[seconds]": f"From {EXPIRY_S[0]} to {EXPIRY_S[1]}.",
+    },
+    required=("file", "purpose"),
+)
+_QUERY = {
+    "after": "The id behind which the page begins.",
+    "limit": f"1 to {MAX_LISTED}, the default.",
+    "order": "asc or desc, the default: the newest first.",
+    "purpose": "Only files of this purpose.",
+}
 
 
 def routes(files: FileStore, config: FilesConfig) -> Sequence[Route]:
     """The doors of these calls."""
-    below = f"{_PATH}/"
+    below, about = f"{_PATH}/", {"id": "The file's id; `/content` behind it stands for what the file holds."}
     return [
         Route(
-            "POST", _PATH, partial(upload, files, config), multipart=True, max_body_bytes=config.max_bytes + _MORE_BYTES
+            "POST",
+            _PATH,
+            partial(upload, files, config),
+            multipart=True,
+            max_body_bytes=config.max_bytes + _MORE_BYTES,
+            doc=_UPLOAD_DOC,
         ),
-        Route("GET", _PATH, partial(list_files, files)),
-        Route("GET", below, partial(retrieve, files), prefix=True),
-        Route("DELETE", below, partial(delete, files), prefix=True),
+        Route("GET", _PATH, partial(list_files, files), doc=Doc("List the files", query=_QUERY)),
+        Route("GET", below, partial(retrieve, files), prefix=True, doc=Doc("One file", path=about)),
+        Route("DELETE", below, partial(delete, files), prefix=True, doc=Doc("Delete a file", path=about)),
     ]
 
 

@@ -14,6 +14,7 @@ from ghostd.engine import Engine
 from ghostd.errors import InvalidRequest, RequestError
 from ghostd.gateway.calls import head_only, model_name, refuse_upstreams
 from ghostd.gateway.dialects.openai_passed import DEFAULT_MODELS, no_jobs, pass_on
+from ghostd.gateway.doc import Doc
 from ghostd.gateway.exchange import LARGE_BODY_BYTES, Exchange
 from ghostd.gateway.multipart import Part, read_form, write_form
 from ghostd.gateway.passing import pass_back
@@ -30,13 +31,26 @@ PATHS: Mapping[str, Operation] = {
 }
 _STREAMING = frozenset(("openai.audio.transcriptions", "openai.images.edits"))
 """Calls that know `stream`."""
+_SOUND = {"model": "Who is asked.", "file": "The sound file.", "response_format": "json, text, srt, vtt or another."}
+_IMAGE = {"model": "Who is asked; by default any that offers it.", "image": "The image file.", "prompt": "What to do."}
+_DOCS: Mapping[Operation, Doc] = {
+    "openai.audio.transcriptions": Doc(
+        "Passed on: write down what is said",
+        form={**_SOUND, "stream": "true or false."},
+        required=("model", "file"),
+        streams="text/event-stream",
+    ),
+    "openai.audio.translations": Doc("Passed on: the same in English", form=_SOUND, required=("model", "file")),
+    "openai.images.edits": Doc("Passed on: change images", form=_IMAGE, required=("image",)),
+    "openai.images.variations": Doc("Passed on: vary an image", form=_IMAGE, required=("image",)),
+}
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False, "": False}
 
 
 def routes(engine: Engine) -> Sequence[Route]:
     """The doors of these calls."""
     return [
-        Route("POST", path, partial(pass_form_on, operation, engine), multipart=True)
+        Route("POST", path, partial(pass_form_on, operation, engine), multipart=True, doc=_DOCS[operation])
         for path, operation in PATHS.items()
     ]
 
