@@ -46,6 +46,13 @@ class NewItems(msgspec.Struct):
     items: list[msgspec.Raw]
 
 
+class ConversationChange(msgspec.Struct):
+    """Either of them, as the OpenAPI document tells it: one path serves both."""
+
+    metadata: dict[str, str] | None = None
+    items: list[msgspec.Raw] | None = None
+
+
 _NEW = msgspec.json.Decoder(NewConversation)
 _DESCRIPTION = msgspec.json.Decoder(Description)
 _ITEMS = msgspec.json.Decoder(NewItems)

@@ -45,7 +45,9 @@ class _Head(msgspec.Struct):
 _HEAD = msgspec.json.Decoder(_Head)
 
 
-class _ConversationId(msgspec.Struct):
+class ConversationId(msgspec.Struct):
+    """`conversation` where it is an object."""
+
     id: str
 
 
@@ -63,10 +65,10 @@ class Asked:
 def asked(fields: Mapping[str, bytes]) -> Asked:
     """Read it; raises InvalidRequest with the field."""
     previous = _value(fields, "previous_response_id", str | None)
-    conversation = _value(fields, "conversation", str | _ConversationId | None)
+    conversation = _value(fields, "conversation", str | ConversationId | None)
     if previous is not None and conversation is not None:
         raise InvalidRequest("'previous_response_id' cannot be combined with 'conversation'.", "previous_response_id")
-    conversation_id = conversation.id if isinstance(conversation, _ConversationId) else conversation
+    conversation_id = conversation.id if isinstance(conversation, ConversationId) else conversation
     store = _value(fields, "store", bool | None)
     background = bool(_value(fields, "background", bool | None))
     include = _value(fields, "include", list[str] | None)

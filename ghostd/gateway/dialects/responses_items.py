@@ -32,9 +32,7 @@ T = TypeVar("T")
 _ROLES: Mapping[str, Role] = {"user": "user", "system": "system", "developer": "developer", "assistant": "assistant"}
 _CALLS = frozenset(("function_call", "custom_tool_call", "tool_search_call"))
 _OUTPUTS = frozenset(("function_call_output", "custom_tool_call_output", "tool_search_output"))
-_FORGOTTEN = frozenset(
-    ("web_search_call", "file_search_call", "code_interpreter_call", "mcp_list_tools", "mcp_call")
-)
+_FORGOTTEN = frozenset(("web_search_call", "file_search_call", "code_interpreter_call", "mcp_list_tools", "mcp_call"))
 """Items that record what OpenAI's own tools did; the messages after them say what came of it."""
 _DATA_URL = re.compile(r"^data:([^;,]*)(?:;[^;,]*)*;base64,", re.IGNORECASE)
 _SUMMARY = "What was said so far, in short:\n\n"

@@ -14,7 +14,8 @@ from ghostd.conversation import Message, Reasoning, ReasoningEffort
 from ghostd.errors import InvalidRequest, UnsupportedParameter
 from ghostd.gateway.calls import decoded
 from ghostd.gateway.dialects.openai_fields import check_ranges
-from ghostd.gateway.dialects.responses_items import messages, read_items
+from ghostd.gateway.dialects.responses_input import ConversationId
+from ghostd.gateway.dialects.responses_items import WireItem, messages, read_items
 from ghostd.gateway.dialects.responses_tools import HostedTools, ToolBook, WireChoice, WireTool, chosen
 from ghostd.types import ChatRequest, Sampling
 
@@ -29,7 +30,7 @@ _EFFORTS: Mapping[str, ReasoningEffort] = {
 }
 _SUMMARIES = ("auto", "concise", "detailed", "none")
 _VERBOSITIES = ("low", "medium", "high")
-_TRUNCATIONS = ("auto", "disabled")
+TRUNCATIONS = ("auto", "disabled")
 LOGPROBS = "message.output_text.logprobs"
 ENCRYPTED = "reasoning.encrypted_content"
 _INCLUDES = (
@@ -42,7 +43,7 @@ _INCLUDES = (
     "file_search_call.results",
     "message.input_image.image_url",
 )
-_RANGES: Mapping[str, tuple[float, float]] = {
+RANGES: Mapping[str, tuple[float, float]] = {
     "temperature": (0, 2),
     "top_p": (0, 1),
     "top_logprobs": (0, 20),
@@ -101,6 +102,17 @@ class ResponsesBody(msgspec.Struct, kw_only=True):
     prompt: msgspec.Raw = msgspec.Raw(b"null")
 
 
+class ResponseRequest(ResponsesBody, kw_only=True):
+    """The whole body, with what ghostd itself does about it."""
+
+    input: str | list[WireItem] | None = None
+    stream: bool | None = None
+    store: bool | None = None
+    background: bool | None = None
+    previous_response_id: str | None = None
+    conversation: str | ConversationId | None = None
+
+
 _DECODER = msgspec.json.Decoder(ResponsesBody)
 
 
@@ -152,13 +164,13 @@ def translated(fields: Mapping[str, bytes], items: Sequence[bytes], own_from: in
 def _body(fields: Mapping[str, bytes]) -> ResponsesBody:
     members = (msgspec.json.encode(name) + b":" + raw for name, raw in fields.items() if name != "input")
     body = decoded(_DECODER, b"{" + b",".join(members) + b"}")
-    check_ranges(body, _RANGES)
+    check_ranges(body, RANGES)
     check_metadata(body.metadata)
     if bytes(body.prompt) != b"null":
         raise UnsupportedParameter("Prompts that OpenAI keeps are not known to this model; send 'input'.", "prompt")
     for number, name in enumerate(body.include or ()):
         _one_of(name, _INCLUDES, f"include[{number}]")
-    _one_of(body.truncation, _TRUNCATIONS, "truncation")
+    _one_of(body.truncation, TRUNCATIONS, "truncation")
     _one_of(body.text.verbosity if body.text else None, _VERBOSITIES, "text.verbosity")
     if body.reasoning is not None:
         _one_of(body.reasoning.summary, _SUMMARIES, "reasoning.summary")

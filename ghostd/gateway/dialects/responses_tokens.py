@@ -17,6 +17,14 @@ from ghostd.gateway.response import Response
 from ghostd.ports import ResponseStore
 from ghostd.routing.call import Call
 
+
+class TokenCountReply(msgspec.Struct):
+    """The reply."""
+
+    input_tokens: int
+    object: str = "response.input_tokens"
+
+
 _MODEL = msgspec.json.Decoder(str)
 
 
@@ -51,4 +59,4 @@ class ResponseTokens:
         except RequestError as error:
             in_own_names(error)
             raise
-        return exchange.json(msgspec.json.encode({"object": "response.input_tokens", "input_tokens": count.tokens}))
+        return exchange.json(msgspec.json.encode(TokenCountReply(count.tokens)))
