@@ -23,6 +23,7 @@ from ghostd.gateway.dialects import (
     anthropic_models,
     ghostd_routing,
     llamacpp,
+    mistral_fim,
     ollama,
     openai_absent,
     openai_chat,
@@ -31,9 +32,11 @@ from ghostd.gateway.dialects import (
     openai_models,
     openai_multipart,
     openai_passed,
+    tabby,
 )
 from ghostd.gateway.dialects.anthropic_errors import ANTHROPIC
 from ghostd.gateway.dialects.llamacpp_errors import LLAMACPP
+from ghostd.gateway.dialects.mistral_fim import MISTRAL
 from ghostd.gateway.dialects.ollama_errors import OLLAMA
 from ghostd.gateway.doc import Doc
 from ghostd.gateway.errors import INTERNAL, HttpError, problem
@@ -55,6 +58,7 @@ DIALECTS: Mapping[str, Dialect] = {
     "/api/": OLLAMA,
     "/v1/messages": ANTHROPIC,
     **dict.fromkeys(llamacpp.PREFIXES, LLAMACPP),
+    mistral_fim.PATH: MISTRAL,
 }
 """Paths below which another dialect than OpenAI's is spoken."""
 _HEALTH = Doc("Say that the daemon serves", "ghostd")
@@ -153,7 +157,6 @@ def api_routes(engine: Engine, status: Callable[[], Mapping[str, object]]) -> It
     chat = partial(openai_chat.chat_completions, engine)
     return (
         Route("GET", "/health", health, doc=_HEALTH),
-        Route("GET", "/v1/health", health, doc=_HEALTH),
         Route("GET", "/v1/models", partial(anthropic_models.list_models, engine), doc=openai_models.LIST_DOC),
         Route(
             "GET",
@@ -172,6 +175,8 @@ def api_routes(engine: Engine, status: Callable[[], Mapping[str, object]]) -> It
         ),
         *openai_multipart.routes(engine),
         *llamacpp.routes(engine),
+        *mistral_fim.routes(engine),
+        *tabby.routes(engine, status),
         *ollama.routes(engine),
         *anthropic_messages.routes(engine),
         Route("POST", "/v1/ghostd/feedback", partial(ghostd_routing.feedback, engine), doc=ghostd_routing.DOC),

@@ -12,7 +12,9 @@ from ghostd.engine import Engine
 from ghostd.errors import ContextTooLong, InvalidRequest, UnsupportedParameter
 from ghostd.gateway.answering import Reply, answer
 from ghostd.gateway.calls import decoded, openai_call
+from ghostd.gateway.dialects import tabby_completions
 from ghostd.gateway.dialects.generation import new_id, pieces, seeded, usage_details
+from ghostd.gateway.dialects.llamacpp_models import default_model
 from ghostd.gateway.dialects.openai_fields import (
     RANGES,
     GenerationFields,
@@ -72,7 +74,12 @@ DOC = Doc(
 async def completions(engine: Engine, exchange: Exchange) -> Response | None:
     """Answer one or more prompts, whole or as a stream."""
     encoder = _Encoder()
-    call = await openai_call(engine, exchange, "openai.completions", "complete", encoder.jobs)
+    call = await openai_call(
+        engine, exchange, "openai.completions", "complete", encoder.jobs, default_model=default_model(exchange)
+    )
+    tabby_completions.check_model(engine, call)
+    if tabby_completions.is_tabbys(call):
+        return await tabby_completions.fill(engine, exchange, call)
     if call.fields.get("suffix", b"null") != b"null":
         call.capability = "fill"
     call.relayable = call.relayable and not call.fields.keys() & _OWN_FIELDS
