@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -20,8 +21,8 @@ HEADERS = {"anthropic-version": "2023-06-01", "x-api-key": "the-clients-own"}
 
 
 @pytest.fixture
-async def there() -> AsyncIterator[Place]:
-    async with asyncio.timeout(20), place(ANTHROPIC) as found:
+async def there(tmp_path: Path) -> AsyncIterator[Place]:
+    async with asyncio.timeout(20), place(ANTHROPIC, tmp_path) as found:
         yield found
 
 

@@ -7,6 +7,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -44,9 +45,9 @@ async def sdk(url: str, **more: Any) -> AsyncIterator[AsyncAnthropic]:
 
 
 @pytest.fixture(params=KINDS, ids=str)
-async def there(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
+async def there(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
     """A gateway before one kind of service."""
-    async with asyncio.timeout(30), place(request.param) as found:
+    async with asyncio.timeout(30), place(request.param, tmp_path) as found:
         yield found
 
 

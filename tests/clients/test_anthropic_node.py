@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clients.npm import installed
+from clients.tool_loop import run
 from matrix.servers import KINDS, Place, place
-from npm_packages import npm_package
 
 from ghostd.conversation import ToolCall
 from ghostd.testing.scripted_upstream import json_answer
@@ -49,47 +50,27 @@ console.log(JSON.stringify(said));
 """
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project that has the SDK."""
-    made = tmp_path_factory.mktemp("node")
-    (made / "node_modules").symlink_to(npm_package("@anthropic-ai/sdk", VERSION))
-    (made / "use.mjs").write_text(SCRIPT)
-    return made
-
-
 @pytest.fixture(params=KINDS, ids=str)
-async def there(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
+async def there(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
     """A gateway before one kind of service."""
-    async with place(request.param) as found:
+    async with place(request.param, tmp_path) as found:
         yield found
 
 
 async def use(folder: Path, there: Place) -> Any:
+    """What the script says, in a project that has the SDK."""
     node = shutil.which("node")
     assert node is not None
-    process = await asyncio.create_subprocess_exec(
-        node,
-        str(folder / "use.mjs"),
-        there.served.url,
-        there.model,
-        cwd=folder,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(60):
-            output, complaints = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode == 0, complaints.decode()
-    return json.loads(output)
+    packages = await installed(f"@anthropic-ai/sdk@{VERSION}")
+    await asyncio.to_thread((folder / "node_modules").symlink_to, packages)
+    await asyncio.to_thread((folder / "use.mjs").write_text, SCRIPT)
+    command = (node, folder / "use.mjs", there.served.url, there.model)
+    ran = await run(command, cwd=folder, env={"PATH": "/usr/bin:/bin"})
+    assert ran.code == 0, ran.err
+    return json.loads(ran.out)
 
 
-async def test_messages_streams_tools_counts_and_models(there: Place, folder: Path) -> None:
+async def test_messages_streams_tools_counts_and_models(there: Place, tmp_path: Path) -> None:
     call = ToolCall("call_1", "weather", '{"city":"Oslo"}')
     reply = Reply(("Let me ", "see."), "tool_calls", Usage(12, 5), (call,), ("Hm.",))
     there.answers(reply)
@@ -97,7 +78,7 @@ async def test_messages_streams_tools_counts_and_models(there: Place, folder: Pa
     assert answer is not None
     counted = json_answer({"input_tokens": 33})
     there.upstream.serve = lambda seen: counted if seen.path.endswith("count_tokens") else answer(seen)
-    said = await use(folder, there)
+    said = await use(tmp_path, there)
     wanted = [("text", "Let me see."), ("tool_use", {"city": "Oslo"})]
     for name in ("plain", "streamed", "beta"):
         message = said[name]

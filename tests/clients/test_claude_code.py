@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import claude_code
 import pytest
+from clients.claude_code import ask
 from gateway_harness import gateway
 from gguf_fixtures import CHAT_TEXT, ModelFile, model_file, models_dir
 from matrix.servers import KINDS, Place, place, spoken
@@ -35,11 +35,6 @@ CALLED = ("anthropic", "gemini", "ollama", "openai", "openai-compatible", "mistr
 TOOLS = ("Bash", "Read")
 
 
-@pytest.fixture(scope="module")
-def program() -> Path:
-    return claude_code.fetch()
-
-
 @pytest.fixture(
     params=[
         pytest.param(kind, id=str(kind), marks=pytest.mark.representative if kind.name == "openai" else ())
@@ -47,9 +42,9 @@ def program() -> Path:
         if kind.name in CALLED
     ]
 )
-async def there(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
+async def there(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
     """A gateway before one kind of service."""
-    async with place(request.param) as found:
+    async with place(request.param, tmp_path) as found:
         yield found
 
 
@@ -73,12 +68,10 @@ def working(there: Place, project: Path) -> None:
     there.upstream.serve = serve
 
 
-async def test_a_tool_loop_is_finished(there: Place, program: Path, tmp_path: Path) -> None:
+async def test_a_tool_loop_is_finished(there: Place, tmp_path: Path) -> None:
     project = tmp_path / "project"
     working(there, project)
-    said = await claude_code.run(
-        program, there.served.url, tmp_path, "Make a file.", "--model", there.model, tools=TOOLS
-    )
+    said = await ask(there.served.url, tmp_path, "Make a file.", "--model", there.model, tools=TOOLS)
     assert (said["subtype"], said["is_error"], said["result"]) == ("success", False, "All done."), said
     assert await asyncio.to_thread((project / "made.txt").read_text, "utf-8") == "naïve\n"
     bodies = [seen.body.decode() for seen in there.upstream.requests]
@@ -95,7 +88,7 @@ async def test_a_tool_loop_is_finished(there: Place, program: Path, tmp_path: Pa
 
 @pytest.mark.local_model
 async def test_a_model_on_this_machine_finishes_a_tool_loop(
-    program: Path, tmp_path: Path, model_file: ModelFile, models_dir: Path
+    tmp_path: Path, model_file: ModelFile, models_dir: Path
 ) -> None:
     """Its weights begin a call, which the grammar of its template completes, and answer once there is a result."""
     await asyncio.to_thread(shutil.copy, model_file("caller"), models_dir / "tiny.gguf")
@@ -104,8 +97,7 @@ async def test_a_model_on_this_machine_finishes_a_tool_loop(
         await provider.refresh()
         engine = Engine(registry=Registry(Config(), (provider,)), ledger=ledger)
         async with serving(engine=engine) as served:
-            said = await claude_code.run(
-                program, served.url, tmp_path, "Hi.", "--model", "tiny", "--tools", "Read",
+            said = await ask(served.url, tmp_path, "Hi.", "--model", "tiny", "--tools", "Read",
                 "--system-prompt", "You read files.", tools=("Read",),
             )  # fmt: skip
     assert (said["is_error"], said["result"], said["num_turns"]) == (False, CHAT_TEXT, 2), said
@@ -117,25 +109,25 @@ def asked(request: object) -> ChatRequest:
     return request
 
 
-async def test_its_own_model_names_go_where_the_configuration_says(program: Path, tmp_path: Path) -> None:
+async def test_its_own_model_names_go_where_the_configuration_says(tmp_path: Path) -> None:
     """The smaller model that it asks beside the main one, too."""
     settings = 'routes.r.deployments = ["a/m"]\nrouting.unknown_model = "fallback"'
     reply = [Delta("Hello."), Delta(finish_reason="stop", usage=USAGE)]
     async with gateway(settings, a := upstream("a", reply, relays=())) as g:
         for model in ("opus", "claude-haiku-4-5"):
-            said = await claude_code.run(program, g.served.url, tmp_path, "Hi.", "--model", model)
+            said = await ask(g.served.url, tmp_path, "Hi.", "--model", model)
             assert said["result"] == "Hello.", said
         g.world.calls = len(g.world.ledger.rows)
     assert all(asked(request).messages for request in a.asked)
 
 
-async def test_tools_that_it_loads_later_are_offered_then(program: Path, tmp_path: Path) -> None:
+async def test_tools_that_it_loads_later_are_offered_then(tmp_path: Path) -> None:
     search = ToolCallDelta(0, '{"query":"select:CronList"}', "call_1", "ToolSearch")
     script = [Delta(tool_calls=(search,)), Delta(finish_reason="tool_calls", usage=USAGE)]
     reply = [Delta("Done."), Delta(finish_reason="stop", usage=USAGE)]
     settings = 'routes.r.deployments = ["a/m"]\naliases."claude-opus-5-5" = "r"'
     async with gateway(settings, a := upstream("a", script, reply, relays=())) as g:
-        said = await claude_code.run(program, g.served.url, tmp_path, "Hi.", "--model", "claude-opus-5-5")
+        said = await ask(g.served.url, tmp_path, "Hi.", "--model", "claude-opus-5-5")
         assert said["is_error"] is False, said
         g.world.calls = len(g.world.ledger.rows)
     before, after = ({tool.name for tool in asked(request).tools.tools} for request in a.asked)
@@ -143,10 +135,10 @@ async def test_tools_that_it_loads_later_are_offered_then(program: Path, tmp_pat
     assert "DeferredToolPlaceholder" not in after
 
 
-async def test_a_prompt_that_is_too_long_is_understood(program: Path, tmp_path: Path) -> None:
+async def test_a_prompt_that_is_too_long_is_understood(tmp_path: Path) -> None:
     error = ContextTooLong(210_000, 200_000)
     async with gateway('routes.r.deployments = ["a/m"]', upstream("a", [error], relays=())) as g:
-        said: Any = await claude_code.run(program, g.served.url, tmp_path, "Hi.", "--model", "r")
+        said: Any = await ask(g.served.url, tmp_path, "Hi.", "--model", "r")
         g.world.calls = len(g.world.ledger.rows)
     assert said["is_error"] is True
     assert said["result"].startswith("Prompt is too long"), said
