@@ -40,7 +40,7 @@ async def test_a_tool_loop(kind: Kind, dialect: str, tmp_path: Path) -> None:
     modules = await installed(f"opencode-ai@{VERSION}")
     project = tmp_path / "project"
     project.mkdir()
-    async with place(kind) as there:
+    async with place(kind, tmp_path) as there:
         command = f"printf '{CONTENT}' > {MADE}"
         scripted(there, {"bash": lambda: {"command": command, "description": "Makes the file"}})
         ran = await run(

@@ -35,6 +35,12 @@ def _events(reply: Reply) -> Iterator[dict[str, Any]]:
                 yield {"type": "response.output_text.delta", **part, "delta": text, "logprobs": []}
             yield {"type": "response.output_text.done", **part, "text": "".join(reply.text), "logprobs": []}
             yield {"type": "response.content_part.done", **part, "part": item["content"][0]}
+        elif item["type"] == "reasoning":
+            yield {"type": "response.output_item.added", "output_index": index, "item": {**item, "content": []}}
+            part = {"content_index": 0, **where}
+            for text in reply.reasoning:
+                yield {"type": "response.reasoning_text.delta", **part, "delta": text}
+            yield {"type": "response.reasoning_text.done", **part, "text": "".join(reply.reasoning)}
         else:
             yield {"type": "response.output_item.added", "output_index": index, "item": {**item, "arguments": ""}}
             half = len(item["arguments"]) // 2
@@ -48,6 +54,9 @@ def _events(reply: Reply) -> Iterator[dict[str, Any]]:
 
 def _items(reply: Reply) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = []
+    if reply.reasoning:
+        thoughts = [{"type": "reasoning_text", "text": "".join(reply.reasoning)}]
+        items.append({"id": "rs_1", "type": "reasoning", "summary": [], "content": thoughts})
     if reply.text:
         part = {"type": "output_text", "text": "".join(reply.text), "annotations": [], "logprobs": []}
         message = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": [part]}

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,12 +18,22 @@ from providers.ollama_dialect import OllamaDialect
 from providers.openai_dialect import LlamaServerDialect, MistralDialect, OpenAIDialect
 
 from ghostd.config import Config
+from ghostd.config_responses import ResponsesConfig
 from ghostd.engine import Engine
+from ghostd.gateway.dialects.responses_doors import responses_doors
 from ghostd.providers import presets
+from ghostd.responses.service import open_responses
 from ghostd.routing.registry import Registry
 from ghostd.testing.gateway import Served, serving
 from ghostd.testing.memory_ledger import MemoryLedger
-from ghostd.testing.scripted_upstream import Answer, ScriptedUpstream, Seen, scripted_upstream
+from ghostd.testing.scripted_upstream import (
+    Answer,
+    ScriptedUpstream,
+    Seen,
+    json_answer,
+    ndjson_answer,
+    scripted_upstream,
+)
 from ghostd.testing.upstream_dialect import PROVIDER, Reply, UpstreamDialect, opened
 from ghostd.types import Operation
 
@@ -73,24 +84,46 @@ def spoken(dialect: UpstreamDialect, seen: Seen, reply: Reply) -> Answer:
     if call == "models":
         return dialect.models(dialect.names())
     if call == "chat":
-        streamed = "stream" in seen.path or bool(seen.body.startswith(b"{") and seen.json.get("stream"))
-        return dialect.chat(reply) if streamed else dialect.whole_chat(reply)
+        return dialect.chat(reply) if _streams(seen) else dialect.whole_chat(reply)
+    if call == "complete" and seen.path.endswith("/api/generate"):
+        return _generated(dialect.complete(reply), reply, stream=_streams(seen))
     if call == "fill":
         return dialect.fill(reply)
     return dialect.complete(reply) if call == "complete" else dialect.serve(seen)
 
 
+def _streams(seen: Seen) -> bool:
+    """Whether a stream is asked for: by the path, or in the body; Ollama streams where nothing is said."""
+    if "stream" in seen.path:
+        return True
+    return bool(seen.body.startswith(b"{") and seen.json.get("stream", "/api/" in seen.path))
+
+
+def _generated(answer: Answer, reply: Reply, *, stream: bool) -> Answer:
+    """Ollama's reply to a single prompt, with the model's thoughts."""
+    lines = [json.loads(piece) for piece in answer.pieces]
+    thoughts = [{**lines[0], "response": "", "thinking": text} for text in reply.reasoning]
+    if stream:
+        return ndjson_answer([*thoughts, *lines])
+    whole = {**lines[-1], "response": "".join(reply.text)}
+    return json_answer(whole | ({"thinking": "".join(reply.reasoning)} if reply.reasoning else {}))
+
+
 @asynccontextmanager
-async def place(kind: Kind) -> AsyncIterator[Place]:
+async def place(kind: Kind, folder: Path) -> AsyncIterator[Place]:
     """A gateway with this service alone, over real sockets on both sides."""
     dialect = kind.dialect()
     async with scripted_upstream() as upstream, opened(dialect, upstream) as provider:
         settings = {"providers": {PROVIDER: {"preset": "openai-compatible", "base_urls": [provider.endpoint]}}}
-        ledger = MemoryLedger()
+        ledger, stored = MemoryLedger(), ResponsesConfig()
         registry = Registry(msgspec.convert(settings, Config), (), {PROVIDER: (provider,)})
         engine = Engine(registry=registry, ledger=ledger)
         try:
-            async with serving(engine=engine) as served:
+            async with (
+                open_responses(folder / "responses.sqlite3", stored) as store,
+                responses_doors(engine, store, stored) as doors,
+                serving(engine=engine, doors=doors) as served,
+            ):
                 yield Place(kind, dialect, upstream, served, ledger, f"{PROVIDER}/{dialect.chat_model}")
         finally:
             await engine.router.close()
@@ -185,6 +218,13 @@ def _gemini_ask(seen: Seen) -> Ask:
 
 def _ollama_ask(seen: Seen) -> Ask:
     body = seen.json
+    if seen.path.endswith("/generate"):
+        body = body | {
+            "messages": [
+                {"role": "system", "content": body.get("system", "")},
+                {"role": "user", "content": body["prompt"], "images": body.get("images")},
+            ]
+        }
     messages = body["messages"]
     calls = [call for message in messages for call in message.get("tool_calls") or ()]
     results = [message["content"] for message in messages if message["role"] == "tool"]
