@@ -15,7 +15,7 @@ _NO_FAULT_OF_ITS = frozenset(("overloaded", "shutting_down", "too_many_connectio
 """Codes that only say that others came first; those of a 429 do so, too, but for the last of one's money."""
 _OUT_OF_MONEY = "insufficient_quota"
 SETTLING_S = 30.0
-"""After the start, models that other servers have may not have been found yet."""
+"""After a restart, models that other servers have may not have been found again yet."""
 
 
 @dataclass(slots=True)

@@ -60,7 +60,6 @@ class BatchService:
         self._runs: dict[str, tuple[BatchRun, asyncio.Task[None]]] = {}
         self._beginning = 0
         self._places = asyncio.Semaphore(config.concurrency)
-        self._settled_at = asyncio.get_running_loop().time() + SETTLING_S
 
     # --- the port -----------------------------------------------------------------------
 
@@ -139,7 +138,7 @@ class BatchService:
             return
         for batch in active:
             log.info("batch %s goes on (%s)", batch.id, batch.status)
-            self._begin(batch)
+            self._begin(batch, asyncio.get_running_loop().time() + SETTLING_S)
         await asyncio.to_thread(_clean, self._folder, {batch.id for batch in active})
 
     async def run(self) -> None:
@@ -162,7 +161,7 @@ class BatchService:
         if self._table is not None:
             await asyncio.get_running_loop().run_in_executor(self._executor, self._table.close)
 
-    def _begin(self, batch: Batch) -> None:
+    def _begin(self, batch: Batch, settled_at: float = 0.0) -> None:
         run = BatchRun(
             batch,
             BatchFolder(self._folder / batch.id),
@@ -173,7 +172,7 @@ class BatchService:
             self._now,
             self._places,
             self._max_line_bytes,
-            self._settled_at,
+            settled_at,
         )
         task = asyncio.create_task(self._run(run), name=f"batch {batch.id}")
         self._runs[batch.id] = (run, task)
