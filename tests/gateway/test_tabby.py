@@ -19,6 +19,7 @@ from ghostd.testing.scripted import ScriptedProvider
 from ghostd.types import FillRequest, OpenDocument
 
 SEGMENTS = {"prefix": "def f(", "suffix": "):\n", "filepath": "src/f.py"}
+JSON = {"Content-Type": "application/json"}
 CONFIG = HttpConfig(llamacpp_model="scripted-model")
 
 
@@ -169,7 +170,7 @@ async def test_health_and_settings_are_what_tabbys_clients_want() -> None:
     ):
         async with client.get(served.url + "/v1/health") as reply:
             body = await reply.json()
-        async with client.post(served.url + "/v1/health") as reply:
+        async with client.post(served.url + "/v1/health", headers=JSON) as reply:
             assert (await reply.json()) == body
         assert (body["status"], body["models"], body["model"], body["chat_model"]) == (
             "ok",
