@@ -118,6 +118,10 @@ class OllamaModels(OfferedModels):
             features=_features(known),
             relays=_RELAYS,
             remote=self._remote or bool(tag.remote_host) or _CLOUD.search(_name(tag)) is not None,
+            family=details.family,
+            parameter_size=details.parameter_size,
+            quantization=details.quantization_level,
+            digest=tag.digest.removeprefix("sha256:"),
         )
 
     def _guess(self, name: str) -> ModelInfo:

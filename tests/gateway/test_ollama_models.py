@@ -80,6 +80,29 @@ async def test_every_model_is_listed_in_the_form_of_ollama() -> None:
             ]  # fmt: skip
 
 
+async def test_what_an_ollama_server_says_of_its_models_is_listed() -> None:
+    digest = "500a1f067a9f782620b40bee6f7b0c89e17ae61f686b92c24933e4ca4b2b8b41"
+    info = ModelInfo(
+        "m", "ollama", frozenset(("chat",)), created=1_748_772_000, size_bytes=5_225_388_164, family="qwen3",
+        parameter_size="8.2B", quantization="Q4_K_M", digest=digest,
+    )  # fmt: skip
+    async with gateway(ONE, upstream("a", HELLO, info=info)) as g, listed(g) as reply:
+        (tag,) = [model for model in (await reply.json())["models"] if model["name"] == "a/m"]
+        assert (tag["digest"], tag["size"], tag["modified_at"]) == (
+            digest,
+            5_225_388_164,
+            "2025-06-01T10:00:00.000000Z",
+        )
+        assert tag["details"] == {
+            "parent_model": "",
+            "format": "gguf",
+            "family": "qwen3",
+            "families": ["qwen3"],
+            "parameter_size": "8.2B",
+            "quantization_level": "Q4_K_M",
+        }
+
+
 @pytest.mark.parametrize("name", ["r", "r:latest", "a/m", "a/m:latest", "a/org/x:7b", "m", "m:latest", "b", "b:latest"])
 async def test_names_mean_the_same_with_and_without_latest(name: str) -> None:
     a = upstream("a", HELLO, models=("m", "org/x:7b", "b:latest"), relays=())

@@ -248,6 +248,8 @@ async def test_models_are_described_once_with_what_they_can_do(upstream: Scripte
     assert chat.features == frozenset(("json", "tools", "reasoning"))
     assert (chat.context_tokens, chat.size_bytes, chat.created) == (40960, 5225388164, 1748772000)
     assert (chat.detail, chat.remote) == ("qwen3 8.2B Q4_K_M", False)
+    assert (chat.family, chat.parameter_size, chat.quantization) == ("qwen3", "8.2B", "Q4_K_M")
+    assert chat.digest == _DIGEST.removeprefix("sha256:")
     assert (coder.context_tokens, coder.capabilities) == (8192, frozenset(("chat", "complete", "fill")))
     assert (embedder.capabilities, embedder.features) == (frozenset(("embed",)), frozenset())
 

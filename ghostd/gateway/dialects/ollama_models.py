@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime
 
 import msgspec
@@ -17,6 +18,7 @@ from ghostd.ports import ModelStore
 from ghostd.types import ModelDescription, ModelInfo
 
 _FOR_EVER = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _NO_DESCRIPTION = ModelDescription({})
 
 
@@ -98,7 +100,7 @@ def _tag(info: ModelInfo) -> Fields:
 
 def _digest(info: ModelInfo) -> str:
     """Tells one version of a model from the next: the server's own, or one that its name, file and date give."""
-    if info.digest:
+    if _SHA256.fullmatch(info.digest):
         return info.digest
     told = f"{info.id}\0{info.path or ''}\0{info.size_bytes or 0}\0{info.created}"
     return hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()
@@ -108,7 +110,7 @@ def _details(info: ModelInfo) -> Fields:
     family = info.family or info.owned_by
     return {
         "parent_model": "",
-        "format": "gguf" if info.path is not None else "",
+        "format": "gguf" if info.path is not None or info.quantization else "",
         "family": family,
         "families": [family],
         "parameter_size": info.parameter_size,
