@@ -190,9 +190,13 @@ def _code_bonus(deployment: Deployment) -> float:
 
 
 def _none(plan: Plan, call: Call, problems: Sequence[Unfit]) -> RequestError:
-    if problems and all(problem.too_long for problem in problems):
-        longest = max(problem.deployment.info.context_tokens or 0 for problem in problems)
-        return ContextTooLong(call.longest_tokens, longest, "messages" if call.capability == "chat" else "prompt")
+    short = [problem for problem in problems if problem.too_long]
+    # Models that never do such calls are no reason: clients make room for those that could.
+    if short and all(problem.too_long or problem.param == "model" for problem in problems):
+        longest = max((problem.deployment for problem in short), key=lambda one: one.info.context_tokens or 0)
+        tokens = round(call.longest_tokens * longest.health.prompt_ratio)
+        param = "messages" if call.capability == "chat" else "prompt"
+        return ContextTooLong(tokens, longest.info.context_tokens or 0, param)
     if not problems:
         return NoCandidate(f"No model is there that could {_CAN[call.capability]}.", "model")
     told = "; ".join(f"{problem.deployment.name}: {problem.reason}" for problem in problems[:8])

@@ -67,6 +67,18 @@ def test_a_prompt_too_long_for_all_is_told_by_the_longest_context() -> None:
         selected(TWO, chat(prompt_tokens=3000), a=info(context_tokens=1000), b=info(context_tokens=2000))
 
 
+def test_models_that_cannot_do_such_calls_do_not_hide_that_a_prompt_is_too_long() -> None:
+    """Agents make room when they are told so; among the models of "auto" there are always some of another kind."""
+    with pytest.raises(ContextTooLong) as caught:
+        selected(
+            TWO,
+            chat(prompt_tokens=3000),
+            a=info(context_tokens=1000),
+            b=info(capabilities=frozenset(("embed",))),
+        )
+    assert (caught.value.prompt_tokens, caught.value.context_tokens) == (3000, 1000)
+
+
 def test_an_estimate_does_not_refuse_the_only_one_lightly() -> None:
     one = 'routes.r.deployments = ["a/m"]'
     assert selected(one, chat(prompt_tokens=1400), a=info(context_tokens=1000)) == [["a/m"]]
