@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -144,6 +146,49 @@ async def test_a_sampled_required_call_follows_the_schema(local: LocalProvider) 
         else:
             assert arguments == {}
     assert seen == {"get_weather", "now"}
+
+
+SCHEMAS: list[tuple[dict[str, object], Callable[[Any], bool]]] = [
+    ({"type": "integer", "minimum": -3, "exclusiveMaximum": 12}, lambda value: -3 <= value < 12),
+    ({"type": ["boolean", "null"]}, lambda value: value in (True, False, None)),
+    ({"const": 'a"\n\\b'}, lambda value: value == 'a"\n\\b'),
+    ({"type": "string", "format": "date"}, lambda value: re.fullmatch(r"\d{4}-\d\d-\d\d", value) is not None),
+    ({"type": "array", "items": {"type": "boolean"}, "minItems": 2, "maxItems": 3}, lambda value: 2 <= len(value) <= 3),
+    ({"prefixItems": [{"type": "null"}, {"type": "integer"}]}, lambda value: value[0] is None and len(value) == 2),
+    ({"anyOf": [{"type": "null"}, {"$ref": "#/$defs/pair"}]}, lambda value: value is None or set(value) == {"a", "b"}),
+    ({"allOf": [{"$ref": "#/$defs/pair"}, {"properties": {"c": {"type": "null"}}, "required": ["c"]}]},
+     lambda value: set(value) == {"a", "b", "c"}),
+    ({"type": "object", "properties": {"x": {"type": "null"}, "y": {"type": "null"}, "z": {"type": "null"}}},
+     lambda value: set(value) <= {"x", "y", "z"}),
+    ({"type": "object", "additionalProperties": {"type": "boolean"}, "maxProperties": 1, "properties": {}},
+     lambda value: all(isinstance(inner, bool) for inner in value.values())),
+    ({"$ref": "#/$defs/tree"}, lambda value: "leaf" in value),
+]  # fmt: skip
+DEFINITIONS = {
+    "pair": {"type": "object", "properties": {"a": {"type": "boolean"}, "b": {"type": "null"}}, "required": ["a", "b"]},
+    "tree": {
+        "type": "object",
+        "properties": {"leaf": {"type": "boolean"}, "more": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/tree"}]}},
+        "required": ["leaf"],
+    },
+}
+
+
+@pytest.mark.parametrize(("schema", "holds"), SCHEMAS)
+async def test_arguments_follow_their_schema(
+    local: LocalProvider, schema: dict[str, object], holds: Callable[[Any], bool]
+) -> None:
+    parameters = {"type": "object", "properties": {"value": schema}, "required": ["value"], "$defs": DEFINITIONS}
+    tool = Tool("f", parameters=json.dumps(parameters))
+    for seed in range(4):
+        for family in ("family-hermes", "family-qwen-coder", "family-mistral-new"):
+            request = asking(family, tool, choice="required", parallel=False)
+            hot = Sampling(temperature=1.5, top_k=0, top_p=1.0, min_p=0.0, seed=seed)
+            reply = await heard(local, replace(request, sampling=hot))
+            if reply.finish_reason == "tool_calls":
+                ((_, arguments),) = reply.parsed
+                assert isinstance(arguments, dict)
+                assert holds(arguments["value"])
 
 
 async def test_a_call_that_the_model_begins_is_completed_by_the_grammar(local: LocalProvider) -> None:

@@ -9,9 +9,12 @@ otherwise, as llama.cpp has it.
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
+
+from ghostd.workers.turns.number_grammar import integers
 
 MAX_RULES = 20_000
 _MAX_DEPTH = 64
@@ -19,7 +22,8 @@ _MAX_REPEATS = 1000
 """llama.cpp unrolls repetitions; above this a bound is not enforced."""
 _FREER = ("not", "if", "then", "else", "uniqueItems", "multipleOf", "contains", "patternProperties",
           "propertyNames", "dependentRequired", "dependentSchemas", "unevaluatedProperties", "pattern",
-          "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minProperties", "maxProperties")  # fmt: skip
+          "minProperties", "maxProperties")  # fmt: skip
+_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _FORMATS = {
     "date": 'date ::= [0-9] [0-9] [0-9] [0-9] "-" ("0" [1-9] | "1" [0-2]) "-" ("0" [1-9] | [1-2] [0-9] | "3" [0-1])',
     "time": 'time ::= ([01] [0-9] | "2" [0-3]) ":" [0-5] [0-9] ":" [0-5] [0-9] ("." [0-9] [0-9]? [0-9]?)? '
@@ -178,7 +182,7 @@ class SchemaConverter:
         return self._typed(schema.get("type"), schema, hint, depth)
 
     def _check_enforced(self, schema: Mapping[str, Any]) -> None:
-        for keyword in _FREER:
+        for keyword in (*_FREER, *(_BOUNDS if schema.get("type") != "integer" else ())):
             if keyword in schema:
                 raise SchemaUnusable(f"the keyword '{keyword}' cannot be enforced")
 
@@ -199,10 +203,21 @@ class SchemaConverter:
         if kind == "string":
             return self._string(schema)
         if kind in ("integer", "number", "boolean", "null"):
-            return self._rules.primitive(kind)
+            bounded = kind == "integer" and any(keyword in schema for keyword in _BOUNDS)
+            return self._integer(schema, hint) if bounded else self._rules.primitive(kind)
         if kind is None:
             return self._rules.primitive("value")
         return self._freer(f"the type {json.dumps(kind)[:60]}")
+
+    def _integer(self, schema: Mapping[str, Any], hint: str) -> str:
+        least, most = _whole(schema, "minimum", math.ceil), _whole(schema, "maximum", math.floor)
+        above, below = _whole(schema, "exclusiveMinimum", math.floor), _whole(schema, "exclusiveMaximum", math.ceil)
+        lows = [low for low in (least, above + 1 if above is not None else None) if low is not None]
+        highs = [high for high in (most, below - 1 if below is not None else None) if high is not None]
+        body = integers(max(lows, default=None), min(highs, default=None))
+        if body is None:
+            raise SchemaUnusable("its bounds leave no integer")
+        return self._rules.add(hint, body)
 
     def _freer(self, what: str) -> str:
         if self._strict:
@@ -279,14 +294,16 @@ class SchemaConverter:
             if further in (None, True):
                 return self._rules.primitive("object")
             properties = {}
+        required = schema.get("required")
+        needed = dict.fromkeys(map(str, required)) if isinstance(required, list) else {}
+        undeclared = further if isinstance(further, dict) else True
+        properties = {**properties, **{name: undeclared for name in needed if name not in properties}}
         pairs = {
             name: self._rules.add(
                 f"{hint}-{name}", f'{json_literal(name)} ":" {space} {self._inside(inner, f"{hint}-{name}", depth)}'
             )
             for name, inner in properties.items()
         }
-        required = schema.get("required")
-        needed = set(map(str, required)) if isinstance(required, list) else set()
         more = None
         if further not in (None, False):
             string = self._rules.primitive("string")
@@ -295,7 +312,7 @@ class SchemaConverter:
             return f'"{{" {space} "}}"'
         return f'"{{" {space} {self._members(pairs, needed, more, hint)} {space} "}}"'
 
-    def _members(self, pairs: Mapping[str, str], needed: set[str], more: str | None, hint: str) -> str:
+    def _members(self, pairs: Mapping[str, str], needed: Container[str], more: str | None, hint: str) -> str:
         """Pairs in order, optional ones left out or not, with commas only between two: two rules for each pair."""
         space = self._rules.primitive("space")
         first = f'({more} ("," {space} {more})*)?' if more else '""'
@@ -309,6 +326,14 @@ class SchemaConverter:
                 first = f"{pair} {later_name} | {self._rules.add(hint, first)}"
                 later = f'("," {space} {pair})? {later_name}'
         return self._rules.add(hint, first)
+
+
+def _whole(schema: Mapping[str, Any], keyword: str, rounded: Callable[[float], int]) -> int | None:
+    """A bound as the integer that it comes to."""
+    value = schema.get(keyword)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return value if isinstance(value, int) else rounded(value)
 
 
 def _bound(schema: Mapping[str, Any], keyword: str) -> int | None:
