@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from ghostd import __version__
+from ghostd.alarms import Alarms
 from ghostd.config import HttpConfig
 from ghostd.engine import Engine
 from ghostd.errors import GhostdError
@@ -111,7 +112,7 @@ async def serve_http(
         addresses = dict.fromkeys(("127.0.0.1", "localhost", "::1", config.host))
         hosts = own_hosts(addresses, port, config.allowed_hosts)
         origins = own_origins(hosts, config.allowed_hosts)
-        public, private = _routes(engine, status, doors), _routes(engine, status, doors)
+        public, private = public_routes(engine, status, doors), public_routes(engine, status, doors)
         private.add(control)
         private.add([Route("POST", "/ghostd/v1/route/explain", partial(ghostd_routing.explain_route, engine))])
 
@@ -137,7 +138,8 @@ async def serve_http(
             await _leave([door.server for door in addressed], running, drain_s)
 
 
-def _routes(engine: Engine, status: Callable[[], Mapping[str, object]], doors: Sequence[Route]) -> Routes:
+def public_routes(engine: Engine, status: Callable[[], Mapping[str, object]], doors: Iterable[Route]) -> Routes:
+    """What both addresses serve."""
     routes = Routes()
     routes.dialects.update(DIALECTS)
     routes.add(openai_absent.routes())
@@ -170,7 +172,7 @@ def api_routes(engine: Engine, status: Callable[[], Mapping[str, object]]) -> It
         Route("POST", "/v1/completions", partial(openai_completions.completions, engine), doc=openai_completions.DOC),
         Route("POST", "/v1/embeddings", partial(openai_embeddings.embeddings, engine), doc=openai_embeddings.DOC),
         *(
-            Route("POST", path, partial(openai_passed.pass_on, operation, engine))
+            Route("POST", path, partial(openai_passed.pass_on, operation, engine), doc=openai_passed.DOCS[path])
             for path, operation in openai_passed.PATHS.items()
         ),
         *openai_multipart.routes(engine),
@@ -188,13 +190,13 @@ async def _health(status: Callable[[], Mapping[str, object]], exchange: Exchange
 
 
 class _Deadline:
-    """One running request: its task, and when it must have ended (None: no limit)."""
+    """One running request: its task, and whether its time is over."""
 
-    __slots__ = ("at", "expired", "task")
+    __slots__ = ("alarm", "expired", "task")
 
-    def __init__(self, task: asyncio.Task[object], at: float) -> None:
+    def __init__(self, task: asyncio.Task[object], alarms: Alarms, at: float) -> None:
         self.task = task
-        self.at: float | None = at
+        self.alarm = alarms.set(at, self.expire)
         self.expired = False
 
     def expire(self) -> None:
@@ -205,33 +207,32 @@ class _Deadline:
 
 
 class _Running:
-    """The requests being served, oldest first; `leaving` once the server drains.
-
-    All have the same time, so that one timer for the oldest serves them all; asyncio.timeout for each would cost as
-    much as routing does.
-    """
+    """The requests being served; `leaving` once the server drains. Made in the event loop."""
 
     def __init__(self, timeout_s: float) -> None:
-        self.deadlines: dict[_Deadline, None] = {}
+        self.deadlines: set[_Deadline] = set()
         self.leaving = False
         self.none = asyncio.Event()
         self._timeout_s = timeout_s
-        self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._alarms = Alarms()
 
     def begin(self) -> _Deadline:
         """The current task begins to serve a request."""
-        loop = asyncio.get_running_loop()
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         assert task is not None
-        deadline = _Deadline(task, loop.time() + self._timeout_s)
-        self.deadlines[deadline] = None
-        if self._timer is None:
-            self._timer = loop.call_later(self._timeout_s, self._on_timer)
+        deadline = _Deadline(task, self._alarms, self._loop.time() + self._timeout_s)
+        self.deadlines.add(deadline)
         return deadline
+
+    def untimed(self, deadline: _Deadline) -> None:
+        """A request may take as long as it likes."""
+        self._alarms.take_back(deadline.alarm)
 
     def done(self, deadline: _Deadline) -> None:
         """Forget a request."""
-        self.deadlines.pop(deadline, None)
+        self._alarms.take_back(deadline.alarm)
+        self.deadlines.discard(deadline)
         if self.leaving and not self.deadlines:
             self.none.set()
 
@@ -252,19 +253,7 @@ class _Running:
 
     def close(self) -> None:
         """Let the timer go."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        loop = asyncio.get_running_loop()
-        for deadline in list(self.deadlines):
-            if deadline.at is None or deadline.expired:
-                continue
-            if deadline.at > loop.time():
-                self._timer = loop.call_at(deadline.at, self._on_timer)
-                return
-            deadline.expire()
+        self._alarms.close()
 
 
 class _Door:
@@ -300,7 +289,7 @@ class _Door:
             route = self._routes.find(request.method, exchange.path)
             exchange.dialect = route.dialect
             if not route.timed:
-                deadline.at = None
+                self._running.untimed(deadline)
             return await route.handler(exchange)
         except GhostdError as error:
             if route is None:

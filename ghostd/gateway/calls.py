@@ -47,8 +47,10 @@ _COMPLEXITIES = {"small": "simple", "large": "complex"}
 """Values of `x-latency`, `x-budget` and `x-size-hint` in the words of Zeke's tags."""
 _HINT_HEADERS = frozenset(
     istr(name)
-    for name in ("x-project", "x-intent", "x-language", "x-size-hint", "x-latency", "x-budget", "x-session-id")
-)
+    for name in (
+        "x-client", "x-project", "x-intent", "x-language", "x-size-hint", "x-latency", "x-budget", "x-session-id"
+    )
+)  # fmt: skip
 _decode_text = msgspec.json.Decoder(str).decode
 _decode_int = msgspec.json.Decoder(int).decode
 
@@ -129,7 +131,8 @@ async def _read(call: Call, exchange: Exchange, glance: Glance, streams: bool, d
     call.interactive = exchange.interactive
     call.body, call.fields = body, fields = await exchange.read_fields()
     call.model = _model(fields, default_model)
-    refuse_upstreams(name for name in _REFUSED if fields.get(name) not in ABSENT)
+    if not fields.keys().isdisjoint(_REFUSED):
+        refuse_upstreams(name for name in _REFUSED if fields.get(name) not in ABSENT)
     call.stream = flag(fields, "stream", absent=streams)
     if (tags := fields.get("tags")) is not None and tags.startswith(b"{"):
         call.hints = _hints(exchange, _struct(tags, _Tags, "tags"))
@@ -294,7 +297,7 @@ def passed_headers(exchange: Exchange) -> Mapping[str, str]:
 def _hints(exchange: Exchange, tags: _Tags | None) -> Hints:
     """From headers, and from Zeke's `tags` where they say more."""
     headers = exchange.request.headers
-    if tags is None and not any(name.startswith(("x-", "X-")) for name in headers):
+    if tags is None and headers.keys().isdisjoint(_HINT_HEADERS):
         client = exchange.user_agent
         return Hints(client=client) if client else NO_HINTS
     tags = tags or _NO_TAGS

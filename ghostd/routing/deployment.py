@@ -17,6 +17,7 @@ class Deployment:
     """A model that can be asked, with its health and its limits. It lives as long as its configuration does."""
 
     __slots__ = (
+        "_ask",
         "_info",
         "endpoint",
         "health",
@@ -49,6 +50,7 @@ class Deployment:
         self.model = info.id
         """The provider's own name of the model."""
         self._info = info
+        self._ask = cast("UpstreamProvider", provider).model if upstream else None
         self.health = health
         self.endpoint = endpoint
         self.limits = tuple(limit for limit in limits if limit.bounded)
@@ -61,7 +63,7 @@ class Deployment:
     @property
     def info(self) -> ModelInfo:
         """What is known of the model now."""
-        return cast("UpstreamProvider", self.provider).model(self.model) if self.upstream else self._info
+        return self._info if self._ask is None else self._ask(self.model)
 
     def seen(self, info: ModelInfo) -> Deployment:
         """The same deployment with what its provider says of the model now."""
