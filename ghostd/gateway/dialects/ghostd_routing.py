@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -21,7 +21,7 @@ _ENCODER = msgspec.json.Encoder()
 class Feedback(msgspec.Struct, forbid_unknown_fields=True):
     """What became of a reply."""
 
-    id: str
+    id: Annotated[str, msgspec.Meta(pattern="^req_", max_length=64)]
     """`x-ghostd-id` of the reply."""
     kind: Literal["shown", "accepted", "thumb"]
     value: float = 1.0
@@ -42,8 +42,6 @@ async def explain_route(engine: Engine, exchange: Exchange) -> Response | None:
 async def feedback(engine: Engine, exchange: Exchange) -> Response | None:
     """Note what became of a reply: it was shown, accepted, or liked (1) or disliked (-1)."""
     body = await exchange.read(_FEEDBACK)
-    if not body.id.startswith("req_") or len(body.id) > 64:
-        raise InvalidRequest("'id' is the reply's x-ghostd-id.", "id")
     if body.kind == "thumb" and body.value not in (-1, 1):
         raise InvalidRequest("Invalid value for 'value': a thumb is 1 or -1.", "value")
     if body.kind != "thumb" and body.value not in (0, 1):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from ghostd.engine import Engine
@@ -38,7 +40,7 @@ class TokenPiece(msgspec.Struct):
 class TokenizeReply(msgspec.Struct):
     """Token ids, with pieces if they were asked for."""
 
-    tokens: list[int | TokenPiece]
+    tokens: Sequence[int | TokenPiece]
 
 
 class DetokenizeBody(msgspec.Struct, kw_only=True):

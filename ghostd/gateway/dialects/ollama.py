@@ -10,6 +10,7 @@ from functools import partial
 
 from ghostd.engine import Engine
 from ghostd.gateway.dialects.ollama_chat import chat
+from ghostd.gateway.dialects.ollama_docs import DOCS
 from ghostd.gateway.dialects.ollama_embed import embed, embeddings
 from ghostd.gateway.dialects.ollama_errors import OLLAMA
 from ghostd.gateway.dialects.ollama_generate import generate
@@ -32,10 +33,10 @@ def routes(engine: Engine, store: ModelStore = NO_MODELS) -> Sequence[Route]:
     """All routes. `store` are the model files that may be loaded, fetched and removed."""
 
     def route(method: str, path: str, handler: Handler, *, timed: bool = True, prefix: bool = False) -> Route:
-        return Route(method, path, handler, timed=timed, prefix=prefix, dialect=OLLAMA)
+        return Route(method, path, handler, timed=timed, prefix=prefix, dialect=OLLAMA, doc=DOCS[method, path])
 
     return (
-        Route("GET", "/", _alive),
+        Route("GET", "/", _alive, doc=DOCS["GET", "/"]),
         route("GET", "/api/version", _version),
         route("GET", "/api/tags", partial(tags, engine)),
         route("GET", "/api/ps", partial(ps, store)),

@@ -30,12 +30,14 @@ from ghostd.routing.call import Job
 from ghostd.types import ChatRequest
 
 
-class _Body(Common, kw_only=True):
+class ChatBody(Common, kw_only=True):
+    """The body of `/api/chat`."""
+
     messages: list[MessageBody] | None = None
     tools: list[ToolBody] | None = None
 
 
-_DECODER = msgspec.json.Decoder(_Body)
+_DECODER = msgspec.json.Decoder(ChatBody)
 
 
 async def chat(engine: Engine, store: ModelStore, exchange: Exchange) -> Response | None:

@@ -26,7 +26,9 @@ _MARKS = 2
 """Tokens that a model may want before and behind a text."""
 
 
-class _Body(msgspec.Struct):
+class EmbedBody(msgspec.Struct):
+    """The body of `/api/embed`."""
+
     model: str
     input: str | list[str] | None = None
     truncate: bool | None = None
@@ -34,14 +36,16 @@ class _Body(msgspec.Struct):
     options: Options | None = None
 
 
-class _OlderBody(msgspec.Struct):
+class OlderEmbedBody(msgspec.Struct):
+    """The body of `/api/embeddings`."""
+
     model: str
     prompt: str | None = None
     options: Options | None = None
 
 
-_DECODER = msgspec.json.Decoder(_Body)
-_OLDER = msgspec.json.Decoder(_OlderBody)
+_DECODER = msgspec.json.Decoder(EmbedBody)
+_OLDER = msgspec.json.Decoder(OlderEmbedBody)
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -124,7 +128,7 @@ async def _cut(engine: Engine, call: Call, texts: Sequence[str], cut: dict[str, 
                 cut[text] = tuple(tokens[:limit])
 
 
-def _texts(body: _Body) -> list[str]:
+def _texts(body: EmbedBody) -> list[str]:
     return [body.input] if isinstance(body.input, str) else body.input or []
 
 

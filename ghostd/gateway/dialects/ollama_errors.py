@@ -13,6 +13,12 @@ _MISSING = re.compile(r"The model '(.*?)' does not exist or you do not have acce
 _encode = msgspec.json.Encoder().encode
 
 
+class ErrorReply(msgspec.Struct):
+    """What is wrong."""
+
+    error: str
+
+
 def _error(problem: Problem, _request_id: str) -> bytes:
     message = problem.message
     if problem.code == "model_not_found":  # clients look for Ollama's own words, to offer a download
@@ -26,5 +32,5 @@ def _line(error: bytes) -> bytes:
     return error + b"\n"
 
 
-OLLAMA = Dialect("ollama", _error, _line, stream_type="application/x-ndjson", waiting=b"")
+OLLAMA = Dialect("ollama", _error, _line, stream_type="application/x-ndjson", waiting=b"", error_type=ErrorReply)
 """Nothing is said while a stream is silent: clients read every line as a reply."""

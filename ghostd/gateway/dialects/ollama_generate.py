@@ -35,7 +35,9 @@ _PROMPT_ONLY = re.compile(r"\s*\{\{-?\s*\.Prompt\s*-?\}\}\s*")
 """A template that is the prompt itself: what `raw` says."""
 
 
-class _Body(Common, kw_only=True):
+class GenerateBody(Common, kw_only=True):
+    """The body of `/api/generate`."""
+
     prompt: str | None = None
     suffix: str | None = None
     system: str | None = None
@@ -45,7 +47,7 @@ class _Body(Common, kw_only=True):
     images: list[str] | None = None
 
 
-_DECODER = msgspec.json.Decoder(_Body)
+_DECODER = msgspec.json.Decoder(GenerateBody)
 
 
 async def generate(engine: Engine, store: ModelStore, exchange: Exchange) -> Response | None:

@@ -19,18 +19,22 @@ from ghostd.ports import ModelStore
 from ghostd.types import PullProgress
 
 
-class _PullBody(NameBody):
+class PullBody(NameBody):
+    """What to fetch."""
+
     stream: bool | None = None
     insecure: bool | None = None
 
 
-class _CopyBody(msgspec.Struct):
+class CopyBody(msgspec.Struct):
+    """What to copy, and under which name."""
+
     source: str
     destination: str
 
 
-_PULL = msgspec.json.Decoder(_PullBody)
-_COPY = msgspec.json.Decoder(_CopyBody)
+_PULL = msgspec.json.Decoder(PullBody)
+_COPY = msgspec.json.Decoder(CopyBody)
 _ENCODER = msgspec.json.Encoder()
 _HUBS = ("hf.co/", "huggingface.co/")
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import msgspec
 
 from ghostd.engine import Engine
 from ghostd.errors import UnsupportedParameter
 from ghostd.gateway.answering import Reply, answer
 from ghostd.gateway.calls import openai_call
+from ghostd.gateway.doc import Doc
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.passing import pass_back
 from ghostd.gateway.response import Response
@@ -21,6 +24,19 @@ PATHS: dict[str, Operation] = {
     "/v1/audio/speech": "openai.audio.speech",
 }
 
+
+class PassedBody(msgspec.Struct):
+    """What ghostd reads of the body; the rest is the service's to judge."""
+
+    model: str | None = None
+    stream: bool | None = None
+
+
+DOCS: Mapping[str, Doc] = {
+    "/v1/moderations": Doc("Passed on: judge texts and images", body=PassedBody),
+    "/v1/images/generations": Doc("Passed on: make images", body=PassedBody, streams="text/event-stream"),
+    "/v1/audio/speech": Doc("Passed on: speak a text", body=PassedBody, media="audio/*", streams="text/event-stream"),
+}
 
 DEFAULT_MODELS: dict[Operation, str] = dict.fromkeys(
     ("openai.moderations", "openai.images.generations", "openai.images.edits", "openai.images.variations"), AUTO

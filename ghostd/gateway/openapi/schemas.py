@@ -80,9 +80,10 @@ class Schemas:
         known = self._names.get(kind.cls)
         if known is not None:
             return known
-        name = kind.cls.__name__.removeprefix("_")
-        if name in self.components:
-            name = f"{kind.cls.__module__.rpartition('.')[2]}.{name}"
+        name = kind.cls.__name__
+        if name.startswith("_") or name in self.components:  # it is clear in its own module only
+            module = kind.cls.__module__.rpartition(".")[2].title().replace("_", "")
+            name = f"{module}{name.removeprefix('_')}"
         self._names[kind.cls] = name
         self.components[name] = found = {}  # it may hold itself
         found.update(self._struct(kind))
