@@ -173,6 +173,8 @@ class Tools:
     choice: ToolChoice | NamedTool | None = None
     parallel: bool | None = None
     """Whether several calls may come in one message; None: the model's default."""
+    strict_optional: bool = False
+    """Whether a service that holds no call to its schema may answer all the same; else `strict` is an error there."""
 
 
 @dataclass(frozen=True, slots=True)

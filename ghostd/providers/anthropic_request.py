@@ -70,7 +70,8 @@ def messages_body(request: ChatRequest, traits: ModelTraits, unsupported: Unsupp
 def _tools(tools: Tools, traits: ModelTraits, unsupported: Unsupported) -> dict[str, object]:
     if not tools.tools:
         return {}
-    fields: dict[str, object] = {"tools": [_tool(tool, traits, unsupported) for tool in tools.tools]}
+    lenient = unsupported.lenient(wanted=tools.strict_optional)
+    fields: dict[str, object] = {"tools": [_tool(tool, traits, lenient) for tool in tools.tools]}
     choice: Block | None = None
     match tools.choice:
         case NamedTool(name):

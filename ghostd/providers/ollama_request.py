@@ -174,7 +174,8 @@ def _tools(request: ChatRequest, unsupported: Unsupported) -> Fields:
     if is_forced(tools):
         return {}  # see `_force`
     if any(tool.strict for tool in tools.tools):
-        unsupported.refuse("tools.strict", "the API does not hold calls to their schemas.")
+        lenient = unsupported.lenient(wanted=tools.strict_optional)
+        lenient.refuse("tools.strict", "the API does not hold calls to their schemas.")
     if tools.choice == "none":
         return {}  # a model that is told of no tools calls none
     return {"tools": [_tool(tool.name, tool.description, tool.parameters) for tool in tools.tools]}

@@ -109,6 +109,7 @@ class Store:
         """See the port."""
         chain: list[str] = []
         following: str | None = response_id
+        seen = {following}
         size = 0
         while following is not None:
             row = self._db.execute(
@@ -120,7 +121,8 @@ class Store:
             if size > max_bytes or len(chain) == _LONGEST_CHAIN:
                 raise too_long(max_bytes, "previous_response_id")
             chain.append(following)
-            following = row[0]
+            following = row[0] if row[0] not in seen else None  # a service may give one id twice
+            seen.add(following)
         self._used("response", chain)
         items: list[Item] = []
         for owner in reversed(chain):

@@ -268,7 +268,7 @@ async def test_options_keep_their_meaning() -> None:
     assert (sampling.temperature, sampling.top_p, sampling.logprobs) == (0.5, 0.9, 3)
     assert json.loads(sampling.json_schema or "") == schema
     assert (request.schema_name, request.schema_strict, request.max_tokens) == ("n", True, 77)
-    assert request.reasoning == Reasoning("high", include=True)
+    assert request.reasoning == Reasoning("high", include=True, optional=True)
     assert request.user == "me"
 
 

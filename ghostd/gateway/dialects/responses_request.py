@@ -6,7 +6,7 @@ Types and ranges by the OpenAI API reference, "Create a model response". Fields 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -152,7 +152,8 @@ def translated(fields: Mapping[str, bytes], items: Sequence[bytes], own_from: in
             temperature=body.temperature, top_p=body.top_p, logprobs=_logprobs(body), json_schema=_schema(wanted)
         ),
         max_tokens=body.max_output_tokens,
-        tools=chosen(book, body.tool_choice, body.parallel_tool_calls),
+        # Here functions are strict unless a client says otherwise.
+        tools=replace(chosen(book, body.tool_choice, body.parallel_tool_calls), strict_optional=True),
         reasoning=_reasoning(body.reasoning),
         user=body.safety_identifier or body.user,
         schema_name=wanted.name or "reply",
@@ -203,7 +204,8 @@ def _reasoning(wanted: _Reasoning | None) -> Reasoning:
         return Reasoning()
     summary = wanted.summary or wanted.generate_summary
     effort = None if wanted.effort is None else _EFFORTS[wanted.effort]
-    return Reasoning(effort, include=summary not in (None, "none"))
+    # Agents ask for an effort by habit, whatever the model.
+    return Reasoning(effort, include=summary not in (None, "none"), optional=True)
 
 
 def _logprobs(body: ResponsesBody) -> int | None:
