@@ -189,3 +189,11 @@ def _type_of(status: int) -> str:
 def printable(text: str, limit: int = 2000) -> str:
     """`text`, short, and without the lone surrogates that undecodable bytes of a path or header become."""
     return text[:limit].encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def figure(value: float) -> str:
+    """A number for a message; JSON has whole ones that are too large for a float."""
+    try:
+        return f"{value:g}"
+    except OverflowError:
+        return "a number of hundreds of digits"

@@ -259,6 +259,7 @@ async def test_a_response_format_becomes_a_json_schema(response_format: dict[str
         ({"max_completion_tokens": -1}, "max_completion_tokens", "between 1 and"),
         ({"presence_penalty": 2.1}, "presence_penalty", "between -2 and 2"),
         ({"seed": 2**63}, "seed", "between"),
+        ({"seed": 10**400}, "seed", "between"),
         ({"top_k": -2}, "top_k", "between"),
         ({"top_logprobs": 21, "logprobs": True}, "top_logprobs", "between 0 and 20"),
         ({"top_logprobs": 2}, "top_logprobs", "logprobs"),

@@ -183,6 +183,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"options": {"frequency_penalty": -3}}, "options.frequency_penalty"),
     ({"options": {"seed": 2**70}}, "options.seed"),
     ({"options": {"num_predict": 2**40}}, "options.num_predict"),
+    ({"options": {"num_predict": 10**400}}, "options.num_predict"),
     ({"options": {"num_ctx": -4}}, "options.num_ctx"),
     ({"options": {"stop": 5}}, "options.stop"),
     ({"options": {"stop": ["x"] * 65}}, "options.stop"),

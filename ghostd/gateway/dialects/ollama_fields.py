@@ -16,6 +16,7 @@ from ghostd.conversation import NO_REASONING, Reasoning, ReasoningEffort
 from ghostd.engine import Engine
 from ghostd.errors import InvalidRequest, RequestError
 from ghostd.gateway.calls import ABSENT, decoded, estimated_tokens
+from ghostd.gateway.errors import figure
 from ghostd.routing.call import Call
 from ghostd.types import Feature, Sampling
 
@@ -171,7 +172,8 @@ def check_options(options: Options) -> None:
         value = getattr(options, name)
         if value is not None and not low <= value <= high:
             raise InvalidRequest(
-                f"Invalid value for 'options.{name}': {value:g} is not between {low} and {high}.", f"options.{name}"
+                f"Invalid value for 'options.{name}': {figure(value)} is not between {low} and {high}.",
+                f"options.{name}",
             )
 
 
@@ -223,7 +225,10 @@ def keep_alive_s(raw: bytes | None) -> float | None:
     ever. Raises InvalidRequest."""
     if raw is None or raw == b"null":
         return None
-    value = msgspec.json.decode(raw)
+    try:
+        value = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        value = None
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return _bounded(value)
     if isinstance(value, str) and (seconds := _seconds(value.strip())) is not None:

@@ -14,6 +14,7 @@ import msgspec
 
 from ghostd.errors import InvalidRequest, UnsupportedParameter
 from ghostd.gateway.dialects.token_input import MAX_TOKEN_ID
+from ghostd.gateway.errors import figure
 from ghostd.types import Sampling
 
 MAX_CHOICES = 128
@@ -92,7 +93,7 @@ def check_ranges(fields: msgspec.Struct, ranges: Mapping[str, tuple[float, float
     for name, (low, high) in ranges.items():
         value = getattr(fields, name)
         if value is not None and not low <= value <= high:
-            raise InvalidRequest(f"Invalid value for '{name}': {value:g} is not between {low} and {high}.", name)
+            raise InvalidRequest(f"Invalid value for '{name}': {figure(value)} is not between {low} and {high}.", name)
 
 
 def check_one_of(fields: msgspec.Struct, known: Mapping[str, Sequence[str]]) -> None:
