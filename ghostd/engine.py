@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,14 +14,16 @@ from ghostd.completion.by_chat import as_chat
 from ghostd.completion.fill import fill_along, fill_with, nothing
 from ghostd.completion.postprocess import ended_by
 from ghostd.config import Config
-from ghostd.errors import GhostdError, InvalidRequest, ModelNotFound, UnsupportedParameter, WorkerFailed
+from ghostd.errors import GhostdError, InvalidRequest, ModelNotFound, UnsupportedParameter, UpstreamError, WorkerFailed
 from ghostd.ports import Index, Ledger, Provider, TokenCounter, Tokenizer
 from ghostd.routing.call import Call, Hints, Item, Job
 from ghostd.routing.deployment import Deployment
+from ghostd.routing.features import features_of
 from ghostd.routing.listing import list_models
 from ghostd.routing.plan import AUTO
 from ghostd.routing.registry import Registry
 from ghostd.routing.router import Router
+from ghostd.routing.selection import select
 from ghostd.types import (
     NO_ENDING,
     Capability,
@@ -36,6 +40,10 @@ from ghostd.types import (
     Usage,
 )
 
+log = logging.getLogger(__name__)
+
+_COUNT_TIMEOUTS = Timeouts(first_byte_s=10.0, idle_s=10.0)
+"""Of a service that is asked to count; an estimate after that is worth more."""
 R = TypeVar("R", ChatRequest, CompletionRequest, FillRequest, EmbedRequest)
 
 
@@ -94,13 +102,25 @@ class Engine:
         """Note a request that was refused before it could be asked of any model."""
         self.router.record(call, error)
 
+    def first(self, call: Call) -> Deployment:
+        """The deployment that would be asked first; raises RequestError where none can do what is asked."""
+        return select(self.registry.plan(call.model), call, partial(features_of, call)).tiers[0][0].deployment
+
     async def count_tokens(self, request: ChatRequest | CompletionRequest, estimate: int) -> TokenCount:
         """The tokens of a request's prompt; `estimate` is the front-end's, in tokens of no tokenizer in particular."""
-        deployment = self.registry.plan(request.model).tiers[0][0].deployment
+        deployments = [choice.deployment for tier in self.registry.plan(request.model).tiers for choice in tier]
+        wanted: Capability = "chat" if isinstance(request, ChatRequest) else "complete"
+        able = (d for d in deployments if wanted in d.info.capabilities and d.info.state != "failed")
+        deployment = next(able, deployments[0])
         provider = deployment.provider
         if isinstance(provider, TokenCounter):
-            tokens = await provider.count_tokens(replace(request, model=deployment.model))
-            return TokenCount(deployment.name, tokens, exact=True)
+            asked = replace(request, model=deployment.model, timeouts=_COUNT_TIMEOUTS)
+            try:
+                return TokenCount(deployment.name, await provider.count_tokens(asked), exact=True)
+            except (UpstreamError, UnsupportedParameter) as error:
+                if not deployment.upstream:
+                    raise
+                log.info("%s counts no tokens (%s); they are estimated", deployment.name, error)
         return TokenCount(deployment.name, round(estimate * deployment.health.prompt_ratio), exact=False)
 
     # --- tokens -----------------------------------------------------------------------

@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import msgspec
 
-from ghostd.errors import InvalidRequest, UnsupportedParameter, UpstreamMalformed, UpstreamRejected
+from ghostd.errors import InvalidRequest, UnsupportedParameter, UpstreamError, UpstreamMalformed, UpstreamRejected
 from ghostd.providers.anthropic_catalog import AnthropicModels
 from ghostd.providers.anthropic_errors import anthropic_failure, anthropic_refusal
 from ghostd.providers.anthropic_events import ErrorFields, UsageCount, UsageFields
@@ -66,6 +66,9 @@ class _TokenCount(msgspec.Struct):
 
 _MESSAGE = msgspec.json.Decoder(_WholeMessage)
 _COUNT = msgspec.json.Decoder(_TokenCount)
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_COUNTED = frozenset(("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config"))
+"""What of a request its count may be asked with."""
 
 
 class AnthropicProvider:
@@ -114,6 +117,28 @@ class AnthropicProvider:
         async with aclosing(read_deltas(response, pieces, MessageReader(anthropic_failure), self.name)) as deltas:
             async for delta in deltas:
                 yield delta
+
+    async def count_tokens(self, request: ChatRequest | CompletionRequest) -> int:
+        """What the service counts; that costs nothing."""
+        if isinstance(request, CompletionRequest):
+            raise UnsupportedParameter(f"The model '{request.model}' holds conversations only.", "model")
+        made = messages_body(request, self._models.traits(request.model), self._unsupported)
+        fields = _FIELDS.decode(made.body)
+        response = await self._upstream.send(
+            "POST",
+            f"{self._prefix}{_PATHS['anthropic.count_tokens']}",
+            _encode({name: value for name, value in fields.items() if name in _COUNTED}),
+            timeouts=request.timeouts,
+            headers=self._betas(",".join(made.betas)),
+        )
+        try:
+            return _COUNT.decode(await response.read()).input_tokens
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise UpstreamMalformed("the reply is not a count of tokens", self.name) from None
+        except UpstreamError as error:
+            raise headed(error, self.name) from None
+        finally:
+            response.close()
 
     def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
         """Not offered: the API knows conversations only."""

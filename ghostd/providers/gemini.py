@@ -49,7 +49,13 @@ class _Batch(msgspec.Struct, rename="camel"):
     usage_metadata: UsageMetadata = msgspec.field(default_factory=UsageMetadata)
 
 
+class _TokenCount(msgspec.Struct, rename="camel"):
+    total_tokens: int
+
+
 _BATCH_REPLY = msgspec.json.Decoder(_Batch)
+_COUNT = msgspec.json.Decoder(_TokenCount)
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class GeminiProvider:
@@ -94,6 +100,27 @@ class GeminiProvider:
         async with aclosing(stream), aclosing(first_call_only(stream) if single else stream) as deltas:
             async for delta in deltas:
                 yield delta
+
+    async def count_tokens(self, request: ChatRequest | CompletionRequest) -> int:
+        """What the service counts; that costs nothing."""
+        if isinstance(request, CompletionRequest):
+            raise UnsupportedParameter(f"The model '{request.model}' holds conversations only.", "model")
+        body = generate_body(request, gemini_traits(request.model), self._unsupported)
+        fields = {"model": _resource(request.model), **_FIELDS.decode(body)}
+        response = await self._upstream.send(
+            "POST",
+            self._path(request.model, "countTokens"),
+            _encode({"generateContentRequest": fields}),
+            timeouts=request.timeouts,
+        )
+        try:
+            return _COUNT.decode(await response.read()).total_tokens
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise UpstreamMalformed("the reply is not a count of tokens", self.name) from None
+        except UpstreamError as error:
+            raise headed(error, self.name) from None
+        finally:
+            response.close()
 
     def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
         """Not offered: the API knows conversations only."""

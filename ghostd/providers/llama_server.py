@@ -8,17 +8,29 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
-from ghostd.errors import UpstreamMalformed
+from ghostd.errors import UpstreamError, UpstreamMalformed
+from ghostd.providers.http.failures import headed
 from ghostd.providers.native_stream import TextCheck, TextEvent
 from ghostd.providers.openai import OpenAIProvider, limited
 from ghostd.providers.openai_chat_request import add_grammar, add_samplers, raw_object
 from ghostd.providers.openai_errors import told_error
 from ghostd.providers.openai_shapes import Shape
-from ghostd.types import Delta, FillRequest, Operation, RelayRequest, Usage
+from ghostd.types import (
+    ChatRequest,
+    CompletionRequest,
+    Delta,
+    FillRequest,
+    Operation,
+    RelayRequest,
+    Timeouts,
+    Usage,
+)
+
+T = TypeVar("T")
 
 _PATHS: Mapping[Operation, str] = {"llamacpp.infill": "/infill", "llamacpp.completion": "/completion"}
 
@@ -48,6 +60,19 @@ class _Whole(msgspec.Struct, gc=False):
     error: Any = None
 
 
+class _Template(msgspec.Struct, gc=False):
+    prompt: str
+
+
+class _Tokens(msgspec.Struct, gc=False):
+    tokens: list[int]
+
+
+_TEMPLATE = msgspec.json.Decoder(_Template)
+_TOKENS = msgspec.json.Decoder(_Tokens)
+_TEMPLATED = ("model", "messages", "tools", "tool_choice", "parallel_tool_calls", "chat_template_kwargs")
+"""What of a chat its template sees."""
+_encode = msgspec.json.Encoder().encode
 _INFILL = msgspec.json.Decoder(_Infill)
 _WHOLE = msgspec.json.Decoder(_Whole | list[_Whole])
 
@@ -86,6 +111,29 @@ class LlamaServerProvider(OpenAIProvider):
         async with aclosing(limited(deltas, request.max_lines)) as cut:
             async for delta in cut:
                 yield delta
+
+    async def count_tokens(self, request: ChatRequest | CompletionRequest) -> int:
+        """What the server's own template and tokenizer make of the prompt."""
+        content: object
+        if isinstance(request, ChatRequest):
+            body = self.chat_body(request)
+            asked = {name: body[name] for name in _TEMPLATED if name in body}
+            content = (await self._told("/apply-template", asked, _TEMPLATE, request.timeouts)).prompt
+        else:
+            content = [str(piece) if isinstance(piece, str) else piece for piece in request.prompt]
+        whole = {"model": request.model, "content": content, "add_special": True}
+        return len((await self._told("/tokenize", whole, _TOKENS, request.timeouts)).tokens)
+
+    async def _told(self, path: str, body: dict[str, Any], decoder: msgspec.json.Decoder[T], timeouts: Timeouts) -> T:
+        response = await self.send("POST", path, _encode(body), timeouts, "json")
+        try:
+            return decoder.decode(await response.read())
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise UpstreamMalformed(f"its reply to {path} is not what was asked for", self.name) from None
+        except UpstreamError as error:
+            raise headed(error, self.name) from None
+        finally:
+            response.close()
 
     def native_check(self, request: RelayRequest) -> InfillCheck:
         """What reads relayed replies of the server's own calls."""

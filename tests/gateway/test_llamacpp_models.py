@@ -20,11 +20,14 @@ from gguf_fixtures import CHAT_TEXT, FILL_TEXT, ModelFile, model_file
 from llama_server_upstream import llama_server, provider_of
 from workers.opening import ENGINES, EngineName
 
+from ghostd.completion.fill import collect
 from ghostd.config import Config, HttpConfig, LocalConfig
+from ghostd.conversation import Message
 from ghostd.engine import Engine
 from ghostd.routing.registry import Registry
 from ghostd.testing.gateway import serving
 from ghostd.testing.memory_ledger import MemoryLedger
+from ghostd.types import ChatRequest, CompletionRequest, Sampling
 from ghostd.workers.provider import local_provider
 
 __all__ = ["model_file"]
@@ -290,3 +293,17 @@ async def test_a_llama_server_behind_ghostd_is_asked_as_the_client_asked(model_f
         assert doors.ledger.rows[-1].prompt_tokens == sum(reply["tokens_evaluated"] for reply in several)
         events = await doors.post("/completion", prompt=[CHAT_PROMPT, CHAT_PROMPT], **GREEDY, stream=True)
         assert [event["index"] for event in events if event["stop"]] == [0, 1]  # put into other words
+
+
+@needs_server
+async def test_a_llama_servers_counts_are_its_usage(model_file: ModelFile) -> None:
+    async with llama_server(model_file("qwen")) as url, provider_of(url) as upstream:
+        name = f"llama/{upstream.models()[0].id}"
+        engine = Engine(registry=Registry(Config(), (), {"llama": [upstream]}))
+        talk = (Message("system", "Be brief."), Message("user", "What is 媽?"))
+        chat = ChatRequest(name, talk, Sampling(temperature=0), max_tokens=1)
+        completion = CompletionRequest(name, ("<|im_start|>x y",), sampling=Sampling(temperature=0), max_tokens=1)
+        for request, deltas in ((chat, engine.chat(chat)), (completion, engine.complete(completion))):
+            counted = await engine.count_tokens(request, 1)
+            usage = (await collect(deltas)).usage
+            assert usage is not None and (counted.tokens, counted.exact) == (usage.prompt_tokens, True)
