@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -166,3 +167,20 @@ async def test_a_call_that_goes_on_after_its_end_is_an_error_rather_than_a_wrong
 def test_the_judge_finds_a_gap() -> None:
     with pytest.raises(AssertionError, match="gaps"):
         judged(b'event: a\ndata: {"type":"a","sequence_number":1}\n\n')
+
+
+async def test_a_failure_after_a_long_silence_is_told_in_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A comment has begun the stream by then, so that the error can have no status of its own."""
+    monkeypatch.setattr("ghostd.gateway.sse.SILENCE_S", 0.01)
+    go = asyncio.Event()
+    failing: list[Step] = [go, UpstreamFailed("out of order", 500)]
+    async with before(a := upstream("a", failing, [UpstreamFailed("again", 500)], relays=CHAT)) as d:
+        body = {"model": "r", "stream": True, "input": "hi"}
+        async with d.http.post(f"{d.served.url}/v1/responses", json=body) as reply:
+            assert await reply.content.readany() == b": waiting\n\n"
+            await a.until_asked()
+            go.set()
+            rest = await reply.read()
+        events = events_of(rest)
+        assert [event["type"] for event in events] == ["error", "response.failed"]
+        assert events[1]["response"]["status"] == "failed"

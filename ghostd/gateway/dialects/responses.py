@@ -183,7 +183,7 @@ class _Stream:
         """The last events of a stream that breaks off; see Dialect.error_event."""
         error = _ERROR.decode(error_object).error
         if self._writer is None:
-            events = self.watched.failed(error)
+            events = self.watched.failed(error, self._work.frame().response("failed"))
             self.failure = self.watched.response
             return events
         events = self._writer.fail(error)

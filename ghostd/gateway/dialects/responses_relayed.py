@@ -54,21 +54,19 @@ class Watched:
             data = _NO_CONVERSATION.sub(lambda _: self._conversation or b"", data)
         return data
 
-    def failed(self, error: dict[str, Any]) -> bytes:
-        """The events that end a stream amid which something broke."""
+    def failed(self, error: dict[str, Any], otherwise: dict[str, Any]) -> bytes:
+        """The events that end a stream amid which something broke; `otherwise` is the response if none has begun."""
         numbers = _NUMBER.findall(self._last)
         number = int(numbers[-1]) + 1 if numbers else 0
         told = {"code": error.get("code"), "message": error.get("message"), "param": error.get("param")}
+        response = msgspec.json.decode(self._created) if self._created else otherwise
+        response |= {
+            "status": "failed",
+            "error": {"code": told["code"] or "server_error", "message": told["message"]},
+        }
+        self.response = _encode(response)
         events = _event("error", number, {**told, "error": error})
-        if self._created:
-            response = msgspec.json.decode(self._created)
-            response |= {
-                "status": "failed",
-                "error": {"code": told["code"] or "server_error", "message": told["message"]},
-            }
-            self.response = _encode(response)
-            events += _event("response.failed", number + 1, {"response": response})
-        return events
+        return events + _event("response.failed", number + 1, {"response": response})
 
 
 def _event(kind: str, number: int, members: dict[str, Any]) -> bytes:
