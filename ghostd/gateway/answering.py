@@ -127,10 +127,14 @@ def passed_headers(headers: dict[str, str], piece: Relayed) -> dict[str, str]:
     headers["Content-Type"] = kind = piece.content_type
     if kind != "application/json":
         headers["Content-Type"] = header_value(redact(kind)) or "application/octet-stream"
-    for name, value in piece.headers.items():
-        if name not in _OWN_HEADERS:
-            headers.setdefault(name, header_value(redact(value)))
+    for name, value in upstream_headers(piece).items():
+        headers.setdefault(name, value)
     return headers
+
+
+def upstream_headers(piece: Relayed) -> dict[str, str]:
+    """The upstream's headers that may be passed on."""
+    return {name: header_value(redact(value)) for name, value in piece.headers.items() if name not in _OWN_HEADERS}
 
 
 async def _stream(exchange: Exchange, call: Call, items: AsyncGenerator[Item, None], encoder: Encoder) -> None:
@@ -138,6 +142,8 @@ async def _stream(exchange: Exchange, call: Call, items: AsyncGenerator[Item, No
     async with exchange.open_stream() as events, aclosing(items):
         async for item in items:
             if isinstance(item, Relayed):
+                if item.headers:
+                    exchange.passed = upstream_headers(item)
                 if item.last:
                     await events.close(item.data)
                     return

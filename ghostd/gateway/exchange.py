@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import TypeVar
 from urllib.parse import parse_qsl
@@ -18,7 +18,7 @@ from ghostd.errors import GhostdError
 from ghostd.gateway.body import body_pieces, decode, read_body
 from ghostd.gateway.dialect import OPENAI, Dialect
 from ghostd.gateway.errors import HttpError, problem
-from ghostd.gateway.headers import REQUEST_ID, choose_request_id, reply_headers, routing_headers
+from ghostd.gateway.headers import REQUEST_ID, choose_request_id, limit_headers, reply_headers, routing_headers
 from ghostd.gateway.request import Request
 from ghostd.gateway.response import Response
 from ghostd.gateway.sse import EventStream
@@ -39,7 +39,18 @@ _AGENT = re.compile(r"^[A-Za-z0-9._-]+")
 class Exchange:
     """A request and what answers it. Handlers return a response, or finish `open_stream()` and return None."""
 
-    __slots__ = ("call", "config", "dialect", "interactive", "path", "request", "request_id", "started", "stream")
+    __slots__ = (
+        "call",
+        "config",
+        "dialect",
+        "interactive",
+        "passed",
+        "path",
+        "request",
+        "request_id",
+        "started",
+        "stream",
+    )
 
     def __init__(self, request: Request, config: HttpConfig) -> None:
         self.request = request
@@ -52,6 +63,8 @@ class Exchange:
         self.stream: EventStream | None = None
         self.call: Call | None = None
         """What the engine was asked, once that is known."""
+        self.passed: Mapping[str, str] = {}
+        """Headers of the upstream's reply that go with a stream, where ghostd has none of the name."""
         self.interactive = True
         """Whether somebody waits for the reply."""
 
@@ -138,6 +151,10 @@ class Exchange:
             headers[self.dialect.request_id_header] = self.request_id
         if self.call is not None and self.call.trace.route:
             headers.update(routing_headers(self.call))
+            if self.call.trace.limits and self.dialect is OPENAI:
+                headers.update(limit_headers(self.call.trace.limits, asyncio.get_running_loop().time()))
+        for name, value in self.passed.items():
+            headers.setdefault(name, value)
         return headers
 
     def age_ms(self) -> int:

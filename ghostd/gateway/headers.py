@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from multidict import istr
 
 from ghostd.routing.call import Call, new_request_id
+from ghostd.routing.limits import Left, Limits
 
 REQUEST_ID = istr("x-request-id")
 MODEL = istr("x-ghostd-model")
@@ -42,6 +44,21 @@ def routing_headers(call: Call) -> dict[str, str]:
         headers["x-ghostd-cost-usd"] = f"{trace.cost_usd:.8f}"
     if trace.experiment:
         headers["x-ghostd-experiment"] = header_value(trace.experiment)
+    return headers
+
+
+def limit_headers(limits: Sequence[Limits], now: float) -> dict[str, str]:
+    """OpenAI's `x-ratelimit-*` for the limits that the configuration sets to a deployment; the tightest of a kind."""
+    tightest: dict[str, Left] = {}
+    for limit in limits:
+        for name, left in limit.left(now).items():
+            if name not in tightest or left.remaining < tightest[name].remaining:
+                tightest[name] = left
+    headers: dict[str, str] = {}
+    for name, left in tightest.items():
+        headers[f"x-ratelimit-limit-{name}"] = str(left.limit)
+        headers[f"x-ratelimit-remaining-{name}"] = str(left.remaining)
+        headers[f"x-ratelimit-reset-{name}"] = f"{left.reset_s:.3f}s"
     return headers
 
 

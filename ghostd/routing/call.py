@@ -13,6 +13,7 @@ import msgspec
 from msgspec import field
 
 from ghostd.errors import GhostdError
+from ghostd.routing.limits import Limits
 from ghostd.types import (
     Capability,
     ChatRequest,
@@ -70,6 +71,8 @@ class Trace(msgspec.Struct, eq=False):
     route: str = ""
     deployment: str = ""
     provider: str = ""
+    limits: Sequence[Limits] = ()
+    """Of the deployment that answers."""
     attempts: int = 0
     reason: str = ""
     first_byte_ms: float | None = None

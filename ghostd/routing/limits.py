@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 _MINUTE_S = 60.0
 _ROUNDING = 1e-6
 """What has been waited for may fall short by this."""
 SPARED = 0.2
 """Share of a rate that background work leaves to those who wait for their replies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """One of the limits of a minute."""
+
+    limit: int
+    remaining: int
+    reset_s: float
+    """Until all of it is there again, if nothing more is used."""
 
 
 class Limits:
@@ -70,6 +83,16 @@ class Limits:
         """A request has ended; it was charged `estimated` tokens and took `used`."""
         self.in_flight -= 1
         self._tokens += estimated - used
+
+    def left(self, now: float) -> Mapping[str, Left]:
+        """What is left of this minute's "requests" and "tokens", as far as they are limited."""
+        self._refill(now)
+        buckets = (("requests", self.rpm, self._requests), ("tokens", self.tpm, self._tokens))
+        return {
+            name: Left(limit, max(0, int(left)), max(0.0, (limit - left) * _MINUTE_S / limit))
+            for name, limit, left in buckets
+            if limit is not None
+        }
 
     def _refill(self, now: float) -> None:
         elapsed = now - self._at

@@ -253,6 +253,7 @@ class Router:
         trace, deployment = errand.call.trace, attempt.deployment
         trace.deployment = deployment.name
         trace.provider = deployment.provider.name
+        trace.limits = deployment.limits
         how = f"{plan.policy} of {plan.name}" if plan.virtual or plan.route is not None else "asked for by name"
         trace.reason += how
         for name, error in trace.failures:

@@ -129,6 +129,35 @@ async def test_an_upstreams_headers_pass_but_never_over_ghostds_own() -> None:
         assert headers.getall("x-ghostd-deployment") == ["a/m"]
 
 
+async def test_an_upstreams_headers_pass_with_a_stream_and_with_vectors() -> None:
+    kept = {"x-ratelimit-remaining-requests": "7", "set-cookie": "a=b", "x-ghostd-deployment": "fake"}
+    pieces = [Relayed(EVENTS[0], content_type="text/event-stream", headers=kept), *stream(EVENTS[1])]
+    async with gateway(ROUTE, upstream("a", pieces, whole(headers=kept))) as g:
+        for answer in (await g.post(stream=True), await g.post("/v1/embeddings", input="x")):
+            assert answer.status == 200
+            assert answer.headers["x-ratelimit-remaining-requests"] == "7"
+            assert answer.headers.getall("x-ghostd-deployment") == ["a/m"]
+            assert answer.headers["openai-processing-ms"].isdecimal()
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_deployments_own_limits_are_told_as_openai_tells_its_own(streamed: bool) -> None:
+    """They win over the upstream's, of which other programs may use up the rest."""
+    limits = 'routes.r.deployments = ["one"]\n[deployments.one]\nmodel = "a/m"\nrpm = 60\ntpm = 6000\n'
+    kept = {"x-ratelimit-remaining-requests": "7"}
+    script = stream(EVENTS[0]) if streamed else whole(headers=kept)
+    async with gateway(limits, upstream("a", script)) as g:
+        for left in (59, 58):
+            headers = (await g.post(stream=streamed)).headers
+            told = {name: value for name, value in headers.items() if name.startswith("x-ratelimit-")}
+            assert told["x-ratelimit-limit-requests"] == "60"
+            assert told["x-ratelimit-limit-tokens"] == "6000"
+            assert int(told["x-ratelimit-remaining-requests"]) == left
+            assert 5900 < int(told["x-ratelimit-remaining-tokens"]) < 6000
+            assert told["x-ratelimit-reset-requests"].endswith("s")
+            assert 0 < float(told["x-ratelimit-reset-requests"].removesuffix("s")) <= 2
+
+
 KEY = "sk-abcdef0123456789"
 
 
