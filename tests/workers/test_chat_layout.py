@@ -172,6 +172,19 @@ def test_arguments_that_are_no_object_are_told_all_the_same(given: str, written:
     assert f'{{"name": "f", "arguments": {written}}}' in shown(turn(TEMPLATES["hermes"], messages, F).segments)
 
 
+def test_calls_that_a_template_cannot_write_together_become_text() -> None:
+    """Llama 3's template refuses two calls in one message."""
+    messages: list[dict[str, Any]] = [
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": "", "calls": [["a", "f", "{}"], ["b", "g", "{}"]]},
+        {"role": "tool", "content": "1", "call_id": "a"},
+        {"role": "tool", "content": "2", "call_id": "b"},
+    ]
+    written = shown(turn(TEMPLATES["llama3"], messages, F).segments)
+    assert '{"name": "g", "arguments": {}}' in written
+    assert "<tool_response>\n2\n</tool_response>" in written
+
+
 def test_several_calls_and_results_in_one_turn_keep_their_order() -> None:
     messages: list[dict[str, Any]] = [
         {"role": "user", "content": "hi"},

@@ -102,6 +102,8 @@ class ToolRule:
     texts: Mapping[str, tuple[str, ...]]
     """Properties whose values are text, with the texts allowed; () for any text."""
     required: frozenset[str] = frozenset()
+    free: bool = False
+    """Whether properties of other names may come, too."""
 
 
 class Syntax(Protocol):

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ghostd.workers.chat_template import ChatTemplate, Segment
-from ghostd.workers.engines.contract import RequestInvalid
+from ghostd.workers.engines.contract import EngineFailed, RequestInvalid
 from ghostd.workers.turns.abilities import Abilities
 from ghostd.workers.turns.contract import ToolSpec
 
@@ -39,22 +39,40 @@ class Layout:
         described: bool = False,
     ) -> list[Segment]:
         """The prompt. With `described` the tools are told in the system message. Raises as ChatTemplate.render."""
+        declared = [_declared(tool) for tool in tools] if tools and not described else None
+        words = description(tools) if tools and described else None
         turns = self._turns(messages, native=not described)
-        if tools and described:
-            turns = _with_system(turns, description(tools))
+        try:
+            return self._first_taken(turns, declared, words, variables)
+        except (RequestInvalid, EngineFailed):
+            # Some templates know calls, but not several at once, or not without an answer before.
+            plain = self._turns(messages, native=False)
+            if plain == turns:
+                raise
+            try:
+                return self._first_taken(plain, declared, words, variables)
+            except (RequestInvalid, EngineFailed):
+                pass
+            raise
+
+    def _first_taken(
+        self, turns: list[Turn], tools: list[Turn] | None, words: str | None, variables: Mapping[str, Any] | None
+    ) -> list[Segment]:
+        """The turns as they are, or in the first of the other orders that the template takes."""
+        if words is not None:
+            turns = _with_system(turns, words)
         elif tools and self._abilities.tools_need_system and (not turns or turns[0]["role"] != "system"):
             turns = [{"role": "system", "content": ""}, *turns]
         if any(turn["role"] == "system" for turn in turns) and not self._abilities.system:
             turns = _folded(turns)
-        declared = [_declared(tool) for tool in tools] if tools and not described else None
         try:
-            return self._rendered(turns, declared, variables)
+            return self._rendered(turns, tools, variables)
         except RequestInvalid:
             # Templates that want turns to alternate, or one system message at the start, refuse all else.
             for other in (_merged(turns), _bridged(_merged(turns)), _bridged(_merged(_folded(turns)))):
                 if other != turns:
                     try:
-                        return self._rendered(other, declared, variables)
+                        return self._rendered(other, tools, variables)
                     except RequestInvalid:
                         continue
             raise

@@ -224,6 +224,11 @@ class SchemaConverter:
             raise SchemaUnusable(f"{what} does not exist")
         return self._rules.primitive("value")
 
+    def resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The schema, or the one that it refers to. Raises SchemaUnusable."""
+        target = self._resolved(schema, 0)
+        return target if isinstance(target, Mapping) else schema
+
     def _resolved(self, schema: Any, hops: int) -> Any:
         if isinstance(schema, dict) and "$ref" in schema and hops < _MAX_DEPTH:
             return self._resolved(self._target(schema["$ref"]), hops + 1)

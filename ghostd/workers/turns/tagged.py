@@ -143,6 +143,10 @@ class Tagged:
             head = literal(self.argument_open + name + self.key_end)
             argument = rules.add("argument", f"{head} {value_open} {line} {body} {_WHITE}")
             parts.append(argument if name in tool.required else f"{argument}?")
+        if tool.free:
+            key = f'[^<>"\\n]{{1,64}} {literal(self.key_end)}'
+            value = f"{value_open} {line} {until_rule(rules, self.value_close)}"
+            parts.append(f"({literal(self.argument_open)} {key} {value} {_WHITE})*")
         return " ".join((*parts, literal(self.function_close)))
 
     def begins(self, text: str) -> bool:

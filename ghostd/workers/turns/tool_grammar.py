@@ -48,13 +48,13 @@ def _converted(rules: Rules, tool: ToolSpec, schema: Mapping[str, Any], tagged: 
     if not tagged:
         whole = {"type": "object", **schema} if "$ref" not in schema else schema
         return ToolRule(tool.name, rules.add(tool.name, converter.value(whole, tool.name)), {}, {})
-    properties = schema.get("properties")
+    schema = converter.resolved(schema)
+    properties, further = schema.get("properties"), schema.get("additionalProperties")
     texts: dict[str, tuple[str, ...]] = {}
     values: dict[str, str] = {}
     for name, inner in properties.items() if isinstance(properties, dict) else ():
         if kind_of(tool, name) == "text":
-            allowed = inner.get("enum", [inner["const"]] if "const" in inner else [])
-            texts[name] = tuple(allowed) if isinstance(allowed, list) else ()
+            texts[name] = _texts(inner, strict=tool.strict)
             values[name] = ""
         else:
             values[name] = rules.add(f"{tool.name}-{name}", converter.value(inner, f"{tool.name}-{name}"))
@@ -65,7 +65,20 @@ def _converted(rules: Rules, tool: ToolSpec, schema: Mapping[str, Any], tagged: 
         values,
         texts,
         frozenset(map(str, required)) if isinstance(required, list) else frozenset(),
+        free=further is not False and (further is not None or not isinstance(properties, dict)),
     )
+
+
+def _texts(schema: Mapping[str, Any], *, strict: bool) -> tuple[str, ...]:
+    """The texts that a string written between tags may be; () for any."""
+    if "const" in schema:
+        return (str(schema["const"]),)
+    if isinstance(allowed := schema.get("enum"), list):
+        return tuple(map(str, allowed))
+    for keyword in ("minLength", "maxLength", "format", "pattern"):
+        if strict and keyword in schema:
+            raise SchemaUnusable(f"the keyword '{keyword}' cannot be enforced in the form in which this model calls")
+    return ()
 
 
 def tool_specs(tools: Sequence[Sequence[Any]]) -> list[ToolSpec]:
