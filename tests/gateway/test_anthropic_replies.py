@@ -438,6 +438,17 @@ async def test_a_count_is_an_estimate_where_no_tokenizer_is_at_hand() -> None:
     assert (short.headers["x-ghostd-count"], short.headers["x-ghostd-deployment"]) == ("estimated", "a/m")
 
 
+async def test_a_count_is_that_of_the_model_that_would_be_asked_however_long_the_prompt() -> None:
+    other = ScriptedProvider(model="embedder", capabilities=frozenset(("embed",)))
+    own = ScriptedProvider(model="own", context_tokens=100)
+    async with gateway("", local=[other, own]) as g:
+        answer = await g.post("/v1/messages/count_tokens", model="auto", system="word " * 4000)
+        refused = await g.post("/v1/messages/count_tokens", model="embedder")
+        g.world.calls = len(g.world.ledger.rows)
+    assert (answer.headers["x-ghostd-deployment"], answer.json["input_tokens"] > 4000) == ("own", True)
+    assert (refused.status, "cannot chat" in refused.json["error"]["message"]) == (400, True)
+
+
 async def test_what_only_our_signatures_carry_is_no_part_of_the_estimate() -> None:
     block = {"type": "thinking", "thinking": "", "signature": "ghostd." + "A" * 400_000}
     said = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": [block]}]

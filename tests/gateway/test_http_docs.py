@@ -8,6 +8,7 @@ from pathlib import Path
 from ghostd.engine import Engine
 from ghostd.errors import RequestError, UpstreamRejected
 from ghostd.gateway.app import api_routes
+from ghostd.gateway.dialects.anthropic_request import MessagesBody
 from ghostd.gateway.dialects.openai_chat_request import ChatBody
 from ghostd.gateway.dialects.openai_completions import CompletionBody
 from ghostd.gateway.dialects.openai_embeddings import EmbeddingBody
@@ -41,6 +42,6 @@ def test_every_error_code_is_documented_with_its_status() -> None:
 
 
 def test_every_field_is_documented() -> None:
-    for body in (ChatBody, CompletionBody, EmbeddingBody):
+    for body in (ChatBody, CompletionBody, EmbeddingBody, MessagesBody):
         for field in body.__struct_fields__:
             assert f"`{field}" in PAGE, field

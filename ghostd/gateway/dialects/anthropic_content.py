@@ -7,67 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-import msgspec
-
-from ghostd.conversation import File, Image, Message, Part, Text, Thinking, ToolCall, ToolResult
+from ghostd.conversation import File, Image, Message, Part, Role, Text, Thinking, ToolResult
 from ghostd.errors import InvalidRequest, UnsupportedParameter
-from ghostd.gateway.dialects.anthropic_fields import CacheControl, cache_ttl, given
+from ghostd.gateway.dialects.anthropic_fields import cache_ttl, given
+from ghostd.gateway.dialects.anthropic_parts import (
+    Block,
+    MessageFields,
+    Source,
+    call_of,
+    data_of,
+    image_of,
+    text_of,
+    unknown_source,
+    unsupported,
+    url_of,
+)
 from ghostd.gateway.dialects.anthropic_signature import read
 from ghostd.gateway.dialects.anthropic_tools import ToolFields, own_id
 
-_IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _BILLING = "x-anthropic-billing-header:"
 """Claude Code's note to Anthropic's accounting, as a system block: it changes often and would spoil prompt caches."""
 _SILENT = frozenset(("fallback", "mcp_tool_listing"))
 """Blocks that no model reads: where another model took over, and what a server of tools has listed."""
-
-
-class Source(msgspec.Struct):
-    """`source` of an image or a document."""
-
-    type: str
-    data: str | None = None
-    media_type: str | None = None
-    url: str | None = None
-    file_id: str | None = None
-    content: str | list[Block] | None = None
-
-
-class ToolChange(msgspec.Struct):
-    """`tool` of a block that offers a tool, or takes it away, in the midst of a conversation."""
-
-    type: str
-    name: str | None = None
-    definition: ToolFields | None = None
-
-
-class Block(msgspec.Struct):
-    """A content block of any type; what a type does not have is None."""
-
-    type: str
-    text: str | None = None
-    source: Source | str | None = None
-    content: str | list[Block] | None = None
-    title: str | None = None
-    context: str | None = None
-    id: str | None = None
-    name: str | None = None
-    input: msgspec.Raw = msgspec.Raw(b"")
-    tool_use_id: str | None = None
-    is_error: bool | None = None
-    thinking: str | None = None
-    signature: str | None = None
-    data: str | None = None
-    tool_name: str | None = None
-    tool: ToolChange | None = None
-    cache_control: CacheControl | None = None
-
-
-class MessageFields(msgspec.Struct):
-    """One of `messages`."""
-
-    role: str
-    content: str | list[Block]
 
 
 class Reader:
@@ -120,8 +81,8 @@ class Reader:
             if self._tool_change(block, where):
                 continue
             if block.type != "text":
-                raise _unsupported(block, where)
-            text = _text(block, where)
+                raise unsupported(block, where)
+            text = text_of(block, where)
             if not text.text.startswith(_BILLING):
                 yield text
 
@@ -156,9 +117,9 @@ class Reader:
         ttl = cache_ttl(block.cache_control, f"{path}.cache_control")
         match block.type:
             case "text":
-                yield _text(block, path)
+                yield text_of(block, path)
             case "image":
-                yield _image(block, path, ttl)
+                yield image_of(block, path, ttl)
             case "document":
                 yield from self._document(block, path, ttl)
             case "search_result":
@@ -173,7 +134,7 @@ class Reader:
             case "compaction":
                 yield Text(block.content if isinstance(block.content, str) else "", ttl)
             case _:
-                raise _unsupported(block, path)
+                raise unsupported(block, path)
 
     def _document(self, block: Block, path: str, ttl: str | None) -> Iterator[Text | Image | File]:
         source = block.source
@@ -187,9 +148,9 @@ class Reader:
                         f"Invalid value for '{where}.media_type': documents in base64 are application/pdf.",
                         f"{where}.media_type",
                     )
-                yield File(data=_data(source, where), name=block.title, cache_ttl=ttl)
+                yield File(data=data_of(source, where), name=block.title, cache_ttl=ttl)
             case "url":
-                yield File(url=_url(source, where), name=block.title, cache_ttl=ttl)
+                yield File(url=url_of(source, where), name=block.title, cache_ttl=ttl)
             case "file":
                 yield File(file_id=given(source.file_id, f"{where}.file_id"), name=block.title, cache_ttl=ttl)
             case "text":
@@ -199,14 +160,16 @@ class Reader:
                 heading = "\n\n".join(filter(None, (block.title, block.context)))
                 if heading:
                     yield Text(heading)
-                content = given(source.content, f"{where}.content")
+                content = source.content
+                if content is None:
+                    raise InvalidRequest(f"Missing required parameter: '{where}.content'.", f"{where}.content")
                 if isinstance(content, str):
                     yield Text(content, ttl)
                     return
                 for number, part in enumerate(content):
                     yield from self._said(part, f"{where}.content[{number}]")
             case _:
-                raise _unknown_source(source, where)
+                raise unknown_source(source, where)
 
     def _assistant(self, blocks: list[Block], path: str) -> Iterator[Message]:
         parts: list[Part] = []
@@ -224,13 +187,14 @@ class Reader:
             elif block.type == "redacted_thinking":
                 parts.append(Thinking(redacted=given(block.data, f"{where}.data")))
             elif block.type == "tool_use":
-                parts.append(_call(block, where, proof))
+                parts.append(call_of(block, where, proof))
                 proof = None
             elif block.type in ("text", "compaction"):
                 parts.extend(self._said(block, where))
             elif block.type not in _SILENT and not self._tool_change(block, where):
-                raise _unsupported(block, where)
-        yield Message("assistant", tuple(parts) or "")
+                raise unsupported(block, where)
+        if parts or not blocks:  # of what another model only wanted back nothing need be left
+            yield Message("assistant", tuple(parts) or "")
 
     def _tool_change(self, block: Block, path: str) -> bool:
         """Whether the block is one that changes the tools on offer; notes what it says."""
@@ -252,61 +216,4 @@ class Reader:
         return True
 
 
-_ROLES = {"user": "user", "assistant": "assistant", "system": "system"}
-
-
-def _text(block: Block, path: str) -> Text:
-    return Text(given(block.text, f"{path}.text"), cache_ttl(block.cache_control, f"{path}.cache_control"))
-
-
-def _image(block: Block, path: str, ttl: str | None) -> Image:
-    source, where = block.source, f"{path}.source"
-    if not isinstance(source, Source):
-        raise InvalidRequest(f"Missing required parameter: '{where}'.", where)
-    if source.type == "url":
-        return Image(url=_url(source, where), cache_ttl=ttl)
-    if source.type == "base64":
-        media_type = given(source.media_type, f"{where}.media_type")
-        if media_type not in _IMAGE_TYPES:
-            known = ", ".join(_IMAGE_TYPES)
-            raise InvalidRequest(
-                f"Invalid value for '{where}.media_type': {media_type[:50]!r}; supported: {known}.",
-                f"{where}.media_type",
-            )
-        return Image(data=_data(source, where), media_type=media_type, cache_ttl=ttl)
-    if source.type == "file":
-        raise UnsupportedParameter("This model knows no uploaded images; send them as base64 or by URL.", where)
-    raise _unknown_source(source, where)
-
-
-def _data(source: Source, path: str) -> str:
-    data = given(source.data, f"{path}.data")
-    if not data:
-        raise InvalidRequest(f"Invalid value for '{path}.data': it is empty.", f"{path}.data")
-    return data
-
-
-def _url(source: Source, path: str) -> str:
-    url = given(source.url, f"{path}.url")
-    if not url.startswith(("https://", "http://")):
-        raise InvalidRequest(f"Invalid value for '{path}.url': an http or https URL is needed.", f"{path}.url")
-    return url
-
-
-def _unknown_source(source: Source, path: str) -> InvalidRequest:
-    return InvalidRequest(f"Invalid value for '{path}.type': {source.type[:50]!r} is not known.", f"{path}.type")
-
-
-def _call(block: Block, path: str, proof: str | None) -> ToolCall:
-    identifier, name = given(block.id, f"{path}.id"), given(block.name, f"{path}.name")
-    arguments = bytes(block.input)
-    if not arguments.startswith(b"{"):
-        raise InvalidRequest(f"Invalid value for '{path}.input': a JSON object is needed.", f"{path}.input")
-    ttl = cache_ttl(block.cache_control, f"{path}.cache_control")
-    return ToolCall(own_id(identifier), name, arguments.decode("utf-8"), proof, ttl)
-
-
-def _unsupported(block: Block, path: str) -> UnsupportedParameter:
-    return UnsupportedParameter(
-        f"Content of type {block.type[:50]!r} cannot be put into this model's API at this place.", f"{path}.type"
-    )
+_ROLES: Mapping[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}

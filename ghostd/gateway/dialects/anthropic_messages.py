@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -63,13 +64,14 @@ async def count_tokens(engine: Engine, exchange: Exchange) -> Response | None:
     """How many tokens a prompt has: by the service that would be asked, by the model's own tokenizer, or estimated."""
     call = await read_call(engine, exchange, _COUNT, "chat", _counted_jobs, _glance)
     call.stream = False
-    deployment = engine.registry.plan(call.model).tiers[0][0].deployment
+    estimate, call.prompt_tokens = call.prompt_tokens, 0  # any length can be counted, at no cost
+    deployment = engine.first(call)
     if _COUNT in deployment.relays and call.relayable:
         call.passed_only = True
         return await answer(engine, exchange, call, MessageEncoder(exchange))
     (job,) = call.decode()
     assert isinstance(job.request, ChatRequest)
-    found = await engine.count_tokens(job.request, call.prompt_tokens)
+    found = await engine.count_tokens(replace(job.request, model=deployment.name), estimate)
     call.trace.route, call.trace.deployment = call.model, found.deployment
     response = exchange.json(msgspec.json.encode({"input_tokens": found.tokens}))
     response.headers["x-ghostd-count"] = "exact" if found.exact else "estimated"

@@ -9,8 +9,9 @@ import msgspec
 
 from ghostd.conversation import NO_REASONING, Reasoning, ReasoningEffort
 from ghostd.errors import InvalidRequest, UnsupportedParameter
-from ghostd.gateway.dialects.anthropic_content import Block, MessageFields, Reader
+from ghostd.gateway.dialects.anthropic_content import Reader
 from ghostd.gateway.dialects.anthropic_fields import CacheControl
+from ghostd.gateway.dialects.anthropic_parts import Block, MessageFields
 from ghostd.gateway.dialects.anthropic_tools import ToolChoiceFields, ToolFields, tools_of
 from ghostd.gateway.dialects.openai_fields import check_one_of, check_ranges
 from ghostd.types import ChatRequest, Sampling
