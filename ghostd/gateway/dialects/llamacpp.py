@@ -26,6 +26,9 @@ from ghostd.gateway.dialects.llamacpp_tokens import (
     detokenize,
     tokenize,
 )
+from ghostd.gateway.dialects.openai_chat import DOC as CHAT_DOC
+from ghostd.gateway.dialects.openai_chat import chat_completions
+from ghostd.gateway.dialects.openai_models import LIST_DOC, list_models
 from ghostd.gateway.doc import Doc
 from ghostd.gateway.routes import Handler, Route
 
@@ -36,7 +39,10 @@ _MODEL = {"model": "Which model; absent: the setting http.llamacpp_model"}
 
 
 def routes(engine: Engine) -> Sequence[Route]:
-    """All routes; `/health` is ghostd's own, which has what llama.cpp's clients look for."""
+    """All routes; `/health` is ghostd's own, which has what llama.cpp's clients look for.
+
+    Its server has OpenAI's chat and models also without `/v1`.
+    """
 
     def post(path: str, handler: Handler, summary: str, body: Any, reply: Any = None, *, streams: str = "") -> Route:
         ranges = RANGES if streams else {}
@@ -57,6 +63,8 @@ def routes(engine: Engine) -> Sequence[Route]:
         post(
             "/apply-template", partial(apply_template, engine), "Prompt of a conversation", TemplateBody, TemplateReply
         ),
+        Route("POST", "/chat/completions", partial(chat_completions, engine), doc=CHAT_DOC),
+        Route("GET", "/models", partial(list_models, engine), doc=LIST_DOC),
         get("/props", partial(props, engine), "What a model is", _MODEL),
         get("/slots", partial(slots, engine), "Whether a model is busy", {**_MODEL, **no_slot}),
     )
