@@ -60,6 +60,8 @@ class Recipe:
     """`tokenizer.ggml.<key>_token_id` → marker text."""
     bos: str | None = None
     chat_template: str | None = None
+    tool_template: str | None = None
+    """A second template for conversations with tools."""
     chat_reply: tuple[str, ...] = _CHAT
     chat_after: str = "\n"
     """The token that the template's generation prompt ends with."""
@@ -192,6 +194,7 @@ RECIPES = {
     "chat-only": CHAT_ONLY,
     "unicode": replace(CHAT_ONLY, chat_reply=tuple(chr(b) for b in UNICODE_TEXT.encode())),
     "caller": CALLER,
+    "two-templates": replace(CALLER, chat_template=CHATML, tool_template=CALLER.chat_template),
     "thinker": THINKER,
     **{f"family-{family}": family_recipe(family) for family in TEMPLATES},
     "random": replace(QWEN, weights="random"),
@@ -265,6 +268,8 @@ def _write_tokenizer_keys(writer: Any, recipe: Recipe, tokens: list[str], merges
         writer.add_uint32(f"tokenizer.ggml.{key}_token_id", index[marker])
     if recipe.chat_template is not None:
         writer.add_chat_template(recipe.chat_template)
+    if recipe.tool_template is not None:
+        writer.add_string("tokenizer.chat_template.tool_use", recipe.tool_template)
 
 
 def _write_tensors(writer: Any, recipe: Recipe, tokens: list[str]) -> None:

@@ -38,6 +38,8 @@ class GgufHeader:
     size_bytes: int
     """Of all parts, where the model is split."""
     chat_template: str | None
+    tool_template: str | None
+    """A second template that some files have for conversations with tools."""
     embedding_only: bool
     causal: bool
     """False for encoders, whose tokens see those after them."""
@@ -94,6 +96,7 @@ def _describe(path: Path, keys: Keys, size: int) -> GgufHeader:
         context_tokens=number("context_length"),
         size_bytes=_size_of_all_parts(path, keys, size),
         chat_template=_text(keys, "tokenizer.chat_template"),
+        tool_template=_text(keys, "tokenizer.chat_template.tool_use"),
         embedding_only=architecture in _EMBEDDING_ARCHITECTURES or bool(pooling) or causal is False,
         causal=causal is not False and architecture not in _EMBEDDING_ARCHITECTURES,
         pooling=pooling,

@@ -195,14 +195,18 @@ class Worker:
 
             if self._header.chat_template is None:
                 raise RequestInvalid("The model has no chat template.", "model")
-            template = ChatTemplate(
-                self._header.chat_template,
-                bos=self._header.bos_text,
-                eos=self._header.eos_text,
-                special_texts=self._header.special_texts,
-                timeout_s=self._load.chat_template_timeout_s,
-            )
-            self._turns = Turns(template)
+
+            def template(source: str) -> ChatTemplate:
+                return ChatTemplate(
+                    source,
+                    bos=self._header.bos_text,
+                    eos=self._header.eos_text,
+                    special_texts=self._header.special_texts,
+                    timeout_s=self._load.chat_template_timeout_s,
+                )
+
+            with_tools = self._header.tool_template
+            self._turns = Turns(template(self._header.chat_template), template(with_tools) if with_tools else None)
         return self._turns
 
     def _embed(self, request: Embed) -> None:

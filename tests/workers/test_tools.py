@@ -52,7 +52,7 @@ WEATHER = Tool(
     ),
 )
 NOW = Tool("now", "The time.", '{"type": "object", "properties": {}}')
-MODELS = ("caller", "thinker", "chat-only", *(f"family-{family}" for family in FAMILIES))
+MODELS = ("caller", "two-templates", "thinker", "chat-only", *(f"family-{family}" for family in FAMILIES))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -209,6 +209,12 @@ async def test_a_tool_loop_ends_with_an_answer(local: LocalProvider) -> None:
     )
     second = await heard(local, replace(request, messages=messages))
     assert (second.text, second.finish_reason, second.calls) == (CHAT_TEXT, "stop", [])
+
+
+async def test_tools_are_told_by_the_template_that_is_for_them(local: LocalProvider) -> None:
+    asked = asking("two-templates", WEATHER, parallel=False)
+    assert await local.render(asked) == await local.render(replace(asked, model="caller"))
+    assert await local.render(chat("two-templates", "hi")) == await local.render(chat("chat-only", "hi"))
 
 
 async def test_choice_none_hides_the_tools(local: LocalProvider) -> None:

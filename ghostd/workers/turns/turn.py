@@ -37,9 +37,12 @@ class Turn:
 class Turns:
     """Turns of one model."""
 
-    def __init__(self, template: ChatTemplate) -> None:
-        self._layout = Layout(template)
-        self._family = family_of(template.source)
+    def __init__(self, template: ChatTemplate, tool_template: ChatTemplate | None = None) -> None:
+        """`tool_template` is for conversations with tools, where the model has one of its own."""
+        self._plain = Layout(template), family_of(template.source)
+        self._tools = self._plain
+        if tool_template is not None:
+            self._tools = Layout(tool_template), family_of(tool_template.source)
 
     def turn(
         self,
@@ -53,20 +56,19 @@ class Turns:
         `tools` is what Generate carries; `bound` is the parameter whose grammar or schema binds the whole reply.
         Raises RequestInvalid and EngineFailed.
         """
-        family, wish = self._family, _Wish.of(tools)
+        wish = _Wish.of(tools)
+        layout, family = self._tools if wish.tools else self._plain
         if bound is not None and wish.tools:
             raise RequestInvalid(
                 f"'{bound}' cannot be combined with tools on a local model: a reply is either a call or bound text. "
                 'Send tool_choice "none" for the bound reply.',
                 bound,
             )
-        described = bool(wish.tools) and not (
-            (family.syntax is not None or family.harmony) and self._layout.writes_tools()
-        )
+        described = bool(wish.tools) and not ((family.syntax is not None or family.harmony) and layout.writes_tools())
         syntax = HERMES if described else family.syntax
         if described and family.harmony:
             family = Family(None)
-        segments = self._layout.segments(messages, wish.tools, _variables(effort), described=described)
+        segments = layout.segments(messages, wish.tools, _variables(effort), described=described)
         closed = bound is not None or wish.required or effort == "none"
         if family.harmony:
             return self._harmony(segments, wish, plain=bound is not None)
