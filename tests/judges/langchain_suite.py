@@ -17,7 +17,7 @@ BASE_URL = os.environ["GHOSTD_BASE_URL"]
 
 
 class TestChat(ChatModelIntegrationTests):
-    """A model that does what it is asked; what its service cannot do is in the environment."""
+    """A model that does what it is asked."""
 
     @property
     def chat_model_class(self) -> type[ChatOpenAI]:
@@ -34,16 +34,12 @@ class TestChat(ChatModelIntegrationTests):
         }
 
     @property
-    def has_tool_calling(self) -> bool:
-        return "tools" not in os.environ["GHOSTD_LACKS"].split()
-
-    @property
     def structured_output_kwargs(self) -> dict[str, Any]:
         return {"method": "json_schema"}
 
     @property
     def supports_json_mode(self) -> bool:
-        return "json" not in os.environ["GHOSTD_LACKS"].split()
+        return True
 
     @property
     def supports_image_inputs(self) -> bool:
