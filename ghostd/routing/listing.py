@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from ghostd.errors import ModelNotFound
 from ghostd.routing.plan import VIRTUAL
 from ghostd.routing.registry import Registry, entry_names
-from ghostd.types import ModelInfo
+from ghostd.types import Feature, ModelInfo
 
 
 def list_models(registry: Registry) -> list[ModelInfo]:
@@ -47,6 +47,7 @@ def _composed(registry: Registry, name: str, kind: str, parts: Iterable[str], ta
         name,
         "ghostd",
         frozenset().union(*(info.capabilities for info in infos)),
+        features=_features(infos),
         remote=any(info.remote for info in infos),
         detail=f"{kind}: {', '.join(parts)}",
     )
@@ -59,6 +60,17 @@ def _virtual_info(registry: Registry, name: str, meaning: str) -> ModelInfo:
         name,
         "ghostd",
         frozenset().union(*(info.capabilities for info in able)),
+        features=_features(able),
         state="ready" if able else "failed",
         detail=meaning,
     )
+
+
+def _features(infos: Sequence[ModelInfo]) -> frozenset[Feature] | None:
+    """What one of them can do; None where nobody knows it of one."""
+    found: set[Feature] = set()
+    for info in infos:
+        if info.features is None:
+            return None
+        found |= info.features
+    return frozenset(found)

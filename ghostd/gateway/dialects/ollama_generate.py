@@ -27,9 +27,9 @@ from ghostd.gateway.dialects.ollama_names import one_deployment, resolved
 from ghostd.gateway.dialects.ollama_residence import Residence
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.response import Response
-from ghostd.ports import ModelStore, Tokenizer
+from ghostd.ports import ModelStore
 from ghostd.routing.call import Call, Job
-from ghostd.types import Capability, ChatRequest, CompletionRequest, Prompt
+from ghostd.types import Capability, ChatRequest, CompletionRequest, Markup, Prompt
 
 _PROMPT_ONLY = re.compile(r"\s*\{\{-?\s*\.Prompt\s*-?\}\}\s*")
 """A template that is the prompt itself: what `raw` says."""
@@ -59,7 +59,7 @@ async def generate(engine: Engine, store: ModelStore, exchange: Exchange) -> Res
     if not optional_text(call.fields, "prompt") and not optional_text(call.fields, "suffix"):
         checked(engine, call, _DECODER)
         return await residence.settle(generate_content(""))
-    await request.prepare(call)
+    request.prepare(call)
     try:
         with residence.kept():
             return await answer(engine, exchange, call, Lines(exchange, generate_content))
@@ -74,29 +74,19 @@ class _Request:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._prompt: Prompt | None = None
         self._as: Capability = "chat"
 
-    async def prepare(self, call: Call) -> None:
+    def prepare(self, call: Call) -> None:
         """Choose what the model is asked for."""
         fields = call.fields
         raw = fields.get("raw") == b"true" or _PROMPT_ONLY.fullmatch(optional_text(fields, "template")) is not None
         if raw:
             self._as = "complete"
-            self._prompt = await self._tokens(call)
         elif optional_text(fields, "suffix"):
             self._as = "fill"
         elif not self._converses(call):
             self._as = "complete"  # a model without a template: as with Ollama's, the prompt is continued
         call.capability = self._as
-
-    async def _tokens(self, call: Call) -> Prompt | None:
-        """A raw prompt spells control tokens, which is what it is for; where a tokenizer is at hand they are read."""
-        deployment = one_deployment(self._engine, call.model)
-        if deployment is None or not isinstance(deployment.provider, Tokenizer):
-            return None
-        prompt = checked(self._engine, call, _DECODER).prompt or ""
-        return tuple(await deployment.provider.tokenize(deployment.model, prompt, special=True, bos=True))
 
     def _converses(self, call: Call) -> bool:
         """Whether the model can chat, or can do nothing with a text anyway."""
@@ -127,8 +117,9 @@ class _Request:
         if images:
             raise UnsupportedParameter("Images are only shown to models that converse.", "images")
         text = f"{fields.system}\n\n{prompt}" if fields.system and not plain else prompt
+        told: Prompt = (Markup(prompt),) if plain else (text,)  # raw prompts spell control tokens: that is their use
         hole = suffix if self._as == "fill" else None
-        return [Job(CompletionRequest(fields.model, self._prompt or (text,), hole, how, limit, stop))]
+        return [Job(CompletionRequest(fields.model, told, hole, how, limit, stop))]
 
 
 def _messages(system: str, prompt: str, images: tuple[Image, ...]) -> tuple[Message, ...]:
