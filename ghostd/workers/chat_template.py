@@ -55,6 +55,15 @@ class ChatTemplate:
         declared = None if tools is None else [{**self._protected(tool, 0), "type": tool["type"]} for tool in tools]
         return _split(self._limited(turns, declared, variables or {}), self._quoted)
 
+    def _tried(self, turns: Sequence[Any], tools: Sequence[Any] | None, variables: Mapping[str, Any]) -> str:
+        """Without tools, first with None for them, as transformers does, then without the name, as llama.cpp does."""
+        try:
+            return self._run(turns, {**variables, "tools": tools})
+        except EngineFailed:
+            if tools is not None:
+                raise
+            return self._run(turns, variables)
+
     def probe(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None = None
     ) -> str | None:
@@ -72,13 +81,13 @@ class ChatTemplate:
     def _limited(self, turns: Sequence[Any], tools: Sequence[Any] | None, variables: Mapping[str, Any]) -> str:
         try:
             with time_limit(self._timeout_s):
-                return self._run(turns, tools, variables)
+                return self._tried(turns, tools, variables)
         except TimedOut:
             raise _TooLong(
                 f"the model's chat template did not finish within {self._timeout_s:g} s (local.chat_template_timeout_s)"
             ) from None
 
-    def _run(self, turns: Sequence[Any], tools: Sequence[Any] | None, variables: Mapping[str, Any]) -> str:
+    def _run(self, turns: Sequence[Any], variables: Mapping[str, Any]) -> str:
         try:
             if self._compiled is None:
                 within = environment()
@@ -91,7 +100,6 @@ class ChatTemplate:
                 add_generation_prompt=True,
                 bos_token=self._bos,
                 eos_token=self._eos,
-                tools=tools,
                 **variables,
             ):
                 size += len(part)

@@ -222,6 +222,11 @@ def test_effort_reaches_templates_that_ask_for_it(effort: str | None, told: str)
     assert f"Reasoning: {told}" in written
 
 
+def test_a_template_may_take_tools_for_a_list_once_they_are_defined() -> None:
+    source = "{% if tools is defined %}{% for t in tools %}{{ t }}{% endfor %}{% endif %}{{ messages[0].content }}"
+    assert shown(turn(source, [{"role": "user", "content": "hi"}]).segments) == "hi"
+
+
 def test_training_marks_are_no_obstacle() -> None:
     source = "{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}"
     assert shown(turn(source, [{"role": "user", "content": "hi"}]).segments) == "hi"

@@ -93,10 +93,16 @@ class Abilities:
     @cached_property
     def short_ids(self) -> bool:
         """Whether ids of calls must be nine letters and digits (Mistral)."""
-        return re.search(r"\|\s*length\s*!=\s*9\b", self._template.source) is not None
+        return re.search(r"\|\s*length\s*(?:!=|<)\s*9\b", self._template.source) is not None
+
+    @cached_property
+    def named_ids(self) -> bool:
+        """Whether ids of calls are `functions.NAME:NUMBER`, by which the model knows what was called (Kimi K2)."""
+        return "<|tool_call_argument_begin|>" in self._template.source
 
     def _called(self, content: str | None, arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        call = {"id": "call00001", "type": "function", "function": {"name": _NEEDLE, "arguments": arguments}}
+        call_id = f"functions.{_NEEDLE}:0" if self.named_ids else "call00001"
+        call = {"id": call_id, "type": "function", "function": {"name": _NEEDLE, "arguments": arguments}}
         assistant = {"role": "assistant", "content": content, "tool_calls": [call]}
         if content is not None:
             assistant.update(self._message("assistant", content))

@@ -48,6 +48,7 @@ _FAMILIES: tuple[tuple[tuple[str, ...], Syntax], ...] = (
     (("<arg_key>",), _GLM),
     (("<tool_call>", "<function=", "<parameter="), _QWEN_CODER),
     (("<TOOLCALL>",), Objects(("<TOOLCALL>",), "</TOOLCALL>", listed=True)),
+    (("<|tool_call|>{", "<|/tool_call|>"), Objects(("<|tool_call|>",), "<|/tool_call|>", repeats=True)),
     (("<|tool_call|>", "<|/tool_call|>"), Objects(("<|tool_call|>",), "<|/tool_call|>", listed=True)),
     (("<|tool_call|>",), Objects(("<|tool_call|>",), listed=True)),
     (("<tool_call>",), HERMES),

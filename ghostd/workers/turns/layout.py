@@ -89,15 +89,16 @@ class Layout:
 
     def _turns(self, messages: Sequence[Mapping[str, Any]], *, native: bool) -> list[Turn]:
         turns: list[Turn] = []
-        names: dict[str, str] = {}
+        made: dict[str, tuple[str, str]] = {}  # id of each call → its name, and the id that the template gets
         for message in messages:
             role, text = message["role"], message["content"]
             if role == "tool":
-                turns.append(self._result(message, names, native=native))
+                turns.append(self._result(message, made, native=native))
             elif role == "assistant":
                 calls = message.get("calls", ())
-                names.update((call_id, name) for call_id, name, _ in calls)
-                turns.append(self._assistant(message, calls, native=native))
+                for call_id, name, _ in calls:
+                    made[call_id] = name, self._id(call_id, name, len(made))
+                turns.append(self._assistant(message, [(made[call[0]][1], *call[1:]) for call in calls], native=native))
             else:
                 # Templates know "system" only; "developer" is OpenAI's newer word for it.
                 turns.append({"role": "system" if role == "developer" else role, "content": text})
@@ -122,7 +123,7 @@ class Layout:
     def _call(self, call_id: str, name: str, given: str) -> Turn:
         arguments = _arguments(given)
         return {
-            "id": self._id(call_id),
+            "id": call_id,
             "type": "function",
             "function": {
                 "name": name,
@@ -130,16 +131,19 @@ class Layout:
             },
         }
 
-    def _result(self, message: Mapping[str, Any], names: Mapping[str, str], *, native: bool) -> Turn:
+    def _result(self, message: Mapping[str, Any], made: Mapping[str, tuple[str, str]], *, native: bool) -> Turn:
         call_id, text = message.get("call_id", ""), message["content"]
         if native and self._abilities.results:
-            turn = {"role": "tool", "content": text, "tool_call_id": self._id(call_id)}
-            if name := message.get("name") or names.get(call_id):
+            called, told_id = made.get(call_id) or ("", self._id(call_id, "", 0))
+            turn = {"role": "tool", "content": text, "tool_call_id": told_id}
+            if name := message.get("name") or called:
                 turn["name"] = name
             return turn
         return {"role": "user", "content": f"<tool_response>\n{text}\n</tool_response>"}
 
-    def _id(self, call_id: str) -> str:
+    def _id(self, call_id: str, name: str, number: int) -> str:
+        if self._abilities.named_ids and name:
+            return f"functions.{name}:{number}"
         if not self._abilities.short_ids or (len(call_id) == 9 and call_id.isalnum()):
             return call_id
         return hashlib.sha256(call_id.encode("utf-8", "replace")).hexdigest()[:9]
