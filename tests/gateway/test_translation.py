@@ -191,7 +191,9 @@ async def test_a_tool_loop_reaches_the_provider_whole() -> None:
         Message("assistant", (Thinking("hm"), ToolCall("c1", "weather", '{"city":"x"}'))),
         Message("tool", (ToolResult("c1", (Text("sunny"),)),)),
     )
-    assert request.tools == Tools((Tool("weather", "d", '{"type": "object"}', True),), NamedTool("weather"), False)
+    assert request.tools == Tools(
+        (Tool("weather", "d", '{"type": "object"}', True),), NamedTool("weather"), False, strict_optional=True
+    )
     assert (request.reasoning, request.user, request.model) == (Reasoning("high"), "u1", "m")
 
 

@@ -118,7 +118,9 @@ def tools_of(body: ToolFields) -> Tools:
             raise InvalidRequest(f"Invalid value for '{param}': {name[:64]!r} is none of the tools.", param)
     if allowed is not None:
         found = tuple(tool for tool in found if tool.name in allowed)
-    return Tools(found, choice, body.parallel_tool_calls)
+    # Client libraries set `strict` by themselves; they check arguments all the same.
+    optional = any(tool.strict for tool in found)
+    return Tools(found, choice, body.parallel_tool_calls, strict_optional=optional)
 
 
 def custom_names(body: ToolFields) -> frozenset[str]:
