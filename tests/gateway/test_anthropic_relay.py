@@ -10,11 +10,14 @@ from typing import Any
 
 import aiohttp
 import pytest
+from gateway_harness import gateway
 from matrix.servers import KINDS, Place, place
 from providers.anthropic_dialect import written
+from routing_harness import USAGE, failing, upstream
 
 from ghostd.testing.scripted_upstream import Answer, json_answer, sse_answer
 from ghostd.testing.upstream_dialect import KEYS, Reply
+from ghostd.types import Delta, Relayed, RelayRequest
 
 ANTHROPIC = next(kind for kind in KINDS if kind.name == "anthropic")
 HEADERS = {"anthropic-version": "2023-06-01", "x-api-key": "the-clients-own"}
@@ -135,3 +138,33 @@ async def test_a_stream_that_is_cut_ends_with_an_error(there: Place) -> None:
     assert status == 200
     *_, last = body.removesuffix(b"\n\n").split(b"\n\n")
     assert last.startswith(b'event: error\ndata: {"type":"error"')
+
+
+async def test_a_conversation_fails_over_to_another_dialect_and_back() -> None:
+    """What only one service understands goes to that one alone."""
+    settings = 'routes.r.deployments = ["a/m", {model = "b/m", order = 2}]\nrouting.max_attempts = 2'
+    a = upstream("a", *failing(), [Relayed(b"{}", True, USAGE)], relays=("anthropic.messages",))
+    b = upstream("b", [Delta(reasoning="Hm."), Delta("Yes."), Delta(finish_reason="stop", usage=USAGE)], relays=())
+    own = {"type": "thinking", "thinking": "Mine.", "signature": "EqQB"}
+    said: list[dict[str, Any]] = [
+        {"role": "user", "content": [{"type": "text", "text": "hi", "cache_control": {"type": "ephemeral"}}]},
+        {"role": "assistant", "content": [own, {"type": "text", "text": "Hello."}]},
+        {"role": "user", "content": "and?"},
+    ]
+    more = {"max_tokens": 3000, "thinking": {"type": "adaptive", "display": "summarized"}, "hologram": 1}
+    async with gateway(settings, a, b) as g:
+        first = await g.post("/v1/messages", messages=said, **more)
+        assert first.headers["x-ghostd-deployment"] == "b/m"
+        content = first.json["content"]
+        assert [block["type"] for block in content] == ["thinking", "text"]
+        said += [{"role": "assistant", "content": content}, {"role": "user", "content": "go on"}]
+        g.world.deployment("a/m").health.found_well(asyncio.get_running_loop().time())
+        second = await g.post("/v1/messages", messages=said, **more)
+        assert second.headers["x-ghostd-deployment"] == "a/m"
+    asked = a.asked[-1]
+    assert isinstance(asked, RelayRequest)
+    sent = json.loads(asked.fields["messages"])
+    assert sent[1]["content"][0] == own
+    assert sent[3]["content"] == [{"type": "text", "text": "Yes."}]
+    assert sent[0] == said[0]
+    assert asked.fields["hologram"] == b"1"
