@@ -188,6 +188,8 @@ class BatchService:
                 await asyncio.sleep(_RETRY_S)
             except Exception:
                 log.exception("batch %s cannot go on", run.batch.id)
+                if ends == run.give_up:
+                    return  # it stays where it is until the next start
                 ends = run.give_up
             else:
                 self._runs.pop(run.batch.id, None)

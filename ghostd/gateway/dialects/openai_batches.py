@@ -119,7 +119,8 @@ async def cancel(batches: Batches, exchange: Exchange) -> Response:
         raise _unknown(exchange)
     batch = await batches.cancel(unquote(batch_id)) or _missing(batch_id)
     if batch.status in ENDED or batch.status == "finalizing":
-        raise HttpError(409, "batch_not_cancellable", f"Cannot cancel a batch with status '{batch.status}'.")
+        told = f"Cannot cancel a batch with status '{batch.status}'."
+        raise HttpError(409, "batch_not_cancellable", told, {"x-should-retry": "false"})  # SDKs repeat a 409
     return exchange.json(msgspec.json.encode(_batch(batch)))
 
 
