@@ -19,6 +19,22 @@ CONTENTS = st.one_of(
 )
 
 
+JUNK = (
+    b"--b",
+    b"--b--",
+    b"\r\n",
+    b"\r\n\r\n",
+    b'Content-Disposition: form-data; name="a"',
+    b"Content-Length: 3",
+    b'; filename="x"',
+    b"Content-Type: text/plain",
+    b" folded",
+    b": ",
+    b"\0",
+    b"\xff",
+)
+
+
 def part(name: str, data: bytes, filename: str | None) -> Part:
     more = "" if filename is None else f'; filename="{filename}"'
     return Part(PartHead(name, filename, f'form-data; name="{name}"{more}', "x/y" if filename else None), data)
@@ -74,14 +90,11 @@ def test_how_a_body_is_cut_does_not_matter(parts: list[Part], sizes: list[int]) 
     st.lists(
         st.one_of(
             st.binary(max_size=20),
-            st.sampled_from(
-                [b"--b", b"--b--", b"\r\n", b"\r\n\r\n", b'Content-Disposition: form-data; name="a"',
-                 b"Content-Length: 3", b'; filename="x"', b"Content-Type: text/plain", b" folded", b": ", b"\0", b"\xff"]
-            ),
+            st.sampled_from(JUNK),
         ),
         max_size=30,
     )
-)  # fmt: skip
+)
 def test_junk_is_refused_and_nothing_else_happens(pieces: list[bytes]) -> None:
     try:
         parts = read_form(b"--b\r\n" + b"".join(pieces), TYPE)
