@@ -11,6 +11,7 @@ from typing import Any
 from ghostd.conversation import Audio, File, Image, Message, Refusal, Text, Thinking, ToolCall, ToolResult
 from ghostd.errors import InvalidRequest
 from ghostd.providers.openai_quirks import Quirks
+from ghostd.providers.openai_turns import strict_turns
 from ghostd.providers.unsupported import Unsupported
 
 Json = dict[str, Any]
@@ -38,7 +39,7 @@ def wire_messages(messages: Sequence[Message], quirks: Quirks, unsupported: Unsu
             wire.append(_said(message, path, quirks, unsupported))
     if shown:
         wire.append({"role": "user", "content": shown})
-    return wire
+    return strict_turns(wire) if quirks.strict_turns else wire
 
 
 def _said(message: Message, path: str, quirks: Quirks, unsupported: Unsupported) -> Json:

@@ -64,6 +64,8 @@ class Quirks:
     """Whether it knows the role "developer"; else such messages go as "system"."""
     refusals: bool = False
     """Whether it knows refusals in the history; else they go as text."""
+    strict_turns: bool = False
+    """Whether a system message may only stand at the start, and turns of one side not in a row."""
     files: bool = False
     """Parts of the type "file"."""
     file_urls: bool = False

@@ -121,6 +121,7 @@ vllm = Preset(
         developer=True,
         audio=True,
         tool_images=True,
+        strict_turns=True,
     ),
 )
 
@@ -128,7 +129,7 @@ huggingface = Preset(
     "huggingface",
     "https://router.huggingface.co/v1",
     "HF_TOKEN",
-    quirks=Quirks(operations=CHAT | RESPONSES, max_tokens="max_tokens", loose=True),
+    quirks=Quirks(operations=CHAT | RESPONSES, max_tokens="max_tokens", loose=True, strict_turns=True),
 )
 
 tgi = Preset(
@@ -149,6 +150,7 @@ tgi = Preset(
         root_suffix="/v1",
         user=False,
         loose=True,
+        strict_turns=True,
     ),
 )
 
@@ -170,6 +172,7 @@ transformers = Preset(
         schemas="none",
         effort="none",
         loose=True,
+        strict_turns=True,
     ),
 )
 
@@ -192,6 +195,7 @@ mistral = Preset(
         tool_images=True,
         fill_path="/fim/completions",
         loose=True,
+        strict_turns=True,
     ),
 )
 
@@ -212,6 +216,7 @@ llama_server = Preset(
         models_path="/v1/models",
         root_suffix="/v1",
         fill_path="/infill",
+        strict_turns=True,
     ),
 )
 
@@ -226,6 +231,7 @@ lm_studio = Preset(
         max_tokens="max_tokens",
         user=False,
         loose=True,
+        strict_turns=True,
     ),
 )
 
@@ -236,6 +242,7 @@ groq = Preset(
     quirks=Quirks(
         operations=CHAT | RESPONSES | AUDIO,
         samplers=samplers("logprobs", "logit_bias", "presence_penalty", "frequency_penalty"),
+        strict_turns=True,
     ),
 )
 
@@ -268,6 +275,7 @@ together = Preset(
         max_tokens="max_tokens",
         user=False,
         loose=True,
+        strict_turns=True,
     ),
 )
 
@@ -282,6 +290,7 @@ fireworks = Preset(
         grammar="response_format",
         thoughts="reasoning_content",
         loose=True,
+        strict_turns=True,
     ),
 )
 
@@ -310,7 +319,7 @@ openai_compatible = Preset(
     None,
     None,
     key_optional=True,
-    quirks=Quirks(max_tokens="max_tokens", loose=True),
+    quirks=Quirks(max_tokens="max_tokens", loose=True, strict_turns=True),
 )
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(

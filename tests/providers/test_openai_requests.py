@@ -172,6 +172,34 @@ def test_a_file_that_a_tool_gave_is_named_where_the_service_takes_none() -> None
     assert _refused(ChatRequest("m", (results,)), presets.vllm) == "messages[0].content[0].content[0]"
 
 
+def test_strict_templates_get_one_system_message_and_turns_that_alternate() -> None:
+    """Claude Code says its instructions again amid the conversation; templates of many open models refuse that."""
+    messages = (
+        Message("system", "One."),
+        Message("developer", "Two."),
+        Message("user", "hi"),
+        Message("system", (Text("Three."), Text("Four."))),
+        Message("assistant", (ToolCall("c1", "f", "{}"),)),
+        Message("system", "Five."),
+        Message("tool", (ToolResult("c1", (Image(data="aGk="),)),)),
+        Message("user", "and?"),
+    )
+    loose = _body(ChatRequest("m", messages))["messages"]
+    assert [m["role"] for m in loose] == [
+        "system", "developer", "user", "system", "assistant", "system", "tool", "user", "user",
+    ]  # fmt: skip
+    strict = _body(ChatRequest("m", messages), presets.openai_compatible)["messages"]
+    assert [m["role"] for m in strict] == ["system", "user", "assistant", "tool", "user"]
+    assert strict[0]["content"] == "One.\n\nTwo."
+    assert strict[1]["content"] == "hi\n\n<system>\nThree.\n\nFour.\n</system>"
+    assert [part.get("text", "an image") for part in strict[4]["content"]] == [
+        "<system>\nFive.\n</system>",
+        "The tool call c1 gave this:",
+        "an image",
+        "and?",
+    ]
+
+
 def test_a_refusal_in_the_history() -> None:
     message = Message("assistant", (Refusal("I will not."),))
     request = ChatRequest("m", (message,))
