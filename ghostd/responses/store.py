@@ -246,9 +246,14 @@ class Store:
 
     def _least_used(self, where: str, values: tuple[float, ...], limit: int) -> list[tuple[str, str]]:
         """Tables and ids."""
-        tables = [f"SELECT '{table}', id, used_s FROM {table} WHERE {where}" for table in ("response", "conversation")]  # noqa: S608
-        rows = self._db.execute(f"{' UNION ALL '.join(tables)} ORDER BY 3 LIMIT ?", (*values, *values, limit))
-        return [(table, entry) for table, entry, _ in rows]
+        found: list[tuple[float, str, str]] = []
+        for table in ("response", "conversation"):
+            rows = self._db.execute(
+                f"SELECT used_s, id FROM {table} WHERE {where} ORDER BY used_s LIMIT ?",  # noqa: S608
+                (*values, limit),
+            )
+            found.extend((used_s, table, entry) for used_s, entry in rows)
+        return [(table, entry) for _, table, entry in sorted(found)[:limit]]
 
     def _delete(self, entries: Iterable[tuple[str, str]]) -> None:
         freed = 0

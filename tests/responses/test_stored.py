@@ -403,3 +403,22 @@ async def test_tokens_are_counted() -> None:
         for fields, param in (({"input": "x"}, "model"), ({"model": "r"}, "input"), ({"model": 5}, "model")):
             status, body = await d.post("/v1/responses/input_tokens", **fields)
             assert (status, body["error"]["param"]) == (400, param)
+
+
+async def test_what_has_failed_is_no_part_of_a_conversation() -> None:
+    broken = [Delta("Hel"), UpstreamFailed("out of order", 500)]
+    async with before(a := chat(broken, [asyncio.Event()])) as d:
+        _, conversation = await d.post("/v1/conversations")
+        await d.raw_stream(input="x", conversation=conversation["id"])
+        await d.get("/health")  # the broken stream's connection is closed
+        queued = await ask(d, input="y", conversation=conversation["id"], background=True)
+        await a.until_asked(2)
+        await d.post(f"/v1/responses/{queued['id']}/cancel")
+        assert (await d.get(f"/v1/conversations/{conversation['id']}/items"))[1]["data"] == []
+
+
+async def test_large_inputs_are_kept_whole() -> None:
+    async with before(a := chat()) as d:
+        first = await ask(d, input=[{"role": "user", "content": "x" * 1_040_000}])
+        await ask(d, input="more", previous_response_id=first["id"])
+        assert [len(text) for _, text in told(a)] == [1_040_000, 2, 4]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -17,7 +18,7 @@ from ghostd.gateway.dialects.responses_input import Asked, Said, asked, read_inp
 from ghostd.gateway.dialects.responses_request import ENCRYPTED, LOGPROBS, Translated, translated
 from ghostd.gateway.dialects.responses_thoughts import new_id
 from ghostd.gateway.dialects.responses_writer import ResponseWriter
-from ghostd.gateway.exchange import Exchange
+from ghostd.gateway.exchange import LARGE_BODY_BYTES, Exchange
 from ghostd.ports import ResponseStore
 from ghostd.routing.call import Call, Job
 from ghostd.types import Feature
@@ -95,12 +96,19 @@ async def read_work(engine: Engine, exchange: Exchange, store: ResponseStore | N
         raise
     work = Work(call, wanted, said, fields, config, stored=wanted.store and store is not None)
     call.decode = work.decode
-    call.fields = relayed_fields(fields, said)
-    if said.rewritten:
-        glance(call)
+    if sum(map(len, said.items)) > LARGE_BODY_BYTES:  # would hold up everybody else
+        await asyncio.to_thread(_rewrite, call, fields, said)
+    else:
+        _rewrite(call, fields, said)
     if said.unknown_previous is not None or said.unknown_conversation is not None:
         call.passed_only = call.relayable = True
     return work
+
+
+def _rewrite(call: Call, fields: Mapping[str, bytes], said: Said) -> None:
+    call.fields = relayed_fields(fields, said)
+    if said.rewritten:
+        glance(call)
 
 
 def _undecoded(body: bytes) -> Sequence[Job]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -19,6 +19,8 @@ from ghostd.gateway.dialects.responses_thoughts import MARK, is_own_id, new_id, 
 from ghostd.gateway.exchange import LARGE_BODY_BYTES
 from ghostd.ports import ResponseStore
 from ghostd.stored import Item
+
+T = TypeVar("T")
 
 _PREFIXES: Mapping[str, str] = {
     "message": "msg",
@@ -43,12 +45,18 @@ class _Head(msgspec.Struct):
 
 
 _HEAD = msgspec.json.Decoder(_Head)
+_FLAG = msgspec.json.Decoder(bool | None)
+_ID = msgspec.json.Decoder(str | None)
+_WORDS = msgspec.json.Decoder(list[str] | None)
 
 
 class ConversationId(msgspec.Struct):
     """`conversation` where it is an object."""
 
     id: str
+
+
+_CONVERSATION = msgspec.json.Decoder(str | ConversationId | None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +72,14 @@ class Asked:
 
 def asked(fields: Mapping[str, bytes]) -> Asked:
     """Read it; raises InvalidRequest with the field."""
-    previous = _value(fields, "previous_response_id", str | None)
-    conversation = _value(fields, "conversation", str | ConversationId | None)
+    previous = _value(fields, "previous_response_id", _ID)
+    conversation = _value(fields, "conversation", _CONVERSATION)
     if previous is not None and conversation is not None:
         raise InvalidRequest("'previous_response_id' cannot be combined with 'conversation'.", "previous_response_id")
     conversation_id = conversation.id if isinstance(conversation, ConversationId) else conversation
-    store = _value(fields, "store", bool | None)
-    background = bool(_value(fields, "background", bool | None))
-    include = _value(fields, "include", list[str] | None)
+    store = _value(fields, "store", _FLAG)
+    background = bool(_value(fields, "background", _FLAG))
+    include = _value(fields, "include", _WORDS)
     return Asked(store is not False, background, previous, conversation_id, frozenset(include or ()))
 
 
@@ -97,7 +105,7 @@ class Said:
 async def read_input(fields: Mapping[str, bytes], wanted: Asked, store: ResponseStore | None, max_bytes: int) -> Said:
     """Read the input, and what was said before it from the store. Raises InvalidRequest or StoreError."""
     raw = fields.get("input", b"null")
-    own = await asyncio.to_thread(_own, raw) if len(raw) > LARGE_BODY_BYTES else _own(raw)
+    own, named = await asyncio.to_thread(_own, raw) if len(raw) > LARGE_BODY_BYTES else _own(raw)
     said = Said()
     if wanted.previous_id is not None:
         said.unknown_previous = wanted.previous_id
@@ -113,43 +121,44 @@ async def read_input(fields: Mapping[str, bytes], wanted: Asked, store: Response
             said.rewritten = True
     said.rewritten |= said.unknown_previous != wanted.previous_id
     said.own_from = len(said.items)
-    said.items.extend(await _resolved(own, said, store))
+    said.items.extend(await _resolved(own, named, said, store))
     if not said.rewritten and (MARK.encode() in raw or b"_gh" in raw):
         said.rewritten = True
     return said
 
 
-def _own(raw: bytes) -> list[bytes]:
+def _own(raw: bytes) -> tuple[list[bytes], Mapping[int, str]]:
+    """The request's items, and ids of those that only name something, by their place."""
     try:
         given = _INPUT.decode(raw)
     except msgspec.DecodeError as error:
         raise InvalidRequest(f"Invalid value for 'input': {error}.", "input") from None
     if given is None:
-        return []
+        return [], {}
     if isinstance(given, str):
-        return [_encode({"type": "message", "role": "user", "content": given})]
-    return [bytes(item) for item in given]
-
-
-async def _resolved(own: Sequence[bytes], said: Said, store: ResponseStore | None) -> list[bytes]:
-    """The items, references replaced by what they name, and thoughts by what was kept of them."""
+        return [_encode({"type": "message", "role": "user", "content": given})], {}
+    own = [bytes(item) for item in given]
     named: dict[int, str] = {}
-    for number, raw in enumerate(own):
-        head = _head(raw, number)
+    for number, item in enumerate(own):
+        head = _head(item, number)
         if head.type == "item_reference" or (head.type == "reasoning" and head.encrypted_content is None):
             if head.id is not None:
                 named[number] = head.id
             elif head.type == "item_reference":
                 raise InvalidRequest(f"Missing required parameter: 'input[{number}].id'.", f"input[{number}].id")
+    return own, named
+
+
+async def _resolved(own: list[bytes], named: Mapping[int, str], said: Said, store: ResponseStore | None) -> list[bytes]:
+    """The items, references replaced by what they name, and thoughts by what was kept of them."""
     if not named or store is None:
-        return list(own)
+        return own
     found = await store.find(list(named.values()))
-    resolved = list(own)
     for number, item_id in named.items():
         if item_id in found:
-            resolved[number] = found[item_id].body
+            own[number] = found[item_id].body
             said.rewritten = True
-    return resolved
+    return own
 
 
 def _head(raw: bytes, number: int) -> _Head:
@@ -216,9 +225,9 @@ def _kept(raw: bytes) -> Item:
     return Item(item_id, _encode(fields))
 
 
-def _value(fields: Mapping[str, bytes], name: str, kind: Any) -> Any:
+def _value(fields: Mapping[str, bytes], name: str, decoder: msgspec.json.Decoder[T]) -> T:
     try:
-        return msgspec.json.decode(fields.get(name, b"null"), type=kind)
+        return decoder.decode(fields.get(name, b"null"))
     except msgspec.DecodeError as error:
         reason, _, place = str(error).partition(" - at `$")
         path = name + place.rstrip("`")

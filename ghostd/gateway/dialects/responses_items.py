@@ -46,7 +46,7 @@ class _Sound(msgspec.Struct):
 class WirePart(msgspec.Struct):
     """A part of a message's `content`, or of a call's `output`."""
 
-    type: str
+    type: str = ""
     text: str | None = None
     refusal: str | None = None
     image_url: str | None = None

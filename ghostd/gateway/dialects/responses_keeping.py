@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from typing import Any
@@ -11,6 +12,7 @@ import msgspec
 from ghostd.errors import StoreError
 from ghostd.gateway.dialects.responses_input import Asked, Said, kept_items
 from ghostd.gateway.dialects.responses_thoughts import new_id
+from ghostd.gateway.exchange import LARGE_BODY_BYTES
 from ghostd.ports import ResponseStore
 from ghostd.stored import Item, Page, StoredResponse
 
@@ -20,6 +22,7 @@ _encode = msgspec.json.Encoder().encode
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ITEMS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _TEXT = msgspec.json.Decoder(str)
+_SAID = (b'"completed"', b'"incomplete"')
 
 
 class Keeper:
@@ -40,12 +43,17 @@ class Keeper:
         """Keep this response object. Where the disk takes nothing the reply is given all the same; the log says so."""
         if self._store is None:
             return
+        size = len(body) + sum(map(len, self._said.own))
         try:
-            await self._store.keep(self._stored(body, running=running))
+            if size > LARGE_BODY_BYTES:  # would hold up everybody else
+                response = await asyncio.to_thread(self._stored, body, running)
+            else:
+                response = self._stored(body, running)
+            await self._store.keep(response)
         except (StoreError, msgspec.DecodeError) as error:
             log.warning("a response is not kept: %s", error)
 
-    def _stored(self, body: bytes, *, running: bool) -> StoredResponse:
+    def _stored(self, body: bytes, running: bool) -> StoredResponse:
         fields = _OBJECT.decode(body)
         output = tuple(map(_output_item, _ITEMS.decode(fields.get("output", b"[]"))))
         fields["output"] = msgspec.Raw(b"[]")
@@ -53,23 +61,34 @@ class Keeper:
             fields["previous_response_id"] = msgspec.Raw(_encode(self._wanted.previous_id))
         if self._input is None:
             self._input = kept_items(self._said.own)
-        known = self._said.unknown_conversation is None
+        # What has failed is no part of a conversation.
+        added = bytes(fields.get("status", b"")) in _SAID and self._said.unknown_conversation is None
         return StoredResponse(
-            _TEXT.decode(fields["id"]) if "id" in fields else new_id("resp"),
+            _identifier(fields) or new_id("resp"),
             time.time(),
             _encode(fields),
             output,
             self._input,
             self._wanted.previous_id,
-            self._wanted.conversation_id if known else None,
+            self._wanted.conversation_id if added else None,
             running,
         )
 
 
 def _output_item(fields: dict[str, msgspec.Raw]) -> Item:
-    if "id" not in fields:
-        fields = {"id": msgspec.Raw(_encode(new_id("item"))), **fields}
-    return Item(_TEXT.decode(fields["id"]), _encode(fields))
+    item_id = _identifier(fields)
+    if item_id is None:
+        item_id = new_id("item")
+        fields = {**fields, "id": msgspec.Raw(_encode(item_id))}
+    return Item(item_id, _encode(fields))
+
+
+def _identifier(fields: dict[str, msgspec.Raw]) -> str | None:
+    """What an object of another service is called; None where it says nothing of use."""
+    try:
+        return _TEXT.decode(fields.get("id", b"null"))
+    except msgspec.DecodeError:
+        return None
 
 
 def shown(response: StoredResponse) -> bytes:

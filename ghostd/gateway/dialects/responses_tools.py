@@ -41,7 +41,7 @@ class _Format(msgspec.Struct):
 class WireTool(msgspec.Struct):
     """A member of `tools`."""
 
-    type: str
+    type: str = ""
     name: str | None = None
     description: str | None = None
     parameters: msgspec.Raw = msgspec.Raw(b"")
