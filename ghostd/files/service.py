@@ -133,10 +133,15 @@ class FileService:
         """Append to a content."""
         await self._on_disk(upload.write, block)
 
-    async def add(self, upload: Upload, file: StoredFile) -> None:
-        """A content is complete."""
+    async def add(self, upload: Upload, file: StoredFile, *, replaces: bool) -> None:
+        """A content is complete; `replaces`: a file of its id may be there already."""
         await self._on_disk(upload.keep, file.id)
-        self.total_bytes -= await self._in_thread((await self._opened()).put, file)
+        try:
+            self.total_bytes -= await self._in_thread((await self._opened()).put, file)
+        except StoreError:
+            if not replaces:
+                await self._on_disk(self._contents.remove, file.id)
+            raise
 
     def described(
         self, size_bytes: int, purpose: str, filename: str, expires_after_s: int | None, file_id: str | None
@@ -232,7 +237,7 @@ class Incoming:
     ) -> StoredFile:
         """See the port."""
         file = self._service.described(self.size_bytes, purpose, filename, expires_after_s, file_id)
-        adding = asyncio.ensure_future(self._service.add(self._upload, file))
+        adding = asyncio.ensure_future(self._service.add(self._upload, file, replaces=file_id is not None))
         try:
             await asyncio.shield(adding)
         except asyncio.CancelledError:

@@ -22,6 +22,7 @@ from ghostd.config import HttpConfig
 from ghostd.config_files import FilesConfig
 from ghostd.files.contents import Upload
 from ghostd.files.service import FileService, open_files
+from ghostd.files.table import FileTable
 from ghostd.gateway.dialects.openai_files import plain_name, routes
 from ghostd.testing.gateway import Served, serving
 
@@ -276,7 +277,7 @@ async def test_uploads_at_once_share_the_room(folder: Path) -> None:
             assert len(set(path.read_bytes())) == 1
 
 
-@pytest.mark.parametrize("step", ["write", "keep"])
+@pytest.mark.parametrize("step", ["write", "keep", "put"])
 async def test_a_full_disk_leaves_no_half_file(folder: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     async with world(folder) as w:
         kept = await w.client.files.create(file=("a", b"before"), purpose="batch")
@@ -285,7 +286,7 @@ async def test_a_full_disk_leaves_no_half_file(folder: Path, monkeypatch: pytest
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         with monkeypatch.context() as patched:
-            patched.setattr(Upload, step, full)
+            patched.setattr(FileTable if step == "put" else Upload, step, full)
             with pytest.raises(openai.APIStatusError, match="disk is full") as caught:
                 await w.client.files.create(file=("b", b"x" * 100_000), purpose="batch")
             assert (caught.value.status_code, caught.value.code) == (507, "storage_full")
