@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
+from compatibility import pytest_addoption, pytest_collection_finish, pytest_configure
+
+__all__ = ["pytest_addoption", "pytest_collection_finish", "pytest_configure"]
 
 
 @pytest.fixture(autouse=True)
