@@ -143,7 +143,8 @@ async def _stream(exchange: Exchange, work: Work, items: AsyncGenerator[Item, No
                 if isinstance(item, Relayed):
                     data = stream.watched.event(item.data)
                     if item.last:
-                        await keeper.keep(stream.watched.response)
+                        if stream.watched.response:
+                            await keeper.keep(stream.watched.response)
                         await events.close(data)
                         return
                     await events.send(data)
