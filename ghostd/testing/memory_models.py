@@ -15,9 +15,7 @@ class MemoryModels:
     """See the port `ModelStore`. `own` may be removed, `foreign` belong to somebody else; `remote` maps what can be
     pulled to the model that comes of it."""
 
-    def __init__(
-        self, own: Sequence[str] = (), foreign: Sequence[str] = (), remote: Sequence[tuple[str, str]] = ()
-    ) -> None:
+    def __init__(self, own: Sequence[str], foreign: Sequence[str] = (), remote: Mapping[str, str] = _NOTHING) -> None:
         self.own = set(own)
         self.foreign = set(foreign)
         self.remote = dict(remote)
