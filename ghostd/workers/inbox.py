@@ -21,6 +21,8 @@ from ghostd.workers.messages import (
     Question,
 )
 
+_QUESTIONS_AT_ONCE = 16
+
 
 class Inbox:
     """What the reader thread has received: work in order, questions, and who is cancelled."""
@@ -55,8 +57,10 @@ class Inbox:
             return True
 
     def questions(self) -> Iterator[Question | Generate]:
-        """The questions that have come, to be answered at once. Never waits."""
-        while not self._questions.empty():
+        """The questions that have come, to be answered at once; not so many that work stands still. Never waits."""
+        for _ in range(_QUESTIONS_AT_ONCE):
+            if self._questions.empty():
+                return
             yield self._questions.get_nowait()
 
     def end(self) -> None:

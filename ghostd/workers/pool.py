@@ -31,6 +31,9 @@ from ghostd.workers.running import Running, error_of
 
 log = logging.getLogger(__name__)
 
+_QUESTIONS = 8
+"""Times local.max_queue: so many questions about tokens may wait, for each takes little time."""
+
 
 class ModelWorker:
     """The worker of one model. One request runs at a time; others wait their turn in order."""
@@ -54,7 +57,7 @@ class ModelWorker:
         self._slot = asyncio.Lock()
         self._waiting = 0
         self._running: Running | None = None
-        self._questions = Questions(model.id, config.max_queue, config.worker_stall_s)
+        self._questions = Questions(model.id, _QUESTIONS * config.max_queue, config.worker_stall_s)
         self._loads = asyncio.Lock()
         self._last_id = 0
         self._idle: asyncio.TimerHandle | None = None

@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -34,14 +33,9 @@ from ghostd.workers.catalog import Catalog, LocalModel
 from ghostd.workers.gguf_header import GgufHeader
 from ghostd.workers.gguf_words import digest_of, parameter_size, quantization
 from ghostd.workers.messages import (
-    Detokenize,
     Embed,
     Ended,
     Piece,
-    Pieces,
-    Rendered,
-    Tokenize,
-    Tokens,
     TurnPiece,
     Vectors,
     unpack_vector,
@@ -51,6 +45,7 @@ from ghostd.workers.pool import ModelWorker
 from ghostd.workers.requests import generation, logprobs, turn_delta
 from ghostd.workers.scratch import remove_stale_scratch
 from ghostd.workers.stores.search import allowed_stores
+from ghostd.workers.tokenizer import LocalTokenizer
 from ghostd.workers.turns.families import family_of
 
 log = logging.getLogger(__name__)
@@ -100,7 +95,7 @@ async def local_provider(
             provider.close()
 
 
-class LocalProvider:
+class LocalProvider(LocalTokenizer):
     """Implements ghostd.ports.Provider; made by `local_provider`."""
 
     name = "local"
@@ -290,44 +285,6 @@ class LocalProvider:
                     )
                     reason = answer.finish_reason or "stop"
                     yield Delta(finish_reason=reason, usage=usage, tokens=ids, stop_sequence=answer.stop_text)
-
-    # --- tokens ---------------------------------------------------------------
-
-    async def tokenize(self, model: str, text: str, *, special: bool, bos: bool) -> Sequence[int]:
-        """Token ids of a text by itself."""
-        answer = await self._worker(model).ask(lambda number: Tokenize(number, text, special, bos))
-        assert isinstance(answer, Tokens)
-        return answer.tokens
-
-    async def pieces(self, model: str, tokens: Sequence[int]) -> Sequence[bytes]:
-        """The bytes of each of these tokens."""
-        answer = await self._worker(model).ask(lambda number: Detokenize(number, list(tokens)))
-        assert isinstance(answer, Pieces)
-        return [piece.encode("latin-1") for piece in answer.pieces]
-
-    async def detokenize(self, model: str, tokens: Sequence[int]) -> bytes:
-        """The bytes of these tokens."""
-        return b"".join(await self.pieces(model, tokens))
-
-    async def count_tokens(self, request: ChatRequest | CompletionRequest) -> int:
-        """How many tokens the prompt has, laid out as for a reply."""
-        return (await self._rendered(request)).prompt_tokens
-
-    async def render(self, request: ChatRequest) -> str:
-        """The text that the file's chat template makes of a conversation."""
-        return (await self._rendered(request)).text
-
-    def chat_template(self, model: str) -> str:
-        """The file's chat template; "" if it has none."""
-        header = self._worker(model).model.header
-        return (header.chat_template or "") if header is not None else ""
-
-    async def _rendered(self, request: ChatRequest | CompletionRequest) -> Rendered:
-        worker = self._worker(request.model)
-        question = partial(generation, request, worker.model)
-        answer = await worker.ask(lambda number: replace(question(number), render_only=True))
-        assert isinstance(answer, Rendered)
-        return answer
 
     async def embed(self, request: EmbedRequest) -> Embeddings:
         """Embed each input: the model's own pooling, or the mean over the tokens; unit length."""

@@ -35,7 +35,7 @@ class Questions:
         """Wait among the others while the block runs; raises Overloaded."""
         if len(self._asked) >= self._limit:
             raise Overloaded(
-                f"{self._limit} questions wait for the model '{self._model}' already (local.max_queue).",
+                f"{self._limit} questions wait for the model '{self._model}' already (eight times local.max_queue).",
                 retry_after_s=1.0,
             )
         asked = self._asked[number] = Asked(number, self._model, self._patience_s)

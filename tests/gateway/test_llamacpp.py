@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -42,7 +43,7 @@ async def ask(
     async with (
         serving(provider, config=config) as served,
         aiohttp.ClientSession() as client,
-        client.post(served.url + path, data=data, headers=fixed) as reply,
+        client.post(served.url + path, data=io.BytesIO(data), headers=fixed) as reply,
     ):
         return reply.status, events(await reply.read(), reply.headers["Content-Type"])
 
@@ -265,6 +266,8 @@ async def test_biases_grammars_and_schemas_are_understood() -> None:
         ("/tokenize", {"content": [1.5]}, "content[0]"),
         ("/tokenize", {"content": "a", "with_pieces": "yes"}, "with_pieces"),
         ("/tokenize", {"content": [-1]}, "content[0]"),
+        ("/tokenize", {"content": "a" * (4 * 1024 * 1024 + 1)}, "content"),
+        ("/detokenize", {"tokens": [1] * (1024 * 1024 + 1)}, "tokens"),
         ("/tokenize", {"content": "a"}, "model"),
         ("/detokenize", {"tokens": "a"}, "tokens"),
         ("/detokenize", {"tokens": [1, -1]}, "tokens[1]"),

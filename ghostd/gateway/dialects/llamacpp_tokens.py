@@ -69,6 +69,8 @@ class TemplateReply(msgspec.Struct):
     prompt: str
 
 
+MAX_CHARS = 4 * 1024 * 1024
+MAX_TOKENS = 1024 * 1024
 _TOKENIZE = msgspec.json.Decoder(TokenizeBody)
 _DETOKENIZE = msgspec.json.Decoder(DetokenizeBody)
 _TEMPLATE = msgspec.json.Decoder(TemplateBody)
@@ -81,6 +83,7 @@ async def tokenize(engine: Engine, exchange: Exchange) -> Response:
     model = body.model or default_model(exchange)
     special = body.parse_special is not False
     bos = bool(body.add_special)
+    _check_size(body.content or "", "content")
     tokens: list[int] = []
     for number, item in enumerate([body.content] if isinstance(body.content, str) else body.content or []):
         if isinstance(item, int):
@@ -98,6 +101,7 @@ async def tokenize(engine: Engine, exchange: Exchange) -> Response:
 async def detokenize(engine: Engine, exchange: Exchange) -> Response:
     """The text of token ids; bytes that are no text become U+FFFD."""
     body = await exchange.read(_DETOKENIZE)
+    _check_size(body.tokens or [], "tokens")
     for number, token in enumerate(body.tokens or []):
         _check(token, f"tokens[{number}]")
     found = await engine.pieces(body.model or default_model(exchange), body.tokens) if body.tokens else ()
@@ -109,6 +113,20 @@ async def apply_template(engine: Engine, exchange: Exchange) -> Response:
     body = await exchange.read(_TEMPLATE)
     request = ChatRequest(body.model or default_model(exchange), messages_of(body.messages), tools=tools_of(body))
     return exchange.json(_encode(TemplateReply(await engine.render(request))))
+
+
+def _check_size(given: str | Sequence[str | int], param: str) -> None:
+    """Refuse what would hold the model's worker up for seconds."""
+    texts = [given] if isinstance(given, str) else [item for item in given if isinstance(item, str)]
+    chars = sum(map(len, texts))
+    if chars > MAX_CHARS:
+        raise InvalidRequest(
+            f"Invalid value for '{param}': {chars} characters; at most {MAX_CHARS} are allowed.", param
+        )
+    if not isinstance(given, str) and len(given) > MAX_TOKENS:
+        raise InvalidRequest(
+            f"Invalid value for '{param}': {len(given)} items; at most {MAX_TOKENS} are allowed.", param
+        )
 
 
 def _check(token: int, path: str) -> None:

@@ -86,6 +86,7 @@ class LlamaCppEngine:
         if not options.embedding_only:
             self._context = self._new_context(self.context_tokens, options.n_batch, embeddings=False)
         self._cached: list[int] = []
+        self._pieces: dict[int, bytes] = {}
         self._token = (lib.llama_token * 1)()
 
     def _new_context(self, tokens: int, batch: int, *, embeddings: bool) -> int:
@@ -209,7 +210,10 @@ class LlamaCppEngine:
 
     def pieces(self, tokens: Sequence[int]) -> list[bytes]:
         """The bytes of each token."""
-        return [self._piece(token, special=True) for token in tokens]
+        for token in tokens:
+            if token not in self._pieces:
+                self._pieces[token] = self._piece(token, special=True)
+        return [self._pieces[token] for token in tokens]
 
     def _piece(self, token: int, *, special: bool = False) -> bytes:
         buffer = ctypes.create_string_buffer(64)
