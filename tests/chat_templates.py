@@ -218,6 +218,31 @@ GEMMA = (
     "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
 )
 """Knows neither tools nor system messages, and wants turns to alternate."""
+GEMMA4 = (
+    "{% macro value(v) %}{% if v is string %}<|\"|>{{ v }}<|\"|>{% elif v is boolean %}{{ 'true' if v else 'false' }}"
+    "{% elif v is mapping %}{{ '{' }}{% for key, inner in v | dictsort %}{{ key }}:{{ value(inner) }}"
+    "{% if not loop.last %},{% endif %}{% endfor %}{{ '}' }}{% elif v is sequence %}[{% for inner in v %}{{ value(inner) }}"
+    "{% if not loop.last %},{% endif %}{% endfor %}]{% elif v is none %}null{% else %}{{ v }}{% endif %}{% endmacro %}"
+    "{{ bos_token }}{% if tools or messages[0].role == 'system' or enable_thinking %}<|turn>system\n"
+    "{% if enable_thinking %}<|think|>{% endif %}{% if messages[0].role == 'system' %}{{ messages[0].content }}{% endif %}"
+    "{% for t in tools or [] %}<|tool>declaration:{{ t.function.name }}{description:{{ value(t.function.description) }},"
+    "parameters:{{ value(t.function.parameters) }}}<tool|>{% endfor %}<turn|>\n{% endif %}"
+    "{% for m in messages if m.role != 'system' %}{% if m.role == 'tool' %}<|tool_response>response:{{ m.name }}"
+    "{value:{{ value(m.content) }}}<tool_response|>{% else %}<|turn>{{ 'model' if m.role == 'assistant' else m.role }}\n"
+    "{% for c in m.tool_calls or [] %}<|tool_call>call:{{ c.function.name }}{{ value(c.function.arguments) }}<tool_call|>{% endfor %}"
+    "{{ m.content or '' }}{% if not m.tool_calls %}<turn|>\n{% endif %}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{% if messages[-1].role != 'tool' %}<|turn>model\n{% endif %}"
+    "{% if not enable_thinking %}<|channel>thought\n<channel|>{% endif %}{% endif %}"
+)
+LFM2 = (
+    "{{ bos_token }}{% if tools or messages[0].role == 'system' %}<|im_start|>system\n{% if messages[0].role == 'system' %}"
+    "{{ messages[0].content }}\n{% endif %}{% if tools %}List of tools: <|tool_list_start|>{{ tools | tojson }}<|tool_list_end|>"
+    "{% endif %}<|im_end|>\n{% endif %}{% for m in messages if m.role != 'system' %}<|im_start|>{{ m.role }}\n{% if m.role == 'tool' %}"
+    "<|tool_response_start|>{{ m.content }}<|tool_response_end|>{% else %}{% if m.tool_calls %}<|tool_call_start|>["
+    "{% for c in m.tool_calls %}{{ c.function.name }}({% for k, v in c.function.arguments | items %}{{ k }}={{ v | tojson }}"
+    "{% if not loop.last %}, {% endif %}{% endfor %}){% if not loop.last %}, {% endif %}{% endfor %}]<|tool_call_end|>{% endif %}"
+    "{{ m.content or '' }}{% endif %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
 PARTS_ONLY = (
     "{% for m in messages %}<|{{ m.role }}|>{% for part in m.content %}{% if part.type == 'text' %}{{ part.text }}{% endif %}"
     "{% endfor %}<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
@@ -244,6 +269,8 @@ _SOURCES = {
     "functionary": FUNCTIONARY,
     "gpt-oss": GPT_OSS,
     "gemma": GEMMA,
+    "gemma4": GEMMA4,
+    "lfm2": LFM2,
     "parts-only": PARTS_ONLY,
 }
 TEMPLATES = {

@@ -169,6 +169,8 @@ _FAMILY_TOKENS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "functionary": (("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"), ()),
     "gpt-oss": (("<|start|>", "<|channel|>", "<|message|>", "<|end|>", "<|call|>", "<|return|>", "<|constrain|>"), ()),
     "gemma": (("<start_of_turn>", "<end_of_turn>"), ()),
+    "gemma4": (("<|tool_call>", "<tool_call|>", '<|"|>', "<|channel>", "<channel|>", "<|turn>", "<turn|>"), ()),
+    "lfm2": (("<|tool_call_start|>", "<|tool_call_end|>"), ()),
     "parts-only": ((), ()),
 }
 

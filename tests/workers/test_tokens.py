@@ -6,13 +6,14 @@ import asyncio
 import os
 import signal
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 from workers.opening import EngineName, Install, Opener, chat, completion, pieces_of
 
 from ghostd.completion.fill import collect
 from ghostd.config import LocalConfig
-from ghostd.conversation import Message
+from ghostd.conversation import Message, Tool, Tools
 from ghostd.errors import InvalidRequest, ModelNotFound, Overloaded, WorkerCrashed
 from ghostd.ports import Tokenizer
 from ghostd.types import ChatRequest
@@ -82,6 +83,22 @@ async def test_the_count_of_a_chat_is_what_its_usage_says(tiny: LocalProvider, c
     counted = await tiny.count_tokens(request)
     usage = (await collect(tiny.chat(request))).usage
     assert usage is not None and usage.prompt_tokens == counted
+
+
+async def test_the_count_of_a_chat_with_tools_has_the_tools_in_it(
+    engine: EngineName, install: Install, open_provider: Opener
+) -> None:
+    install("caller")
+    provider = await open_provider(LocalConfig(engine=engine))
+    bare = chat("caller", "How is the weather?", max_tokens=1)
+    equipped = replace(bare, tools=Tools((Tool("get_weather", "The weather of a city."),)))
+    counts = []
+    for request in (bare, equipped):
+        counts.append(await provider.count_tokens(request))
+        usage = (await collect(provider.chat(request))).usage
+        assert usage is not None and usage.prompt_tokens == counts[-1]
+    assert counts[1] > counts[0]
+    assert "get_weather" in await provider.render(equipped)
 
 
 async def test_the_count_of_a_chat_is_the_tokens_of_its_rendered_template(tiny: LocalProvider) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from ghostd.workers.engines.contract import RequestInvalid
 from ghostd.workers.turns.families import HERMES
+from ghostd.workers.turns.gbnf import Rules, literal, until
 from ghostd.workers.turns.number_grammar import integers
-from ghostd.workers.turns.schema_grammar import Rules, literal, until
 from ghostd.workers.turns.tool_grammar import calls_grammar, tool_specs
 
 

@@ -150,6 +150,11 @@ WRITTEN: dict[str, tuple[str, str]] = {
         '<parameter name="days">2</parameter>\n</invoke>\n<invoke name="now">\n</invoke>\n</minimax:tool_call>',
         "",
     ),
+    "gemma4": (
+        '<|tool_call>call:weather{city:<|"|>Paris "é" <b>\n<|"|>,days:2}<tool_call|><|tool_call>call:now{}<tool_call|>',
+        "",
+    ),
+    "lfm2": ("<|tool_call_start|>[weather(city='Paris \"é\" <b>\\n', days=2), now()]<|tool_call_end|>", ""),
     "functionary": (f"<function=weather>{_args(ONE[1])}</function><function=now>{{}}</function>", ""),
 }
 FAMILIES = sorted(WRITTEN)
@@ -241,6 +246,8 @@ MALFORMED = {
     "kimi": ["<|tool_calls_section_begin|>words"],
     "glm": ["<tool_call>two words\n</tool_call>"],
     "command-r7b": ["<|START_ACTION|>words<|END_ACTION|>"],
+    "gemma4": ["<|tool_call>words<tool_call|>", "<|tool_call>call:two words{}<tool_call|>"],
+    "lfm2": ["<|tool_call_start|>words", "<|tool_call_start|>[]<|tool_call_end|>", "<|tool_call_start|>[two words()]"],
 }
 
 
@@ -311,6 +318,36 @@ def test_values_of_tags_follow_the_schema() -> None:
         ]  # fmt: skip
 
 
+def test_values_in_python_become_json() -> None:
+    text = (
+        "<|tool_call_start|>[weather(city='a\\'b, (c)', hourly=True, tags=[\"x\", None, 1.5], other={'k': (1,)}, "
+        'odd=words), {"name": "now", "arguments": {}}]<|tool_call_end|>'
+    )
+    for pieces in ([text], list(text)):
+        assert heard(reader("lfm2"), pieces).parsed == [
+            ("weather", {"city": "a'b, (c)", "hourly": True, "tags": ["x", None, 1.5], "other": {"k": [1]},
+                         "odd": "words"}),
+            ("now", {}),
+        ]  # fmt: skip
+
+
+def test_values_in_gemmas_form_become_json() -> None:
+    text = (
+        '<|tool_call>call:weather{city:<|"|>a "b"\n{c}<|"|>,deep:{x:[1,-2.5e3,true,null,{y:<|"|>z<|"|>}],e:{},l:[]}}'
+        "<tool_call|>"
+    )
+    for pieces in ([text], list(text), splits(text, 7)):
+        assert heard(reader("gemma4"), pieces).parsed == [
+            ("weather", {"city": 'a "b"\n{c}', "deep": {"x": [1, -2500.0, True, None, {"y": "z"}], "e": {}, "l": []}})
+        ]
+
+
+def test_half_a_surrogate_pair_that_a_model_writes_is_escaped() -> None:
+    text = '<tool_call>{"name": "weather", "arguments": "{\\"city\\": \\"\\\\ud800\\"}"}</tool_call>'
+    ((_, arguments),) = heard(reader("hermes"), [text]).calls
+    assert arguments.encode() == b'{"city": "\\ud800"}'
+
+
 def test_text_values_of_tags_keep_their_lines_but_the_first_and_last_break() -> None:
     value = "\n  def f():\n    return '</para'\n\n"
     text = f"<function=weather>\n<parameter=city>\n{value}\n</parameter>\n</function>\n</tool_call>"
@@ -324,7 +361,11 @@ def test_text_values_of_tags_keep_their_lines_but_the_first_and_last_break() -> 
 
 @pytest.mark.parametrize(
     ("family", "opener", "closer"),
-    [("qwen3", "<think>", "</think>"), ("command-r7b", "<|START_THINKING|>", "<|END_THINKING|>")],
+    [
+        ("qwen3", "<think>", "</think>"),
+        ("command-r7b", "<|START_THINKING|>", "<|END_THINKING|>"),
+        ("gemma4", "<|channel>thought", "<channel|>"),
+    ],
 )
 def test_thoughts_answer_and_calls_come_apart(family: str, opener: str, closer: str) -> None:
     calls = WRITTEN[family][0]

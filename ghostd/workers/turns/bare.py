@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ghostd.workers.turns.contract import Body, Sink, ToolRule
+from ghostd.workers.turns.gbnf import Rules, literal
 from ghostd.workers.turns.json_stream import skip
 from ghostd.workers.turns.objects import call_object, object_rule
-from ghostd.workers.turns.schema_grammar import Rules, literal
 
 _TAG = "<|python_tag|>"
 _START = re.compile(r'(?:<\|python_tag\|>)?\{ ?"name" ?: ?"?')

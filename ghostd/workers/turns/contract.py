@@ -6,7 +6,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ghostd.workers.turns.schema_grammar import Rules
+from ghostd.workers.turns.gbnf import Rules
 
 Body = Generator[None, str, str]
 """Is sent the characters after an opener. Returns what it read too many; raises Malformed."""

@@ -7,8 +7,10 @@ from functools import lru_cache
 
 from ghostd.workers.turns.bare import Bare
 from ghostd.workers.turns.contract import Syntax
+from ghostd.workers.turns.gemma import Gemma
 from ghostd.workers.turns.named import DeepSeek, FunctionTag, Kimi, Mistral
 from ghostd.workers.turns.objects import Objects
+from ghostd.workers.turns.pythonic import Pythonic
 from ghostd.workers.turns.tagged import Tagged
 
 HERMES = Objects(("<tool_call>",), "</tool_call>", repeats=True)
@@ -42,6 +44,9 @@ _FAMILIES: tuple[tuple[tuple[str, ...], Syntax], ...] = (
     (("<｜tool▁calls▁begin｜>", "```json"), DeepSeek(fenced=True)),
     (("<｜tool▁calls▁begin｜>",), DeepSeek(fenced=False)),
     (("<|tool_call_argument_begin|>",), Kimi()),
+    (("<|tool_call>", "<tool_call|>"), Gemma()),
+    (("<|tool_call_start|>",), Pythonic()),
+    (("<|tool_list_start|>",), Pythonic()),
     (("<|START_ACTION|>",), _COMMAND),
     (("<minimax:tool_call>",), _MINIMAX),
     (("<seed:tool_call>", "<parameter="), _SEED),
@@ -65,12 +70,20 @@ class Thoughts:
 
     opener: str
     closer: str
+    parts: tuple[str, ...] = ()
+    """Control tokens in them, where they are not one token each."""
+
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """Texts that may be control tokens."""
+        return self.parts or (self.opener, self.closer)
 
 
 _THOUGHTS = (
     Thoughts("<think>", "</think>"),
     Thoughts("<|START_THINKING|>", "<|END_THINKING|>"),
     Thoughts("[THINK]", "[/THINK]"),
+    Thoughts("<|channel>thought", "<channel|>", ("<|channel>", "<channel|>")),
     Thoughts("<seed:think>", "</seed:think>"),
     Thoughts("<thinking>", "</thinking>"),
     Thoughts("<thought>", "</thought>"),

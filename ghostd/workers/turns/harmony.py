@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ghostd.workers.turns.contract import Event, Said, Sink, Thought, ToolRule, ToolSpec
+from ghostd.workers.turns.gbnf import Rules, literal
 from ghostd.workers.turns.json_stream import overlap
-from ghostd.workers.turns.schema_grammar import Rules, literal
 
 START, CHANNEL, MESSAGE, END = "<|start|>", "<|channel|>", "<|message|>", "<|end|>"
 MARKERS = (START, CHANNEL, MESSAGE, END, "<|return|>", "<|call|>", "<|constrain|>")

@@ -6,7 +6,9 @@ Each takes a value's first character, which its caller has read, and returns a c
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Generator
+from typing import Any
 
 Reading = Generator[None, str, str]
 Put = Callable[[str], None]
@@ -20,6 +22,16 @@ _NUMBER = "0123456789+-.eE"
 
 class Malformed(Exception):
     """What came is not what the syntax asks for here."""
+
+
+def written(value: Any) -> str:
+    """The value as JSON, readable unless it holds half a surrogate pair, which models do write."""
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value)
+    return text
 
 
 def skip(put: Put = lambda _: None) -> Reading:

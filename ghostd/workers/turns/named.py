@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ghostd.workers.turns.contract import Body, Sink, ToolRule
+from ghostd.workers.turns.gbnf import Rules, literal
 from ghostd.workers.turns.json_stream import SPACE, Malformed, Reading, name_until, skip, value
 from ghostd.workers.turns.objects import checked_name, object_rule, objects
-from ghostd.workers.turns.schema_grammar import Rules, literal
 
 _WHITE = "[ \\n]{0,4}"
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ghostd.workers.turns.contract import Body, Sink, ToolRule
-from ghostd.workers.turns.json_stream import SPACE, Malformed, Reading, skip, string, value
-from ghostd.workers.turns.schema_grammar import Rules, json_literal, literal
+from ghostd.workers.turns.gbnf import Rules, json_literal, literal
+from ghostd.workers.turns.json_stream import SPACE, Malformed, Reading, skip, string, value, written
 
 _NAME_KEYS = frozenset(("name", "tool_name"))
 _ARGUMENT_KEYS = frozenset(("arguments", "parameters", "args"))
@@ -154,7 +154,7 @@ def _arguments(first: str, call: _Call) -> Reading:
     if given is not None and not isinstance(given, dict):
         raise Malformed
     call.begin_arguments()
-    call.put(json.dumps(given or {}, ensure_ascii=False))
+    call.put(written(given or {}))
     return rest
 
 

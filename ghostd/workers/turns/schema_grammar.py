@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
+from ghostd.workers.turns.gbnf import FORMATS, Rules, SchemaUnusable, json_literal
 from ghostd.workers.turns.number_grammar import integers
 
-MAX_RULES = 20_000
 _MAX_DEPTH = 64
 _MAX_REPEATS = 1000
 """llama.cpp unrolls repetitions; above this a bound is not enforced."""
@@ -24,122 +23,6 @@ _FREER = ("not", "if", "then", "else", "uniqueItems", "multipleOf", "contains", 
           "propertyNames", "dependentRequired", "dependentSchemas", "unevaluatedProperties", "pattern",
           "minProperties", "maxProperties")  # fmt: skip
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
-_FORMATS = {
-    "date": 'date ::= [0-9] [0-9] [0-9] [0-9] "-" ("0" [1-9] | "1" [0-2]) "-" ("0" [1-9] | [1-2] [0-9] | "3" [0-1])',
-    "time": 'time ::= ([01] [0-9] | "2" [0-3]) ":" [0-5] [0-9] ":" [0-5] [0-9] ("." [0-9] [0-9]? [0-9]?)? '
-    '("Z" | [+-] ([01] [0-9] | "2" [0-3]) ":" [0-5] [0-9])',
-    "uuid": 'uuid ::= hex{8} "-" hex{4} "-" hex{4} "-" hex{4} "-" hex{12}',
-}
-
-_PRIMITIVES = {
-    "space": 'space ::= " "?',
-    "boolean": 'boolean ::= "true" | "false"',
-    "null": 'null ::= "null"',
-    "integer": 'integer ::= "-"? ("0" | [1-9] [0-9]{0,15})',
-    "number": 'number ::= "-"? ("0" | [1-9] [0-9]{0,15}) ("." [0-9]{1,15})? ([eE] [+-]? [0-9]{1,3})?',
-    "hex": "hex ::= [0-9a-fA-F]",
-    "char": r'char ::= [^"\\\x00-\x1F\x7F] | "\\" (["\\/bfnrt] | "u" hex hex hex hex)',
-    "string": 'string ::= "\\"" char* "\\""',
-    "value": "value ::= object | array | string | number | boolean | null",
-    "object": 'object ::= "{" space (string ":" space value ("," space string ":" space value)*)? space "}"',
-    "array": 'array ::= "[" space (value ("," space value)*)? space "]"',
-}
-_NEEDS = {
-    "char": ("hex",),
-    "uuid": ("hex",),
-    "string": ("char",),
-    "value": ("object", "array", "string", "number", "boolean", "null"),
-    "object": ("space", "string", "value"),
-    "array": ("space", "value"),
-}
-
-
-class SchemaUnusable(Exception):
-    """The schema cannot be turned into rules; the message says which keyword, and where."""
-
-
-class Rules:
-    """The rules of one grammar."""
-
-    def __init__(self) -> None:
-        self._rules: dict[str, str] = {}
-        self._shared: dict[str, str] = {}
-
-    def add(self, hint: str, body: str) -> str:
-        """A new rule; returns its name. Raises SchemaUnusable when there are too many."""
-        if len(self._rules) >= MAX_RULES:
-            raise SchemaUnusable(f"it makes more than {MAX_RULES} grammar rules")
-        name = f"{re.sub('[^a-zA-Z0-9]+', '-', hint)[:40].strip('-') or 'r'}-{len(self._rules)}"
-        self._rules[name] = f"{name} ::= {body}"
-        return name
-
-    def reserve(self, hint: str) -> str:
-        """The name of a rule whose body `define` gives later."""
-        return self.add(hint, "")
-
-    def define(self, name: str, body: str) -> None:
-        """The body of a reserved rule."""
-        self._rules[name] = f"{name} ::= {body}"
-
-    def shared(self, key: str, make: Callable[[], str]) -> str:
-        """A rule that is made once, however often it is asked for."""
-        if key not in self._shared:
-            self._shared[key] = make()
-        return self._shared[key]
-
-    def primitive(self, name: str) -> str:
-        """A rule of this module's own, with what it needs."""
-        if name not in self._rules:
-            self._rules[name] = _PRIMITIVES[name] if name in _PRIMITIVES else _FORMATS[name]
-            for needed in _NEEDS.get(name, ()):
-                self.primitive(needed)
-        return name
-
-    def grammar(self, root: str) -> str:
-        """All rules, with `root` as the first one's body."""
-        return "\n".join((f"root ::= {root}", *self._rules.values()))
-
-
-def literal(text: str) -> str:
-    """The text as a GBNF literal."""
-    escaped = re.sub(
-        r'[\\"\x00-\x1f\x7f]',
-        lambda match: {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}.get(
-            match[0], f"\\x{ord(match[0]):02X}"
-        ),
-        text,
-    )
-    return f'"{escaped}"'
-
-
-def json_literal(value: Any) -> str:
-    """The value's JSON as a GBNF literal."""
-    return literal(json.dumps(value, ensure_ascii=False))
-
-
-def until(rules: Rules, marker: str) -> str:
-    """A rule for any text up to the first `marker`, marker included."""
-    return rules.shared(f"until {marker}", lambda: _until(rules, marker))
-
-
-def _until(rules: Rules, marker: str) -> str:
-    names = [rules.reserve("until") for _ in marker]
-    for position, name in enumerate(names):
-        ways, told = [], ""
-        for letter in sorted(set(marker[: position + 1])):
-            # As Knuth, Morris and Pratt: the longest beginning of the marker that the text ends with now.
-            seen = marker[:position] + letter
-            reached = next(n for n in range(len(seen), -1, -1) if seen.endswith(marker[:n]))
-            if reached:
-                told += letter
-                ways.append(literal(letter) if reached == len(marker) else f"{literal(letter)} {names[reached]}")
-        others = "".join(_in_class(letter) for letter in told)
-        rules.define(name, " | ".join((*ways, f"[^{others}] {names[0]}")))
-    return names[0]
-
-
-def _in_class(letter: str) -> str:
-    return f"\\{letter}" if letter in "]\\" else f"\\x{ord(letter):02X}" if letter in "^-[\n\r\t" else letter
 
 
 class SchemaConverter:
@@ -155,22 +38,21 @@ class SchemaConverter:
     def value(self, schema: Any, hint: str = "value", depth: int = 0) -> str:
         """The body of a rule for the schema's values, without a choice at its top. Raises SchemaUnusable."""
         if schema is True or schema == {} or schema is None:
-            return self._rules.primitive("value")
+            return self.primitive("value")
         if not isinstance(schema, dict):
             return self._freer("a schema that is no object")
         if depth > _MAX_DEPTH:
             raise SchemaUnusable(f"it is nested deeper than {_MAX_DEPTH}")
-        if self._strict:
-            self._check_enforced(schema)
+        self.refuse(schema, (*_FREER, *(_BOUNDS if schema.get("type") != "integer" else ())))
         if "$ref" in schema:
             return self._reference(schema["$ref"], depth)
         return self._shaped(schema, hint, depth)
 
     def _shaped(self, schema: Mapping[str, Any], hint: str, depth: int) -> str:
         if "const" in schema:
-            return json_literal(schema["const"])
+            return self.literal(schema["const"])
         if isinstance(schema.get("enum"), list) and schema["enum"]:
-            return self._rules.add(hint, " | ".join(json_literal(value) for value in schema["enum"]))
+            return self._rules.add(hint, " | ".join(self.literal(value) for value in schema["enum"]))
         ways = self._ways(schema)
         if ways is not None:
             return self._rules.add(hint, " | ".join(f"({self.value(way, hint, depth + 1)})" for way in ways))
@@ -181,9 +63,10 @@ class SchemaConverter:
             return self.value(merged, hint, depth + 1)
         return self._typed(schema.get("type"), schema, hint, depth)
 
-    def _check_enforced(self, schema: Mapping[str, Any]) -> None:
-        for keyword in (*_FREER, *(_BOUNDS if schema.get("type") != "integer" else ())):
-            if keyword in schema:
+    def refuse(self, schema: Mapping[str, Any], keywords: Sequence[str]) -> None:
+        """Raise SchemaUnusable where a strict schema has one of them."""
+        for keyword in keywords:
+            if self._strict and keyword in schema:
                 raise SchemaUnusable(f"the keyword '{keyword}' cannot be enforced")
 
     def _ways(self, schema: Mapping[str, Any]) -> list[Any] | None:
@@ -201,12 +84,12 @@ class SchemaConverter:
         if kind == "array" or (kind is None and ("items" in schema or "prefixItems" in schema)):
             return self._array(schema, hint, depth)
         if kind == "string":
-            return self._string(schema)
+            return self.string(schema)
         if kind in ("integer", "number", "boolean", "null"):
             bounded = kind == "integer" and any(keyword in schema for keyword in _BOUNDS)
-            return self._integer(schema, hint) if bounded else self._rules.primitive(kind)
+            return self._integer(schema, hint) if bounded else self.primitive(kind)
         if kind is None:
-            return self._rules.primitive("value")
+            return self.primitive("value")
         return self._freer(f"the type {json.dumps(kind)[:60]}")
 
     def _integer(self, schema: Mapping[str, Any], hint: str) -> str:
@@ -222,7 +105,7 @@ class SchemaConverter:
     def _freer(self, what: str) -> str:
         if self._strict:
             raise SchemaUnusable(f"{what} does not exist")
-        return self._rules.primitive("value")
+        return self.primitive("value")
 
     def resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
         """The schema, or the one that it refers to. Raises SchemaUnusable."""
@@ -260,13 +143,32 @@ class SchemaConverter:
             self._open.discard(key)
         return name
 
-    def _string(self, schema: Mapping[str, Any]) -> str:
+    # What other notations than JSON write otherwise.
+
+    def literal(self, value: Any) -> str:
+        """The value itself."""
+        return json_literal(value)
+
+    def primitive(self, name: str) -> str:
+        """Any value, or any of a type."""
+        return self._rules.primitive(name)
+
+    def pair(self, name: str, value: str) -> str:
+        """A property of an object."""
+        return f'{json_literal(name)} ":" {self._rules.primitive("space")} {value}'
+
+    def further(self, value: str) -> str:
+        """A property of any name."""
+        return f'{self._rules.primitive("string")} ":" {self._rules.primitive("space")} {value}'
+
+    def string(self, schema: Mapping[str, Any]) -> str:
+        """A string of the schema's format and length."""
         form = schema.get("format")
-        if form in _FORMATS:
+        if form in FORMATS:
             return f'"\\"" {self._rules.primitive(form)} "\\""'
         if form == "date-time":
             return f'"\\"" {self._rules.primitive("date")} "T" {self._rules.primitive("time")} "\\""'
-        least, most = _bound(schema, "minLength") or 0, _bound(schema, "maxLength")
+        least, most = self._bound(schema, "minLength") or 0, self._bound(schema, "maxLength")
         if not least and most is None:
             return self._rules.primitive("string")
         return f'"\\"" {self._rules.primitive("char")}{{{least},{"" if most is None else most}}} "\\""'
@@ -278,6 +180,14 @@ class SchemaConverter:
         self._open = outside
         return body
 
+    def _bound(self, schema: Mapping[str, Any], keyword: str) -> int | None:
+        value = schema.get(keyword)
+        if isinstance(value, int) and 0 <= value <= _MAX_REPEATS:
+            return value
+        if self._strict and value is not None:
+            raise SchemaUnusable(f"the keyword '{keyword}' is enforced up to {_MAX_REPEATS} only")
+        return None
+
     def _array(self, schema: Mapping[str, Any], hint: str, depth: int) -> str:
         space = self._rules.primitive("space")
         first = schema.get("prefixItems")
@@ -285,7 +195,7 @@ class SchemaConverter:
             items = [self._inside(item, hint, depth) for item in first]
             return f'"[" {space} ' + f' "," {space} '.join(items) + f' {space} "]"'
         item = self._rules.add(f"{hint}-item", self._inside(schema.get("items", True), hint, depth))
-        least, most = _bound(schema, "minItems") or 0, _bound(schema, "maxItems")
+        least, most = self._bound(schema, "minItems") or 0, self._bound(schema, "maxItems")
         if most == 0:
             return '"[]"'
         more = f'("," {space} {item}){{{max(least - 1, 0)},{"" if most is None else most - 1}}}'
@@ -297,27 +207,30 @@ class SchemaConverter:
         properties = schema.get("properties")
         if not isinstance(properties, dict):
             if further in (None, True):
-                return self._rules.primitive("object")
+                return self.primitive("object")
             properties = {}
         required = schema.get("required")
         needed = dict.fromkeys(map(str, required)) if isinstance(required, list) else {}
         undeclared = further if isinstance(further, dict) else True
         properties = {**properties, **{name: undeclared for name in needed if name not in properties}}
-        pairs = {
-            name: self._rules.add(
-                f"{hint}-{name}", f'{json_literal(name)} ":" {space} {self._inside(inner, f"{hint}-{name}", depth)}'
-            )
-            for name, inner in properties.items()
-        }
-        more = None
-        if further not in (None, False):
-            string = self._rules.primitive("string")
-            more = self._rules.add(hint, f'{string} ":" {space} {self._inside(further, hint, depth)}')
+        pairs, more = self.pairs(properties, further, hint, depth)
         if not pairs and more is None:
             return f'"{{" {space} "}}"'
-        return f'"{{" {space} {self._members(pairs, needed, more, hint)} {space} "}}"'
+        return f'"{{" {space} {self.members(pairs, needed, more, hint)} {space} "}}"'
 
-    def _members(self, pairs: Mapping[str, str], needed: Container[str], more: str | None, hint: str) -> str:
+    def pairs(
+        self, properties: Mapping[str, Any], further: Any, hint: str, depth: int
+    ) -> tuple[dict[str, str], str | None]:
+        """Rules of the properties, and of one of any other name where there may be some."""
+        pairs = {
+            name: self._rules.add(f"{hint}-{name}", self.pair(name, self._inside(inner, f"{hint}-{name}", depth)))
+            for name, inner in properties.items()
+        }
+        if further in (None, False):
+            return pairs, None
+        return pairs, self._rules.add(hint, self.further(self._inside(further, hint, depth)))
+
+    def members(self, pairs: Mapping[str, str], needed: Container[str], more: str | None, hint: str) -> str:
         """Pairs in order, optional ones left out or not, with commas only between two: two rules for each pair."""
         space = self._rules.primitive("space")
         first = f'({more} ("," {space} {more})*)?' if more else '""'
@@ -339,11 +252,6 @@ def _whole(schema: Mapping[str, Any], keyword: str, rounded: Callable[[float], i
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return value if isinstance(value, int) else rounded(value)
-
-
-def _bound(schema: Mapping[str, Any], keyword: str) -> int | None:
-    value = schema.get(keyword)
-    return value if isinstance(value, int) and 0 <= value <= _MAX_REPEATS else None
 
 
 def _merged(one: Any, other: Any) -> Any:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ghostd.workers.turns.contract import Body, Sink, ToolRule, ToolSpec
-from ghostd.workers.turns.json_stream import Malformed, Reading, name_until, skip, until
+from ghostd.workers.turns.gbnf import Rules, literal
+from ghostd.workers.turns.gbnf import until as until_rule
+from ghostd.workers.turns.json_stream import Malformed, Reading, name_until, skip, until, written
 from ghostd.workers.turns.objects import checked_name
-from ghostd.workers.turns.schema_grammar import Rules, literal
-from ghostd.workers.turns.schema_grammar import until as until_rule
 
 _WHITE = "[ \\n]{0,4}"
 _MAX_HOPS = 8
@@ -86,7 +86,7 @@ class Tagged:
             key = (yield from name_until(self.key_end)).strip()
             if self.value_open:
                 yield from _one_of((self.value_open,))
-            sink.arguments(("" if first else ", ") + json.dumps(key, ensure_ascii=False) + ": ")
+            sink.arguments(("" if first else ", ") + written(key) + ": ")
             first = False
             yield from self._value(kind_of(tool, key), sink)
 
@@ -192,14 +192,14 @@ Kind = Literal["text", "json", "either"]
 
 def _as_json(text: str, kind: Kind, *, line_breaks: bool) -> str:
     try:
-        return json.dumps(json.loads(text.strip()), ensure_ascii=False)
+        return written(json.loads(text.strip()))
     except (ValueError, RecursionError):
         if line_breaks:
             text = text.removeprefix("\n").removesuffix("\n")
         plain = text.strip().lower()
         if kind == "json" and plain in ("true", "false", "none", "null"):
             return {"none": "null"}.get(plain, plain)  # Python's spelling
-        return json.dumps(text, ensure_ascii=False)
+        return written(text)
 
 
 def kind_of(tool: ToolSpec | None, key: str) -> Kind:

@@ -9,7 +9,10 @@ from typing import Any
 from ghostd.workers.engines.contract import RequestInvalid
 from ghostd.workers.turns import harmony
 from ghostd.workers.turns.contract import Syntax, ToolRule, ToolSpec
-from ghostd.workers.turns.schema_grammar import Rules, SchemaConverter, SchemaUnusable
+from ghostd.workers.turns.gbnf import Rules, SchemaUnusable
+from ghostd.workers.turns.gemma import Gemma, GemmaConverter
+from ghostd.workers.turns.pythonic import PythonConverter, Pythonic
+from ghostd.workers.turns.schema_grammar import SchemaConverter
 from ghostd.workers.turns.tagged import Tagged, kind_of
 
 MAX_GRAMMAR_CHARS = 4 * 1024 * 1024
@@ -22,8 +25,7 @@ def calls_grammar(syntax: Syntax | None, tools: Sequence[ToolSpec], *, several: 
     as a grammar can.
     """
     rules = Rules()
-    tagged = isinstance(syntax, Tagged)
-    found = [_rule(rules, tool, tagged) for tool in tools]
+    found = [_rule(rules, tool, syntax) for tool in tools]
     root = harmony.grammar(rules, found) if syntax is None else syntax.grammar(rules, found, several=several)
     text = rules.grammar(root)
     if len(text) > MAX_GRAMMAR_CHARS:
@@ -31,24 +33,41 @@ def calls_grammar(syntax: Syntax | None, tools: Sequence[ToolSpec], *, several: 
     return text
 
 
-def _rule(rules: Rules, tool: ToolSpec, tagged: bool) -> ToolRule:
-    schema = tool.parameters
+def _rule(rules: Rules, tool: ToolSpec, syntax: Syntax | None) -> ToolRule:
     try:
-        return _converted(rules, tool, schema, tagged)
+        return _converted(rules, tool, syntax)
     except (SchemaUnusable, RecursionError) as error:
         if tool.strict:
             raise RequestInvalid(
                 f"The schema of the strict tool '{tool.name[:64]}' cannot be enforced: {error}.", "tools"
             ) from None
-        return ToolRule(tool.name, rules.primitive("object"), {}, {})
+        return ToolRule(tool.name, _any_arguments(rules, syntax), {}, {}, free=True)
 
 
-def _converted(rules: Rules, tool: ToolSpec, schema: Mapping[str, Any], tagged: bool) -> ToolRule:
-    converter = SchemaConverter(rules, schema, strict=tool.strict)
-    if not tagged:
-        whole = {"type": "object", **schema} if "$ref" not in schema else schema
-        return ToolRule(tool.name, rules.add(tool.name, converter.value(whole, tool.name)), {}, {})
-    schema = converter.resolved(schema)
+def _any_arguments(rules: Rules, syntax: Syntax | None) -> str:
+    if isinstance(syntax, Gemma):
+        return GemmaConverter(rules, {}).primitive("object")
+    if isinstance(syntax, Pythonic):
+        return '"(" [^()]{0,2000} ")"'
+    return rules.primitive("object")
+
+
+def _converted(rules: Rules, tool: ToolSpec, syntax: Syntax | None) -> ToolRule:
+    if isinstance(syntax, Tagged):
+        return _tagged(rules, tool)
+    schema = tool.parameters
+    if isinstance(syntax, Pythonic):
+        python = PythonConverter(rules, schema, strict=tool.strict)
+        return ToolRule(tool.name, rules.add(tool.name, python.arguments(python.resolved(schema), tool.name)), {}, {})
+    kind = GemmaConverter if isinstance(syntax, Gemma) else SchemaConverter
+    whole = {"type": "object", **schema} if "$ref" not in schema else schema
+    body = kind(rules, schema, strict=tool.strict).value(whole, tool.name)
+    return ToolRule(tool.name, rules.add(tool.name, body), {}, {})
+
+
+def _tagged(rules: Rules, tool: ToolSpec) -> ToolRule:
+    converter = SchemaConverter(rules, tool.parameters, strict=tool.strict)
+    schema = converter.resolved(tool.parameters)
     properties, further = schema.get("properties"), schema.get("additionalProperties")
     texts: dict[str, tuple[str, ...]] = {}
     values: dict[str, str] = {}

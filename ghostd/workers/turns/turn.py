@@ -89,7 +89,7 @@ class Turns:
         reader = TurnParser(family, syntax, specs, thinking=thinking, single=not wish.several)
         markers = list(family.frames)
         if family.thoughts is not None:
-            markers += (family.thoughts.opener, family.thoughts.closer)
+            markers += family.thoughts.markers
         if syntax is None:
             return Turn(segments, reader, markers=tuple(markers))
         markers += syntax.markers
