@@ -41,6 +41,7 @@ def chat_body(request: ChatRequest, quirks: Quirks, unsupported: Unsupported, *,
         "messages": wire_messages(request.messages, quirks, unsupported),
         "stream": True,
     }
+    _add_prefill(body, quirks)
     if quirks.include_usage:
         body["stream_options"] = {"include_usage": True}
     if request.max_tokens is not None:
@@ -58,6 +59,16 @@ def chat_body(request: ChatRequest, quirks: Quirks, unsupported: Unsupported, *,
     _add_tools(body, request.tools, quirks, unsupported)
     _add_reasoning(body, request, quirks, unsupported, reasons)
     return body
+
+
+def _add_prefill(body: Json, quirks: Quirks) -> None:
+    last = body["messages"][-1]
+    if last["role"] != "assistant" or "tool_calls" in last:
+        return
+    if quirks.prefill == "prefix":
+        last["prefix"] = True
+    elif quirks.prefill == "continue_final_message":
+        body |= {"continue_final_message": True, "add_generation_prompt": False}
 
 
 def add_samplers(body: Json, sampling: Sampling, quirks: Quirks, unsupported: Unsupported) -> None:

@@ -121,6 +121,7 @@ vllm = Preset(
         developer=True,
         audio=True,
         tool_images=True,
+        prefill="continue_final_message",
         strict_turns=True,
     ),
 )
@@ -195,6 +196,7 @@ mistral = Preset(
         tool_images=True,
         fill_path="/fim/completions",
         loose=True,
+        prefill="prefix",
         strict_turns=True,
     ),
 )

@@ -172,6 +172,17 @@ def test_a_file_that_a_tool_gave_is_named_where_the_service_takes_none() -> None
     assert _refused(ChatRequest("m", (results,)), presets.vllm) == "messages[0].content[0].content[0]"
 
 
+def test_a_last_message_of_the_assistants_is_gone_on_from() -> None:
+    begun = ChatRequest("m", (*HI, Message("assistant", "The answer is")))
+    assert _body(begun, presets.mistral)["messages"][-1]["prefix"] is True
+    body = _body(begun, presets.vllm)
+    assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
+    for request in (ChatRequest("m", HI), ChatRequest("m", (*HI, Message("assistant", (ToolCall("c", "f", "{}"),))))):
+        assert "prefix" not in _body(request, presets.mistral)["messages"][-1]
+        assert "continue_final_message" not in _body(request, presets.vllm)
+    assert "prefix" not in str(_body(begun))
+
+
 def test_strict_templates_get_one_system_message_and_turns_that_alternate() -> None:
     """Claude Code says its instructions again amid the conversation; templates of many open models refuse that."""
     messages = (
