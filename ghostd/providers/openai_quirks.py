@@ -65,8 +65,8 @@ class Quirks:
     refusals: bool = False
     """Whether it knows refusals in the history; else they go as text."""
     prefill: Literal["prefix", "continue_final_message", "none"] = "none"
-    """How it is told to go on from a last message of the assistant's: a member of that message (Mistral), or of the body
-    (vLLM); none: it does so anyway, or never."""
+    """How it is told to go on from a last message of the assistant's: a member of that message (Mistral), or of the
+    body (vLLM); none: it does so anyway, or never."""
     strict_turns: bool = False
     """Whether a system message may only stand at the start, and turns of one side not in a row."""
     files: bool = False
