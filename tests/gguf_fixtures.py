@@ -188,6 +188,27 @@ def family_recipe(family: str) -> Recipe:
     )
 
 
+_PROMPT_ENDS = {
+    # family → the last token of its generation prompt
+    "hermes": "\n", "qwen3": "\n", "qwen-coder": "\n", "lfm2": "\n", "minimax": "\n",
+    "mistral": "[/INST]", "mistral-new": "[/INST]",
+    "kimi": ">", "phi4-mini": ">", "command-r7b": ">",
+    "granite": "<|end_of_role|>", "glm": "<|assistant|>", "gemma4": "<channel|>", "deepseek-v31": "</think>",
+}  # fmt: skip
+OPENERS = {
+    family: next(token for token in (*user_defined, *control) if "call" in token.lower() or "ACTION" in token)
+    for family, (control, user_defined) in _FAMILY_TOKENS.items()
+    if family in _PROMPT_ENDS
+}
+"""Family → the token that begins its calls."""
+
+
+def beginning_recipe(family: str) -> Recipe:
+    """A model of this family that begins a call, and would end there."""
+    recipe = replace(family_recipe(family), weights="scripted")
+    return replace(recipe, chat_after=_PROMPT_ENDS[family], chat_reply=(OPENERS[family],))
+
+
 RECIPES = {
     "qwen": QWEN,
     "starcoder": STARCODER,
@@ -198,6 +219,7 @@ RECIPES = {
     "caller": CALLER,
     "two-templates": replace(CALLER, chat_template=CHATML, tool_template=CALLER.chat_template),
     "thinker": THINKER,
+    **{f"begins-{family}": beginning_recipe(family) for family in _PROMPT_ENDS},
     **{f"family-{family}": family_recipe(family) for family in TEMPLATES},
     "random": replace(QWEN, weights="random"),
     "endless-template": replace(CHAT_ONLY, chat_template=ENDLESS_TEMPLATE),

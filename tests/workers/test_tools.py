@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from chat_templates import TEMPLATES
-from gguf_fixtures import CHAT_TEXT, ModelFile
+from gguf_fixtures import CHAT_TEXT, OPENERS, ModelFile
 from workers.opening import GREEDY, EngineName, chat, pieces_of
 
 from ghostd.config import LocalConfig
@@ -32,6 +32,7 @@ from ghostd.conversation import (
 from ghostd.errors import InvalidRequest, UnsupportedParameter
 from ghostd.types import ChatRequest, Delta, Sampling, Usage
 from ghostd.workers.provider import LocalProvider, local_provider
+from ghostd.workers.turns.families import family_of
 
 pytestmark = [pytest.mark.local_model, pytest.mark.asyncio(loop_scope="module")]
 
@@ -52,7 +53,14 @@ WEATHER = Tool(
     ),
 )
 NOW = Tool("now", "The time.", '{"type": "object", "properties": {}}')
-MODELS = ("caller", "two-templates", "thinker", "chat-only", *(f"family-{family}" for family in FAMILIES))
+MODELS = (
+    "caller",
+    "two-templates",
+    "thinker",
+    "chat-only",
+    *(f"family-{family}" for family in FAMILIES),
+    *(f"begins-{family}" for family in OPENERS),
+)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -193,6 +201,20 @@ async def test_arguments_follow_their_schema(
 
 async def test_a_call_that_the_model_begins_is_completed_by_the_grammar(local: LocalProvider) -> None:
     reply = await heard(local, asking("caller", WEATHER, parallel=False))
+    ((name, arguments),) = reply.parsed
+    assert (name, reply.finish_reason, reply.text) == ("get_weather", "tool_calls", "")
+    check_weather(arguments)
+
+
+@pytest.mark.parametrize("family", sorted(OPENERS))
+async def test_a_call_that_a_model_of_any_family_begins_is_completed(
+    local: LocalProvider, engine: EngineName, family: str
+) -> None:
+    reply = await heard(local, asking(f"begins-{family}", WEATHER, parallel=False))
+    if engine == "xllamacpp" and family_of(TEMPLATES[family]).thinks:
+        # Its grammar would also begin at a marker inside of thoughts; here the call is only read, and is none.
+        assert (reply.text, reply.calls) == (OPENERS[family], [])
+        return
     ((name, arguments),) = reply.parsed
     assert (name, reply.finish_reason, reply.text) == ("get_weather", "tool_calls", "")
     check_weather(arguments)
