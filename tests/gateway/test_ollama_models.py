@@ -11,9 +11,12 @@ from routing_harness import upstream
 
 from ghostd.testing.scripted import Step
 from ghostd.types import (
+    ChatRequest,
     Embeddings,
     EmbedRequest,
     ModelInfo,
+    Relayed,
+    RelayRequest,
     Usage,
 )
 
@@ -103,11 +106,44 @@ async def test_what_an_ollama_server_says_of_its_models_is_listed() -> None:
         }
 
 
-@pytest.mark.parametrize("name", ["r", "r:latest", "a/m", "a/m:latest", "a/org/x:7b", "m", "m:latest", "b", "b:latest"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "r",
+        "r:latest",
+        "a/m",
+        "a/m:latest",
+        "a/org/x:7b",
+        "m",
+        "m:latest",
+        "b",
+        "b:latest",
+        "A/M",
+        "A/Org/X:7B",
+        "R:Latest",
+    ],
+)
 async def test_names_mean_the_same_with_and_without_latest(name: str) -> None:
     a = upstream("a", HELLO, models=("m", "org/x:7b", "b:latest"), relays=())
     async with gateway(ONE, a) as g:
         assert (await g.post(CHAT, None, model=name)).status == 200
+
+
+async def test_a_service_that_lists_nothing_is_asked_for_the_name_without_latest() -> None:
+    async with gateway("", a := upstream("a", HELLO, models=(), open_ended=True, relays=())) as g:
+        for name, model in (("a/x:latest", "x"), ("a/x", "x"), ("a/x:free", "x:free")):
+            assert (await g.post(CHAT, None, model=name)).status == 200
+            assert isinstance(request := a.asked[-1], ChatRequest)
+            assert request.model == model
+    async with gateway("", a := upstream("a", HELLO, models=("x:latest",), open_ended=True, relays=())) as g:
+        await g.post(CHAT, None, model="a/x:latest")
+        assert isinstance(request := a.asked[-1], ChatRequest)
+        assert request.model == "x:latest"
+    own = upstream("a", [Relayed(b"{}", True)], models=(), open_ended=True, relays=("ollama.chat",))
+    async with gateway("", own) as g:
+        await g.post(CHAT, None, model="a/x:latest")
+        assert isinstance(relayed := own.asked[-1], RelayRequest)
+        assert relayed.model == "x:latest"
 
 
 @pytest.mark.parametrize("name", ["r:7b", "a/m:7b", "x", "b:7b", ":latest", "latest"])

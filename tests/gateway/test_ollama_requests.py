@@ -155,7 +155,9 @@ async def test_a_model_that_cannot_think_is_not_asked_to() -> None:
     async with gateway(ONE, upstream("a", HELLO, info=info)) as g:
         answer = await g.post(CHAT, None, think=True)
         assert answer.status == 400
-        assert "reasoning" in answer.json["error"]
+        assert "does not support thinking" in answer.json["error"]
+        tools = [{"type": "function", "function": {"name": "f"}}]
+        assert "does not support tools" in (await g.post(CHAT, None, tools=tools)).json["error"]
         assert (await g.post(CHAT, None, think=False)).status == 200
 
 
