@@ -204,7 +204,11 @@ class Engine:
     # --- filling by tiers ----------------------------------------------------------------
 
     def _by_tiers(self, model: str) -> bool:
-        return model == AUTO and AUTO not in self.registry.config.routes
+        try:
+            plan = self.registry.plan(model)
+        except ModelNotFound:
+            return False  # the router says so
+        return plan.virtual and plan.name == AUTO
 
     async def _fill(self, call: Call) -> AsyncGenerator[Item, None]:
         """ "auto" fills by this machine's models: first by ready structures, then by a model with FIM tokens."""

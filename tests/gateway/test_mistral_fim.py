@@ -116,3 +116,10 @@ async def test_mistral_gets_the_request_as_it_came() -> None:
         assert isinstance(request, RelayRequest)
         assert (request.operation, request.fields["min_tokens"]) == ("mistral.fim", b"3")
         assert request.fields["newer"] == b'{"than": "ghostd"}'
+
+
+async def test_an_alias_of_auto_fills_on_this_machine_only() -> None:
+    away, here = upstream("a"), ScriptedProvider(capabilities=frozenset(("fill",)))
+    async with gateway('aliases."codestral-latest" = "auto"\n', away, local=[here]) as g:
+        answer = await g.post(PATH, model="codestral-latest", prompt="x")
+        assert (answer.status, answer.json["model"], away.asked) == (200, "scripted-model", [])
