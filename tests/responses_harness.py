@@ -120,6 +120,8 @@ def events_of(body: bytes) -> list[dict[str, Any]]:
     for block in body.removesuffix(b"\n\n").split(b"\n\n"):
         if block.startswith(b":"):
             continue
+        if block == b"data: [DONE]":
+            continue
         name, data = block.split(b"\n")
         event = msgspec.json.decode(data.removeprefix(b"data: "))
         assert name == b"event: " + event["type"].encode(), "an event's name is not its type"

@@ -19,6 +19,7 @@ from ghostd.gateway.app import serve_http
 from ghostd.gateway.dialects.responses_doors import responses_doors
 from ghostd.gateway.routes import Route
 from ghostd.ports import Provider
+from ghostd.responses.service import open_responses
 
 MAX_EVENT_BYTES = 8192
 
@@ -48,15 +49,17 @@ async def serving(
 ) -> AsyncIterator[Served]:
     """Serve these providers, or an engine, over HTTP while the block runs; the port of `config` is not used.
 
-    Nothing is kept of the Responses API unless `doors` bring it along.
+    What is kept of the Responses API is gone with the block.
     """
     wanted = msgspec.structs.replace(config or HttpConfig(), port=0)
     folder = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="ghostd")
     try:
         socket = Path(folder.name) / "http.sock"
         asked = engine or Engine(providers)
+        kept = ResponsesConfig()
         async with (
-            responses_doors(asked, None, ResponsesConfig()) as responses,
+            open_responses(Path(folder.name), kept) as store,
+            responses_doors(asked, store, kept) as responses,
             serve_http(asked, wanted, socket, status, control, doors=[*responses, *doors], drain_s=drain_s) as server,
         ):
             yield Served(server.port, socket)

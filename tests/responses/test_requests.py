@@ -278,7 +278,7 @@ async def test_the_reply_repeats_what_was_asked_for() -> None:
         "temperature": 0.5,
         "metadata": {"a": "b"},
         "text": {"verbosity": "low"},
-        "reasoning": {"effort": "low"},
+        "reasoning": {"effort": "low", "summary": None},
         "tools": [F],
         "parallel_tool_calls": False,
         "truncation": "auto",

@@ -74,11 +74,8 @@ SCRIPTS: dict[str, list[Step]] = {
 
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS.keys())
-@pytest.mark.parametrize("reasoning", [{}, {"reasoning": {"summary": "auto"}}], ids=["text", "summary"])
-async def test_a_stream_keeps_the_rules_and_says_what_the_whole_reply_says(
-    script: list[Step], reasoning: dict[str, Any]
-) -> None:
-    fields = {"input": "hi", "tools": [WEATHER, PATCH], "store": False, "top_logprobs": 1, **reasoning}
+async def test_a_stream_keeps_the_rules_and_says_what_the_whole_reply_says(script: list[Step]) -> None:
+    fields: dict[str, Any] = {"input": "hi", "tools": [WEATHER, PATCH], "store": False, "top_logprobs": 1}
     async with before(upstream("a", script, relays=CHAT)) as d:
         events = await d.stream(**fields)
         status, whole = await d.post(model="r", **fields)
@@ -117,13 +114,16 @@ async def test_free_text_for_a_custom_tool_is_told_as_it_comes() -> None:
         assert deltas == ["*** Begin", "\n+caf", "é ", '\U0001f600"q"']
 
 
-async def test_thoughts_are_a_summary_only_where_one_was_asked_for() -> None:
+async def test_thoughts_are_a_summary() -> None:
+    """Of the ways to tell thoughts, all clients know this one; each thought is a part."""
     async with before(upstream("a", SCRIPTS["two thoughts"], relays=CHAT)) as d:
-        (thoughts, _) = (await d.stream(input="hi", reasoning={"summary": "auto"}))[-1]["response"]["output"]
-        assert [part["text"] for part in thoughts["summary"]] == ["one", "two"]
         (thoughts, _) = (await d.stream(input="hi"))[-1]["response"]["output"]
-        assert thoughts["summary"] == []
-        assert [part["text"] for part in thoughts["content"]] == ["one", "two"]
+        assert [part["text"] for part in thoughts["summary"]] == ["one", "two"]
+
+
+async def test_a_stream_ends_with_a_mark_that_some_clients_wait_for() -> None:
+    async with before(upstream("a", [Delta("Hel"), END], relays=CHAT)) as d:
+        assert (await d.raw_stream(input="hi")).endswith(b"}\n\ndata: [DONE]\n\n")
 
 
 @pytest.mark.parametrize(("finish", "reason"), [("length", "max_output_tokens"), ("content_filter", "content_filter")])

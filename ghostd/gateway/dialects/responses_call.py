@@ -79,7 +79,6 @@ class Work:
             self.translated.book,
             streams=self.call.stream,
             keeps_thoughts=self.stored or ENCRYPTED in self.wanted.include,
-            summary=self.translated.shows_summary,
             logprobs=logprobs,
         )
 

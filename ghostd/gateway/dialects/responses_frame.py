@@ -52,7 +52,8 @@ class Frame:
             given = fields.get(name, b"null")
             self._asked[name] = default if given == b"null" else msgspec.Raw(given)
         self._asked["service_tier"] = "default"
-        self._asked["text"] = _with_format(fields.get("text", b"null"))
+        for name in ("text", "reasoning"):
+            self._asked[name] = _filled_in(name, fields.get(name, b"null"))
         self._asked["store"] = stored
         self._asked["tools"] = tools_in_force(fields.get("tools", b"null"), left_out)
         self.previous_id: str | None = None
@@ -118,11 +119,13 @@ def tools_in_force(raw: bytes, left_out: Sequence[str]) -> list[object]:
     return found
 
 
-def _with_format(raw: bytes) -> object:
+def _filled_in(name: str, raw: bytes) -> object:
+    """A member that is an object, with its own members where the request is silent."""
+    default = _DEFAULTS[name]
     if raw == b"null":
-        return _DEFAULTS["text"]
-    text: Any = msgspec.json.decode(raw)
-    return {"format": {"type": "text"}, **text} if isinstance(text, dict) else text
+        return default
+    given: Any = msgspec.json.decode(raw)
+    return {**default, **given} if isinstance(default, dict) and isinstance(given, dict) else given
 
 
 def replaced(body: bytes, members: Mapping[str, object]) -> bytes:

@@ -124,11 +124,6 @@ class Translated:
     body: ResponsesBody
     book: ToolBook
 
-    @property
-    def shows_summary(self) -> bool:
-        """Whether the model's thoughts were asked for as a summary."""
-        return self.request.reasoning.include
-
 
 def translated(fields: Mapping[str, bytes], items: Sequence[bytes], own_from: int, hosted: HostedTools) -> Translated:
     """The request; `items` are all of the conversation's, those of this request from `own_from` on.

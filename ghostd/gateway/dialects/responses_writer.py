@@ -17,6 +17,7 @@ from ghostd.gateway.dialects.responses_calls import OpenCall
 from ghostd.gateway.dialects.responses_frame import Frame
 from ghostd.gateway.dialects.responses_thoughts import new_id, seal
 from ghostd.gateway.dialects.responses_tools import ToolBook
+from ghostd.gateway.sse import DONE
 from ghostd.types import Delta, FinishReason, TokenLogprob, Usage
 
 Item = dict[str, Any]
@@ -28,18 +29,17 @@ _LEAST_LOGPROB = -9999.0
 
 
 class ResponseWriter:
-    """Writes one response. `keeps_thoughts`: reasoning items carry what the model must see again; `summary`: thoughts
-    are shown as a summary, else as the reasoning's own text."""
+    """Writes one response; `keeps_thoughts`: reasoning items carry what the model must see again.
 
-    def __init__(
-        self, frame: Frame, book: ToolBook, *, streams: bool, keeps_thoughts: bool, summary: bool, logprobs: bool
-    ) -> None:
+    Thoughts are shown as a summary, which every client knows.
+    """
+
+    def __init__(self, frame: Frame, book: ToolBook, *, streams: bool, keeps_thoughts: bool, logprobs: bool) -> None:
         self.frame = frame
         self.output: list[Item] = []
         self._book = book
         self._streams = streams
         self._keeps_thoughts = keeps_thoughts
-        self._summary = summary
         self._logprobs = logprobs
         self._sequence = 0
         self._events: list[bytes] = []
@@ -85,7 +85,7 @@ class ResponseWriter:
             "completed" if reason is None else "incomplete", self.output, usage=usage, incomplete=reason
         )
         self.event("response.completed" if reason is None else "response.incomplete", response=self.finished)
-        return self._told()
+        return self._told() + (DONE if self._streams else b"")
 
     def fail(self, error: Mapping[str, Any]) -> bytes:
         """The events that end a stream amid which something broke; `error` is OpenAI's error object."""
@@ -157,8 +157,7 @@ class ResponseWriter:
                 thoughts.texts.append([])
                 self._show("added", thoughts, "")
             thoughts.texts[-1].append(delta.reasoning)
-            name = "reasoning_summary_text" if self._summary else "reasoning_text"
-            self.event(f"response.{name}.delta", **thoughts.place(summary=self._summary), delta=delta.reasoning)
+            self.event("response.reasoning_summary_text.delta", **thoughts.place, delta=delta.reasoning)
         if delta.reasoning_signature is not None:
             self._end_thought(delta.reasoning_signature)
         if delta.redacted_reasoning is not None:
@@ -170,8 +169,7 @@ class ResponseWriter:
         assert thoughts is not None
         text = "".join(thoughts.texts[-1]) if thoughts.open else ""
         if thoughts.open:
-            name = "reasoning_summary_text" if self._summary else "reasoning_text"
-            self.event(f"response.{name}.done", **thoughts.place(summary=self._summary), text=text)
+            self.event("response.reasoning_summary_text.done", **thoughts.place, text=text)
             self._show("done", thoughts, text)
             thoughts.open = False
         if text or signature is not None:
@@ -179,12 +177,8 @@ class ResponseWriter:
 
     def _show(self, what: str, thoughts: _OpenReasoning, text: str) -> None:
         """A part of the thoughts begins or ends."""
-        if self._summary:
-            part = {"type": "summary_text", "text": text}
-            self.event(f"response.reasoning_summary_part.{what}", **thoughts.place(summary=True), part=part)
-        else:
-            part = {"type": "reasoning_text", "text": text}
-            self.event(f"response.content_part.{what}", **thoughts.place(summary=False), part=part)
+        part = {"type": "summary_text", "text": text}
+        self.event(f"response.reasoning_summary_part.{what}", **thoughts.place, part=part)
 
     def _opened_reasoning(self) -> _OpenReasoning:
         item: Item = {"id": new_id("rs"), "type": "reasoning", "status": "in_progress", "summary": []}
@@ -195,11 +189,8 @@ class ResponseWriter:
         if thoughts is None:
             return
         self._end_thought(None)
-        shown = ["".join(pieces) for pieces in thoughts.texts]
-        if self._summary:
-            thoughts.item["summary"] = [{"type": "summary_text", "text": text} for text in shown]
-        elif shown:
-            thoughts.item["content"] = [{"type": "reasoning_text", "text": text} for text in shown]
+        shown = ("".join(pieces) for pieces in thoughts.texts)
+        thoughts.item["summary"] = [{"type": "summary_text", "text": text} for text in shown]
         if self._keeps_thoughts:
             thoughts.item["encrypted_content"] = seal(thoughts.kept, thoughts.calls)
         thoughts.item["status"] = status
@@ -324,9 +315,9 @@ class _OpenReasoning:
         self.kept: list[Thinking] = []
         self.calls: dict[str, str] = {}
 
-    def place(self, *, summary: bool) -> dict[str, Any]:
-        name = "summary_index" if summary else "content_index"
-        return {"item_id": self.item["id"], "output_index": self.index, name: len(self.texts) - 1}
+    @property
+    def place(self) -> dict[str, Any]:
+        return {"item_id": self.item["id"], "output_index": self.index, "summary_index": len(self.texts) - 1}
 
 
 def _logprob(token: TokenLogprob) -> Item:
