@@ -247,6 +247,27 @@ async def test_choice_none_hides_the_tools(local: LocalProvider) -> None:
     assert shown.usage.prompt_tokens > without.usage.prompt_tokens + 50
 
 
+@pytest.mark.parametrize("family", ["hermes", "qwen-coder", "mistral", "mistral-new", "deepseek-v31", "gemma4", "lfm2"])
+async def test_several_calls_come_where_they_are_wanted(local: LocalProvider, family: str) -> None:
+    """The weights are random: some seeds end after one call, none goes beyond the grammar's sixteen."""
+    most, seed = 0, 0
+    while most < 2:
+        seed += 1
+        assert seed < 30
+        request = asking(f"family-{family}", NOW, choice="required", parallel=True, max_tokens=3000)
+        hot = Sampling(temperature=1.5, top_k=0, top_p=1.0, min_p=0.0, seed=seed)
+        reply = await heard(local, replace(request, sampling=hot))
+        assert reply.finish_reason == "tool_calls"
+        assert all(call == ("now", {}) for call in reply.parsed)
+        assert len({call_id for call_id, _, _ in reply.calls}) == len(reply.calls) <= 16
+        most = max(most, len(reply.calls))
+
+
+async def test_a_required_call_is_one_unless_several_are_wanted(local: LocalProvider) -> None:
+    for choice in ("required", NamedTool("now")):
+        assert len((await heard(local, asking("family-hermes", NOW, WEATHER, choice=choice))).calls) == 1
+
+
 async def test_the_limit_may_cut_a_call(local: LocalProvider) -> None:
     reply = await heard(local, asking("chat-only", WEATHER, choice="required", max_tokens=40))
     assert reply.finish_reason == "length"

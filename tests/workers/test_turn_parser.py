@@ -353,7 +353,7 @@ def test_text_values_of_tags_keep_their_lines_but_the_first_and_last_break() -> 
     text = f"<function=weather>\n<parameter=city>\n{value}\n</parameter>\n</function>\n</tool_call>"
     for pieces in ([text], list(text), splits(text, 5)):
         result = heard(reader("qwen-coder"), pieces)
-        assert result.parsed == [("weather", {"city": value})]
+        assert (result.text, result.parsed) == ("", [("weather", {"city": value})])
 
 
 # --- thoughts -----------------------------------------------------------------

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ghostd.workers.turns.contract import Body, Sink, ToolRule
-from ghostd.workers.turns.gbnf import Rules, literal
+from ghostd.workers.turns.gbnf import MORE, Rules, literal
 from ghostd.workers.turns.json_stream import skip
 from ghostd.workers.turns.objects import call_object, object_rule
 
@@ -40,7 +40,7 @@ class Bare:
         """Rules for calls of the tools."""
         space = rules.primitive("space")
         call = rules.add("call", " | ".join(object_rule(tool, space, "name", "parameters") for tool in tools))
-        more = f'(";" {space} {call})*' if several else ""
+        more = f'(";" {space} {call}){MORE}' if several else ""
         return f"({literal(_TAG)})? {call} {more}"
 
     def begins(self, text: str) -> bool:

@@ -29,7 +29,7 @@ _GLM = Tagged(
 )  # fmt: skip
 _MINIMAX = Tagged(
     ("<minimax:tool_call>",), '<invoke name="', '">', '<parameter name="', '">', "", "</parameter>", "</invoke>",
-    "</minimax:tool_call>", line_breaks=False,
+    "</minimax:tool_call>", line_breaks=False, shared_section=True,
 )  # fmt: skip
 _COMMAND = Objects(
     ("<|START_ACTION|>",), "<|END_ACTION|>", listed=True, name_key="tool_name", arguments_key="parameters",

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 MAX_RULES = 20_000
+MORE = "{0,15}"
+"""How many more calls may follow a first one: a model that never stops to call must not go on to the limit."""
 FORMATS = {
     "date": 'date ::= [0-9] [0-9] [0-9] [0-9] "-" ("0" [1-9] | "1" [0-2]) "-" ("0" [1-9] | [1-2] [0-9] | "3" [0-1])',
     "time": 'time ::= ([01] [0-9] | "2" [0-3]) ":" [0-5] [0-9] ":" [0-5] [0-9] ("." [0-9] [0-9]? [0-9]?)? '

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ghostd.workers.turns.contract import Body, Sink, ToolRule
-from ghostd.workers.turns.gbnf import Rules, literal, until
+from ghostd.workers.turns.gbnf import MORE, Rules, literal, until
 from ghostd.workers.turns.json_stream import SPACE, Malformed, Put, Reading, name_until, skip, written
 from ghostd.workers.turns.json_stream import until as read_until
 from ghostd.workers.turns.json_stream import value as json_value
@@ -41,7 +41,7 @@ class Gemma:
         call = rules.add("call", " | ".join(f"{literal('call:' + tool.name)} {tool.arguments}" for tool in tools))
         one = f"{literal(_OPEN)} {call} {literal(_CLOSE)}"
         name = rules.add("marked-call", one)
-        return f"{name}+" if several else name
+        return f"{name} ({name}){MORE}" if several else name
 
     def begins(self, text: str) -> bool:
         """The opener alone."""

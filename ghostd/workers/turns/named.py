@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ghostd.workers.turns.contract import Body, Sink, ToolRule
-from ghostd.workers.turns.gbnf import Rules, literal
+from ghostd.workers.turns.gbnf import MORE, Rules, literal
 from ghostd.workers.turns.json_stream import SPACE, Malformed, Reading, name_until, skip, value
 from ghostd.workers.turns.objects import checked_name, object_rule, objects
 
@@ -58,12 +58,12 @@ class Mistral:
         space = rules.primitive("space")
         if self.listed:
             call = rules.add("call", " | ".join(object_rule(tool, space, "name", "arguments") for tool in tools))
-            more = f'("," {space} {call})*' if several else ""
+            more = f'("," {space} {call}){MORE}' if several else ""
             return f'{opener} {_WHITE} "[" {space} {call} {more} {space} "]"'
         ways = " | ".join(f"{literal(tool.name)} {literal('[ARGS]')} {space} {tool.arguments}" for tool in tools)
         call = rules.add("call", ways)
         one = rules.add("marked-call", f"{opener} {space} {call}")
-        return f"{one} ({one})*" if several else one
+        return f"{one} ({one}){MORE}" if several else one
 
     def begins(self, text: str) -> bool:
         """The opener, and white space at most."""
@@ -120,7 +120,7 @@ class DeepSeek:
                 head, tail = f"{literal(tool.name)} {separator}", ""
             ways.append(f"{begin} {head} {tool.arguments} {tail} {end}")
         call = rules.add("call", " | ".join(ways))
-        more = f"({_WHITE} {call})*" if several else ""
+        more = f"({_WHITE} {call}){MORE}" if several else ""
         return f"{opener} {_WHITE} {call} {more} {section_end}"
 
     def begins(self, text: str) -> bool:
@@ -175,7 +175,7 @@ class Kimi:
             for tool in tools
         )
         call = rules.add("call", " | ".join(ways))
-        return f"{opener} {call} {f'({call})*' if several else ''} {section_end}"
+        return f"{opener} {call} {f'({call}){MORE}' if several else ''} {section_end}"
 
     def begins(self, text: str) -> bool:
         """The opener alone."""
@@ -200,7 +200,7 @@ class FunctionTag:
         """Rules for calls of the tools."""
         ways = (f'"<function=" {literal(tool.name)} ">" {tool.arguments} "</function>"' for tool in tools)
         call = rules.add("call", " | ".join(ways))
-        return f"{call} ({_WHITE} {call})*" if several else call
+        return f"{call} ({_WHITE} {call}){MORE}" if several else call
 
     def begins(self, text: str) -> bool:
         """The opener alone."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ghostd.workers.turns.contract import Body, Sink, ToolRule
-from ghostd.workers.turns.gbnf import Rules, json_literal, literal
+from ghostd.workers.turns.gbnf import MORE, Rules, json_literal, literal
 from ghostd.workers.turns.json_stream import SPACE, Malformed, Reading, skip, string, value, written
 
 _NAME_KEYS = frozenset(("name", "tool_name"))
@@ -66,12 +66,12 @@ class Objects:
         opener = literal(self.openers[0])
         close = f"{_WHITE} {literal(self.close)}" if self.close else ""
         if self.listed:
-            more = f'("," {space} {call})*' if several else ""
+            more = f'("," {space} {call}){MORE}' if several else ""
             return f'{opener} {_WHITE} "[" {space} {call} {more} {space} "]" {close}'
         one = f"{opener} {_WHITE} {call} {close}"
         if several and self.repeats:
             name = rules.add("marked-call", one)
-            return f"{name} ({_WHITE} {name})*"
+            return f"{name} ({_WHITE} {name}){MORE}"
         return one
 
     def begins(self, text: str) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ghostd.workers.turns.contract import Body, Sink, ToolRule
-from ghostd.workers.turns.gbnf import Rules, literal
+from ghostd.workers.turns.gbnf import MORE, Rules, literal
 from ghostd.workers.turns.json_stream import SPACE, Malformed, Reading, name_until, skip, written
 from ghostd.workers.turns.named import closing
 from ghostd.workers.turns.objects import call_object, checked_name
@@ -46,7 +46,7 @@ class Pythonic:
     def grammar(self, rules: Rules, tools: Sequence[ToolRule], *, several: bool) -> str:
         """Rules for calls of the tools."""
         call = rules.add("call", " | ".join(f"{literal(tool.name)} {tool.arguments}" for tool in tools))
-        more = f'("," " "? {call})*' if several else ""
+        more = f'("," " "? {call}){MORE}' if several else ""
         return f'{literal(_OPEN)} "[" {call} {more} "]" {literal(_CLOSE)}'
 
     def begins(self, text: str) -> bool:

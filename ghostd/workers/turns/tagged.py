@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ghostd.workers.turns.contract import Body, Sink, ToolRule, ToolSpec
-from ghostd.workers.turns.gbnf import Rules, literal
+from ghostd.workers.turns.gbnf import MORE, Rules, literal
 from ghostd.workers.turns.gbnf import until as until_rule
 from ghostd.workers.turns.json_stream import Malformed, Reading, name_until, skip, until, written
+from ghostd.workers.turns.named import closing
 from ghostd.workers.turns.objects import checked_name
 
 _WHITE = "[ \\n]{0,4}"
@@ -36,6 +37,8 @@ class Tagged:
     section_close: str
     line_breaks: bool
     """Whether a line break before and after a value is no part of it."""
+    shared_section: bool = False
+    """Whether all calls of a turn stand in one section."""
 
     @property
     def markers(self) -> tuple[str, ...]:
@@ -62,7 +65,7 @@ class Tagged:
             yield from self._call(sink)
             if opener == self.function_open and len(self.openers) > 1:
                 # The section's tag was left out; its closer may come all the same.
-                return ""
+                return (yield from closing("", self.section_close))
             if not self.section_close or self.function_close == self.section_close:
                 return ""
             ways = (self.section_close, self.function_open) if self.function_open else (self.section_close,)
@@ -117,15 +120,17 @@ class Tagged:
         """Rules for calls of the tools; arguments in the schema's order."""
         call = rules.add("call", " | ".join(self._rule(rules, tool) for tool in tools))
         one = call if not self.function_open else f"{literal(self.function_open)} {call}"
-        more = f"({_WHITE} {one})*" if several else ""
         opener, close = literal(self.openers[0]), literal(self.section_close)
         if self.function_close == self.section_close:
-            section = rules.add("section", f"{opener} {one}")
-            return f"{section} ({_WHITE} {section})*" if several else section
-        body = rules.add("section", f"{one} {more} {_WHITE} {close}")
-        if self.function_open in self.openers:
-            return f"({opener} {_WHITE})? {body}"
-        return f"{opener} {_WHITE} {body}"
+            section = f"{opener} {one}"
+        elif self.shared_section:
+            more = f"({_WHITE} {one}){MORE}" if several else ""
+            return f"{opener} {_WHITE} {one} {more} {_WHITE} {close}"
+        else:
+            tag = f"({opener} {_WHITE})?" if self.function_open in self.openers else f"{opener} {_WHITE}"
+            section = f"{tag} {one} {_WHITE} {close}"
+        name = rules.add("section", section)
+        return f"{name} ({_WHITE} {name}){MORE}" if several else name
 
     def _rule(self, rules: Rules, tool: ToolRule) -> str:
         line = '"\\n"' if self.line_breaks else '""'

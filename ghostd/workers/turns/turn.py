@@ -135,7 +135,9 @@ class _Wish:
         for tool in specs:
             if tool.strict:
                 calls_grammar(HERMES, (tool,), several=False)  # so that a schema that cannot be enforced is told now
-        return cls(specs, wanted, named is not None or choice == "required", tools["parallel"] is not False)
+        required, parallel = named is not None or choice == "required", tools["parallel"]
+        # A call that must come is one, unless several are wanted: weak models would go on and on.
+        return cls(specs, wanted, required, parallel is True or (parallel is None and not required))
 
 
 def _variables(effort: str | None) -> dict[str, Any]:
