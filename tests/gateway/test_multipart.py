@@ -273,6 +273,8 @@ async def test_a_part_that_only_looks_like_the_model_stays_as_it_was() -> None:
 # --- what nobody offers -----------------------------------------------------------
 
 
+@pytest.mark.covers("openai.images", behind=("anthropic", "gemini", "ollama", "local"), state="refused")
+@pytest.mark.covers("openai.audio", behind=("anthropic", "gemini", "ollama", "local"), state="refused")
 @pytest.mark.parametrize("path", PATHS)
 async def test_calls_that_no_service_offers_are_refused_with_the_reason(path: str) -> None:
     local = ScriptedProvider(model="local-model")

@@ -90,6 +90,7 @@ async def test_embeddings_come_as_base64_unless_told_otherwise(client: AsyncOpen
         assert caught.value.param == "input"
 
 
+@pytest.mark.covers("openai.models")
 async def test_models(client: AsyncOpenAI) -> None:
     assert [model.id async for model in client.models.list()] == [
         "owner/scripted:7b",

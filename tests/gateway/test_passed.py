@@ -17,6 +17,9 @@ ROUTE = 'routes.r.deployments = ["a/m", {model = "b/m", order = 2}]\n'
 REPLY = b'{"id":"x_1","newer":[1, 2]}'
 
 
+@pytest.mark.covers("openai.moderations", behind="openai", state="passed on")
+@pytest.mark.covers("openai.images", behind="openai", state="passed on")
+@pytest.mark.covers("openai.audio", behind="openai", state="passed on")
 @pytest.mark.parametrize(("path", "operation"), PATHS.items())
 async def test_each_call_goes_to_the_service_that_offers_it_and_comes_back_as_it_came(
     path: str, operation: str
@@ -50,6 +53,7 @@ async def test_sound_keeps_its_type() -> None:
         assert (answer.body, answer.headers["content-type"]) == (b"ID3\x00\xffmore", "audio/mpeg")
 
 
+@pytest.mark.covers("openai.moderations", behind=("anthropic", "gemini", "ollama", "local"), state="refused")
 async def test_what_nobody_offers_is_refused_with_the_reason() -> None:
     local = ScriptedProvider(model="local-model")
     async with gateway(ROUTE, upstream("a"), upstream("b"), local=[local]) as g:

@@ -36,7 +36,9 @@ def serve(seen: Seen) -> Answer:
         options = body.get("options") or {}
         prompt = body.get("prompt", "")
         asked = Asked(prompt, max(1, words([prompt])), stop=_stops(options), max_tokens=_limit(options))
-        return _DIALECT.complete(answer(asked).reply)
+        said = answer(asked)
+        found = _DIALECT.complete(said.reply)
+        return _with_logprobs(found, said, body.get("top_logprobs") or 0) if body.get("logprobs") else found
     if call != "chat" or not isinstance(body.get("messages"), list):
         return _DIALECT.error(400 if call == "chat" else 404, "json: cannot unmarshal")
     said = answer(asked_of(body))
@@ -81,7 +83,7 @@ def _with_logprobs(found: Answer, said: Said, top: int) -> Answer:
     pieces = []
     for piece in found.pieces:
         line = json.loads(piece)
-        content = line["message"]["content"]
+        content = line["message"]["content"] if "message" in line else line["response"]
         tokens = said.text if content == "".join(said.text) else (content,)
         if content:
             line["logprobs"] = [

@@ -74,13 +74,9 @@ def asked_of(body: Json) -> Asked:
     users = [number for number, message in enumerate(messages) if message["role"] == "user"]
     last = users[-1] if users else -1
     results = tuple(text_of(m.get("content")) for m in messages[last + 1 :] if m["role"] in ("tool", "function"))
+    offered = [tool["function"] if tool["type"] == "function" else tool["custom"] for tool in body.get("tools") or ()]
     tools = tuple(
-        AskedTool(
-            tool["function"]["name"],
-            tool["function"].get("description") or "",
-            tool["function"].get("parameters") or {},
-        )
-        for tool in body.get("tools") or ()
+        AskedTool(tool["name"], tool.get("description") or "", tool.get("parameters") or {}) for tool in offered
     )
     think = body.get("reasoning_effort") not in (None, "none")
     return Asked(
@@ -101,7 +97,9 @@ def asked_of(body: Json) -> Asked:
 def _choice(given: Any) -> str:
     if given is None or isinstance(given, str):
         return given or "auto"
-    return "tool:" + str(given["function"]["name"])
+    if given["type"] == "allowed_tools":
+        return str(given["allowed_tools"]["mode"])
+    return "tool:" + str(given[given["type"]]["name"])
 
 
 def _schema(wanted: Json) -> Json | None:

@@ -45,6 +45,7 @@ KINDS: Mapping[str, Kind] = {
 class Place:
     """A gateway, and what clients call the models behind it."""
 
+    kind: str
     served: Served
     upstream: ScriptedUpstream
     chat_model: str
@@ -70,6 +71,6 @@ async def place(name: str) -> AsyncIterator[Place]:
             try:
                 async with serving(engine=engine) as served:
                     embeds = f"{PROVIDER}/{kind.embed_model}" if kind.embed_model else None
-                    yield Place(served, upstream, f"{PROVIDER}/{kind.chat_model}", embeds)
+                    yield Place(name, served, upstream, f"{PROVIDER}/{kind.chat_model}", embeds)
             finally:
                 await engine.router.close()
