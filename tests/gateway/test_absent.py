@@ -29,7 +29,8 @@ def sdk_paths() -> list[str]:
 async def test_every_call_of_the_sdk_is_known() -> None:
     """By one method or another: nothing that the SDK calls is an unknown URL."""
     elsewhere = ("/files", "/batches", "/responses", "/conversations")  # doors that this gateway was not given
-    paths = [path for path in sdk_paths() if not path.startswith(elsewhere)]
+    stored = "/chat/completions/"  # nothing is stored, so that nothing is there
+    paths = [path for path in sdk_paths() if not path.startswith((*elsewhere, stored))]
     assert len(paths) > 100
     unknown = []
     async with serving() as served, aiohttp.ClientSession() as client:

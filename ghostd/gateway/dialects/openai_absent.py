@@ -23,10 +23,6 @@ ABSENT: Mapping[str, tuple[str, str]] = {
     "/v1/assistants": ("assistants", _RESPONSES),
     "/v1/audio/voice_consents": ("voices of one's own", _ITSELF),
     "/v1/audio/voices": ("voices of one's own", _ITSELF),
-    "/v1/chat/completions/": (
-        "stored chat completions",
-        "Keep what you need of the replies.",
-    ),
     "/v1/chatkit": ("ChatKit", _ITSELF),
     "/v1/containers": ("containers for code", _ITSELF),
     "/v1/content_provenance_checks": ("checks of where content comes from", _ITSELF),
@@ -43,17 +39,14 @@ ABSENT: Mapping[str, tuple[str, str]] = {
     "/v1/safety": ("safety cases", _ITSELF),
     "/v1/skills": ("skills", _ITSELF),
     "/v1/threads": ("threads and runs", _RESPONSES),
-    "/v1/uploads": (
-        "uploads in parts",
-        "Use POST /v1/files for the whole file.",
-    ),
+    "/v1/uploads": ("uploads in parts", "Use POST /v1/files for the whole file."),
     "/v1/vaults": ("vaults", _ITSELF),
     "/v1/vector_stores": ("vector stores", _ITSELF),
     "/v1/videos": ("videos", _ITSELF),
     "/v1/webhook_endpoints": ("webhooks", _ITSELF),
     "/v1/webhook_event_types": ("webhooks", _ITSELF),
 }
-"""Path → what it is about, and what to do instead. A path that ends with a slash means only what lies below it."""
+"""Path, of all that lies below it, too → what it is about, and what to do instead."""
 
 
 def routes() -> Sequence[Route]:
@@ -62,11 +55,9 @@ def routes() -> Sequence[Route]:
     for path, (what, instead) in ABSENT.items():
         handler = partial(_refuse, what, instead)
         doc = Doc(f"Not offered: {what}", "Not offered", instead, absent=True)
-        exact = not path.endswith("/")
         for method in _METHODS:
-            if exact:
-                found.append(Route(method, path, handler, multipart=True, doc=doc))
-            found.append(Route(method, path.rstrip("/") + "/", handler, prefix=True, doc=doc))
+            found.append(Route(method, path, handler, multipart=True, doc=doc))
+            found.append(Route(method, f"{path}/", handler, prefix=True, doc=doc))
     return found
 
 
