@@ -109,4 +109,4 @@ def _own(engine: Engine, store: ModelStore, name: str, param: str, done: str) ->
 
 async def missing(what: str, exchange: Exchange) -> Response | None:
     """Raises HttpError 501 for what Ollama has and ghostd has not."""
-    raise HttpError(501, "not_implemented", what)
+    raise HttpError(501, "not_offered", what)
