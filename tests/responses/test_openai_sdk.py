@@ -242,6 +242,18 @@ async def test_errors_become_the_sdks_exceptions() -> None:
                 pass
 
 
+async def test_a_closed_stream_ends_its_generation() -> None:
+    async with before(anthropic(), HELLO) as (d, model, upstream):
+        begun = anthropic().dialect().chat(HELLO)
+        upstream.serve = lambda _: replace(begun, pieces=begun.pieces[:4], ending="hang")
+        stream = await d.openai.responses.create(model=model, input="hi", stream=True)
+        async for event in stream:
+            if event.type == "response.output_text.delta":
+                break
+        await stream.close()
+        await upstream.abandoned()
+
+
 async def test_the_synchronous_client() -> None:
     def use(base_url: str, model: str) -> None:
         with OpenAI(api_key="any", base_url=base_url, max_retries=0) as client:

@@ -312,6 +312,14 @@ async def test_only_so_many_are_made_at_once() -> None:
         assert [(await finished(d, made["id"]))["status"] for made in (first, second)] == ["completed"] * 2
 
 
+async def test_only_so_many_may_wait() -> None:
+    async with before(chat([asyncio.Event()]), config=ResponsesConfig(max_background=1)) as d:
+        for _ in range(100):
+            await ask(d, input="x", background=True)
+        status, body = await d.post(model="r", input="x", background=True)
+        assert (status, body["error"]["code"]) == (503, "overloaded")
+
+
 # --- the store itself ------------------------------------------------------------------------
 
 

@@ -79,6 +79,7 @@ class Responses:
             error = InvalidRequest(problem_found, "background")
             self._engine.refused(work.call, error)
             raise error
+        self._background.check_room()
         work.call.interactive = False
         queued = _encode(work.frame().response("queued"))
         await keeper.keep(queued, running=True)
@@ -182,7 +183,10 @@ class _Stream:
 
     def failed(self, error_object: bytes) -> bytes:
         """The last events of a stream that breaks off; see Dialect.error_event."""
-        error = _ERROR.decode(error_object).error
+        try:
+            error = _ERROR.decode(error_object).error
+        except msgspec.DecodeError:  # an upstream's own, in a shape of its own
+            error = {"message": "The service broke off its reply."}
         if self._writer is None:
             events = self.watched.failed(error, self._work.frame().response("failed"))
             self.failure = self.watched.response

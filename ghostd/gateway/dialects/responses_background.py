@@ -8,13 +8,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from types import TracebackType
 
-from ghostd.errors import StoreError
+from ghostd.errors import Overloaded, StoreError
 from ghostd.gateway.dialects.responses_frame import replaced
 from ghostd.ports import ResponseStore
 from ghostd.stored import StoredResponse
 
 log = logging.getLogger(__name__)
 
+_MOST_TASKS = 100
+_PATIENCE_S = 10.0
 _BROKEN_OFF = {"code": "server_error", "message": "ghostd ended while this response was being made."}
 
 
@@ -46,6 +48,11 @@ class Background:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def check_room(self) -> None:
+        """Raise Overloaded where too many wait already: each holds its request in memory."""
+        if len(self._tasks) >= _MOST_TASKS:
+            raise Overloaded(f"{_MOST_TASKS} responses are waiting to be made in the background.", _PATIENCE_S)
 
     def start(self, response_id: str, work: Callable[[], Awaitable[None]]) -> None:
         """Do the work as soon as there is room."""
