@@ -127,8 +127,9 @@ def passed_headers(headers: dict[str, str], piece: Relayed) -> dict[str, str]:
     headers["Content-Type"] = kind = piece.content_type
     if kind != "application/json":
         headers["Content-Type"] = header_value(redact(kind)) or "application/octet-stream"
-    for name, value in upstream_headers(piece).items():
-        headers.setdefault(name, value)
+    if piece.headers:
+        for name, value in upstream_headers(piece).items():
+            headers.setdefault(name, value)
     return headers
 
 

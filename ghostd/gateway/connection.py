@@ -43,7 +43,7 @@ _HEAD_TOO_SLOW = HttpError(408, "header_timeout", "The request's head did not ar
 
 
 class Connection(asyncio.Protocol):
-    """Parses requests and has the server's handler answer them, in order, in one task while there are any.
+    """Parses requests and has the server's handler answer them, in order, in one task from the first to the last.
 
     One timer serves all time limits: a head must be complete `http.header_timeout_s` after the connection opened, or
     after its first byte on one that has served a request; else it is idle. Requests only move `_due`; the timer looks
@@ -66,6 +66,7 @@ class Connection(asyncio.Protocol):
         "_timer",
         "_timer_at",
         "_transport",
+        "_waiter",
         "writing_paused",
     )
 
@@ -74,7 +75,8 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._parser = Parser(self._begin)
         self._transport: asyncio.Transport | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None  # from the first request on
+        self._waiter: asyncio.Future[Request] | None = None  # the task's, while no request is being served
         self._queue: deque[Request | HttpError] = deque()  # behind the request that is being served
         self._held: list[bytes] = []  # not parsed yet, because requests wait
         self._held_bytes = 0
@@ -91,7 +93,7 @@ class Connection(asyncio.Protocol):
     @property
     def idle(self) -> bool:
         """Whether no request is being served."""
-        return self._task is None
+        return self._task is None or self._waiter is not None
 
     @property
     def closed(self) -> bool:
@@ -146,7 +148,7 @@ class Connection(asyncio.Protocol):
         parser = self._parser
         was_in_head = parser.in_head
         self._parse(data)
-        if parser.in_head and not was_in_head and self._task is None and self._served:
+        if parser.in_head and not was_in_head and self._served and self.idle:
             self._watch(self._server.config.header_timeout_s)
 
     def eof_received(self) -> bool:
@@ -214,7 +216,10 @@ class Connection(asyncio.Protocol):
             limit = max(limit, _AHEAD_BYTES)
         request = Request(self, method, target, headers, limit, http_1_0=old, keep_alive=keep_alive)
         self._due = _NEVER
-        if self._task is None:
+        if self._waiter is not None:
+            self._waiter.set_result(request)
+            self._waiter = None
+        elif self._task is None:
             self._task = self._loop.create_task(self._serve(request))
         else:
             self._queue.append(request)
@@ -233,14 +238,16 @@ class Connection(asyncio.Protocol):
             request.fail()  # whoever reads it says so
             return
         self._server.junk.warning("received a malformed request: %s", malformed)
-        if self._task is None:
+        if self.idle:
             self._refuse(malformed.refusal)
         else:
             self._queue.append(malformed.refusal)
 
-    async def _serve(self, request: Request | None) -> None:
-        """Answer a request, and those that have come behind it."""
+    async def _serve(self, first: Request) -> None:
+        """Answer a request, and those that come behind it until the connection ends."""
         handler = self._server.handler
+        request: Request | None = first
+        del first  # nothing shall keep a request, which may hold a large body, once it has been answered
         try:
             while request is not None:
                 try:
@@ -253,8 +260,11 @@ class Connection(asyncio.Protocol):
                 if not request.complete:
                     await request.skip(_LINGER_S)
                 request = self._following(request)
+                if request is None and not self._closing:
+                    self._waiter = self._loop.create_future()
+                    request = await self._waiter
         finally:
-            self._task = None
+            self._task = self._waiter = None
 
     def _following(self, request: Request) -> Request | None:
         """The next request that has come, if there is any."""
@@ -322,7 +332,7 @@ class Connection(asyncio.Protocol):
     def _hang_up(self) -> None:
         if self._transport is None:
             return
-        if self._task is None:
+        if self.idle:
             self._close()
         else:
             self.abort()

@@ -51,9 +51,10 @@ def limit_headers(limits: Sequence[Limits], now: float) -> dict[str, str]:
     """OpenAI's `x-ratelimit-*` for the limits that the configuration sets to a deployment; the tightest of a kind."""
     tightest: dict[str, Left] = {}
     for limit in limits:
-        for name, left in limit.left(now).items():
-            if name not in tightest or left.remaining < tightest[name].remaining:
-                tightest[name] = left
+        for left in limit.left(now):
+            before = tightest.get(left.kind)
+            if before is None or left.remaining < before.remaining:
+                tightest[left.kind] = left
     headers: dict[str, str] = {}
     for name, left in tightest.items():
         headers[f"x-ratelimit-limit-{name}"] = str(left.limit)

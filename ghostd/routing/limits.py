@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+
+import msgspec
 
 _MINUTE_S = 60.0
 _ROUNDING = 1e-6
@@ -12,10 +13,11 @@ SPARED = 0.2
 """Share of a rate that background work leaves to those who wait for their replies."""
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
+class Left(msgspec.Struct, frozen=True):
     """One of the limits of a minute."""
 
+    kind: str
+    """"requests" or "tokens"."""
     limit: int
     remaining: int
     reset_s: float
@@ -84,15 +86,15 @@ class Limits:
         self.in_flight -= 1
         self._tokens += estimated - used
 
-    def left(self, now: float) -> Mapping[str, Left]:
-        """What is left of this minute's "requests" and "tokens", as far as they are limited."""
+    def left(self, now: float) -> Sequence[Left]:
+        """What is left of this minute's requests and tokens, as far as they are limited."""
         self._refill(now)
-        buckets = (("requests", self.rpm, self._requests), ("tokens", self.tpm, self._tokens))
-        return {
-            name: Left(limit, max(0, int(left)), max(0.0, (limit - left) * _MINUTE_S / limit))
-            for name, limit, left in buckets
-            if limit is not None
-        }
+        found = []
+        if self.rpm is not None:
+            found.append(_left("requests", self.rpm, self._requests))
+        if self.tpm is not None:
+            found.append(_left("tokens", self.tpm, self._tokens))
+        return found
 
     def _refill(self, now: float) -> None:
         elapsed = now - self._at
@@ -101,6 +103,10 @@ class Limits:
             self._requests = min(float(self.rpm), self._requests + elapsed * self.rpm / _MINUTE_S)
         if self.tpm is not None:
             self._tokens = min(float(self.tpm), self._tokens + elapsed * self.tpm / _MINUTE_S)
+
+
+def _left(kind: str, limit: int, left: float) -> Left:
+    return Left(kind, limit, max(0, int(left)), max(0.0, (limit - left) * _MINUTE_S / limit))
 
 
 def _moved(left: float, before: int | None, now: int | None) -> float:
