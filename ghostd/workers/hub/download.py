@@ -21,6 +21,11 @@ _HUBS = ("hf.co/", "huggingface.co/")
 _PART = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 _NAME = re.compile(rf"(?P<repository>{_PART}/{_PART})(?::(?P<wanted>[A-Za-z0-9][A-Za-z0-9._/-]{{0,199}}))?")
 _MAX_LINE_BYTES = 64 * 1024
+_KEPT_VARIABLES = frozenset(
+    ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "XDG_CACHE_HOME", "XDG_CONFIG_HOME",
+     "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+)  # fmt: skip
+_KEPT_PREFIXES = ("HF_", "HUGGING", "LC_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,7 @@ async def download(remote: RemoteName, folder: Path, fetched: list[Path]) -> Asy
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         limit=_MAX_LINE_BYTES,
+        env=_environment(),
         cwd="/",
         start_new_session=True,
     )  # fmt: skip
@@ -89,6 +95,15 @@ async def download(remote: RemoteName, folder: Path, fetched: list[Path]) -> Asy
             )
     finally:
         await _end(process)
+
+
+def _environment() -> dict[str, str]:
+    """What leads to the Hub, and its own token; other services' keys stay here."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in _KEPT_VARIABLES or name.startswith(_KEPT_PREFIXES) or name.lower().endswith("_proxy")
+    }
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
