@@ -433,3 +433,48 @@ async def test_a_providers_refusal_names_the_parameter_as_it_is_called_here() ->
     async with before(chat([ContextTooLong(9, 5)])) as d:
         _, body = await d.post(model="r", input="hi")
         assert (body["error"]["param"], body["error"]["code"]) == ("input", "context_length_exceeded")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_conversation_that_is_too_long_is_shortened_where_the_client_allows_that(stream: bool) -> None:
+    """Calls go together with their outputs; instructions and the last message stay."""
+    items: list[Any] = [{"role": "developer", "content": "rules"}]
+    for number in range(10):
+        call_id = f"c{number}"
+        items += [
+            {"role": "user", "content": f"question {number} " + "x" * 100},
+            {"type": "function_call", "call_id": call_id, "name": "f", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": call_id, "output": "y" * 100},
+            {"role": "assistant", "content": f"answer {number}"},
+        ]
+    items.append({"role": "user", "content": "last"})
+    too_long = ContextTooLong(1000, 500)
+    async with before(a := chat([too_long], [too_long], deltas("ok"))) as d:
+        fields: dict[str, Any] = {"model": "r", "input": items, "tools": [F], "instructions": "Be brief."}
+        status, _ = await d.post(**fields)
+        assert (status, len(a.asked)) == (400, 1)
+        if stream:
+            reply = (await d.stream(**fields, truncation="auto"))[-1]["response"]
+        else:
+            _, reply = await d.post(**fields, truncation="auto")
+        assert reply["output"][0]["content"][0]["text"] == "ok"
+        sizes = []
+        for request in a.asked[1:]:
+            assert isinstance(request, ChatRequest)
+            assert [message.text for message in request.messages[:2]] == ["Be brief.", "rules"]
+            assert request.messages[-1] == Message("user", "last")
+            parts = [part for message in request.messages for part in message.parts]
+            calls = {part.id for part in parts if isinstance(part, ToolCall)}
+            assert calls == {part.call_id for part in parts if isinstance(part, ToolResult)}
+            sizes.append(len(request.messages))
+        assert len(sizes) == 2
+        assert sizes[1] < sizes[0]
+        kept = await d.openai.responses.input_items.list(reply["id"], limit=100)
+        assert len(kept.data) == len(items), "what is kept is whole"
+
+
+async def test_a_last_message_that_is_too_long_is_an_error_all_the_same() -> None:
+    async with before(a := chat([ContextTooLong(1000, 500)])) as d:
+        status, body = await d.post(model="r", input="hi", truncation="auto")
+        assert (status, body["error"]["code"]) == (400, "context_length_exceeded")
+        assert len(a.asked) == 1

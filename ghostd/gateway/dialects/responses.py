@@ -11,7 +11,7 @@ import msgspec
 
 from ghostd.config_responses import ResponsesConfig
 from ghostd.engine import Engine
-from ghostd.errors import GhostdError, InvalidRequest, NoCandidate
+from ghostd.errors import ContextTooLong, GhostdError, InvalidRequest, NoCandidate, UpstreamRejected
 from ghostd.gateway.answering import relayed, with_metadata
 from ghostd.gateway.dialects.responses_background import Background
 from ghostd.gateway.dialects.responses_call import Work, read_work
@@ -27,6 +27,8 @@ from ghostd.ports import ResponseStore
 from ghostd.routing.call import Item
 from ghostd.types import Delta, Relayed
 
+_MOST_SHORTENED = 4
+"""How often a conversation is shortened that a model says is too long."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -55,18 +57,28 @@ class Responses:
             keeper = Keeper(self._store, work.wanted, work.said)
             if work.wanted.background:
                 return await self._later(exchange, work, keeper)
-            try:
-                items = self._engine.serve(work.call)
-                if work.call.stream:
-                    await _stream(exchange, work, items, keeper)
-                    return None
-                return await _whole(exchange, work, items, keeper)
-            except NoCandidate:
-                _explain(work)
-                raise
+            for _ in range(_MOST_SHORTENED):
+                try:
+                    return await self._answer(exchange, work, keeper)
+                except (ContextTooLong, UpstreamRejected) as error:
+                    if not work.shortened(error):
+                        raise
+                    exchange.call = work.call
+            return await self._answer(exchange, work, keeper)
         except GhostdError as error:
             in_own_names(error)
             raise
+
+    async def _answer(self, exchange: Exchange, work: Work, keeper: Keeper) -> Response | None:
+        items = self._engine.serve(work.call)
+        try:
+            if not work.call.stream:
+                return await _whole(exchange, work, items, keeper)
+            await _stream(exchange, work, items, keeper)
+        except NoCandidate:
+            _explain(work)
+            raise
+        return None
 
     async def _later(self, exchange: Exchange, work: Work, keeper: Keeper) -> Response:
         """Begin to make it, and say so."""

@@ -10,17 +10,18 @@ import msgspec
 
 from ghostd.config_responses import ResponsesConfig
 from ghostd.engine import Engine
-from ghostd.errors import RequestError
+from ghostd.errors import GhostdError, RequestError
 from ghostd.gateway.calls import ABSENT, estimated_tokens, number, optional_text, part_features, read_call
 from ghostd.gateway.dialects.responses_errors import OPERATION
 from ghostd.gateway.dialects.responses_frame import Frame
 from ghostd.gateway.dialects.responses_input import Asked, Said, asked, read_input, relayed_fields
 from ghostd.gateway.dialects.responses_request import ENCRYPTED, LOGPROBS, Translated, translated
 from ghostd.gateway.dialects.responses_thoughts import new_id
+from ghostd.gateway.dialects.responses_truncation import is_too_long, shorten
 from ghostd.gateway.dialects.responses_writer import ResponseWriter
 from ghostd.gateway.exchange import LARGE_BODY_BYTES, Exchange
 from ghostd.ports import ResponseStore
-from ghostd.routing.call import Call, Job
+from ghostd.routing.call import Call, Job, Trace, new_request_id
 from ghostd.types import Feature
 
 
@@ -51,6 +52,7 @@ class Work:
     """The request's members, as they came."""
     config: ResponsesConfig
     stored: bool
+    body: bytes
     response_id: str = field(default_factory=lambda: new_id("resp"))
     translated: Translated | None = None
 
@@ -60,6 +62,17 @@ class Work:
         if left_out := found.book.left_out:
             self.call.trace.reason += f"without the tools {', '.join(sorted(set(left_out)))}; "
         return (Job(found.request),)
+
+    def shortened(self, error: GhostdError) -> bool:
+        """Make a call anew that leaves out what was said first, where the request allows that; whether it did."""
+        allowed = self.fields.get("truncation") == b'"auto"' and is_too_long(error)
+        if not allowed or not shorten(self.said, error):
+            return False
+        self.call = msgspec.structs.replace(
+            self.call, body=self.body, decode=self.decode, id=new_request_id(), trace=Trace()
+        )
+        rewrite(self.call, self.fields, self.said)
+        return True
 
     def frame(self) -> Frame:
         """The response object without its output."""
@@ -93,18 +106,20 @@ async def read_work(engine: Engine, exchange: Exchange, store: ResponseStore | N
     except RequestError as error:
         engine.refused(call, error)
         raise
-    work = Work(call, wanted, said, fields, config, stored=wanted.store and store is not None)
+    stored = wanted.store and store is not None
+    work = Work(call, wanted, said, fields, config, stored, call.body)
     call.decode = work.decode
     if sum(map(len, said.items)) > LARGE_BODY_BYTES:  # would hold up everybody else
-        await asyncio.to_thread(_rewrite, call, fields, said)
+        await asyncio.to_thread(rewrite, call, fields, said)
     else:
-        _rewrite(call, fields, said)
+        rewrite(call, fields, said)
     if said.unknown_previous is not None or said.unknown_conversation is not None:
         call.passed_only = call.relayable = True
     return work
 
 
-def _rewrite(call: Call, fields: Mapping[str, bytes], said: Said) -> None:
+def rewrite(call: Call, fields: Mapping[str, bytes], said: Said) -> None:
+    """Put all that is said into the call."""
     call.fields = relayed_fields(fields, said)
     if said.rewritten:
         glance(call)

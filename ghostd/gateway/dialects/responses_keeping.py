@@ -32,7 +32,8 @@ class Keeper:
         self._store = store if wanted.store else None
         self._wanted = wanted
         self._input: tuple[Item, ...] | None = None
-        self._said = said
+        self._own = list(said.own)
+        self._in_conversation = said.unknown_conversation is None
 
     @property
     def keeps(self) -> bool:
@@ -43,7 +44,7 @@ class Keeper:
         """Keep this response object. Where the disk takes nothing the reply is given all the same; the log says so."""
         if self._store is None:
             return
-        size = len(body) + sum(map(len, self._said.own))
+        size = len(body) + sum(map(len, self._own))
         try:
             if size > LARGE_BODY_BYTES:  # would hold up everybody else
                 response = await asyncio.to_thread(self._stored, body, running)
@@ -60,9 +61,9 @@ class Keeper:
         if self._wanted.previous_id is not None:
             fields["previous_response_id"] = msgspec.Raw(_encode(self._wanted.previous_id))
         if self._input is None:
-            self._input = kept_items(self._said.own)
+            self._input = kept_items(self._own)
         # What has failed is no part of a conversation.
-        added = bytes(fields.get("status", b"")) in _SAID and self._said.unknown_conversation is None
+        added = bytes(fields.get("status", b"")) in _SAID and self._in_conversation
         return StoredResponse(
             _identifier(fields) or new_id("resp"),
             time.time(),
