@@ -74,7 +74,7 @@ async def _ask(body: bytes) -> list[tuple[str, int, str, bytes]]:
         return found
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(BODIES)
 def test_any_body_gets_a_message_or_an_error_in_the_dialect(body: dict[str, Any]) -> None:
     for path, status, kind, reply in asyncio.run(_ask(json.dumps(body).encode())):
@@ -134,7 +134,7 @@ def walked(deltas: Sequence[Delta], thoughts: Thoughts) -> Iterator[tuple[str, s
 
 
 @pytest.mark.parametrize("thoughts", ["shown", "omitted", "dropped"])
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(turn=turns())
 def test_any_order_of_pieces_becomes_whole_blocks_one_after_the_other(
     thoughts: Thoughts, turn: tuple[list[Delta], list[str]]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
-
-import msgspec
 
 from ghostd.conversation import ToolCallDelta
 from ghostd.errors import UpstreamMalformed
@@ -17,7 +16,32 @@ from ghostd.types import Delta
 Kind = Literal["text", "thinking", "redacted_thinking", "tool_use"]
 Thoughts = Literal["shown", "omitted", "dropped"]
 """What a client wants of a model's thoughts: to read them, to send them back unread, or nothing."""
-_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_SPECIAL = re.compile(r'\\.|\\|["{}\[\]]', re.DOTALL)
+
+
+class _Json:
+    """Tells when the pieces of a JSON object make a whole, without keeping them."""
+
+    __slots__ = ("_depth", "_escaped", "_quoted", "whole")
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._quoted = self._escaped = False
+        self.whole = False
+
+    def read(self, piece: str) -> None:
+        """Take the next piece."""
+        start = 1 if self._escaped and piece else 0
+        self._escaped = self._escaped and not piece
+        for match in _SPECIAL.finditer(piece, start):
+            found = match[0]
+            if found.startswith("\\"):
+                self._escaped = len(found) == 1
+            elif found == '"':
+                self._quoted = not self._quoted
+            elif not self._quoted:
+                self._depth += 1 if found in "{[" else -1
+                self.whole = self._depth <= 0
 
 
 @dataclass(slots=True, eq=False)
@@ -35,29 +59,16 @@ class Block:
     """Of the tool call behind the thoughts, if its provider wants one back."""
     thoughts: list[str] = field(default_factory=list)
     """Those that the client does not want to see."""
-    arguments: list[str] = field(default_factory=list)
+    arguments: _Json = field(default_factory=_Json)
     """Of a tool call, so far."""
     waiting: list[str] = field(default_factory=list)
     """What has not been given out yet."""
     opened: bool = False
     closed: bool = False
-    _looked_at: int = 0
 
     def is_whole(self) -> bool:
         """Whether it can be closed now that another block has begun: a call once its arguments are an object."""
-        if self.kind != "tool_use":
-            return True
-        if len(self.arguments) == self._looked_at:
-            return False
-        self._looked_at = len(self.arguments)
-        text = "".join(self.arguments)
-        if not text.rstrip().endswith("}"):
-            return False
-        try:
-            _OBJECT.decode(text)
-        except (msgspec.DecodeError, UnicodeEncodeError):
-            return False
-        return True
+        return self.kind != "tool_use" or self.arguments.whole
 
     def seal(self) -> str:
         """The signature that ends a block of thoughts."""
@@ -134,7 +145,7 @@ class Blocks:
             if piece.arguments.strip():
                 raise UpstreamMalformed("a tool call goes on after its end")
             return
-        block.arguments.append(piece.arguments)
+        block.arguments.read(piece.arguments)
         block.waiting.append(piece.arguments)
 
     def _last(self, kind: Kind) -> Block:

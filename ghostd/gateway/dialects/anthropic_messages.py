@@ -113,12 +113,12 @@ _INLINE_TEXT = ("text", "content")
 def _glance(call: Call) -> None:
     fields = dict(call.fields)
     said = fields.get("messages", b"")
-    call.features = frozenset(_features(fields, said))
     kept = sum(len(match[0]) for match in _OWN_SIGNATURE.finditer(said))
     beside = len(fields.get("system", b"")) + len(fields.get("tools", b"")) - kept
     call.prompt_tokens = max(1, estimated_tokens(said) + beside // _BYTES_PER_TOKEN)
     call.max_tokens = number(fields, "max_tokens")
     output = _hint(fields, "output_config", OutputFields)
+    call.features = frozenset(_features(fields, said, output))
     call.effort = (output.effort if output is not None else None) or ""
     metadata = _hint(fields, "metadata", Metadata)
     call.user = (metadata.user_id if metadata is not None else None) or ""
@@ -127,10 +127,10 @@ def _glance(call: Call) -> None:
         call.fields = fields
 
 
-def _features(fields: dict[str, bytes], said: bytes) -> Iterator[Feature]:
+def _features(fields: dict[str, bytes], said: bytes, output: OutputFields | None) -> Iterator[Feature]:
     if fields.get("tools") not in ABSENT:
         yield "tools"
-    if fields.get("output_format") not in ABSENT or b'"format"' in fields.get("output_config", b""):
+    if fields.get("output_format") not in ABSENT or (output is not None and output.format is not None):
         yield "json"
     if part_features(said):  # which also finds what only looks like a part, in the arguments of a tool
         try:
