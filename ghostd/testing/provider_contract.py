@@ -12,6 +12,7 @@ Subclass ProviderContract in a test module and override the fixture `subject`:
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -20,7 +21,7 @@ from typing import TypeVar
 
 import pytest
 
-from ghostd.conversation import Message
+from ghostd.conversation import Message, NamedTool, Tool, Tools
 from ghostd.ports import Provider
 from ghostd.types import ChatRequest, CompletionRequest, Delta, EmbedRequest, Sampling
 
@@ -28,6 +29,7 @@ T = TypeVar("T")
 
 _TIMEOUT_S = 30.0
 _GREEDY = Sampling(temperature=0.0)
+_SCHEMA = '{"type":"object","properties":{"deep":{"type":"boolean"}},"required":["deep"],"additionalProperties":false}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Subject:
     endless: CompletionRequest | None = None
     """A request whose stream is much longer than a test; it is only ever begun."""
     honours_max_tokens: bool = True
+    tools: str | None = None
+    """A model that calls tools whenever it must."""
 
 
 class ProviderContract:
@@ -68,6 +72,20 @@ class ProviderContract:
         model = _offered(subject.chat, "chat")
         request = ChatRequest(model, (Message("user", "Say hello."),), _GREEDY, max_tokens=16)
         _check_stream(await _collect(subject.provider.chat(request)))
+
+    async def test_a_tool_that_must_be_called_is(self, subject: Subject) -> None:
+        """Id and name come in the call's first piece; the arguments are an object of the tool's schema."""
+        model = _offered(subject.tools, "tools")
+        tool = Tool("look", "Looks.", _SCHEMA)
+        wanted = Tools((Tool("other"), tool), NamedTool("look"), parallel=False)
+        request = ChatRequest(model, (Message("user", "Look."),), _GREEDY, max_tokens=200, tools=wanted)
+        deltas = await _collect(subject.provider.chat(request))
+        first, *others = [piece for delta in deltas for piece in delta.tool_calls]
+        assert first.index == 0 and first.id and first.name == "look"
+        assert all((piece.index, piece.id, piece.name) == (0, None, None) for piece in others)
+        arguments = json.loads("".join(piece.arguments for piece in (first, *others)))
+        assert arguments in ({"deep": True}, {"deep": False})
+        assert deltas[-1].finish_reason == "tool_calls"
 
     async def test_a_completion_ends_with_one_finish_reason_and_usage(self, subject: Subject) -> None:
         """The last delta carries both, and no earlier one does."""

@@ -173,7 +173,7 @@ class Worker:
             reply = TurnReply(self.send, request.id, len(prompt), turn.reader, request.stop)
             options = replace(options, late_grammar=turn.late, markers=turn.markers)
             if turn.grammar is not None:
-                options = replace(options, grammar=turn.grammar)
+                options = replace(options, grammar=turn.grammar, grammar_param="tools")
         steps = self._engine.generate(prompt, options)
         try:
             reply.follow(self._with_questions(steps))

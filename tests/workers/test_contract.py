@@ -34,4 +34,4 @@ class TestLocalProvider(ProviderContract):
         models = {"tiny": LocalModelConfig(path=str(model_file("qwen")))}
         async with local_provider(LocalConfig(engine=engine, models=models), folder, folder) as provider:
             endless = CompletionRequest("tiny", ("abc",), sampling=Sampling(temperature=0.0))
-            yield Subject(provider, chat="tiny", complete="tiny", embed="tiny", endless=endless)
+            yield Subject(provider, chat="tiny", complete="tiny", embed="tiny", tools="tiny", endless=endless)

@@ -358,11 +358,25 @@ async def test_an_unknown_name_in_tool_choice_is_refused(local: LocalProvider) -
     assert caught.value.param == "tool_choice"
 
 
-async def test_odd_schemas_of_tools_that_are_not_strict_are_followed_as_far_as_possible(local: LocalProvider) -> None:
-    odd = Tool("f", parameters='{"properties": {"x": {"type": "boolean"}, "y": {"$ref": "#/none"}}, "required": ["x"]}')
-    reply = await heard(local, asking("caller", odd, choice="required", parallel=False, max_tokens=60))
-    assert reply.calls[0][1] == "f"
-    assert reply.calls[0][2].startswith("{")
+ODD_SCHEMAS: list[dict[str, object]] = [
+    {"properties": {"x": {"type": "boolean"}, "y": {"$ref": "#/none"}}, "required": ["x"]},
+    {"$ref": "#"},
+    {"properties": {"x": {"type": "integer", "minimum": 10**400}}, "required": ["x"]},
+    {"properties": {"x": {"enum": []}, "y": 7, "z": None}, "required": "x"},
+    {"type": ["object"], "properties": {"x": {"type": "array", "items": [{"type": "null"}], "minItems": "2"}}},
+    {"required": ["x"]},
+]
+
+
+@pytest.mark.parametrize("schema", ODD_SCHEMAS)
+@pytest.mark.parametrize("family", ["hermes", "qwen-coder", "gemma4", "lfm2"])
+async def test_odd_schemas_of_tools_that_are_not_strict_are_followed_as_far_as_possible(
+    local: LocalProvider, family: str, schema: dict[str, object]
+) -> None:
+    odd = Tool("f", parameters=json.dumps(schema))
+    reply = await heard(local, asking(f"family-{family}", odd, choice="required", max_tokens=60))
+    assert reply.text == ""
+    assert all(name == "f" and arguments.startswith("{") for _, name, arguments in reply.calls)
 
 
 async def test_images_are_refused_by_name(local: LocalProvider) -> None:

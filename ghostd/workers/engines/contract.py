@@ -83,6 +83,8 @@ class GenerationOptions:
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     logprobs: int | None = None
     grammar: str | None = None
+    grammar_param: str = "grammar"
+    """The parameter that `grammar` comes from."""
     json_schema: str | None = None
     """Checked by ghostd.workers.json_schema."""
     late_grammar: LateGrammar | None = None

@@ -73,7 +73,7 @@ class Sampler:
             self._vocab, grammar.encode(), b"root", pattern, 1, (lib.llama_token * 1)(), 0
         )
         if not sampler:
-            raise RequestInvalid("The tools' schemas make a grammar that the engine cannot use.", "tools")
+            raise _unusable_tools()
         for token in tokens:
             lib.llama_sampler_accept(sampler, token)
         former, self._bound, self._grammar = self._bound, self._chain(recent, sampler), sampler
@@ -135,16 +135,22 @@ def _grammar_sampler(lib: Any, vocab: int, options: GenerationOptions) -> Any:
     if options.json_schema is not None:
         grammar, param = _schema_grammar(options.json_schema), "response_format"
     elif options.grammar:
-        grammar, param = options.grammar, "grammar"
+        grammar, param = options.grammar, options.grammar_param
     else:
         return None
     sampler = lib.llama_sampler_init_grammar(vocab, grammar.encode(), b"root")
+    if not sampler and param == "tools":
+        raise _unusable_tools()
     if not sampler:
         raise RequestInvalid(
             "The grammar cannot be parsed; it must be GBNF with a rule named root (llama.cpp, grammars/README.md).",
             param,
         )
     return sampler
+
+
+def _unusable_tools() -> RequestInvalid:
+    return RequestInvalid("The tools' schemas make a grammar that the engine cannot use.", "tools")
 
 
 def _schema_grammar(schema: str) -> str:

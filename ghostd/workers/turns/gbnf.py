@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 MAX_RULES = 20_000
 MORE = "{0,15}"
@@ -72,6 +74,15 @@ class Rules:
         if key not in self._shared:
             self._shared[key] = make()
         return self._shared[key]
+
+    def attempt(self, make: Callable[[], T]) -> T:
+        """What `make` gives; if it raises, the rules that it has added are gone."""
+        before = dict(self._rules), dict(self._shared)
+        try:
+            return make()
+        except BaseException:
+            self._rules, self._shared = before
+            raise
 
     def primitive(self, name: str) -> str:
         """A rule of this module's own, with what it needs."""

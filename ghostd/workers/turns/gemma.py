@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ghostd.workers.turns.contract import Body, Sink, ToolRule
@@ -17,6 +18,8 @@ from ghostd.workers.turns.schema_grammar import SchemaConverter
 
 _OPEN, _CLOSE, _QUOTE = "<|tool_call>", "<tool_call|>", '<|"|>'
 _MAX_DEPTH = 64
+_KEY = '[^:{}<>,]{1,64} ":"'
+_ANY = ("value", "object", "array")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,26 +60,23 @@ class GemmaConverter(SchemaConverter):
 
     def primitive(self, name: str) -> str:
         """Any value, or any of a type."""
-        if name in ("string", "object", "array", "value"):
-            return self._rules.shared(f"gemma {name}", lambda: self._any(name))
-        return super().primitive(name)
-
-    def _any(self, name: str) -> str:
         rules = self._rules
         if name == "string":
-            return rules.add("text", f"{literal(_QUOTE)} {until(rules, _QUOTE)}")
-        rule = rules.shared(f"gemma {name} rule", lambda: rules.reserve(name))
-        if name == "value":
-            kinds = (self.primitive(kind) for kind in ("string", "number", "boolean", "null"))
-            ways = [*kinds, self._any("object"), self._any("array")]
-            rules.define(rule, " | ".join(ways))
-            return rule
-        value = rules.shared("gemma value rule", lambda: rules.reserve("value"))
-        item = f'[^:{{}}<>,]{{1,64}} ":" {value}' if name == "object" else value
-        brackets = ('"{"', '"}"') if name == "object" else ('"["', '"]"')
-        rules.define(rule, f'{brackets[0]} ({item} ("," {item})*)? {brackets[1]}')
-        self.primitive("value")
-        return rule
+            return rules.shared("gemma string", lambda: rules.add("text", f"{literal(_QUOTE)} {until(rules, _QUOTE)}"))
+        if name in ("object", "array", "value"):
+            rules.shared("gemma any", self._any)
+            return rules.shared(f"gemma {name}", lambda: name)
+        return super().primitive(name)
+
+    def _any(self) -> str:
+        """Rules for any value, object and list, which refer to each other."""
+        rules = self._rules
+        value, mapping, items = (rules.shared(f"gemma {name}", partial(rules.reserve, name)) for name in _ANY)
+        kinds = (self.primitive(kind) for kind in ("string", "number", "boolean", "null"))
+        rules.define(value, " | ".join((*kinds, mapping, items)))
+        rules.define(mapping, f'"{{" ({_KEY} {value} ("," {_KEY} {value})*)? "}}"')
+        rules.define(items, f'"[" ({value} ("," {value})*)? "]"')
+        return value
 
     def pair(self, name: str, value: str) -> str:
         """A property of an object."""
@@ -84,7 +84,7 @@ class GemmaConverter(SchemaConverter):
 
     def further(self, value: str) -> str:
         """A property of any name."""
-        return f'[^:{{}}<>,]{{1,64}} ":" {value}'
+        return f"{_KEY} {value}"
 
     def pairs(
         self, properties: Mapping[str, Any], further: Any, hint: str, depth: int

@@ -205,11 +205,11 @@ class SchemaConverter:
         space = self._rules.primitive("space")
         further = schema.get("additionalProperties")
         properties = schema.get("properties")
-        if not isinstance(properties, dict):
-            if further in (None, True):
-                return self.primitive("object")
-            properties = {}
         required = schema.get("required")
+        if not isinstance(properties, dict):
+            if further in (None, True) and not required:
+                return self.primitive("object")
+            properties, further = {}, True if further is None else further
         needed = dict.fromkeys(map(str, required)) if isinstance(required, list) else {}
         undeclared = further if isinstance(further, dict) else True
         properties = {**properties, **{name: undeclared for name in needed if name not in properties}}
@@ -249,9 +249,9 @@ class SchemaConverter:
 def _whole(schema: Mapping[str, Any], keyword: str, rounded: Callable[[float], int]) -> int | None:
     """A bound as the integer that it comes to."""
     value = schema.get(keyword)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return value if isinstance(value, int) else rounded(value)
+    if isinstance(value, int):
+        return None if isinstance(value, bool) else value
+    return rounded(value) if isinstance(value, float) and math.isfinite(value) else None
 
 
 def _merged(one: Any, other: Any) -> Any:

@@ -16,6 +16,8 @@ from ghostd.workers.turns.schema_grammar import SchemaConverter
 from ghostd.workers.turns.tagged import Tagged, kind_of
 
 MAX_GRAMMAR_CHARS = 4 * 1024 * 1024
+_ODD = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What a schema that is none may lead to; it comes from anywhere."""
 
 
 def calls_grammar(syntax: Syntax | None, tools: Sequence[ToolSpec], *, several: bool) -> str:
@@ -35,8 +37,8 @@ def calls_grammar(syntax: Syntax | None, tools: Sequence[ToolSpec], *, several: 
 
 def _rule(rules: Rules, tool: ToolSpec, syntax: Syntax | None) -> ToolRule:
     try:
-        return _converted(rules, tool, syntax)
-    except (SchemaUnusable, RecursionError) as error:
+        return rules.attempt(lambda: _converted(rules, tool, syntax))
+    except (SchemaUnusable, *_ODD) as error:
         if tool.strict:
             raise RequestInvalid(
                 f"The schema of the strict tool '{tool.name[:64]}' cannot be enforced: {error}.", "tools"
