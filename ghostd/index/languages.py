@@ -109,6 +109,10 @@ GRAMMARS = {
     "c": "c",
     "cpp": "cpp",
     "java": "java",
+    "lua": "lua",
+    "ruby": "ruby",
+    "csharp": "c_sharp",
+    "shellscript": "bash",
 }
 """Language → grammar, which is also the name of the query file in `queries/`."""
 

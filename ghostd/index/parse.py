@@ -177,6 +177,8 @@ def _pair(events: list[tuple[int, int, int, str, Node]], source: bytes) -> list[
         if capture in _LOCALS and _is_local(stack, depth):
             continue
         end = node.end_byte
+        if source[start : start + 1] == b":":  # Ruby's symbols name what `attr_reader` defines
+            start += 1
         text = _text(source, start, end)
         if capture == "container":
             item.container = f"{item.container}.{text}" if item.container else text

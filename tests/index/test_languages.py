@@ -63,6 +63,14 @@ def test_every_grammar_has_a_sample() -> None:
         ("c", "int before(void) { return 1; }\nint broken( { ;\nint after(void) { return 2; }\n", {"before", "after"}),
         ("cpp", "class Before { int m(); };\n@@@\nint after() { return 1; }\n", {"Before", "m", "after"}),
         ("java", "class Before { void m() {} \n int = 3; void n() {} }\n", {"Before", "m", "n"}),
+        ("lua", "function before() end\nlocal = )\nfunction after() end\n", {"before", "after"}),
+        ("ruby", "def before; end\nx = = 1\nclass After; def m; end; end\n", {"before", "After", "m"}),
+        (
+            "c_sharp",
+            "class Before { void M() {} }\n@@@\nclass After { int N() => 1; }\n",
+            {"Before", "M", "After", "N"},
+        ),
+        ("bash", "before() { :; }\nif then ((\nfi\nafter() { :; }\n", {"before"}),
     ],
 )
 def test_definitions_around_a_syntax_error_are_found(language: str, source: str, names: set[str]) -> None:
