@@ -17,6 +17,7 @@ from ghostd.batch import BackgroundReply, BackgroundRequest, Batch, BatchProblem
 from ghostd.batches.folder import BatchFolder
 from ghostd.batches.lines import Examiner, LineSplitter, answered, decode_line, model_of, unanswered, usage_of
 from ghostd.batches.patience import Patience, Tries
+from ghostd.batches.places import Places
 from ghostd.config_files import BatchesConfig
 from ghostd.errors import StoreError
 from ghostd.ports import FileStore
@@ -51,7 +52,7 @@ class BatchRun:
         ask: Ask,
         keep: Callable[[Batch], Awaitable[None]],
         now: Callable[[], float],
-        places: asyncio.Semaphore,
+        places: Places,
         max_line_bytes: int,
         settled_at: float,
     ) -> None:
@@ -196,7 +197,7 @@ class BatchRun:
         tries = Tries()
         while True:
             await self._patience.wait(model)
-            async with self._places:
+            async with self._places.place(self._batch.id):
                 reply = await self._ask(request)
             pause_s = self._patience.pause_s(tries, reply, model)
             if pause_s is None:

@@ -17,6 +17,7 @@ from typing import TypeVar
 from ghostd.batch import Batch, NewBatch
 from ghostd.batches.folder import BatchFolder
 from ghostd.batches.patience import SETTLING_S
+from ghostd.batches.places import Places
 from ghostd.batches.run import Ask, BatchRun, to_its_end
 from ghostd.batches.table import BatchTable
 from ghostd.config_files import BatchesConfig
@@ -59,7 +60,7 @@ class BatchService:
         self._opening = asyncio.Lock()
         self._runs: dict[str, tuple[BatchRun, asyncio.Task[None]]] = {}
         self._beginning = 0
-        self._places = asyncio.Semaphore(config.concurrency)
+        self._places = Places(config.concurrency)
 
     # --- the port -----------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -15,6 +16,7 @@ from batches.batch_world import chat_line, jsonl
 
 from ghostd.batch import ENDED, BackgroundReply, BackgroundRequest, Batch, NewBatch
 from ghostd.batches.patience import Patience, Tries
+from ghostd.batches.places import Places
 from ghostd.batches.service import BatchService, open_batches
 from ghostd.config_files import BatchesConfig
 from ghostd.testing.file_contract import content_of, keep
@@ -158,3 +160,82 @@ async def test_a_pause_is_what_the_service_says_within_reason() -> None:
     for said_s, wanted_s in ((7.0, 7.0), (0.0, 0.05), (1e9, 60.0)):
         reply = BackgroundReply(429, "r", b"", None, said_s)
         assert patience.pause_s(Tries(), reply, f"{said_s}") == wanted_s
+
+
+# --- places ---------------------------------------------------------------------------
+
+
+class Crowd:
+    """Requests that take and give back places."""
+
+    def __init__(self, total: int) -> None:
+        self.places = Places(total)
+        self.running: Counter[str] = Counter()
+        self.tasks: dict[str, list[tuple[asyncio.Task[None], asyncio.Event]]] = {}
+
+    def want(self, batch: str, count: int) -> None:
+        for _ in range(count):
+            done = asyncio.Event()
+            self.tasks.setdefault(batch, []).append((asyncio.create_task(self._one(batch, done)), done))
+
+    async def _one(self, batch: str, done: asyncio.Event) -> None:
+        async with self.places.place(batch):
+            self.running[batch] += 1
+            try:
+                await done.wait()
+            finally:
+                self.running[batch] -= 1
+
+    async def settled(self) -> dict[str, int]:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return {batch: count for batch, count in self.running.items() if count}
+
+    async def finish(self, batch: str, count: int) -> None:
+        for task, done in self.tasks[batch][:count]:
+            done.set()
+            await task
+        del self.tasks[batch][:count]
+
+    async def leave(self) -> None:
+        tasks = [task for batch in self.tasks.values() for task, _ in batch]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_slow_batch_does_not_keep_all_places() -> None:
+    crowd = Crowd(4)
+    crowd.want("slow", 9)
+    assert await crowd.settled() == {"slow": 4}
+    crowd.want("quick", 9)
+    await crowd.finish("slow", 1)
+    assert await crowd.settled() == {"slow": 3, "quick": 1}
+    await crowd.finish("quick", 1)
+    assert await crowd.settled() == {"slow": 3, "quick": 1}
+    await crowd.finish("slow", 1)
+    assert await crowd.settled() == {"slow": 2, "quick": 2}
+    await crowd.finish("slow", 1)
+    assert await crowd.settled() == {"slow": 2, "quick": 2}
+    await crowd.finish("quick", 8)
+    assert await crowd.settled() == {"slow": 4}, "what nobody else wants is its own again"
+    await crowd.leave()
+    assert await crowd.settled() == {}
+    crowd.tasks.clear()
+    crowd.want("next", 9)
+    assert await crowd.settled() == {"next": 4}
+    await crowd.leave()
+
+
+async def test_more_batches_than_places_take_turns() -> None:
+    crowd = Crowd(2)
+    for batch in "abcd":
+        crowd.want(batch, 2)
+    assert await crowd.settled() == {"a": 2}, "it was alone"
+    await crowd.finish("a", 2)
+    assert await crowd.settled() == {"b": 1, "c": 1}
+    await crowd.finish("b", 1)
+    assert await crowd.settled() == {"c": 1, "b": 1}
+    await crowd.finish("b", 1)
+    assert await crowd.settled() == {"c": 1, "d": 1}
+    await crowd.leave()
