@@ -162,7 +162,9 @@ def _pair(events: list[tuple[int, int, int, str, Node]], source: bytes) -> list[
     stack: list[_Open] = []
     found: list[tuple[_Name, _Open, list[_Open]]] = []
     last = -1
-    for start, order, _, capture, node in events:
+    for begin, order, _, capture, node in events:
+        # Ruby's symbols (":name") name what `attr_reader` defines.
+        start = begin + 1 if order == 1 and source[begin : begin + 1] == b":" else begin
         while stack and stack[-1].end <= start:
             stack.pop()
         if order == 0:
@@ -177,8 +179,6 @@ def _pair(events: list[tuple[int, int, int, str, Node]], source: bytes) -> list[
         if capture in _LOCALS and _is_local(stack, depth):
             continue
         end = node.end_byte
-        if source[start : start + 1] == b":":  # Ruby's symbols name what `attr_reader` defines
-            start += 1
         text = _text(source, start, end)
         if capture == "container":
             item.container = f"{item.container}.{text}" if item.container else text

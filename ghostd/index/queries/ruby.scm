@@ -12,9 +12,9 @@
   left: (constant) @name.class
   right: (call receiver: (constant) @_maker method: (identifier) @_new)
   (#any-of? @_maker "Struct" "Class" "Data" "Module") (#any-of? @_new "new" "define")) @definition
-((call method: (identifier) @_attribute arguments: (argument_list (simple_symbol) @name.property)) @definition
+((call !receiver method: (identifier) @_attribute arguments: (argument_list (simple_symbol) @name.property)) @definition
   (#any-of? @_attribute "attr_accessor" "attr_reader" "attr_writer"))
-((call method: (identifier) @_alias arguments: (argument_list . (simple_symbol) @name.method)) @definition
+((call !receiver method: (identifier) @_alias arguments: (argument_list . (simple_symbol) @name.method)) @definition
   (#eq? @_alias "alias_method"))
 (lambda) @local
 (block) @local
