@@ -47,10 +47,10 @@ class NewItems(msgspec.Struct):
 
 
 class ConversationChange(msgspec.Struct):
-    """Either of them, as the OpenAPI document tells it: one path serves both."""
+    """Either of them, as the OpenAPI document tells it: one path serves both, and each ignores the other's member."""
 
     metadata: dict[str, str] | None = None
-    items: list[msgspec.Raw] | None = None
+    items: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _NEW = msgspec.json.Decoder(NewConversation)
