@@ -287,6 +287,8 @@ def _generate(
         return deployment.provider.chat(request)
     if isinstance(request, CompletionRequest):
         able = deployment.info.capabilities
+        if (param := request.local.param) is not None and (deployment.upstream or "complete" not in able):
+            raise UnsupportedParameter(f"'{param}' cannot be asked of '{deployment.name}'.", param)
         if request.suffix is None and ("complete" in able or "fill" not in able):
             if request.max_tokens == 0:
                 return nothing()

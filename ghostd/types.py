@@ -94,6 +94,24 @@ NO_ENDING = Ending()
 
 
 @dataclass(frozen=True, slots=True)
+class LocalSampling:
+    """What only this machine's models can be asked for; others refuse it."""
+
+    ignore_end: bool = False
+    """Go on after the token that ends a text."""
+    text_bias: Mapping[str, float] = field(default_factory=dict)
+    """Like Sampling.logit_bias, of each token of a text."""
+
+    @property
+    def param(self) -> str | None:
+        """llama.cpp's name of what is asked for; None if nothing is."""
+        return "ignore_eos" if self.ignore_end else "logit_bias" if self.text_bias else None
+
+
+PLAIN = LocalSampling()
+
+
+@dataclass(frozen=True, slots=True)
 class ChatRequest:
     """A conversation to continue by one assistant message."""
 
@@ -129,6 +147,7 @@ class CompletionRequest:
     min_confidence: float | None = None
     """See FillRequest.min_confidence."""
     ending: Ending = NO_ENDING
+    local: LocalSampling = PLAIN
     timeouts: Timeouts = field(default=Timeouts(), compare=False)
 
 
@@ -177,6 +196,8 @@ class TokenLogprob:
     token: bytes
     logprob: float
     top: tuple[tuple[bytes, float], ...] = ()
+    top_ids: tuple[int, ...] = ()
+    """Ids of the alternatives, where the provider knows them."""
 
 
 class Usage(msgspec.Struct, frozen=True):

@@ -167,7 +167,7 @@ class Worker:
             self._too_long(request.id, len(prompt), self._engine.context_tokens, request)
             return
         wanted = room if request.max_tokens is None else min(request.max_tokens, room)
-        options = _options(request.sampling, wanted, self._engine.vocabulary_size)
+        options = _options(request.sampling, wanted, self._engine)
         reply: Reply | TurnReply = Reply(self.send, request.id, len(prompt), TextStream(request.stop))
         if turn is not None and turn.reader is not None:
             reply = TurnReply(self.send, request.id, len(prompt), turn.reader, request.stop)
@@ -230,13 +230,16 @@ class Worker:
         self.send(Failed(request_id, "context_too_long", "", param, [prompt_tokens, limit]))
 
 
-def _options(sampling: dict[str, Any], max_tokens: int, vocabulary_size: int) -> GenerationOptions:
+def _options(sampling: dict[str, Any], max_tokens: int, engine: Engine) -> GenerationOptions:
     bias = {int(token): float(value) for token, value in sampling.pop("logit_bias", ())}
     for token in bias:
-        if not 0 <= token < vocabulary_size:
+        if not 0 <= token < engine.vocabulary_size:
             raise RequestInvalid(
-                f"The token id {token} is not in the model's vocabulary (0 to {vocabulary_size - 1}).", "logit_bias"
+                f"The token id {token} is not in the model's vocabulary (0 to {engine.vocabulary_size - 1}).",
+                "logit_bias",
             )
+    for text, value in sampling.pop("text_bias", ()):
+        bias.update(dict.fromkeys(engine.tokenize(text, special=False), float(value)))
     if (schema := sampling.pop("json_schema", None)) is not None:
         sampling["json_schema"] = checked_schema(schema)
     return replace(GenerationOptions(max_tokens), logit_bias=bias, **sampling)

@@ -136,7 +136,7 @@ class Piece:
     id: int
     text: str
     logprobs: list[list[Any]]
-    """[token id, bytes, logprob, [[bytes, logprob], …]] each."""
+    """[token id, bytes, logprob, [[bytes, logprob, token id], …]] each."""
     tokens: list[int] = field(default_factory=list)
     """Ids of the tokens that were generated since the last piece."""
 

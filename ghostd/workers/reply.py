@@ -156,7 +156,10 @@ def _pack_logprobs(logprobs: Sequence[Logprob]) -> list[list[Any]]:
             entry.token_id,
             entry.token.decode("latin-1"),
             entry.logprob,
-            [[token.decode("latin-1"), value] for token, value in entry.top],
+            [
+                [token.decode("latin-1"), value, number]
+                for (token, value), number in zip(entry.top, entry.top_ids, strict=True)
+            ],
         ]
         for entry in logprobs
     ]

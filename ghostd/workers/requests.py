@@ -38,6 +38,10 @@ def generation(request: ChatRequest | CompletionRequest, model: LocalModel, numb
     stop = list(request.stop)
     if isinstance(request, CompletionRequest):
         prompt = [[str(piece)] if isinstance(piece, Markup) else piece for piece in request.prompt]
+        if request.local.ignore_end:
+            sampling["ignore_end"] = True
+        if request.local.text_bias:
+            sampling["text_bias"] = [[text, bias] for text, bias in request.local.text_bias.items()]
         return Generate(number, prompt, [], max_tokens, stop, sampling)
     messages = [turn for index, message in enumerate(request.messages) for turn in _turns(message, index)]
     if not messages:
@@ -121,7 +125,8 @@ def logprobs(packed: list[list[Any]]) -> tuple[TokenLogprob, ...]:
             token_id,
             token.encode("latin-1"),
             logprob,
-            tuple((other.encode("latin-1"), value) for other, value in top),
+            tuple((other.encode("latin-1"), value) for other, value, _ in top),
+            tuple(number for _, _, number in top),
         )
         for token_id, token, logprob, top in packed
     )

@@ -17,7 +17,17 @@ from ghostd.config import HttpConfig
 from ghostd.errors import ContextTooLong
 from ghostd.testing.gateway import Served, serving
 from ghostd.testing.scripted import ScriptedProvider
-from ghostd.types import CompletionRequest, Delta, Ending, FillRequest, Markup, OpenDocument, TokenLogprob, Usage
+from ghostd.types import (
+    CompletionRequest,
+    Delta,
+    Ending,
+    FillRequest,
+    LocalSampling,
+    Markup,
+    OpenDocument,
+    TokenLogprob,
+    Usage,
+)
 
 FILL = {"input_prefix": "def f(", "input_suffix": "):\n", "prompt": ""}
 CONFIG = HttpConfig(llamacpp_model="scripted-model")
@@ -128,7 +138,7 @@ async def test_a_stream_says_pieces_and_then_the_whole_without_its_text(path: st
 async def test_token_ids_and_probabilities_are_told() -> None:
     provider = Script()
     provider.script = (
-        Delta("a", logprobs=(TokenLogprob(5, b"a", -0.5, ((b"a", -0.5), (b"\xf0", -2.0))),), tokens=(5,)),
+        Delta("a", logprobs=(TokenLogprob(5, b"a", -0.5, ((b"a", -0.5), (b"\xf0", -2.0)), (5, 9)),), tokens=(5,)),
         Delta("b", tokens=(6, 7)),
         Delta(finish_reason="stop", usage=Usage(3, 3, 1), stop_sequence="END"),
     )
@@ -139,7 +149,7 @@ async def test_token_ids_and_probabilities_are_told() -> None:
     assert body["timings"]["cache_n"] == 1 and body["timings"]["prompt_n"] == 2
     (token,) = body["completion_probabilities"]
     assert (token["id"], token["token"], token["bytes"], token["logprob"]) == (5, "a", [97], -0.5)
-    assert token["top_logprobs"][1] == {"token": "�", "bytes": [240], "logprob": -2.0}
+    assert token["top_logprobs"][1] == {"id": 9, "token": "�", "bytes": [240], "logprob": -2.0}
     assert provider.requests[0].sampling.logprobs == 2  # type: ignore[union-attr]
     _, (first, second, last) = await ask(provider, "/completion", {**asked, "stream": True})
     assert (first["tokens"], second["tokens"], last["tokens"]) == ([5], [6, 7], [])
@@ -196,7 +206,10 @@ async def test_a_text_ends_by_time_and_indent_where_that_is_asked_for() -> None:
 async def test_biases_grammars_and_schemas_are_understood() -> None:
     provider = ScriptedProvider()
     await ask(provider, "/completion", {"prompt": "x", "logit_bias": [[5, 1.5], ["6", False]], "grammar": "root ::= a"})
-    await ask(provider, "/completion", {"prompt": "x", "logit_bias": {"7": -2}, "json_schema": {}})
+    asked = {"prompt": "x", "logit_bias": {"7": -2, " the": False}, "json_schema": {}, "ignore_eos": True}
+    _, body = await ask(provider, "/completion", asked)
+    assert body["generation_settings"]["logit_bias"] == [{"token": "7", "bias": -2.0}, {"token": " the", "bias": None}]
+    assert provider.requests[1].local == LocalSampling(True, {" the": -1000.0})  # type: ignore[union-attr]
     one, other = (request.sampling for request in provider.requests)  # type: ignore[union-attr]
     assert one.logit_bias == {5: 1.5, 6: -1000.0} and one.grammar == "root ::= a"
     assert other.logit_bias == {7: -2.0} and other.json_schema == "{}"
@@ -251,7 +264,9 @@ async def test_biases_grammars_and_schemas_are_understood() -> None:
         ("/completion", {"prompt": "a", "stop": [1]}, "stop[0]"),
         ("/completion", {"prompt": "a", "stop": ["x"] * 65}, "stop"),
         ("/completion", {"prompt": "a", "samplers": 5}, "samplers"),
-        ("/completion", {"prompt": "a", "logit_bias": [["word", 1]]}, "logit_bias"),
+        ("/infill", {**FILL, "logit_bias": [["word", 1]]}, "logit_bias"),
+        ("/infill", {**FILL, "ignore_eos": True}, "ignore_eos"),
+        ("/completion", {"prompt": "a", "logit_bias": [[1, 1]] * 10_001}, "logit_bias"),
         ("/completion", {"prompt": "a", "logit_bias": [[-1, 1]]}, "logit_bias"),
         ("/completion", {"prompt": "a", "logit_bias": [[1, True]]}, "logit_bias"),
         ("/completion", {"prompt": "a", "logit_bias": [[1]]}, "logit_bias[0]"),
@@ -260,7 +275,6 @@ async def test_biases_grammars_and_schemas_are_understood() -> None:
         ("/completion", {"prompt": "a", "mirostat": 2}, "mirostat"),
         ("/completion", {"prompt": "a", "typical_p": 0.5}, "typical_p"),
         ("/completion", {"prompt": "a", "dry_multiplier": 0.8}, "dry_multiplier"),
-        ("/completion", {"prompt": "a", "ignore_eos": True}, "ignore_eos"),
         ("/completion", {"prompt": "a", "post_sampling_probs": True}, "post_sampling_probs"),
         ("/tokenize", {"content": 5}, "content"),
         ("/tokenize", {"content": [1.5]}, "content[0]"),

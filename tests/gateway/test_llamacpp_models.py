@@ -184,6 +184,16 @@ async def test_stop_strings_and_limits_say_why_a_text_ended(doors: Doors) -> Non
     assert (body["content"], body["stop_type"]) == ("Hello from", "limit")
 
 
+async def test_texts_are_biased_by_their_tokens_and_the_end_may_be_ignored(doors: Doors) -> None:
+    body = await doors.post("/completion", prompt=CHAT_PROMPT, **GREEDY, logit_bias=[[" from", False]])
+    assert not body["content"].startswith("Hello from")
+    body = await doors.post("/completion", prompt=CHAT_PROMPT, **GREEDY, ignore_eos=True)
+    assert (body["stop_type"], body["tokens_predicted"]) == ("limit", 12)
+    body = await doors.post("/completion", prompt=CHAT_PROMPT, **GREEDY, n_probs=3)
+    for token in body["completion_probabilities"]:
+        assert token["top_logprobs"][0]["id"] == token["id"]
+
+
 async def test_counts_agree_everywhere(doors: Doors) -> None:
     """The rendered template's tokens, the usage of a chat, and of a completion of the same text."""
     messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is 媽? <|im_end|>"}]

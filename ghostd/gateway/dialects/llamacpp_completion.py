@@ -11,7 +11,7 @@ from ghostd.errors import ContextTooLong, InvalidRequest, UnsupportedParameter
 from ghostd.gateway.answering import answer
 from ghostd.gateway.calls import decoded, estimated_tokens, number, read_call
 from ghostd.gateway.dialects.generation import seeded
-from ghostd.gateway.dialects.llamacpp_fields import CommonFields, check, passes, sampling, stops
+from ghostd.gateway.dialects.llamacpp_fields import CommonFields, check, local_sampling, passes, sampling, stops
 from ghostd.gateway.dialects.llamacpp_models import default_model
 from ghostd.gateway.dialects.llamacpp_reply import LlamacppReply
 from ghostd.gateway.dialects.token_input import MAX_TOKEN_ID
@@ -94,6 +94,7 @@ def _jobs(fields: CompletionFields) -> list[Job]:
                 max_tokens=fields.limit,
                 stop=stop,
                 ending=fields.ending,
+                local=local_sampling(fields),
             ),
             counts_prompt=choice == 0,
         )

@@ -15,9 +15,11 @@ from ghostd.gateway.calls import ABSENT, number
 from ghostd.gateway.dialects.openai_fields import check_ranges, json_object
 from ghostd.gateway.dialects.token_input import MAX_TOKEN_ID
 from ghostd.routing.call import Call
-from ghostd.types import Ending, Sampling
+from ghostd.types import Ending, LocalSampling, Sampling
 
 MAX_STOPS = 64
+MAX_BIASES = 10_000
+_ID_DIGITS = 10
 MAX_CHOICES = 128
 _ABSENT = (b"", b"null")
 _MOST = 2**31 - 1
@@ -171,9 +173,8 @@ def check(fields: CommonFields) -> None:
     for alias, name in (("max_tokens", "n_predict"), ("max_completion_tokens", "n_predict"), ("n", "n_cmpl")):
         check_ranges(fields, {alias: RANGES[name]})
     check_ranges(fields, {"logprobs": RANGES["n_probs"]})
-    for name in ("ignore_eos", "post_sampling_probs"):
-        if getattr(fields, name):
-            raise _unsupported(name)
+    if fields.post_sampling_probs:
+        raise _unsupported("post_sampling_probs")
     chain = fields.chain
     for name, (sampler, active) in _OTHER_SAMPLERS.items():
         value = getattr(fields, name)
@@ -221,27 +222,36 @@ def sampling(fields: CommonFields) -> Sampling:
         presence_penalty=fields.presence_penalty if penalised else 0.0,
         frequency_penalty=fields.frequency_penalty if penalised else 0.0,
         seed=None if fields.seed in _RANDOM_SEEDS else fields.seed,
-        logit_bias=_biases(fields),
+        logit_bias=_biases(fields)[0],
         logprobs=fields.probabilities or None,
         grammar=grammar,
         json_schema=None if schema in _ABSENT else json_object(schema, "json_schema"),
     )
 
 
-def _biases(fields: CommonFields) -> dict[int, float]:
+def local_sampling(fields: CommonFields) -> LocalSampling:
+    """What only models of this machine can be asked for."""
+    return LocalSampling(bool(fields.ignore_eos), _biases(fields)[1])
+
+
+def _biases(fields: CommonFields) -> tuple[dict[int, float], dict[str, float]]:
+    """Of token ids, and of texts."""
     given = fields.logit_bias or []
-    pairs = given.items() if isinstance(given, dict) else given
-    biases: dict[int, float] = {}
+    pairs = list(given.items() if isinstance(given, dict) else given)
+    if len(pairs) > MAX_BIASES:
+        raise InvalidRequest(
+            f"Invalid value for 'logit_bias': {len(pairs)} tokens; at most {MAX_BIASES} are allowed.", "logit_bias"
+        )
+    ids: dict[int, float] = {}
+    texts: dict[str, float] = {}
     for token, bias in pairs:
-        number = token if isinstance(token, int) else int(token) if token.isascii() and token.isdecimal() else None
-        if number is None:
-            raise UnsupportedParameter(
-                f"Invalid token in 'logit_bias': {str(token)[:50]!r} is no token id; /tokenize tells the ids of texts.",
-                "logit_bias",
-            )
-        if not 0 <= number <= MAX_TOKEN_ID:
-            raise InvalidRequest(f"Invalid token in 'logit_bias': ids are between 0 and {MAX_TOKEN_ID}.", "logit_bias")
         if bias is True or abs(bias) > _MOST:
             raise InvalidRequest("Invalid value in 'logit_bias': a bias is a number or false.", "logit_bias")
-        biases[number] = _BANNED if bias is False else bias
-    return biases
+        value = _BANNED if bias is False else float(bias)
+        if isinstance(token, str) and not (token.isascii() and token.isdecimal() and len(token) <= _ID_DIGITS):
+            texts[token] = value
+        elif 0 <= int(token) <= MAX_TOKEN_ID:
+            ids[int(token)] = value
+        else:
+            raise InvalidRequest(f"Invalid token in 'logit_bias': ids are between 0 and {MAX_TOKEN_ID}.", "logit_bias")
+    return ids, texts

@@ -8,11 +8,11 @@ from pathlib import Path
 import msgspec
 
 from ghostd.engine import Engine
-from ghostd.errors import InvalidRequest
+from ghostd.errors import InvalidRequest, UnsupportedParameter
 from ghostd.gateway.answering import answer
 from ghostd.gateway.calls import decoded, estimated_tokens, number, read_call
 from ghostd.gateway.dialects.generation import seeded
-from ghostd.gateway.dialects.llamacpp_fields import CommonFields, check, passes, sampling, stops
+from ghostd.gateway.dialects.llamacpp_fields import CommonFields, check, local_sampling, passes, sampling, stops
 from ghostd.gateway.dialects.llamacpp_models import default_model
 from ghostd.gateway.dialects.llamacpp_reply import LlamacppReply
 from ghostd.gateway.exchange import Exchange
@@ -72,6 +72,8 @@ def _glance(call: Call) -> None:
 
 def _jobs(fields: InfillFields) -> list[Job]:
     check(fields)
+    if (param := local_sampling(fields).param) is not None:
+        raise UnsupportedParameter(f"'{param}' of this kind is for completions, not for fills.", param)
     for name in ("input_prefix", "input_suffix"):
         if getattr(fields, name) is None:
             raise InvalidRequest(f"Missing required parameter: '{name}'.", name)

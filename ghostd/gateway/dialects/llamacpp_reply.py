@@ -19,7 +19,7 @@ _ECHOED = (
     "seed", "temperature", "dynatemp_range", "dynatemp_exponent", "top_k", "top_p", "min_p", "top_n_sigma",
     "xtc_probability", "xtc_threshold", "typical_p", "repeat_last_n", "repeat_penalty", "presence_penalty",
     "frequency_penalty", "dry_multiplier", "mirostat", "adaptive_target", "stop", "n_keep", "n_discard", "ignore_eos",
-    "stream", "logit_bias", "min_keep", "grammar", "samplers", "timings_per_token", "post_sampling_probs",
+    "stream", "min_keep", "grammar", "samplers", "timings_per_token", "post_sampling_probs",
 )  # fmt: skip
 """What of a request its settings repeat."""
 _DEFAULTS: Mapping[str, object] = {
@@ -35,6 +35,7 @@ _DEFAULTS: Mapping[str, object] = {
     "frequency_penalty": 0.0,
     "mirostat": 0,
     "stop": [],
+    "logit_bias": [],
     "n_predict": -1,
     "max_tokens": -1,
     "n_keep": 0,
@@ -60,6 +61,9 @@ def generation_settings(fields: CommonFields | None = None) -> dict[str, object]
         value = getattr(fields, name)
         if value is not None:
             settings[name] = value
+    pairs = fields.logit_bias or []
+    biases = pairs.items() if isinstance(pairs, dict) else pairs
+    settings["logit_bias"] = [{"token": token, "bias": None if bias is False else bias} for token, bias in biases]
     settings["n_predict"] = settings["max_tokens"] = -1 if fields.limit is None else fields.limit
     settings["n_probs"] = fields.probabilities
     return settings
@@ -198,10 +202,17 @@ def _probabilities(tokens: Sequence[TokenLogprob]) -> list[dict[str, object]]:
         {
             "id": token.token_id,
             **_token(token.token, token.logprob),
-            "top_logprobs": [_token(other, logprob) for other, logprob in token.top],
+            "top_logprobs": _alternatives(token),
         }
         for token in tokens
     ]
+
+
+def _alternatives(token: TokenLogprob) -> list[dict[str, object]]:
+    told = [_token(other, logprob) for other, logprob in token.top]
+    if len(token.top_ids) == len(told):
+        return [{"id": number, **other} for number, other in zip(token.top_ids, told, strict=True)]
+    return told
 
 
 def _token(token: bytes, logprob: float) -> dict[str, object]:

@@ -103,6 +103,7 @@ class Logprob:
     token: bytes
     logprob: float
     top: tuple[tuple[bytes, float], ...]
+    top_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

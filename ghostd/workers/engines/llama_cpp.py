@@ -226,7 +226,8 @@ class LlamaCppEngine:
     def _logprob(self, context: int, token: int, data: bytes, alternatives: int) -> Logprob:
         """From the full distribution, before penalties and truncation."""
         best = llama_sampling.log_probabilities(self._lib, context, self.vocabulary_size, token, alternatives)
-        return Logprob(token, data, best.own, tuple((self._piece(other), value) for other, value in best.top))
+        top = tuple((self._piece(other), value) for other, value in best.top)
+        return Logprob(token, data, best.own, top, tuple(other for other, _ in best.top))
 
     def embed(self, prompt: Sequence[int]) -> list[float]:
         """The pooled vector of one input."""

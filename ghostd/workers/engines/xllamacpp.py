@@ -352,6 +352,7 @@ def _logprobs(event: dict[str, Any], options: GenerationOptions) -> tuple[Logpro
             bytes(entry["bytes"]),
             _logprob(entry),
             tuple((bytes(other["bytes"]), _logprob(other)) for other in entry["top_logprobs"][: options.logprobs]),
+            tuple(int(other["id"]) for other in entry["top_logprobs"][: options.logprobs]),
         )
         for entry in event.get("completion_probabilities", ())
     )
