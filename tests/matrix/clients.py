@@ -219,7 +219,10 @@ class OpenAIResponses(Client):
 
     def _events(self, data: bytes) -> Iterator[Any]:
         ids: dict[int, str] = {}
-        for number, (name, text) in enumerate(sse(data)):
+        events = sse(data)
+        if events[-1] == ("", "[DONE]"):  # which clients of other servers wait for
+            del events[-1]
+        for number, (name, text) in enumerate(events):
             event = json.loads(text)
             assert name == event["type"]
             assert event["sequence_number"] == number, "a gap in the sequence"
