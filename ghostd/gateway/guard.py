@@ -99,8 +99,9 @@ class Guard:
         sent_type = headers.get(_CONTENT_TYPE)
         if sent_type is None and _TRANSFER_ENCODING not in headers and not headers.get(_CONTENT_LENGTH, "").strip("0"):
             return  # no body: some SDKs cancel things so; what browsers send from elsewhere has an Origin
-        if sent_type is None or not (
-            _is_json(sent_type) or self._takes_form(path, sent_type) or _is_bare_form(request, path, sent_type)
+        if not (
+            (sent_type is not None and (_is_json(sent_type) or self._takes_form(path, sent_type)))
+            or _is_untyped(request, path, sent_type)
         ):
             sent = "none" if sent_type is None else _shown(sent_type)
             raise HttpError(
@@ -146,13 +147,14 @@ def collapse(path: str) -> str:
     return "/" + "/".join(kept)
 
 
-def _is_bare_form(request: Request, path: str, sent_type: str) -> bool:
-    """`curl -d` without a header, as Ollama's own examples have it, is taken for JSON on Ollama's paths.
+def _is_untyped(request: Request, path: str, sent_type: str | None) -> bool:
+    """Whether a body on Ollama's paths may be JSON although nothing says so: no type at all, as some libraries send, or
+    that of a form, which is what `curl -d` says of the examples in Ollama's documentation.
 
-    A form that a web page sends to another site carries an Origin, in any browser of the last years a Sec-Fetch-Site
+    A POST that a web page sends to another site carries an Origin, in any browser of the last years a Sec-Fetch-Site
     too, and mostly a Referer: with one of them it is refused as ever.
     """
-    if not path.startswith("/api/") or sent_type.partition(";")[0].strip().lower() != _FORM:
+    if not path.startswith("/api/") or (sent_type or _FORM).partition(";")[0].strip().lower() != _FORM:
         return False
     return not any(name.lower() in _FROM_PAGES or name.lower().startswith("sec-fetch-") for name in request.headers)
 

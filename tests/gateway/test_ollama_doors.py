@@ -9,6 +9,7 @@ import socket
 
 import aiohttp
 import pytest
+from gateway_wire import wire
 
 from ghostd.config import HttpConfig
 from ghostd.gateway.listen import bind_spare
@@ -30,6 +31,18 @@ async def test_what_curl_sends_without_a_header_is_read_as_json(kind: str) -> No
     async with serving(ScriptedProvider()) as served:
         assert await post(served, "/api/chat", Content_Type=kind) == 200
         assert await post(served, "/x/../api/chat", Content_Type=kind) == 200
+
+
+async def test_a_body_without_a_type_is_read_as_json() -> None:
+    """As LiteLLM sends it."""
+    async with serving(ScriptedProvider()) as served, wire(served) as client:
+        for path, status in (("/api/chat", 200), ("/v1/chat/completions", 415)):
+            await client.send(client.head(f"POST {path} HTTP/1.1", f"Content-Length: {len(BODY)}") + BODY)
+            assert (await client.reply())[0] == status
+    for header in ("Origin: http://evil.example", "Referer: x", "Sec-Fetch-Site: cross-site"):
+        async with serving(ScriptedProvider()) as served, wire(served) as client:
+            await client.send(client.head("POST /api/chat HTTP/1.1", f"Content-Length: {len(BODY)}", header) + BODY)
+            assert (await client.reply())[0] in (403, 415)
 
 
 @pytest.mark.parametrize(
