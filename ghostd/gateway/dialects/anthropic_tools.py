@@ -52,9 +52,12 @@ def tools_of(given: Sequence[ToolFields], choice: ToolChoiceFields | None, offer
         # A deferred tool is shown to the model once a search has found it.
         if offered.get(tool.name, not tool.defer_loading):
             tools.append(own)
+    # Client libraries set `strict` by themselves; they check the input all the same.
+    optional = any(tool.strict for tool in tools)
     if choice is None:
-        return Tools(tuple(tools))
-    return Tools(tuple(tools), _choice(choice, tools), False if choice.disable_parallel_tool_use else None)
+        return Tools(tuple(tools), strict_optional=optional)
+    parallel = False if choice.disable_parallel_tool_use else None
+    return Tools(tuple(tools), _choice(choice, tools), parallel, strict_optional=optional)
 
 
 def _tool(tool: ToolFields, path: str) -> Tool:
