@@ -371,6 +371,38 @@ async def test_the_model_is_the_bodys_the_querys_the_headers_or_the_settings(
     assert (status, body["model"], provider.requests[0].model) == (200, asked, asked)
 
 
+@pytest.mark.parametrize("name", ["\udcff", "x" * 9000, "a\udc80b"])
+async def test_a_name_that_no_model_can_have_is_unknown(name: str) -> None:
+    async with serving(ScriptedProvider()) as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        body = json.dumps(FILL)
+        head = (
+            f"POST /infill HTTP/1.1\r\nHost: localhost:{served.port}\r\nContent-Type: application/json\r\n"
+            f"x-ghostd-model: {name}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        writer.write((head + body).encode("utf-8", "surrogateescape"))
+        reply = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+    assert reply.startswith(b"HTTP/1.1 404 ") and b"not_found_error" in reply
+
+
+@pytest.mark.parametrize("path", ["/infill", "/completion", "/v1/fim/completions"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_client_that_hangs_up_ends_the_work(path: str, stream: bool) -> None:
+    provider = ScriptedProvider(hold=asyncio.Event())
+    async with serving(provider, config=CONFIG) as served:
+        async with aiohttp.ClientSession() as client:
+            asked = asyncio.create_task(client.post(served.url + path, json={**FILL, "prompt": "x", "stream": stream}))
+            while not provider.started:
+                await asyncio.sleep(0)
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
+        while not provider.closed:
+            await asyncio.sleep(0)
+    assert provider.closed == 1
+
+
 async def get(served: Served, path: str) -> tuple[int, Any]:
     async with aiohttp.ClientSession() as client, client.get(served.url + path) as reply:
         return reply.status, await reply.json()

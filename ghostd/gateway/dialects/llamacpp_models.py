@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from ghostd.engine import Engine
+from ghostd.gateway.errors import printable
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.headers import MODEL
 from ghostd.routing.plan import AUTO
 from ghostd.types import ModelInfo
 
+_NAME_CHARS = 500
+
 
 def default_model(exchange: Exchange) -> str:
     """The model where a body names none: `model` of the query, the header, or the setting http.llamacpp_model."""
     named = exchange.parameter("model") or exchange.request.headers.get(MODEL, "")
-    return named or exchange.config.llamacpp_model
+    return printable(named, _NAME_CHARS) or exchange.config.llamacpp_model
 
 
 def described(engine: Engine, name: str) -> ModelInfo:
