@@ -18,6 +18,7 @@ from ghostd.engine import Engine, Frontend, FrontendHost
 from ghostd.errors import ConfigError, RootError
 from ghostd.files.service import open_files
 from ghostd.gateway.app import api_routes, serve_http
+from ghostd.gateway.attachments import Attachments
 from ghostd.gateway.dialects import ollama, openai_batches, openai_files
 from ghostd.gateway.dialects.responses_doors import responses_doors
 from ghostd.gateway.inside import Inside
@@ -254,7 +255,7 @@ async def _parts(
             await parts.enter_async_context(_frontend(name)(host))
         kept = await parts.enter_async_context(open_responses(paths.responses, config.responses))
         responses = await parts.enter_async_context(responses_doors(engine, kept, config.responses))
-        background = await parts.enter_async_context(_background(config, paths, engine, responses))
+        attachments, background = await parts.enter_async_context(_background(config, paths, engine, responses))
         server = await parts.enter_async_context(
             serve_http(
                 daemon.engine,
@@ -263,6 +264,7 @@ async def _parts(
                 lambda: {},
                 [*control_routes(daemon), *model_routes(local)],
                 doors=[*ollama.routes(daemon.engine, store), *responses, *background],
+                attachments=attachments,
                 drain_s=config.drain_s,
             )
         )
@@ -278,13 +280,17 @@ async def _parts(
 @asynccontextmanager
 async def _background(
     config: Config, paths: Paths, engine: Engine, doors: Sequence[Route]
-) -> AsyncIterator[Sequence[Route]]:
-    """Files and batches while the block runs: their doors. Batches ask the doors that HTTP has."""
+) -> AsyncIterator[tuple[Attachments, Sequence[Route]]]:
+    """Files and batches while the block runs: for requests that name files, and their doors.
+
+    Batches ask the doors that HTTP has.
+    """
     async with open_files(paths.files, config.files) as files:
-        inside = Inside([*api_routes(engine, dict), *doors], config.http)
+        attachments = Attachments(files, config.http.max_body_bytes)
+        inside = Inside([*api_routes(engine, dict), *doors], config.http, attachments)
         limit = config.http.max_body_bytes + 65_536  # a line is more than its body
         async with open_batches(paths.batches, config.batches, files, inside.ask, max_line_bytes=limit) as batches:
-            yield [*openai_files.routes(files, config.files), *openai_batches.routes(batches)]
+            yield attachments, [*openai_files.routes(files, config.files), *openai_batches.routes(batches)]
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -18,6 +18,7 @@ from ghostd.alarms import Alarms
 from ghostd.config import HttpConfig
 from ghostd.engine import Engine
 from ghostd.errors import GhostdError
+from ghostd.gateway.attachments import Attachments
 from ghostd.gateway.dialect import Dialect
 from ghostd.gateway.dialects import (
     anthropic_messages,
@@ -89,13 +90,14 @@ async def serve_http(
     control: Sequence[Route] = (),
     *,
     doors: Sequence[Route] = (),
+    attachments: Attachments | None = None,
     drain_s: float = 5.0,
 ) -> AsyncIterator[HttpServer]:
     """Serve the HTTP API on TCP and on the Unix socket while the block runs; entering returns once both accept.
 
     `status` adds to what `/health` says (values that JSON has). `doors` are further routes of both addresses,
-    `control` is served on the Unix socket only. At the end running requests get `drain_s` to finish. Raises
-    PortTaken, ConfigError or InstanceError.
+    `control` is served on the Unix socket only. `attachments` has the files that requests name. At the end running
+    requests get `drain_s` to finish. Raises PortTaken, ConfigError or InstanceError.
     """
     async with AsyncExitStack() as stack:
         tcp = await bind_tcp(config.host, config.port)
@@ -119,15 +121,15 @@ async def serve_http(
         running = _Running(config.request_timeout_s)
         stack.callback(running.close)
         addressed = [
-            _Door(config, _guard(hosts, origins, config, public), public, running, local=False),
-            _Door(config, _guard(None, origins, config, private), private, running, local=True),
+            _Door(config, _guard(hosts, origins, config, public), public, running, attachments, local=False),
+            _Door(config, _guard(None, origins, config, private), private, running, attachments, local=True),
         ]
         listening = [await _accept(addressed[0], listener) for listener in tcp]
         listening.append(await _accept(addressed[1], unix))
         if second:
             own = own_hosts(("127.0.0.1", "localhost", "::1"), config.ollama_port, config.allowed_hosts)
             guard = _guard(own, own_origins(own, config.allowed_hosts), config, public)
-            addressed.append(_Door(config, guard, public, running, local=False))
+            addressed.append(_Door(config, guard, public, running, attachments, local=False))
             listening += [await _accept(addressed[2], listener) for listener in second]
         ollama_url = f"http://127.0.0.1:{config.ollama_port}" if second else ""
         try:
@@ -259,8 +261,18 @@ class _Running:
 class _Door:
     """One listening address: its guard, its routes, its connections."""
 
-    def __init__(self, config: HttpConfig, guard: Guard, routes: Routes, running: _Running, *, local: bool) -> None:
+    def __init__(
+        self,
+        config: HttpConfig,
+        guard: Guard,
+        routes: Routes,
+        running: _Running,
+        attachments: Attachments | None,
+        *,
+        local: bool,
+    ) -> None:
         self._config = config
+        self._attachments = attachments
         self._guard = guard
         self._routes = routes
         self._running = running
@@ -268,7 +280,7 @@ class _Door:
 
     async def _serve(self, request: Request) -> None:
         """Answer one request, whatever happens; only cancellation (the client has gone) and a dead connection leave."""
-        exchange = Exchange(request, self._config)
+        exchange = Exchange(request, self._config, self._attachments)
         request_id.set(exchange.request_id)
         deadline = self._running.begin()
         try:

@@ -15,6 +15,7 @@ from multidict import istr
 
 from ghostd.config import HttpConfig
 from ghostd.errors import GhostdError
+from ghostd.gateway.attachments import MARK, Attachments
 from ghostd.gateway.body import body_pieces, decode, read_body
 from ghostd.gateway.dialect import OPENAI, Dialect
 from ghostd.gateway.errors import HttpError, problem
@@ -40,6 +41,7 @@ class Exchange:
     """A request and what answers it. Handlers return a response, or finish `open_stream()` and return None."""
 
     __slots__ = (
+        "attachments",
         "call",
         "config",
         "dialect",
@@ -52,9 +54,10 @@ class Exchange:
         "stream",
     )
 
-    def __init__(self, request: Request, config: HttpConfig) -> None:
+    def __init__(self, request: Request, config: HttpConfig, attachments: Attachments | None = None) -> None:
         self.request = request
         self.config = config
+        self.attachments = attachments
         self.path = ""
         self.dialect: Dialect = OPENAI
         """In which errors are told and replies are streamed."""
@@ -116,8 +119,11 @@ class Exchange:
 
     async def read_fields(self) -> tuple[bytes, dict[str, bytes]]:
         """The body and its top-level members, each value still JSON text; raises like `read`."""
-        body, fields = await self._read(_FIELDS)
-        return body, {name: bytes(raw) for name, raw in fields.items()}
+        body, raw = await self._read(_FIELDS)
+        fields = {name: bytes(value) for name, value in raw.items()}
+        if self.attachments is not None and MARK in body:
+            return await self.attachments.put_in(body, fields)
+        return body, fields
 
     def _expect_continue(self) -> None:
         """Answer `Expect: 100-continue`, now that the guard and the route have accepted the head."""

@@ -12,6 +12,7 @@ from multidict import CIMultiDict
 from ghostd.batch import BackgroundReply, BackgroundRequest
 from ghostd.config import HttpConfig
 from ghostd.errors import GhostdError, InvalidRequest
+from ghostd.gateway.attachments import Attachments
 from ghostd.gateway.errors import INTERNAL, HttpError
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.request import Request
@@ -54,11 +55,12 @@ _ERROR = msgspec.json.Decoder(_Error)
 class Inside:
     """Asks the POST routes of the gateway, of which a later one of the same path replaces an earlier one."""
 
-    def __init__(self, routes: Iterable[Route], config: HttpConfig) -> None:
+    def __init__(self, routes: Iterable[Route], config: HttpConfig, attachments: Attachments | None = None) -> None:
         self._routes: Mapping[str, Route] = {
             route.path: route for route in routes if route.method == "POST" and not route.prefix
         }
         self._config = config
+        self._attachments = attachments
 
     async def ask(self, request: BackgroundRequest) -> BackgroundReply:
         """The whole reply, an error's included; only cancellation leaves. Nothing is streamed."""
@@ -67,7 +69,7 @@ class Inside:
         asked = Request(_NOBODY, "POST", request.path, headers, size, http_1_0=False, keep_alive=False)
         asked.feed(request.body)
         asked.end()
-        exchange = Exchange(asked, self._config)
+        exchange = Exchange(asked, self._config, self._attachments)
         exchange.path, exchange.interactive = request.path, False
         request_id.set(exchange.request_id)
         return _reply(exchange, await self._answer(exchange, request))

@@ -16,6 +16,7 @@ from ghostd.config import HttpConfig
 from ghostd.config_responses import ResponsesConfig
 from ghostd.engine import Engine
 from ghostd.gateway.app import serve_http
+from ghostd.gateway.attachments import Attachments
 from ghostd.gateway.dialects.responses_doors import responses_doors
 from ghostd.gateway.routes import Route
 from ghostd.ports import Provider
@@ -45,6 +46,7 @@ async def serving(
     status: Callable[[], Mapping[str, object]] = dict,
     control: Sequence[Route] = (),
     doors: Sequence[Route] = (),
+    attachments: Attachments | None = None,
     drain_s: float = 1.0,
 ) -> AsyncIterator[Served]:
     """Serve these providers, or an engine, over HTTP while the block runs; the port of `config` is not used.
@@ -60,7 +62,16 @@ async def serving(
         async with (
             open_responses(Path(folder.name), kept) as store,
             responses_doors(asked, store, kept) as responses,
-            serve_http(asked, wanted, socket, status, control, doors=[*responses, *doors], drain_s=drain_s) as server,
+            serve_http(
+                asked,
+                wanted,
+                socket,
+                status,
+                control,
+                doors=[*responses, *doors],
+                attachments=attachments,
+                drain_s=drain_s,
+            ) as server,
         ):
             yield Served(server.port, socket)
     finally:
