@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
 import msgspec
 
 from ghostd.engine import Engine
-from ghostd.errors import ContextTooLong, InvalidRequest
+from ghostd.errors import ContextTooLong, GhostdError, InvalidRequest
 from ghostd.gateway.answering import vectors
 from ghostd.gateway.calls import decoded, estimated_tokens, read_call
 from ghostd.gateway.dialects.ollama_fields import Options, check_options, checked
@@ -59,7 +60,8 @@ async def embed(engine: Engine, store: ModelStore, exchange: Exchange) -> Respon
         await residence.settle({})
         return exchange.json(_ENCODER.encode({"model": call.model, "embeddings": []}))
     if body.truncate is not False:
-        await _cut(engine, call, _texts(body), cut)
+        with suppress(GhostdError):  # the request itself meets it again, and is recorded
+            await _cut(engine, call, _texts(body), cut)
     found = await _vectors(engine, call, residence, "input")
     if isinstance(found, Relayed):
         return exchange.json(found.data)
