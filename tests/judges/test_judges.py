@@ -6,12 +6,18 @@ Each is installed once, pinned, into a cache folder of the user's (`tools.CACHE`
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from gguf_fixtures import CALLER, write_gguf
 from judges.tools import node_with, python_with, run
 from obedient.places import KINDS, Place, place
+
+from ghostd.config import LocalConfig
+from ghostd.testing.gateway import serving
+from ghostd.workers.provider import local_provider
 
 HERE = Path(__file__).parent
 LLMPROBE = "llmprobe@0.6.12"
@@ -70,6 +76,20 @@ async def test_llmprobe_finds_no_failure(kind: str, tmp_path: Path) -> None:
     assert failures(report) == KNOWN[kind]
     surfaces = {surface["surface"]: surface["total"] for surface in report["conformance"]["bySurface"]}
     assert surfaces["chat"] > 50
+
+
+ENDING = replace(CALLER, replies={**(CALLER.replies or {}), " wb": ('"',)})
+"""A model that ends the texts in its JSON before it is cut."""
+
+
+@pytest.mark.local_model
+async def test_llmprobe_finds_no_failure_of_a_model_on_this_machine(tmp_path: Path) -> None:
+    """But for what scripted weights cannot do: end an object of keys of their own, and remember a name."""
+    (tmp_path / "models").mkdir()
+    write_gguf(tmp_path / "models" / "tiny.gguf", ENDING)
+    async with local_provider(LocalConfig(), tmp_path / "models", tmp_path) as provider, serving(provider) as served:
+        report = await probe(served.url, "tiny", tmp_path)
+    assert failures(report) == {"chat-json-mode-parses", "responses-json-mode-parses", "responses-chain-remembers"}
 
 
 @pytest.mark.parametrize("kind", KINDS)

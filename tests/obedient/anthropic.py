@@ -52,7 +52,7 @@ def _stopped(found: Answer, said: Said) -> Answer:
 def asked_of(body: Json) -> Asked:
     """A body in no dialect's words."""
     messages = body["messages"]
-    prompt, results, continues = "", [], ""
+    prompt, said, results, continues = "", "", [], ""
     size = words(_texts(body.get("system")))
     for message in messages:
         blocks = _blocks(message["content"])
@@ -64,6 +64,7 @@ def asked_of(body: Json) -> Asked:
             if found:
                 results += found
             else:
+                said += prompt
                 prompt, results = "\n".join(texts), []
         continues = "\n".join(texts) if message["role"] == "assistant" else ""
     choice = body.get("tool_choice") or {}
@@ -71,6 +72,7 @@ def asked_of(body: Json) -> Asked:
     return Asked(
         prompt=prompt,
         size=size,
+        said=said,
         results=tuple(results),
         tools=tuple(
             AskedTool(tool["name"], tool.get("description", ""), tool.get("input_schema", {}))

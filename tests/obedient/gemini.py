@@ -67,7 +67,7 @@ def _with_logprobs(found: Answer, said: Said, top: int) -> Answer:
 
 def asked_of(body: Json) -> Asked:
     """A body in no dialect's words."""
-    prompt = ""
+    prompt = said = ""
     results: list[str] = []
     for content in body["contents"]:
         found = [
@@ -76,6 +76,7 @@ def asked_of(body: Json) -> Asked:
         if found:
             results += found
         elif content.get("role", "user") == "user":
+            said += prompt
             prompt, results = _text(content), []
     how = body.get("generationConfig") or {}
     calling: Json = (body.get("toolConfig") or {}).get("functionCallingConfig") or {}
@@ -87,6 +88,7 @@ def asked_of(body: Json) -> Asked:
     return Asked(
         prompt=prompt,
         size=words(map(_text, body["contents"])) + 3 * len(body["contents"]),
+        said=said,
         results=tuple(results),
         tools=tuple(
             AskedTool(

@@ -29,6 +29,7 @@ _EXACTLY = (
     re.compile(r"(?:exactly|nothing else): (.+)", re.DOTALL),
     re.compile(r"(?:reply|answer|respond|say)\b[^.:\n]*? ['\"`](.+?)['\"`]", re.IGNORECASE),
 )
+_NAMED = re.compile(r"name is (\w+)")
 _TRIVIAL = frozenset(("call", "find", "from", "function", "make", "tool", "what", "with"))
 _SHOWN = 300
 DIMENSIONS = 8
@@ -51,6 +52,8 @@ class Asked:
     """The text of the user's last message."""
     size: int
     """Words of the whole conversation."""
+    said: str = ""
+    """The text of the user's earlier messages."""
     results: tuple[str, ...] = ()
     """What tools have said since."""
     tools: tuple[AskedTool, ...] = ()
@@ -151,6 +154,8 @@ def _text(asked: Asked) -> str:
         return " and so on."
     if asked.results:
         return "The tool says: " + " ".join(asked.results)[:_SHOWN]
+    if "my name" in asked.prompt and (name := _NAMED.search(asked.said)):
+        return name[1]
     for pattern in _EXACTLY:
         if found := pattern.search(asked.prompt):
             return found[1]

@@ -48,10 +48,11 @@ def serve(seen: Seen) -> Answer:
 
 def asked_of(body: Json) -> Asked:
     """A chat body in no dialect's words."""
-    prompt = ""
+    prompt = said = ""
     results: list[str] = []
     for message in body["messages"]:
         if message["role"] == "user":
+            said += prompt
             prompt, results = message.get("content", ""), []
         elif message["role"] == "tool":
             results.append(message.get("content", ""))
@@ -61,6 +62,7 @@ def asked_of(body: Json) -> Asked:
     return Asked(
         prompt=prompt,
         size=words(message.get("content", "") for message in body["messages"]) + 3 * len(body["messages"]),
+        said=said,
         results=tuple(results),
         tools=tuple(
             AskedTool(

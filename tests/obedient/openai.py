@@ -82,6 +82,7 @@ def asked_of(body: Json) -> Asked:
     return Asked(
         prompt=text_of(messages[last].get("content")) if users else "",
         size=words(text_of(message.get("content")) for message in messages) + 3 * len(messages),
+        said="\n".join(text_of(m.get("content")) for m in messages if m["role"] == "user"),
         results=results,
         tools=tools,
         choice=_choice(body.get("tool_choice")),
