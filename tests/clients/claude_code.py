@@ -39,6 +39,7 @@ async def _ask(url: str, folder: Path, prompt: str, options: Sequence[str], tool
         "DISABLE_ERROR_REPORTING": "1",
         "DISABLE_AUTOUPDATER": "1",
         "CLAUDE_CODE_MAX_RETRIES": "1",
+        "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY": "1",
     }
     allowed = ("--allowedTools", *tools) if tools else ()
     command: tuple[str | Path, ...] = (programs[0], "-p", prompt, "--output-format", "json", *options, *allowed)

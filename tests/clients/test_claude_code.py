@@ -121,6 +121,17 @@ async def test_its_own_model_names_go_where_the_configuration_says(tmp_path: Pat
     assert all(asked(request).messages for request in a.asked)
 
 
+async def test_names_that_say_claude_are_offered_in_its_own_list(tmp_path: Path) -> None:
+    settings = 'routes.r.deployments = ["a/m"]\naliases."claude-local" = "r"'
+    reply = [Delta("Hello."), Delta(finish_reason="stop", usage=USAGE)]
+    async with gateway(settings, upstream("a", reply, relays=())) as g:
+        said = await ask(g.served.url, tmp_path, "Hi.", "--model", "claude-local")
+        assert said["result"] == "Hello.", said
+        g.world.calls = len(g.world.ledger.rows)
+    found = await asyncio.to_thread((tmp_path / "home" / ".claude" / "cache" / "gateway-models.json").read_bytes)
+    assert [model["id"] for model in json.loads(found)["models"]] == ["claude-local"]
+
+
 async def test_tools_that_it_loads_later_are_offered_then(tmp_path: Path) -> None:
     search = ToolCallDelta(0, '{"query":"select:CronList"}', "call_1", "ToolSearch")
     script = [Delta(tool_calls=(search,)), Delta(finish_reason="tool_calls", usage=USAGE)]
