@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from multidict import istr
 
@@ -49,18 +49,25 @@ def routing_headers(call: Call) -> dict[str, str]:
 
 def limit_headers(limits: Sequence[Limits], now: float) -> dict[str, str]:
     """OpenAI's `x-ratelimit-*` for the limits that the configuration sets to a deployment; the tightest of a kind."""
-    tightest: dict[str, Left] = {}
-    for limit in limits:
-        for left in limit.left(now):
-            before = tightest.get(left.kind)
-            if before is None or left.remaining < before.remaining:
-                tightest[left.kind] = left
+    found = (
+        limits[0].left(now) if len(limits) == 1 else _tightest([left for limit in limits for left in limit.left(now)])
+    )
     headers: dict[str, str] = {}
-    for name, left in tightest.items():
-        headers[f"x-ratelimit-limit-{name}"] = str(left.limit)
-        headers[f"x-ratelimit-remaining-{name}"] = str(left.remaining)
-        headers[f"x-ratelimit-reset-{name}"] = f"{left.reset_s:.3f}s"
+    for left in found:
+        kind = left.kind
+        headers[f"x-ratelimit-limit-{kind}"] = str(left.limit)
+        headers[f"x-ratelimit-remaining-{kind}"] = str(left.remaining)
+        headers[f"x-ratelimit-reset-{kind}"] = f"{left.reset_s:.3f}s"
     return headers
+
+
+def _tightest(found: Iterable[Left]) -> Iterable[Left]:
+    tightest: dict[str, Left] = {}
+    for left in found:
+        before = tightest.get(left.kind)
+        if before is None or left.remaining < before.remaining:
+            tightest[left.kind] = left
+    return tightest.values()
 
 
 def header_value(text: str) -> str:

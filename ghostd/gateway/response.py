@@ -41,10 +41,10 @@ _CLOCK = _Clock()
 
 def head_bytes(status: int, headers: Mapping[str, str], framing: str) -> bytes:
     """A reply's head. `framing` are whole header lines; raises ValueError for a line break in a header."""
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
+    lines = "\r\n".join(map(": ".join, headers.items()))
+    if lines.count("\n") != len(headers) - 1 or lines.count("\r") != len(headers) - 1:
         raise ValueError("a header of the reply holds a line break")
-    return (_status_line(status) + _CLOCK.lines() + lines + framing + "\r\n").encode("utf-8", "surrogateescape")
+    return f"{_status_line(status)}{_CLOCK.lines()}{lines}\r\n{framing}\r\n".encode("utf-8", "surrogateescape")
 
 
 def _status_line(status: int) -> str:

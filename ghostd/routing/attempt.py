@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
+from functools import partial
 from itertools import count
 from typing import cast
 
@@ -83,24 +84,26 @@ class Attempt:
         """Whether the last item has been given out."""
         self.first_ms = 0.0
         """Milliseconds from the call's beginning to the first item."""
-
-        def translated() -> AsyncGenerator[Item, None]:
-            self._jobs = jobs()
-            return cast("AsyncGenerator[Item, None]", translate(deployment, self._jobs, timeouts))
-
         operation = call.operation
         if call.relayable and call.body and operation in deployment.relays and operation not in deployment.lacks:
             provider = cast("UpstreamProvider", deployment.provider)
             self._items = provider.relay(_relay_request(call, deployment, timeouts))
             if may_lack(call):
-                self._items = relayed_or_translated(deployment, operation, self._items, translated)
+                otherwise = partial(self._translated, jobs, translate, timeouts)
+                self._items = relayed_or_translated(deployment, operation, self._items, otherwise)
         else:
-            self._items = translated()
+            self._items = self._translated(jobs, translate, timeouts)
         self._key = next(_keys)
         self.began = self.first_at = self._loop.time()
         deployment.health.begin(self._key, self.began, stream=call.stream)
         for limit in deployment.limits:
             limit.take(call.prompt_tokens, self.began)
+
+    def _translated(
+        self, jobs: Callable[[], Sequence[Job]], translate: Translate, timeouts: Timeouts
+    ) -> AsyncGenerator[Item, None]:
+        self._jobs = jobs()
+        return cast("AsyncGenerator[Item, None]", translate(self.deployment, self._jobs, timeouts))
 
     async def first(self, alarms: Alarms, probe_after_s: float, probe: Probe) -> Item:
         """The first item; raises GhostdError, having closed itself.

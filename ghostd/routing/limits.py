@@ -97,12 +97,14 @@ class Limits:
         return found
 
     def _refill(self, now: float) -> None:
-        elapsed = now - self._at
+        if now == self._at:
+            return
+        elapsed = (now - self._at) / _MINUTE_S
         self._at = now
         if self.rpm is not None:
-            self._requests = min(float(self.rpm), self._requests + elapsed * self.rpm / _MINUTE_S)
+            self._requests = min(float(self.rpm), self._requests + elapsed * self.rpm)
         if self.tpm is not None:
-            self._tokens = min(float(self.tpm), self._tokens + elapsed * self.tpm / _MINUTE_S)
+            self._tokens = min(float(self.tpm), self._tokens + elapsed * self.tpm)
 
 
 def _left(kind: str, limit: int, left: float) -> Left:

@@ -23,6 +23,7 @@ class ReplyParser:
 
     def __init__(self, limits: UpstreamConfig) -> None:
         self._limits = limits
+        self._max_header_bytes = limits.max_header_bytes
         self._parts: list[bytes] = []
         """Pieces of the body in one read; llhttp tells of each chunk, so that its callback is the list's own."""
         self._own_parts = 0
@@ -90,11 +91,9 @@ class ReplyParser:
             self.problem = problem
 
     def _check_limits(self) -> None:
-        limits = self._limits
-        if self._head_bytes > limits.max_header_bytes or (
-            not self.head_done and self._wire_bytes > limits.max_header_bytes
-        ):
-            problem = f"the reply's head exceeds upstream.max_header_bytes ({limits.max_header_bytes})"
+        limits, most = self._limits, self._max_header_bytes
+        if self._head_bytes > most or (not self.head_done and self._wire_bytes > most):
+            problem = f"the reply's head exceeds upstream.max_header_bytes ({most})"
         elif self._body_bytes > limits.max_reply_bytes or self._wire_bytes > self._max_wire_bytes:
             problem = f"the reply exceeds upstream.max_reply_bytes ({limits.max_reply_bytes})"
         else:
@@ -114,7 +113,7 @@ class ReplyParser:
         if self.done:
             return
         self._head_bytes += len(name) + len(value) + 4
-        if self.head_done or self._head_bytes > self._limits.max_header_bytes:
+        if self.head_done or self._head_bytes > self._max_header_bytes:
             return
         key = _names.get(name)
         if key is None:
