@@ -241,6 +241,8 @@ class Delta:
     """Ids of the tokens that were generated since the last delta, where the provider knows them."""
     stop_sequence: str | None = None
     """The stop text that ended the reply, where the provider tells; on the last delta."""
+    counted: Usage | None = None
+    """What has been counted so far, where the provider tells: the usage of a text that is cut here."""
 
     def said_by(self, model: str, choice: int = 0) -> Delta:
         """The same delta with its model and choice. Spelled out: `dataclasses.replace` costs several times as much."""

@@ -30,7 +30,7 @@ async def limit_lines(deltas: AsyncGenerator[Delta, None], max_lines: int) -> As
                     delta,
                     text=whole[len(seen) : end],
                     finish_reason="stop",
-                    usage=delta.usage or Usage(prompt_tokens=0, completion_tokens=0),
+                    usage=delta.usage or delta.counted or Usage(prompt_tokens=0, completion_tokens=0),
                 )
                 return
             seen = whole
@@ -38,7 +38,7 @@ async def limit_lines(deltas: AsyncGenerator[Delta, None], max_lines: int) -> As
 
 
 async def ended_by(deltas: AsyncGenerator[Delta, None], ending: Ending) -> AsyncGenerator[Delta, None]:
-    """The stream up to where `ending` ends it; the generation behind it ends there, and nobody has counted it."""
+    """The stream up to where `ending` ends it; the generation behind it ends there."""
     clock = asyncio.get_running_loop().time
     until: float | None = None
     indent: int | None = None  # of the line so far that has nothing else; None within a line's text
@@ -51,7 +51,7 @@ async def ended_by(deltas: AsyncGenerator[Delta, None], ending: Ending) -> Async
             broken = broken or "\n" in delta.text
             late = until is not None and broken and clock() >= until
             if delta.finish_reason is None and (cut is not None or late):
-                yield replace(delta, text=delta.text[:cut], finish_reason="length")
+                yield replace(delta, text=delta.text[:cut], finish_reason="length", usage=delta.counted)
                 return
             yield delta
 

@@ -139,6 +139,8 @@ class Piece:
     """[token id, bytes, logprob, [[bytes, logprob, token id], …]] each."""
     tokens: list[int] = field(default_factory=list)
     """Ids of the tokens that were generated since the last piece."""
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

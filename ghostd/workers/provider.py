@@ -266,12 +266,15 @@ class LocalProvider(LocalTokenizer):
         make = partial(generation, request, worker.model)
         make(0)  # what is wrong with the request shows before it waits for its turn
         ids: tuple[int, ...] = ()  # of tokens whose text is still held back
+        made = 0
         async with aclosing(worker.run(make)) as answers:
             async for answer in answers:
                 if isinstance(answer, Piece):
                     ids = (*ids, *answer.tokens)
+                    made += len(answer.tokens)
                     if answer.text or answer.logprobs:
-                        yield Delta(answer.text, logprobs=logprobs(answer.logprobs), tokens=ids)
+                        counted = Usage(answer.prompt_tokens, made, answer.cached_tokens)
+                        yield Delta(answer.text, logprobs=logprobs(answer.logprobs), tokens=ids, counted=counted)
                         ids = ()
                 elif isinstance(answer, TurnPiece):
                     if (delta := turn_delta(answer)) is not None:

@@ -42,7 +42,7 @@ class Reply:
                 if self._text.stopped:
                     self._end(text, "stop", step.logprobs, step.ids)
                     return
-                self._send(Piece(self._id, text, _pack_logprobs(step.logprobs), list(step.ids)))
+                self._send(self._piece(text, step.logprobs, step.ids))
 
     def _end(
         self,
@@ -52,7 +52,7 @@ class Reply:
         ids: Sequence[int] = (),
     ) -> None:
         if text or logprobs or ids:
-            self._send(Piece(self._id, text, _pack_logprobs(logprobs), list(ids)))
+            self._send(self._piece(text, logprobs, ids))
         self._send(
             Ended(
                 self._id,
@@ -63,6 +63,9 @@ class Reply:
                 stop_text=self._text.stopped_by,
             )
         )
+
+    def _piece(self, text: str, logprobs: Sequence[Logprob], ids: Sequence[int]) -> Piece:
+        return Piece(self._id, text, _pack_logprobs(logprobs), list(ids), self._prompt_tokens, self._cached_tokens)
 
 
 class TurnReply:

@@ -60,6 +60,16 @@ async def test_a_text_ends_at_a_line_that_is_indented_less(
     assert (whole.text, whole.finish_reason) == (text, reason)
 
 
+async def test_a_text_that_is_cut_has_the_usage_that_was_counted() -> None:
+    async def deltas() -> AsyncGenerator[Delta, None]:
+        yield Delta("a\nb", counted=Usage(7, 3))
+        yield Delta("c\nd", counted=Usage(7, 5))
+        yield Delta(finish_reason="stop", usage=Usage(7, 9))
+
+    assert (await collect(limit_lines(deltas(), 2))).usage == Usage(7, 5)
+    assert (await collect(ended_by(deltas(), Ending(max_ms=0)))).usage == Usage(7, 3)
+
+
 @pytest.mark.parametrize(("pieces", "text"), [(["a", "b\n", "c"], "ab\n"), (["a", "b", "c"], "abc")])
 async def test_a_text_whose_time_is_over_ends_once_it_has_a_line_break(pieces: list[str], text: str) -> None:
     assert (await collect(ended_by(stream(*pieces), Ending(max_ms=0)))).text == text

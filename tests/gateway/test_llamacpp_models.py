@@ -141,6 +141,17 @@ async def test_llama_vscodes_requests_are_answered(doors: Doors) -> None:
     assert body["tokens_cached"] == body["tokens_evaluated"] + 4
 
 
+async def test_a_text_that_is_cut_has_its_counts(doors: Doors) -> None:
+    lines = {"prompt": "x", "grammar": 'root ::= "a\\n  b\\nc" "d"*', "n_predict": 40}
+    for ending in ({"n_indent": 2}, {"t_max_predict_ms": 1, "n_indent": 2}):
+        cut = await doors.post("/completion", **lines, **ending)
+        assert cut["content"] in ("a\n  b\n", "a\n", "a\n ", "a\n  ", "a\n  b")
+        assert (cut["stop_type"], cut["tokens_evaluated"]) == ("limit", 1)
+        assert 1 <= cut["tokens_predicted"] < 10
+        row = doors.ledger.rows[-1]
+        assert (row.status, row.prompt_tokens, row.completion_tokens) == ("ok", 1, cut["tokens_predicted"])
+
+
 async def test_other_files_are_quoted_before_the_hole(doors: Doors) -> None:
     plain = await doors.post("/infill", **{**VIM_FIM, "input_extra": [], "response_fields": []})
     quoted = await doors.post("/infill", **{**VIM_FIM, "response_fields": []})

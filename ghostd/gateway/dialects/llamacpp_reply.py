@@ -78,6 +78,8 @@ class LlamacppReply:
         self._prompts: Sequence[str] = ()
         self._model = ""
         self._said: dict[int, Reply] = {}
+        self._made: dict[int, int] = {}
+        """How many tokens each choice of a stream has so far."""
 
     def take(self, fields: CommonFields, prompts: Sequence[str]) -> None:
         """What was asked, and the prompt of each choice as text."""
@@ -105,6 +107,7 @@ class LlamacppReply:
         reply = self._said.setdefault(index, Reply())
         reply.add(delta)
         tokens = delta.tokens
+        self._made[index] = self._made.get(index, 0) + (len(tokens) or bool(delta.text))
         data = b""
         for text, logprobs in pieces(delta):
             event: dict[str, object] = {
@@ -113,7 +116,7 @@ class LlamacppReply:
                 "tokens": tokens,
                 "stop": False,
                 "id_slot": 0,
-                "tokens_predicted": len(reply.deltas),
+                "tokens_predicted": self._made[index],
             }
             if logprobs and self._fields.probabilities:
                 event["completion_probabilities"] = _probabilities(logprobs)
