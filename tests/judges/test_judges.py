@@ -158,8 +158,9 @@ async def test_aider_edits_a_file_and_commits(kind: str, tmp_path: Path) -> None
     git = {f"GIT_{who}_{what}": "t@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     await run("sh", "-c", "git init -q && git add . && git commit -q -m start", cwd=project, env=git)
     async with place(kind) as there:
+        model = f"openai/{there.chat_model}"
         await run(
-            aider, "--model", f"openai/{there.chat_model}", "--yes-always", "--no-check-update", "--no-pretty",
+            aider, "--model", model, "--weak-model", model, "--yes-always", "--no-check-update", "--no-pretty",
             "--analytics-disable", "--no-show-model-warnings", "--no-show-release-notes", "--edit-format", "diff",
             "--message", f"Reply with exactly: «{EDIT}»", "calc.py", cwd=project,
             env={**git, "HOME": str(tmp_path), "OPENAI_API_BASE": there.base_url, "OPENAI_API_KEY": "unused",
