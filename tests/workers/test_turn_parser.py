@@ -12,7 +12,7 @@ from chat_templates import TEMPLATES
 
 from ghostd.workers.turns.contract import Called, Event, Said, Thought, ToolSpec
 from ghostd.workers.turns.families import HERMES, Family, family_of
-from ghostd.workers.turns.harmony import HarmonyParser
+from ghostd.workers.turns.harmony import MARKERS, HarmonyParser
 from ghostd.workers.turns.parser import TurnParser, TurnReader
 
 TOOLS = {
@@ -430,3 +430,36 @@ def test_a_recipient_may_stand_before_the_channel() -> None:
 
 def test_a_turn_without_channels_is_the_answer() -> None:
     assert heard(reader("gpt-oss"), list("Plain words.")) == Heard("Plain words.")
+
+
+# --- soup -----------------------------------------------------------------------
+
+CRUMBS = (
+    "{", "}", "[", "]", '"', ":", ",", "(", ")", "=", "<", ">", "\\", "\n", " ", "5", "nul", "true",
+    '"name"', '"arguments"',
+    '{"name": "now", "arguments": ', '{"city": "x"}', "now", "weather", "call:", "```json\n", "```", "function",
+    "functions.now:0",     "city", "to=functions.now", "analysis", "final", "commentary", "json", "é😀", "Words. ",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("family", sorted(TEMPLATES))
+def test_any_soup_of_markers_reads_alike_in_any_pieces_and_loses_nothing(family: str) -> None:
+    found = family_of(TEMPLATES[family])
+    syntax = found.syntax or HERMES
+    thoughts = (found.thoughts.opener, found.thoughts.closer) if found.thoughts is not None else ()
+    markers = MARKERS if found.harmony else (*syntax.markers, *found.frames, *thoughts)
+    noise = random.Random(family)
+    for _ in range(150):
+        crumbs = (noise.choice(markers if noise.random() < 0.4 else CRUMBS) for _ in range(noise.randint(1, 25)))
+        text = "".join(crumbs)
+        thinking, single = bool(thoughts) and noise.random() < 0.3, noise.random() < 0.2
+
+        def read(pieces: Sequence[str], thinking: bool = thinking, single: bool = single) -> Heard:
+            if found.harmony:
+                return heard(HarmonyParser(TOOLS, header="", single=single), pieces)
+            return heard(TurnParser(found, syntax, TOOLS, thinking=thinking, single=single), pieces)
+
+        whole = read([text])
+        assert read(list(text)) == read(splits(text, noise.randint(0, 99))) == whole
+        if not (whole.calls or found.thinks or found.frames):
+            assert whole.text == text

@@ -161,6 +161,7 @@ class TurnParser:
         if isinstance(self._syntax, Bare) and not self._begun and not self._thinking:
             start = text.lstrip()
             if start.startswith(self._syntax.starts):
+                self._space += text[: len(text) - len(start)]
                 self._begin_call(self._syntax.starts)
                 return start[1:]
         markers = self._in_thoughts if self._thinking else self._in_answer if self._begun else self._at_start

@@ -168,7 +168,7 @@ class SchemaConverter:
             return f'"\\"" {self._rules.primitive(form)} "\\""'
         if form == "date-time":
             return f'"\\"" {self._rules.primitive("date")} "T" {self._rules.primitive("time")} "\\""'
-        least, most = self._bound(schema, "minLength") or 0, self._bound(schema, "maxLength")
+        least, most = self._bounds(schema, "minLength", "maxLength")
         if not least and most is None:
             return self._rules.primitive("string")
         return f'"\\"" {self._rules.primitive("char")}{{{least},{"" if most is None else most}}} "\\""'
@@ -180,9 +180,16 @@ class SchemaConverter:
         self._open = outside
         return body
 
+    def _bounds(self, schema: Mapping[str, Any], least: str, most: str) -> tuple[int, int | None]:
+        """Two bounds of a length."""
+        low, high = self._bound(schema, least) or 0, self._bound(schema, most)
+        if high is not None and high < low:
+            raise SchemaUnusable(f"nothing is as long as '{least}' and '{most}' say")
+        return low, high
+
     def _bound(self, schema: Mapping[str, Any], keyword: str) -> int | None:
         value = schema.get(keyword)
-        if isinstance(value, int) and 0 <= value <= _MAX_REPEATS:
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_REPEATS:
             return value
         if self._strict and value is not None:
             raise SchemaUnusable(f"the keyword '{keyword}' is enforced up to {_MAX_REPEATS} only")
@@ -195,7 +202,7 @@ class SchemaConverter:
             items = [self._inside(item, hint, depth) for item in first]
             return f'"[" {space} ' + f' "," {space} '.join(items) + f' {space} "]"'
         item = self._rules.add(f"{hint}-item", self._inside(schema.get("items", True), hint, depth))
-        least, most = self._bound(schema, "minItems") or 0, self._bound(schema, "maxItems")
+        least, most = self._bounds(schema, "minItems", "maxItems")
         if most == 0:
             return '"[]"'
         more = f'("," {space} {item}){{{max(least - 1, 0)},{"" if most is None else most - 1}}}'
