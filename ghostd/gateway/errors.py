@@ -102,6 +102,8 @@ KINDS: Mapping[type[GhostdError], Kind] = {
 }
 """GhostdError itself is not here: every subclass says what it is, and a test finds one that does not."""
 
+_OVERLOADED = 529
+"""What Anthropic's API says when too many ask it at once; its clients wait for longer then."""
 INTERNAL = HttpError(500, "internal_error", "ghostd failed to serve this request; its log has the details.")
 
 
@@ -171,6 +173,8 @@ def problem(error: GhostdError) -> Problem:
 def _kind(error: GhostdError) -> Kind:
     if isinstance(error, NoUsableKey) and error.limited:
         return KINDS[RateLimited]
+    if isinstance(error, UpstreamFailed) and error.status == _OVERLOADED:
+        return KINDS[Overloaded]
     return kind_of(type(error))
 
 

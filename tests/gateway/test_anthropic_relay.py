@@ -99,6 +99,14 @@ async def test_a_refusal_comes_as_it_was_said(there: Place, status: int) -> None
     assert (found, json.loads(body)) == (status, error)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_overloaded_service_is_told_as_such(there: Place, stream: bool) -> None:
+    there.upstream.serve = lambda _: there.dialect.error(529, "Overloaded", headers={"retry-after": "3"})
+    status, headers, body = await post(there, body_for(there, stream=stream))
+    assert (status, json.loads(body)["error"]["type"]) == (529, "overloaded_error")
+    assert headers["retry-after"] == "3"
+
+
 async def test_a_count_is_the_services_own(there: Place) -> None:
     there.upstream.serve = lambda _: json_answer({"input_tokens": 14, "context_management": None})
     asked = {key: value for key, value in body_for(there, hologram=1).items() if key != "max_tokens"}
