@@ -11,8 +11,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ghostd-tests"
-"""The home is looked up on import, before tests get homes of their own."""
+import pytest
+from clients.npm import cache_folder
+
+CACHE = cache_folder()
 _INSTALL_S = 600
 
 
@@ -31,6 +33,8 @@ def python_with(name: str, *requirements: str) -> Path:
 
 def node_with(name: str, *packages: str) -> Path:
     """A folder whose `node_modules` has exactly these packages, e.g. "llmprobe@0.6.12"."""
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed")
     folder = CACHE / "node" / name
     with _Lock(folder):
         if not _made_of(folder, packages):
