@@ -132,7 +132,8 @@ class Reader:
                 self.offered[name] = True
                 yield Text(f"The tool '{name}' can be called from now on.", ttl)
             case "compaction":
-                yield Text(block.content if isinstance(block.content, str) else "", ttl)
+                if isinstance(block.content, str):  # else it has failed, and says nothing
+                    yield Text(block.content, ttl)
             case _:
                 raise unsupported(block, path)
 
