@@ -57,7 +57,7 @@ class FileService:
     async def incoming(self, *, limited: bool = True) -> AsyncIterator[Incoming]:
         """See the port."""
         await self._opened()
-        upload = await self._on_disk(self._contents.begin, os.urandom(12).hex())
+        upload = await self._begin()
         found = Incoming(self, upload, limited=limited)
         try:
             yield found
@@ -154,6 +154,17 @@ class FileService:
         return StoredFile(file_id or f"file-{os.urandom(12).hex()}", purpose, filename, size_bytes, now, expires_s)
 
     # --- off the event loop -------------------------------------------------------------
+
+    async def _begin(self) -> Upload:
+        """A content that is still coming; none is left behind when it is cancelled meanwhile."""
+        beginning = asyncio.ensure_future(self._on_disk(self._contents.begin, os.urandom(12).hex()))
+        try:
+            return await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            await asyncio.wait([beginning])
+            if beginning.exception() is None:
+                await asyncio.to_thread(beginning.result().discard)
+            raise
 
     async def _delete(self, file_id: str) -> bool:
         size = await self._in_thread((await self._opened()).delete, file_id)

@@ -312,6 +312,31 @@ async def test_a_client_that_leaves_amid_an_upload_leaves_nothing(folder: Path) 
         assert w.contents() == []
 
 
+@pytest.mark.parametrize("turns", range(8))
+async def test_an_upload_that_ends_at_any_moment_leaves_nothing(folder: Path, turns: int) -> None:
+    """Cancelled after so many turns of the event loop, or soon after it has begun."""
+    async with open_files(folder, FilesConfig()) as store:
+        assert await store.get("file-x") is None  # opens it
+        reached = asyncio.Event()
+
+        async def upload() -> None:
+            async with store.incoming() as incoming:
+                await incoming.write(b"x" * 100_000)
+                reached.set()
+                await asyncio.sleep(3600)
+
+        tasks = [asyncio.create_task(upload()) for _ in range(10)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if turns == 7:
+            await reached.wait()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert list((folder / "incoming").iterdir()) == []
+        assert store.total_bytes == 0
+
+
 async def test_what_a_crash_has_left_is_cleaned_up(folder: Path) -> None:
     async with world(folder) as w:
         made = await w.client.files.create(file=("a", b"kept"), purpose="batch")
