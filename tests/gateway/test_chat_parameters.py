@@ -154,6 +154,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"messages": [{"role": "assistant", "tool_calls": [{**CALL, "id": ""}]}]}, "messages[0].tool_calls[0].id"),
     ({"messages": [USER, {"role": "tool", "tool_call_id": "c1", "content": "x"}]}, "messages[1].role"),
     ({"messages": [{"role": "assistant", "tool_calls": [CALL]}, USER]}, "messages[1].role"),
+    ({"messages": [USER, {"role": "assistant", "tool_calls": [CALL]}]}, "messages"),
     (
         {"messages": [{"role": "assistant", "tool_calls": [CALL]}, {"role": "tool", "tool_call_id": "c1"}]},
         "messages[1].content",

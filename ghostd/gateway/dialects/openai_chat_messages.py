@@ -139,6 +139,12 @@ def _check_results(given: Sequence[MessageBody]) -> None:
             )
         if message.role == "assistant":
             waiting = dict.fromkeys(call.id for call in message.tool_calls or ())
+    if waiting:
+        raise InvalidRequest(
+            f"Invalid value for 'messages': there is no message of role 'tool' for the calls "
+            f"{', '.join(map(repr, waiting))[:200]} at its end.",
+            "messages",
+        )
 
 
 def _message(message: MessageBody, path: str) -> Message:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from ghostd.gateway.doc import Doc
@@ -21,5 +22,5 @@ class Described:
 
     async def _serve(self, exchange: Exchange) -> Response | None:
         if self._made is None:
-            self._made = document(self._routes)
+            self._made = await asyncio.to_thread(document, self._routes)
         return exchange.json(self._made)
