@@ -46,7 +46,7 @@ from ghostd.workers.requests import generation, logprobs, turn_delta
 from ghostd.workers.scratch import remove_stale_scratch
 from ghostd.workers.stores.search import allowed_stores
 from ghostd.workers.tokenizer import LocalTokenizer
-from ghostd.workers.turns.families import family_of
+from ghostd.workers.turns.thoughts import thinks
 
 log = logging.getLogger(__name__)
 
@@ -331,8 +331,7 @@ def _features(header: GgufHeader | None) -> frozenset[Feature]:
         return frozenset(("json", "tools", "reasoning"))
     if header.embedding_only or header.chat_template is None:
         return frozenset(("json",))
-    thinks = family_of(header.chat_template).thinks
-    return frozenset(("json", "tools", "reasoning") if thinks else ("json", "tools"))
+    return frozenset(("json", "tools", "reasoning") if thinks(header.chat_template) else ("json", "tools"))
 
 
 def _capabilities(header: GgufHeader) -> frozenset[Capability]:

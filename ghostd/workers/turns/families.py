@@ -12,6 +12,7 @@ from ghostd.workers.turns.named import DeepSeek, FunctionTag, Kimi, Mistral
 from ghostd.workers.turns.objects import Objects
 from ghostd.workers.turns.pythonic import Pythonic
 from ghostd.workers.turns.tagged import Tagged
+from ghostd.workers.turns.thoughts import Thoughts, is_harmony, thoughts_of
 
 HERMES = Objects(("<tool_call>",), "</tool_call>", repeats=True)
 """Hermes and Qwen 2.5, 3; also what templates without tools are given, with a description of it."""
@@ -65,32 +66,6 @@ _FAMILIES: tuple[tuple[tuple[str, ...], Syntax], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Thoughts:
-    """How a model marks its thoughts."""
-
-    opener: str
-    closer: str
-    parts: tuple[str, ...] = ()
-    """Control tokens in them, where they are not one token each."""
-
-    @property
-    def markers(self) -> tuple[str, ...]:
-        """Texts that may be control tokens."""
-        return self.parts or (self.opener, self.closer)
-
-
-_THOUGHTS = (
-    Thoughts("<think>", "</think>"),
-    Thoughts("<|START_THINKING|>", "<|END_THINKING|>"),
-    Thoughts("[THINK]", "[/THINK]"),
-    Thoughts("<|channel>thought", "<channel|>", ("<|channel>", "<channel|>")),
-    Thoughts("<seed:think>", "</seed:think>"),
-    Thoughts("<thinking>", "</thinking>"),
-    Thoughts("<thought>", "</thought>"),
-)
-
-
-@dataclass(frozen=True, slots=True)
 class Family:
     """What a template tells of the replies."""
 
@@ -111,8 +86,7 @@ class Family:
 @lru_cache(maxsize=256)
 def family_of(template: str) -> Family:
     """The family of a chat template, by the markers that it writes or looks for."""
-    if "<|channel|>" in template and "<|message|>" in template:
+    if is_harmony(template):
         return Family(None, harmony=True)
     syntax = next((syntax for texts, syntax in _FAMILIES if all(text in template for text in texts)), None)
-    thoughts = next((pair for pair in _THOUGHTS if pair.closer in template), None)
-    return Family(syntax, thoughts, _FRAME if _FRAME[0] in template else ())
+    return Family(syntax, thoughts_of(template), _FRAME if _FRAME[0] in template else ())
