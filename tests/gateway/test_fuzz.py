@@ -26,7 +26,9 @@ FIELDS = (
     "model messages prompt input suffix stream stream_options n max_tokens max_completion_tokens stop temperature "
     "top_p presence_penalty frequency_penalty logit_bias seed response_format top_k min_p repeat_penalty "
     "repetition_penalty grammar json_schema logprobs top_logprobs tools tool_choice functions function_call "
-    "modalities audio best_of echo file_path root min_confidence encoding_format dimensions"
+    "modalities audio best_of echo file_path root min_confidence encoding_format dimensions parallel_tool_calls "
+    "reasoning_effort verbosity prediction store metadata service_tier safety_identifier prompt_cache_key "
+    "web_search_options chat_template_kwargs user"
 )
 
 VALUES = JSON | st.sampled_from(
@@ -44,6 +46,18 @@ VALUES = JSON | st.sampled_from(
         [{"role": "user", "content": [{"type": "text", "text": "hi"}]}],
         {"type": "json_object"},
         {"include_usage": True},
+        {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}},
+        [{"type": "function", "function": {"name": "f"}}],
+        [{"type": "custom", "custom": {"name": "f"}}],
+        {"type": "function", "function": {"name": "f"}},
+        {
+            "type": "allowed_tools",
+            "allowed_tools": {"mode": "auto", "tools": [{"type": "custom", "custom": {"name": "f"}}]},
+        },
+        [
+            {"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "f"}}]},
+            {"role": "tool", "tool_call_id": "c"},
+        ],
         {"1": 1},
     ]
 )
