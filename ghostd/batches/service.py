@@ -206,11 +206,14 @@ class BatchService:
         if self._table is None:
             async with self._opening:
                 if self._table is None:
-                    self._table = await self._in_thread(self._open)
+                    return await self._in_thread(self._open)
         return self._table
 
     def _open(self) -> BatchTable:
-        return BatchTable(open_in_folder(self._folder, _DATABASE, migrations("ghostd.batches")))
+        """Runs to its end, whoever has lost interest meanwhile."""
+        if self._table is None:
+            self._table = BatchTable(open_in_folder(self._folder, _DATABASE, migrations("ghostd.batches")))
+        return self._table
 
     async def _in_thread(self, function: Callable[..., T], *arguments: object) -> T:
         try:

@@ -12,7 +12,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -57,7 +57,7 @@ class FileService:
     async def incoming(self, *, limited: bool = True) -> AsyncIterator[Incoming]:
         """See the port."""
         await self._opened()
-        upload = await self._begin()
+        upload = await _whole(self._on_disk(self._contents.begin, os.urandom(12).hex()), Upload.discard)
         found = Incoming(self, upload, limited=limited)
         try:
             yield found
@@ -90,7 +90,7 @@ class FileService:
 
     async def read(self, file_id: str) -> AsyncGenerator[bytes, None]:
         """See the port."""
-        file = await self._on_disk(self._contents.open, file_id)
+        file = await _whole(self._on_disk(self._contents.open, file_id), lambda opened: opened.close())
         try:
             while block := await self._on_disk(file.read, BLOCK_BYTES):
                 yield block
@@ -155,17 +155,6 @@ class FileService:
 
     # --- off the event loop -------------------------------------------------------------
 
-    async def _begin(self) -> Upload:
-        """A content that is still coming; none is left behind when it is cancelled meanwhile."""
-        beginning = asyncio.ensure_future(self._on_disk(self._contents.begin, os.urandom(12).hex()))
-        try:
-            return await asyncio.shield(beginning)
-        except asyncio.CancelledError:
-            await asyncio.wait([beginning])
-            if beginning.exception() is None:
-                await asyncio.to_thread(beginning.result().discard)
-            raise
-
     async def _delete(self, file_id: str) -> bool:
         size = await self._in_thread((await self._opened()).delete, file_id)
         if size is None:
@@ -179,23 +168,25 @@ class FileService:
         if self._table is None:
             async with self._opening:
                 if self._table is None:
-                    table, size_bytes = await self._in_thread(self._open)
-                    self._table = table
-                    self.total_bytes += size_bytes
+                    return await self._in_thread(self._open)
         return self._table
 
-    def _open(self) -> tuple[FileTable, int]:
-        """Take stock of what is there: the table, and the size of all files. Expired ones go."""
+    def _open(self) -> FileTable:
+        """Take stock of what is there; expired files go. Runs to its end, whoever has lost interest meanwhile."""
+        if self._table is not None:
+            return self._table
         table = FileTable(open_in_folder(self._folder, "files.sqlite3", migrations("ghostd.files")))
         try:
             while expired := table.expired(self._now()):
                 for file_id in expired:
                     table.delete(file_id)
             self._contents.prepare(table.ids())
-            return table, table.total_bytes()
+            self.total_bytes += table.total_bytes()
         except BaseException:
             table.close()
             raise
+        self._table = table
+        return table
 
     async def close(self) -> None:
         """Close the database."""
@@ -217,6 +208,18 @@ class FileService:
             return await asyncio.to_thread(function, *arguments)
         except OSError as error:
             raise _as_ours(error) from error
+
+
+async def _whole(work: Coroutine[object, object, T], undo: Callable[[T], object]) -> T:
+    """What a thread makes; undone, in a thread, where nobody wants it any more once it is there."""
+    making = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(making)
+    except asyncio.CancelledError:
+        await asyncio.wait([making])
+        if making.exception() is None:
+            await asyncio.to_thread(undo, making.result())
+        raise
 
 
 def _as_ours(error: OSError) -> StoreError:
