@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from openai import AsyncOpenAI, AsyncStream
 
-from ghostd.conversation import NamedTool, Reasoning, Tool, ToolCall, ToolCallDelta, Tools
+from ghostd.conversation import File, NamedTool, Reasoning, Tool, ToolCall, ToolCallDelta, Tools
 from ghostd.testing.gateway import serving
 from ghostd.testing.scripted import ScriptedProvider
 from ghostd.types import ChatRequest, Delta, Usage
@@ -191,6 +191,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (content(type="file", file={}), "messages[0].content[0].file.file_data"),
     (content(type="file", file={"file_id": "f", "file_data": PNG}), "messages[0].content[0].file.file_id"),
     (content(type="file", file={"file_data": "not base64!"}), "messages[0].content[0].file.file_data"),
+    (content(type="file", file={"file_data": "data:text/plain;base64,/w=="}), "messages[0].content[0].file.file_data"),
+    (content(type="file", file={"file_data": "data:text/plain;base64,QQ"}), "messages[0].content[0].file.file_data"),
 ]
 
 
@@ -309,6 +311,12 @@ async def test_a_stream_tells_id_and_name_of_a_call_once_also_of_a_custom_tools(
         0: {"id": ["c1"], "name": ["shell"], "text": "ls -l é"},
         1: {"id": ["c2"], "name": ["clock"], "text": "{}"},
     }
+
+
+async def test_a_file_of_plain_text_reaches_the_model_as_text() -> None:
+    part = {"file_data": "data:text/plain;base64,aMOpCg==", "filename": "a.txt"}
+    (message,) = (await sent(**content(type="file", file=part))).messages
+    assert message.parts == (File(data="hé\n", media_type="text/plain", name="a.txt"),)
 
 
 async def test_a_tool_without_parameters_takes_none() -> None:

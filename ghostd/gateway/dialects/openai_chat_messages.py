@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -284,7 +285,9 @@ def _file(given: _File, path: str) -> File:
     data, where = _given(given.file_data, f"{path}.file_data"), f"{path}.file_data"
     if match := _DATA_URL.match(data):
         media_type = match[1].lower() or "application/pdf"
-        return File(data=_base64(data[match.end() :], where), media_type=media_type, name=given.filename)
+        encoded = _base64(data[match.end() :], where)
+        held = _decoded(encoded, where) if media_type == "text/plain" else encoded
+        return File(data=held, media_type=media_type, name=given.filename)
     return File(data=_base64(data, where), name=given.filename)
 
 
@@ -295,6 +298,14 @@ def _sound(given: _Sound, path: str) -> Audio:
             f"Invalid value for '{path}.format': {given.format[:50]!r}; supported: {known}.", f"{path}.format"
         )
     return Audio(_base64(given.data, f"{path}.data"), given.format)
+
+
+def _decoded(encoded: str, path: str) -> str:
+    """The text of a plain text file."""
+    try:
+        return base64.b64decode(encoded).decode("utf-8")
+    except ValueError:
+        raise InvalidRequest(f"Invalid value for '{path}': the data is no UTF-8 text in base64.", path) from None
 
 
 def _base64(text: str, path: str) -> str:
