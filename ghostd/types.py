@@ -65,6 +65,9 @@ class Sampling:
     """GBNF grammar (llama.cpp `grammars/README.md`)."""
     json_schema: str | None = None
     """JSON schema as JSON text. `{}` asks for any JSON value. At most one of grammar and json_schema is set."""
+    optional: bool = False
+    """Whether a model that lacks one of the samplers may answer without it; else that is an error. It says nothing of
+    what shows in the reply: logprobs, grammar, json_schema."""
 
 
 class Timeouts(msgspec.Struct, frozen=True):

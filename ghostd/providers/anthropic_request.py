@@ -133,6 +133,7 @@ def _sampling(
     sampling: Sampling, traits: ModelTraits, unsupported: Unsupported, *, thinking: bool
 ) -> dict[str, object]:
     """Temperature, top_p and top_k as far as the model takes them; 1 is the default of the first two."""
+    unsupported = unsupported.lenient(wanted=sampling.optional)
     temperature = None if sampling.temperature == 1 else sampling.temperature
     top_p = None if sampling.top_p == 1 else sampling.top_p
     top_k = sampling.top_k or None

@@ -37,7 +37,8 @@ class Unsupported:
             value = getattr(sampling, param)
             if value is None or value == _NEUTRAL.get(param):
                 continue
-            self.refuse(_WIRE_NAMES.get(param, param), "the API has no such parameter.")
+            lenient = self.lenient(wanted=sampling.optional and param not in _SHOWN)
+            lenient.refuse(_WIRE_NAMES.get(param, param), "the API has no such parameter.")
 
 
 _NEUTRAL: dict[str, object] = {
@@ -49,5 +50,7 @@ _NEUTRAL: dict[str, object] = {
 }
 """Values that change nothing, so that leaving them out loses nothing."""
 
+_SHOWN = frozenset(("logprobs", "grammar", "json_schema"))
+"""Fields that show in the reply."""
 _WIRE_NAMES = {"repeat_penalty": "repetition_penalty", "json_schema": "response_format"}
 """Clients know these fields by their names on the wire."""

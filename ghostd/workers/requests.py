@@ -111,7 +111,7 @@ def _effort(reasoning: Reasoning) -> str | None:
 
 def _sampling(sampling: Sampling, default_temperature: float | None) -> dict[str, Any]:
     """The fields that are set, for the worker."""
-    values = {field.name: getattr(sampling, field.name) for field in fields(sampling)}
+    values = {field.name: getattr(sampling, field.name) for field in fields(sampling) if field.name != "optional"}
     values["logit_bias"] = [[token, bias] for token, bias in sampling.logit_bias.items()]
     if values["temperature"] is None:
         values["temperature"] = default_temperature

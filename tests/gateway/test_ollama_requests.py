@@ -126,6 +126,7 @@ async def test_options_reach_the_provider(path: str, more: dict[str, Any]) -> No
         presence_penalty=1.5,
         frequency_penalty=1.0,
         seed=42,
+        optional=True,
     )
     assert (request.max_tokens, request.stop) == (100, ("\n", "user:"))
 
@@ -141,7 +142,7 @@ async def test_num_predict_is_the_limit(options: Any, limit: int | None) -> None
 
 @pytest.mark.parametrize(
     ("think", "reasoning"),
-    [(None, NO_REASONING), (True, Reasoning(include=True)), (False, Reasoning("none")),
+    [(None, NO_REASONING), (True, Reasoning(include=True)), (False, Reasoning("none", optional=True)),
      ("low", Reasoning("low", include=True)), ("high", Reasoning("high", include=True))],
 )  # fmt: skip
 async def test_think_is_how_much_to_reason(think: Any, reasoning: Reasoning) -> None:

@@ -276,3 +276,16 @@ async def test_what_ghostd_has_not_is_told(scripted: tuple[AsyncClient, Scripted
         with pytest.raises(ResponseError) as caught:
             await call
         assert caught.value.status_code == status, caught.value
+
+
+@pytest.mark.parametrize("name", list(DIALECTS))
+async def test_options_that_a_service_does_not_know_are_left_out(name: str) -> None:
+    """As Ollama ignores what it does not know; what shows in the reply is still refused."""
+    options = {"temperature": 0.8, "top_k": 20, "min_p": 0.1, "repeat_penalty": 1.2, "typical_p": 0.7, "mirostat": 1,
+               "presence_penalty": 1.5, "frequency_penalty": 1.0, "seed": 4, "num_ctx": 1024}  # fmt: skip
+    async with before(name) as (client, model, _, _):
+        reply = await client.chat(model=model, messages=HI, options=options, think=False)
+        assert reply.message.content == "I am here"
+        if name == "anthropic":
+            with pytest.raises(ResponseError, match="logprobs"):
+                await client.chat(model=model, messages=HI, logprobs=True)

@@ -154,6 +154,7 @@ def sampling(body: Common) -> Sampling:
         seed=None if options.seed is None else int(options.seed),
         logprobs=logprobs,
         json_schema=_schema(bytes(body.format)),
+        optional=True,  # as Ollama ignores options that it does not know
     )
 
 
@@ -210,7 +211,7 @@ def reasoning(think: bool | str | None) -> Reasoning:
     if think is None or think == "":
         return NO_REASONING
     if think is False or think == "none":
-        return Reasoning("none")
+        return Reasoning("none", optional=True)
     if think is True:
         return Reasoning(include=True)
     effort = _LEVELS.get(think)
