@@ -227,11 +227,14 @@ GEMMA4 = (
     "{% if enable_thinking %}<|think|>{% endif %}{% if messages[0].role == 'system' %}{{ messages[0].content }}{% endif %}"
     "{% for t in tools or [] %}<|tool>declaration:{{ t.function.name }}{description:{{ value(t.function.description) }},"
     "parameters:{{ value(t.function.parameters) }}}<tool|>{% endfor %}<turn|>\n{% endif %}"
-    "{% for m in messages if m.role != 'system' %}{% if m.role == 'tool' %}<|tool_response>response:{{ m.name }}"
-    "{value:{{ value(m.content) }}}<tool_response|>{% else %}<|turn>{{ 'model' if m.role == 'assistant' else m.role }}\n"
+    "{% set ns = namespace(answered=false) %}{% for m in messages if m.role != 'system' %}"
+    "{% if not (ns.answered and m.role == 'assistant') %}<|turn>{{ 'model' if m.role == 'assistant' else m.role }}\n{% endif %}"
+    "{% set ns.answered = false %}"
     "{% for c in m.tool_calls or [] %}<|tool_call>call:{{ c.function.name }}{{ value(c.function.arguments) }}<tool_call|>{% endfor %}"
-    "{{ m.content or '' }}{% if not m.tool_calls %}<turn|>\n{% endif %}{% endif %}{% endfor %}"
-    "{% if add_generation_prompt %}{% if messages[-1].role != 'tool' %}<|turn>model\n{% endif %}"
+    "{% for r in m.tool_responses or [] %}{% set ns.answered = true %}<|tool_response>response:{{ r.name }}{value:"
+    "{{ value(r.response) }}}<tool_response|>{% endfor %}{{ m.content or '' }}"
+    "{% if not (m.tool_responses and not m.content) %}<turn|>\n{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{% if not ns.answered %}<|turn>model\n{% endif %}"
     "{% if not enable_thinking %}<|channel>thought\n<channel|>{% endif %}{% endif %}"
 )
 LFM2 = (

@@ -91,6 +91,15 @@ class Abilities:
         return _ARGUMENT in self._written(user, call, {**result, **self._message("tool", _ARGUMENT)})
 
     @cached_property
+    def joined_results(self) -> bool:
+        """Whether results belong to the message of their calls, as its `tool_responses` (Gemma 4)."""
+        if self._call_form is None or "tool_responses" not in self._template.source:
+            return False
+        user, call = self._called(None if self.null_content else "", {"x": 1})
+        result = {"name": _NEEDLE, "response": _ARGUMENT}
+        return _ARGUMENT in self._written(user, {**call, "tool_responses": [result]})
+
+    @cached_property
     def short_ids(self) -> bool:
         """Whether ids of calls must be nine letters and digits (Mistral)."""
         return re.search(r"\|\s*length\s*(?:!=|<)\s*9\b", self._template.source) is not None
