@@ -99,10 +99,12 @@ def _tag(info: ModelInfo) -> Fields:
 
 
 def _digest(info: ModelInfo) -> str:
-    """Tells one version of a model from the next: the server's own, or one that its name, file and date give."""
+    """Tells one version of a model from the next, and clients keep under it what they know of the model: the server's
+    own, or one that its name, file, date and abilities give."""
     if _SHA256.fullmatch(info.digest):
         return info.digest
-    told = f"{info.id}\0{info.path or ''}\0{info.size_bytes or 0}\0{info.created}"
+    able = " ".join(_capabilities(info))
+    told = f"{info.id}\0{info.path or ''}\0{info.size_bytes or 0}\0{info.created}\0{able}"
     return hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()
 
 
