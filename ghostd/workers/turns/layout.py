@@ -92,16 +92,13 @@ class Layout:
         made: dict[str, tuple[str, str]] = {}  # id of each call → its name, and the id that the template gets
         for message in messages:
             role, text = message["role"], message["content"]
-            if (
-                role == "tool"
-                and native
-                and "tool_calls" in (turns[-1] if turns else ())
-                and self._abilities.joined_results
-            ):
-                name = message.get("name") or made.get(message.get("call_id", ""), ("", ""))[0]
-                turns[-1].setdefault("tool_responses", []).append({"name": name, "response": text})
-            elif role == "tool":
-                turns.append(self._result(message, made, native=native))
+            if role == "tool":
+                result = self._result(message, made, native=native)
+                if native and turns and "tool_calls" in turns[-1] and self._abilities.joined_results:
+                    response = {"name": result.get("name", ""), "response": text}
+                    turns[-1].setdefault("tool_responses", []).append(response)
+                else:
+                    turns.append(result)
             elif role == "assistant":
                 calls = message.get("calls", ())
                 for call_id, name, _ in calls:
