@@ -175,3 +175,19 @@ async def test_a_stream_that_breaks_off_ends_with_the_events_of_a_failure() -> N
         assert [e["type"] for e in events[2:]] == ["error", "response.failed"]
         assert events[-1]["response"]["id"] == "resp_up"
         assert (await d.get("/v1/responses/resp_up"))[1]["status"] == "failed"
+
+
+async def test_a_relayed_stream_goes_on_in_the_background_under_its_own_id() -> None:
+    async with before(a := upstream("a", streamed(), relays=BOTH)) as d:
+        body = await d.raw_stream(input="hi", background=True)
+        assert body == b"".join(step.data for step in streamed() if isinstance(step, Relayed))
+        assert "background" not in asked(a)
+        _, kept = await d.get("/v1/responses/resp_up")
+        assert (kept["status"], kept["background"], kept["output"]) == ("completed", True, OUTPUT)
+        async with d.http.get(f"{d.served.url}/v1/responses/resp_up?stream=true&starting_after=1") as reply:
+            assert [event["type"] for event in events_of_part(await reply.read())] == ["response.completed"]
+
+
+def events_of_part(body: bytes) -> list[dict[str, Any]]:
+    blocks = body.removesuffix(b"\n\n").split(b"\n\n")
+    return [json.loads(block.partition(b"data: ")[2]) for block in blocks]

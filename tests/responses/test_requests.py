@@ -398,7 +398,6 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"stream_options": 5}, "stream_options"),
     ({"background": "yes"}, "background"),
     ({"background": True, "store": False}, "background"),
-    ({"background": True, "stream": True}, "background"),
     ({"previous_response_id": 5}, "previous_response_id"),
     ({"previous_response_id": "resp_unknown"}, "previous_response_id"),
     ({"previous_response_id": "a", "conversation": "b"}, "previous_response_id"),

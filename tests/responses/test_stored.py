@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from responses_harness import CALLED, Door, before, call
+from responses_harness import CALLED, Door, before, call, events_of, judged
 from routing_harness import USAGE, deltas, upstream
 
 from ghostd.config_responses import ResponsesConfig
@@ -299,6 +299,56 @@ async def test_what_was_being_made_when_ghostd_ended_has_failed(tmp_path: Path) 
     async with before(chat(), folder=tmp_path) as d:
         _, found = await d.get(f"/v1/responses/{queued['id']}")
         assert (found["status"], found["error"]["code"]) == ("failed", "server_error")
+
+
+async def test_a_stream_in_the_background_goes_on_without_its_listener_and_is_heard_again() -> None:
+    go = asyncio.Event()
+    script = [Delta("one"), go, Delta("two"), Delta(finish_reason="stop", usage=USAGE)]
+    async with before(chat(script, deltas("more"))) as d:
+        stream = await d.openai.responses.create(model="r", input="hi", background=True, stream=True)
+        async for event in stream:
+            if event.type == "response.created":
+                made = event.response
+                assert made.background is True
+            if event.type == "response.output_text.delta":
+                break
+        await stream.close()
+        heard = event.sequence_number
+        assert (await d.openai.responses.retrieve(made.id)).status == "in_progress"
+        again = await d.openai.responses.retrieve(made.id, stream=True, starting_after=heard)
+        go.set()
+        rest = [event async for event in again]
+        assert [event.sequence_number for event in rest] == list(range(heard + 1, heard + 1 + len(rest)))
+        assert rest[0].type == "response.output_text.delta"
+        assert rest[-1].type == "response.completed"
+        async with d.http.get(f"{d.served.url}/v1/responses/{made.id}?stream=true") as reply:
+            whole = judged(await reply.read())
+        assert whole[-1]["response"] == rest[-1].response.model_dump(mode="json", exclude_unset=True)
+        assert (await d.openai.responses.retrieve(made.id)).output_text == "onetwo"
+        reply = await ask(d, input="x", previous_response_id=made.id)
+        for query, param in (("stream=true", "stream"), ("stream=true&starting_after=x", "stream")):
+            status, body = await d.get(f"/v1/responses/{reply['id']}?{query}")
+            assert (status, body["error"]["param"]) == (400, param)
+        status, body = await d.get(f"/v1/responses/{made.id}?stream=true&starting_after=x")
+        assert (status, body["error"]["param"]) == (400, "starting_after")
+
+
+async def test_a_stream_in_the_background_is_cancelled_or_fails() -> None:
+    broken = [Delta("one"), UpstreamFailed("out of order", 500)]
+    async with before(chat([Delta("one"), asyncio.Event()], broken, [UpstreamFailed("down", 500)])) as d:
+        stream = await d.openai.responses.create(model="r", input="hi", background=True, stream=True)
+        async for event in stream:
+            if event.type == "response.created":
+                made = event.response
+            if event.type == "response.output_text.delta":
+                assert (await d.openai.responses.cancel(made.id)).status == "cancelled"
+        assert (await d.openai.responses.retrieve(made.id)).status == "cancelled"
+        for message in ("out of order", "down"):
+            events = events_of(await d.raw_stream(input="hi", background=True))
+            assert [event["type"] for event in events[-2:]] == ["error", "response.failed"]
+            assert message in events[-1]["response"]["error"]["message"]
+            _, kept = await d.get(f"/v1/responses/{events[-1]['response']['id']}")
+            assert (kept["status"], kept["background"]) == ("failed", True)
 
 
 async def test_only_so_many_are_made_at_once() -> None:

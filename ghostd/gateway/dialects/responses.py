@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -13,14 +14,16 @@ from ghostd.config_responses import ResponsesConfig
 from ghostd.engine import Engine
 from ghostd.errors import ContextTooLong, GhostdError, InvalidRequest, NoCandidate, UpstreamRejected
 from ghostd.gateway.answering import relayed, with_metadata
+from ghostd.gateway.dialect import OPENAI
 from ghostd.gateway.dialects.responses_background import Background
 from ghostd.gateway.dialects.responses_call import Work, read_work
 from ghostd.gateway.dialects.responses_errors import PreviousNotFound, in_own_names, no_conversation
+from ghostd.gateway.dialects.responses_events import EventLog
 from ghostd.gateway.dialects.responses_frame import replaced
 from ghostd.gateway.dialects.responses_keeping import Keeper
 from ghostd.gateway.dialects.responses_relayed import Watched
 from ghostd.gateway.dialects.responses_writer import ResponseWriter
-from ghostd.gateway.errors import problem
+from ghostd.gateway.errors import INTERNAL, Problem, problem
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.response import Response
 from ghostd.ports import ResponseStore
@@ -29,6 +32,8 @@ from ghostd.types import Delta, Relayed
 
 _MOST_SHORTENED = 4
 """How often a conversation is shortened that a model says is too long."""
+log = logging.getLogger(__name__)
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -36,7 +41,12 @@ class _ErrorBody(msgspec.Struct):
     error: dict[str, Any]
 
 
+class _Identified(msgspec.Struct):
+    id: str
+
+
 _ERROR = msgspec.json.Decoder(_ErrorBody)
+_ID = msgspec.json.Decoder(_Identified)
 
 
 class Responses:
@@ -80,19 +90,21 @@ class Responses:
             raise
         return None
 
-    async def _later(self, exchange: Exchange, work: Work, keeper: Keeper) -> Response:
+    async def _later(self, exchange: Exchange, work: Work, keeper: Keeper) -> Response | None:
         """Begin to make it, and say so."""
-        problem_found = None
         if not keeper.keeps:
-            problem_found = "Responses can be made in the background only where they are stored ('store')."
-        elif work.call.stream:
-            problem_found = "A response that is made in the background cannot be streamed; ask for it by its id."
-        if problem_found is not None:
-            error = InvalidRequest(problem_found, "background")
+            error = InvalidRequest(
+                "Responses can be made in the background only where they are stored ('store').", "background"
+            )
             self._engine.refused(work.call, error)
             raise error
         self._background.check_room()
         work.call.interactive = False
+        if work.call.stream:
+            events = EventLog()
+            self._background.start(work.response_id, lambda: self._tell(work, keeper, events))
+            await follow(exchange, events)
+            return None
         queued = _encode(work.frame().response("queued"))
         await keeper.keep(queued, running=True)
         self._background.start(work.response_id, lambda: self._make(work, keeper))
@@ -104,13 +116,53 @@ class Responses:
         watched = Watched(work.wanted.previous_id, work.wanted.conversation_id)
         try:
             body = await _made(work, self._engine.serve(work.call), watched)
-        except GhostdError as error:
-            in_own_names(error)
-            told = problem(error)
+        except Exception as error:
+            told = _told(error)
             failed = {"code": told.code or "server_error", "message": told.message}
             body = _encode(work.frame().response("failed", error=failed))
         own = {"id": work.response_id, "background": True, "store": True}
         await keeper.keep(replaced(body, own))
+
+    async def _tell(self, work: Work, keeper: Keeper, events: EventLog) -> None:
+        """Make it, and tell of it in events. Its id is known with its first event: a service gives its own."""
+        stream, begun = _Stream(work), False
+        try:
+            async with aclosing(self._engine.serve(work.call)) as items:
+                async for item in items:
+                    events.add(stream.events(item))
+                    if not begun:
+                        begun = True
+                        self._background.listen(stream.response_id, events)
+                        await keeper.keep(_in_background(stream.begun), running=True)
+            end = stream.end()
+            await keeper.keep(_in_background(stream.ended))
+            events.add(end)
+        except Exception as error:
+            events.add(stream.failed(OPENAI.error(_told(error), "")))
+            await keeper.keep(_in_background(stream.failure))
+        finally:
+            events.end()
+
+
+def _told(error: Exception) -> Problem:
+    """What is told of a failure that no client waits for."""
+    if isinstance(error, GhostdError):
+        in_own_names(error)
+        return problem(error)
+    log.error("a response in the background failed", exc_info=error)
+    return problem(INTERNAL)
+
+
+async def follow(exchange: Exchange, events: EventLog, after: int = -1) -> None:
+    """Stream the events behind the one of this number."""
+    async with exchange.open_stream() as stream, aclosing(events.follow(after)) as pieces:
+        async for data in pieces:
+            await stream.send(data)
+        await stream.close(b"")
+
+
+def _in_background(body: bytes) -> bytes:
+    return replaced(body, {"background": True})
 
 
 async def _made(work: Work, items: AsyncGenerator[Item, None], watched: Watched) -> bytes:
@@ -152,22 +204,17 @@ async def _stream(exchange: Exchange, work: Work, items: AsyncGenerator[Item, No
     exchange.dialect = replace(exchange.dialect, error_event=stream.failed)
     async with exchange.open_stream() as events, aclosing(items):
         try:
+            held = b""
             async for item in items:
-                if isinstance(item, Relayed):
-                    data = stream.watched.event(item.data)
-                    if item.last:
-                        if stream.watched.response:
-                            await keeper.keep(stream.watched.response)
-                        await events.close(data)
-                        return
+                data = stream.events(item)
+                if isinstance(item, Relayed) and item.last:
+                    held = data
+                elif data:
                     await events.send(data)
-                else:
-                    assert isinstance(item, Delta)
-                    if data := stream.opened().add(item):
-                        await events.send(data)
-            last = stream.opened().end(work.call.trace.usage)
-            await keeper.keep(_encode(stream.opened().finished))
-            await events.close(last)
+            held += stream.end()
+            if stream.ended:
+                await keeper.keep(stream.ended)
+            await events.close(held)
         except GhostdError as error:
             if not events.begun:
                 raise
@@ -183,15 +230,39 @@ class _Stream:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._writer: ResponseWriter | None = None
-        self.watched = Watched(work.wanted.previous_id, work.wanted.conversation_id)
+        self._watched = Watched(work.wanted.previous_id, work.wanted.conversation_id)
         self.failure = b""
         """The response object of a reply that broke off."""
 
-    def opened(self) -> ResponseWriter:
-        """What writes a translated reply."""
+    def events(self, item: Item) -> bytes:
+        """What to send for an item; may be empty."""
+        if isinstance(item, Relayed):
+            return self._watched.event(item.data)
+        assert isinstance(item, Delta)
         if self._writer is None:
             self._writer = self._work.writer()
-        return self._writer
+        return self._writer.add(item)
+
+    def end(self) -> bytes:
+        """What to send at the end, if it was not ghostd that passed it on."""
+        return b"" if self._writer is None else self._writer.end(self._work.call.trace.usage)
+
+    @property
+    def begun(self) -> bytes:
+        """The response object as it began."""
+        if self._writer is None:
+            return self._watched.created or _encode(self._work.frame().response("in_progress"))
+        return _encode(self._writer.frame.response("in_progress"))
+
+    @property
+    def ended(self) -> bytes:
+        """The response object as it ended; empty where a service has not told it."""
+        return self._watched.response if self._writer is None else _encode(self._writer.finished)
+
+    @property
+    def response_id(self) -> str:
+        """Of the response that has begun."""
+        return _ID.decode(self.begun).id
 
     def failed(self, error_object: bytes) -> bytes:
         """The last events of a stream that breaks off; see Dialect.error_event."""
@@ -200,8 +271,8 @@ class _Stream:
         except msgspec.DecodeError:  # an upstream's own, in a shape of its own
             error = {"message": "The service broke off its reply."}
         if self._writer is None:
-            events = self.watched.failed(error, self._work.frame().response("failed"))
-            self.failure = self.watched.response
+            events = self._watched.failed(error, self._work.frame().response("failed"))
+            self.failure = self._watched.response
             return events
         events = self._writer.fail(error)
         self.failure = _encode(self._writer.finished)

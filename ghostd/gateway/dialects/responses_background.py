@@ -9,6 +9,7 @@ from dataclasses import replace
 from types import TracebackType
 
 from ghostd.errors import Overloaded, StoreError
+from ghostd.gateway.dialects.responses_events import EventLog
 from ghostd.gateway.dialects.responses_frame import replaced
 from ghostd.ports import ResponseStore
 from ghostd.stored import StoredResponse
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 
 _MOST_TASKS = 100
 _PATIENCE_S = 10.0
+_HEARD_S = 300.0
+"""How long the events of a response can be heard again after its end."""
 _BROKEN_OFF = {"code": "server_error", "message": "ghostd ended while this response was being made."}
 
 
@@ -30,6 +33,7 @@ class Background:
         self._store = store
         self._room = asyncio.Semaphore(at_once)
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._logs: dict[str, EventLog] = {}
 
     async def __aenter__(self) -> Background:
         if self._store is None:
@@ -60,6 +64,25 @@ class Background:
         task = asyncio.create_task(self._run(work), name=f"background {response_id}")
         self._tasks[response_id] = task
         task.add_done_callback(lambda _: self._tasks.pop(response_id, None))
+
+    def listen(self, response_id: str, log: EventLog) -> None:
+        """The current task makes the response of this id, and tells of it in this log."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks[response_id] = task
+        self._logs[response_id] = log
+        over = [name for name in self._logs if name not in self._tasks]
+        for name in over[: max(0, len(self._logs) - _MOST_TASKS)]:
+            del self._logs[name]
+        task.add_done_callback(lambda _: self._over(response_id))
+
+    def log(self, response_id: str) -> EventLog | None:
+        """The events of a response that is streamed, for a while after its end, too."""
+        return self._logs.get(response_id)
+
+    def _over(self, response_id: str) -> None:
+        self._tasks.pop(response_id, None)
+        asyncio.get_running_loop().call_later(_HEARD_S, self._logs.pop, response_id, None)
 
     async def stop(self, response_id: str) -> None:
         """End the work on a response, if there is any."""

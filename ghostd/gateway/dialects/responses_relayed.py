@@ -33,14 +33,15 @@ class Watched:
             self._conversation = b'"conversation":' + _encode({"id": conversation_id})
         self.response = b""
         """The response object, once it has come."""
-        self._created = b""
+        self.created = b""
+        """The same as it began."""
         self._last = b""
 
     def event(self, data: bytes) -> bytes:
         """Whole events of a stream; what to pass on of them."""
         data = self.told(data)
-        if not self._created:
-            self._created = _response_in(data, (b"response.created",))
+        if not self.created:
+            self.created = _response_in(data, (b"response.created",))
         if any(kind in data for kind in _ENDINGS):
             self.response = _response_in(data, _ENDINGS) or self.response
         self._last = data or self._last
@@ -59,7 +60,7 @@ class Watched:
         numbers = _NUMBER.findall(self._last)
         number = int(numbers[-1]) + 1 if numbers else 0
         told = {"code": error.get("code"), "message": error.get("message"), "param": error.get("param")}
-        response = msgspec.json.decode(self._created) if self._created else otherwise
+        response = msgspec.json.decode(self.created) if self.created else otherwise
         response |= {
             "status": "failed",
             "error": {"code": told["code"] or "server_error", "message": told["message"]},

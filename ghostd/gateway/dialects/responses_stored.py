@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from ghostd.errors import InvalidRequest
+from ghostd.gateway.dialects.responses import follow
 from ghostd.gateway.dialects.responses_background import Background
 from ghostd.gateway.dialects.responses_errors import no_item, no_response, not_kept
 from ghostd.gateway.dialects.responses_keeping import shown, shown_page
@@ -25,7 +28,7 @@ class StoredResponses:
         self._store = store
         self._background = background
 
-    async def serve(self, exchange: Exchange) -> Response:
+    async def serve(self, exchange: Exchange) -> Response | None:
         """Whatever lies below `/v1/responses/`."""
         if self._store is None:
             raise not_kept()
@@ -42,13 +45,21 @@ class StoredResponses:
                 return await self._cancel(self._store, response_id, exchange)
         raise unknown_url(exchange)
 
-    async def _show(self, store: ResponseStore, response_id: str, exchange: Exchange) -> Response:
-        if exchange.parameter("stream").lower() in ("true", "1"):
-            raise InvalidRequest("A stored response is shown whole; it cannot be streamed again.", "stream")
+    async def _show(self, store: ResponseStore, response_id: str, exchange: Exchange) -> Response | None:
         found = await store.response(response_id)
         if found is None:
             raise no_response(response_id)
-        return exchange.json(shown(found))
+        if exchange.parameter("stream").lower() not in ("true", "1"):
+            return exchange.json(shown(found))
+        log = self._background.log(response_id)
+        if log is None:
+            raise InvalidRequest(
+                "Only a response that is made with 'background' and 'stream' can be streamed again, and for some "
+                "minutes after its end.",
+                "stream",
+            )
+        await follow(exchange, log, _after(exchange))
+        return None
 
     async def _delete(self, store: ResponseStore, response_id: str, exchange: Exchange) -> Response:
         await self._background.stop(response_id)
@@ -75,6 +86,14 @@ class StoredResponses:
         if found is None:
             raise no_response(response_id)
         return exchange.json(shown(found))
+
+
+def _after(exchange: Exchange) -> int:
+    """`starting_after` of the query, a sequence number; raises InvalidRequest."""
+    given = exchange.parameter("starting_after") or "-1"
+    if not re.fullmatch("-1|[0-9]{1,15}", given):
+        raise InvalidRequest(f"Invalid value for 'starting_after': {given[:20]!r} is no number.", "starting_after")
+    return int(given)
 
 
 def paging(exchange: Exchange) -> tuple[int, Order, str | None]:
