@@ -9,6 +9,9 @@
     │   └── SecretMissing      there is none
     ├── StoreError             what ghostd keeps for its clients cannot be read or written
     │   └── StorageFull        there is no room for it
+    ├── RequestEnded           ghostd itself has ended a request
+    │   ├── RequestExpired     its time is over
+    │   └── ShuttingDown
     ├── RequestError           the caller's mistake; `param` names the field
     │   ├── InvalidRequest
     │   ├── UnsupportedParameter
@@ -84,6 +87,18 @@ class StoreError(GhostdError):
 
 class StorageFull(StoreError):
     """The disk is full, or a limit on what may be kept is reached."""
+
+
+class RequestEnded(GhostdError):
+    """ghostd has ended a request that was under way, whatever its model was about to say."""
+
+
+class RequestExpired(RequestEnded):
+    """It has taken longer than a request may."""
+
+
+class ShuttingDown(RequestEnded):
+    """ghostd ends."""
 
 
 class RequestError(GhostdError):

@@ -47,7 +47,8 @@ class Gateway:
 @asynccontextmanager
 async def gateway(settings: str, *endpoints: ScriptedUpstreamProvider, **more: Any) -> AsyncIterator[Gateway]:
     world = World(settings, *endpoints, **more)
-    async with serving(engine=world.engine) as served, aiohttp.ClientSession() as client:
+    http = world.engine.registry.config.http
+    async with serving(engine=world.engine, config=http) as served, aiohttp.ClientSession() as client:
         yield Gateway(world, served, client)
         await world.router.close()
     world.check()

@@ -14,10 +14,9 @@ from pathlib import Path
 import msgspec
 
 from ghostd import __version__
-from ghostd.alarms import Alarms
 from ghostd.config import HttpConfig
 from ghostd.engine import Engine
-from ghostd.errors import GhostdError
+from ghostd.errors import GhostdError, RequestEnded
 from ghostd.gateway.attachments import Attachments
 from ghostd.gateway.dialect import Dialect
 from ghostd.gateway.dialects import (
@@ -41,7 +40,7 @@ from ghostd.gateway.dialects.llamacpp_errors import LLAMACPP
 from ghostd.gateway.dialects.mistral_fim import MISTRAL
 from ghostd.gateway.dialects.ollama_errors import OLLAMA
 from ghostd.gateway.doc import Doc
-from ghostd.gateway.errors import INTERNAL, HttpError, problem
+from ghostd.gateway.errors import INTERNAL, problem
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.guard import Guard, own_hosts, own_origins
 from ghostd.gateway.listen import bind_spare, bind_tcp, unix_listener
@@ -49,6 +48,7 @@ from ghostd.gateway.openapi.served import Described
 from ghostd.gateway.request import Request
 from ghostd.gateway.response import Response
 from ghostd.gateway.routes import Route, Routes
+from ghostd.gateway.running import Running, Serving
 from ghostd.gateway.server import Server
 from ghostd.telemetry import request_id
 
@@ -118,7 +118,7 @@ async def serve_http(
         private.add(control)
         private.add([Route("POST", "/ghostd/v1/route/explain", partial(ghostd_routing.explain_route, engine))])
 
-        running = _Running(config.request_timeout_s)
+        running = Running(config.request_timeout_s)
         stack.callback(running.close)
         addressed = [
             _Door(config, _guard(hosts, origins, config, public), public, running, attachments, local=False),
@@ -191,73 +191,6 @@ async def _health(status: Callable[[], Mapping[str, object]], exchange: Exchange
     return exchange.json(msgspec.json.encode({**status(), "status": "ok", "version": __version__}))
 
 
-class _Deadline:
-    """One running request: its task, and whether its time is over."""
-
-    __slots__ = ("alarm", "expired", "task")
-
-    def __init__(self, task: asyncio.Task[object], alarms: Alarms, at: float) -> None:
-        self.task = task
-        self.alarm = alarms.set(at, self.expire)
-        self.expired = False
-
-    def expire(self) -> None:
-        """End it; its task turns the cancellation into an error for its client."""
-        if not self.expired:
-            self.expired = True
-            self.task.cancel()
-
-
-class _Running:
-    """The requests being served; `leaving` once the server drains. Made in the event loop."""
-
-    def __init__(self, timeout_s: float) -> None:
-        self.deadlines: set[_Deadline] = set()
-        self.leaving = False
-        self.none = asyncio.Event()
-        self._timeout_s = timeout_s
-        self._loop = asyncio.get_running_loop()
-        self._alarms = Alarms()
-
-    def begin(self) -> _Deadline:
-        """The current task begins to serve a request."""
-        task = asyncio.current_task(self._loop)
-        assert task is not None
-        deadline = _Deadline(task, self._alarms, self._loop.time() + self._timeout_s)
-        self.deadlines.add(deadline)
-        return deadline
-
-    def untimed(self, deadline: _Deadline) -> None:
-        """A request may take as long as it likes."""
-        self._alarms.take_back(deadline.alarm)
-
-    def done(self, deadline: _Deadline) -> None:
-        """Forget a request."""
-        self._alarms.take_back(deadline.alarm)
-        self.deadlines.discard(deadline)
-        if self.leaving and not self.deadlines:
-            self.none.set()
-
-    async def wait(self, patience_s: float) -> None:
-        """Wait until none is left, or for so long."""
-        if not self.deadlines:
-            return
-        try:
-            async with asyncio.timeout(patience_s):
-                await self.none.wait()
-        except TimeoutError:
-            return
-
-    def expire(self) -> None:
-        """End what still runs, with an error to its client."""
-        for deadline in list(self.deadlines):
-            deadline.expire()
-
-    def close(self) -> None:
-        """Let the timer go."""
-        self._alarms.close()
-
-
 class _Door:
     """One listening address: its guard, its routes, its connections."""
 
@@ -266,7 +199,7 @@ class _Door:
         config: HttpConfig,
         guard: Guard,
         routes: Routes,
-        running: _Running,
+        running: Running,
         attachments: Attachments | None,
         *,
         local: bool,
@@ -282,26 +215,26 @@ class _Door:
         """Answer one request, whatever happens; only cancellation (the client has gone) and a dead connection leave."""
         exchange = Exchange(request, self._config, self._attachments)
         request_id.set(exchange.request_id)
-        deadline = self._running.begin()
+        serving = self._running.begin()
         try:
-            await self._send(exchange, await self._answer(exchange, deadline))
+            await self._send(exchange, await self._answer(exchange, serving))
         except asyncio.CancelledError:
-            if not deadline.expired or deadline.task.uncancel() > 0:  # the client has gone
+            if (reason := serving.ended()) is None:  # the client has gone
                 raise
-            await self._give_up(exchange)
+            await self._give_up(exchange, reason)
         finally:
-            self._running.done(deadline)
+            self._running.done(serving)
             if log.isEnabledFor(logging.DEBUG):
                 log.debug("%s %s took %d ms", request.method, exchange.path, exchange.age_ms())
 
-    async def _answer(self, exchange: Exchange, deadline: _Deadline) -> Response | None:
+    async def _answer(self, exchange: Exchange, serving: Serving) -> Response | None:
         request, route = exchange.request, None
         try:
             exchange.path = self._guard.admit(request, request.raw_path)
             route = self._routes.find(request.method, exchange.path)
             exchange.dialect = route.dialect
             if not route.timed:
-                self._running.untimed(deadline)
+                serving.untimed()
             return await route.handler(exchange)
         except GhostdError as error:
             if route is None:
@@ -319,14 +252,8 @@ class _Door:
                 response.close = True
             await response.send(exchange.request)
 
-    async def _give_up(self, exchange: Exchange) -> None:
+    async def _give_up(self, exchange: Exchange, error: RequestEnded) -> None:
         """The request's time is over, or the server's."""
-        limit_s = self._config.request_timeout_s
-        error = HttpError(
-            504, "request_timeout", f"The request took longer than {limit_s:g} s (http.request_timeout_s)."
-        )
-        if self._running.leaving:
-            error = HttpError(503, "shutting_down", "ghostd is shutting down.")
         streaming = exchange.stream is not None and exchange.stream.begun
         try:
             if streaming or not exchange.request.replied:
@@ -364,11 +291,11 @@ async def _stop_accepting(listening: Sequence[asyncio.Server], listeners: Sequen
         server.close()
 
 
-async def _leave(servers: Sequence[Server], running: _Running, drain_s: float) -> None:
+async def _leave(servers: Sequence[Server], running: Running, drain_s: float) -> None:
     for server in servers:
         server.close_idle()
     await running.wait(drain_s)
-    running.expire()
+    running.end()
     await running.wait(_GOODBYE_S)
     for server in servers:
         server.close_idle()

@@ -21,7 +21,9 @@ from ghostd.errors import (
     ProviderError,
     QuotaExhausted,
     RateLimited,
+    RequestEnded,
     RequestError,
+    RequestExpired,
     RootError,
     RouteExhausted,
     StorageFull,
@@ -29,17 +31,20 @@ from ghostd.errors import (
     UpstreamRejected,
     UpstreamTimeout,
 )
-from ghostd.routing.call import Call, Trace
+from ghostd.routing.call import Call, Trace, ending
 from ghostd.routing.features import features_of
 from ghostd.types import LedgerRow
 
 Status = Literal["ok", "partial", "error", "cancelled", "refused"]
 
+_ENDINGS = (GeneratorExit, asyncio.CancelledError)
 _encoder = msgspec.json.Encoder()
 
 
 def row_of(call: Call, error: BaseException | None) -> LedgerRow:
     """The row of a call that has ended with this error, or well."""
+    if isinstance(error, _ENDINGS) and (found := ending.get()) is not None:
+        error = found.reason or error  # it was not the client who left
     trace = call.trace
     status = status_of(error, begun=call.stream and trace.first_byte_ms is not None)
     usage = trace.usage
@@ -85,7 +90,7 @@ def status_of(error: BaseException | None, *, begun: bool) -> Status:
     """How a call ended; `begun`: whether something had been given out."""
     if error is None:
         return "ok"
-    if isinstance(error, GeneratorExit | asyncio.CancelledError):
+    if isinstance(error, _ENDINGS):
         return "cancelled"
     if begun:
         return "partial"
@@ -93,6 +98,8 @@ def status_of(error: BaseException | None, *, begun: bool) -> Status:
 
 
 _STATUSES: dict[type[GhostdError], int] = {
+    RequestEnded: 503,
+    RequestExpired: 504,
     RequestError: 400,
     ModelNotFound: 404,
     BodyTooLarge: 413,
@@ -115,7 +122,7 @@ _STATUSES: dict[type[GhostdError], int] = {
 
 def http_status_of(error: BaseException) -> int:
     """The status that an HTTP client sees, or would see; 499 is nginx's for a client that left."""
-    if isinstance(error, GeneratorExit | asyncio.CancelledError):
+    if isinstance(error, _ENDINGS):
         return 499
     if isinstance(error, UpstreamRejected):
         return error.status

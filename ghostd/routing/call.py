@@ -6,13 +6,14 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 from msgspec import field
 
-from ghostd.errors import GhostdError
+from ghostd.errors import GhostdError, RequestEnded
 from ghostd.routing.limits import Limits
 from ghostd.types import (
     Capability,
@@ -87,6 +88,18 @@ class Trace(msgspec.Struct, eq=False):
     failures: list[tuple[str, GhostdError]] = field(default_factory=list)
     """Deployment and what it failed with, in order."""
 
+
+class Ending:
+    """Why ghostd itself ends the request that the current task serves; `reason` is None while it does not."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self) -> None:
+        self.reason: RequestEnded | None = None
+
+
+ending: ContextVar[Ending | None] = ContextVar("ending", default=None)
+"""Set by a front-end that ends requests by cancelling their tasks: else a row would say that the client has left."""
 
 _count = itertools.count(int.from_bytes(os.urandom(3), "big"))
 _process = os.urandom(5).hex()

@@ -8,9 +8,11 @@ from ghostd.errors import (
     InstanceError,
     PortTaken,
     ProviderError,
+    RequestEnded,
     RequestError,
     RootError,
     SecretError,
+    StoreError,
 )
 
 INVALID_PARAMS = -32602
@@ -27,6 +29,8 @@ LSP_CODE: dict[type[GhostdError], int] = {
     PortTaken: REQUEST_FAILED,
     RootError: REQUEST_FAILED,
     SecretError: REQUEST_FAILED,
+    StoreError: REQUEST_FAILED,
+    RequestEnded: REQUEST_FAILED,
     RequestError: INVALID_PARAMS,
     ProviderError: REQUEST_FAILED,
 }

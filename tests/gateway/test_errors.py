@@ -79,7 +79,7 @@ def test_every_error_has_a_status_a_type_and_a_code(cls: type[GhostdError]) -> N
     kinds = {429: "rate_limit_error"}
     assert said["type"] == kinds.get(found.status, "invalid_request_error" if found.status < 500 else "server_error")
     assert said["code"] or cls in (ghostd.errors.RequestError, ghostd.errors.UpstreamRejected)
-    retryable = isinstance(error, ProviderError) and error.retryable
+    retryable = error.retryable if isinstance(error, ProviderError) else found.status == 503
     assert ("x-should-retry" in found.headers) is (found.status >= 500 and not retryable)
 
 

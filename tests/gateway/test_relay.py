@@ -254,6 +254,24 @@ async def test_a_client_that_hangs_up_before_the_first_byte_ends_the_request_ups
         assert [row.status for row in g.world.ledger.rows] == ["cancelled"] * 2
 
 
+async def test_a_request_whose_time_is_over_is_recorded_as_an_error_and_not_as_a_client_that_left() -> None:
+    async with gateway("http.request_timeout_s = 0.3\n" + ROUTE, upstream("a", hanging())) as g:
+        for streamed in (False, True):
+            answer = await g.post(stream=streamed)
+            assert (answer.status, answer.json["error"]["code"]) == (504, "request_timeout")
+        found = [(row.status, row.http_status, row.error) for row in g.world.ledger.rows]
+        assert found == [("error", 504, "RequestExpired")] * 2
+
+
+async def test_a_stream_whose_time_is_over_in_its_midst_is_recorded_as_broken_off() -> None:
+    a = upstream("a", [Relayed(EVENTS[0], content_type="text/event-stream"), *hanging()])
+    async with gateway("http.request_timeout_s = 0.3\n" + ROUTE, a) as g:
+        answer = await g.post(stream=True)
+        assert b'"request_timeout"' in answer.body
+        (row,) = g.world.ledger.rows
+        assert (row.status, row.http_status, row.error) == ("partial", 504, "RequestExpired")
+
+
 # --- who may ask what ------------------------------------------------------------------
 
 
