@@ -24,6 +24,10 @@ _PAGING = {
     "order": 'Of a list: "asc" or "desc".',
     "after": "Of a list: the id of the item before its first.",
 }
+_HEARD = {
+    "stream": 'Of a response that is streamed in the background: "true" for its events.',
+    "starting_after": "Of these: the sequence number of the event before the first.",
+}
 _CREATE = Doc(
     "Make a response",
     _TAG,
@@ -36,7 +40,7 @@ _COUNT = Doc("Count the tokens of a request for a response", _TAG, body=Response
 _COMPACT = Doc("Have a conversation summarised", _TAG, body=ResponseRequest)
 _RESPONSE_ID = {"id": "The response's id; `/input_items` behind it lists its input, `/cancel` ends its making."}
 _STORED = {
-    "GET": Doc("A stored response, or its input items", _TAG, path=_RESPONSE_ID, query=_PAGING),
+    "GET": Doc("A stored response, or its input items", _TAG, path=_RESPONSE_ID, query={**_PAGING, **_HEARD}),
     "POST": Doc("Cancel a response that is made in the background", _TAG, path=_RESPONSE_ID),
     "DELETE": Doc("Delete a stored response", _TAG, path=_RESPONSE_ID),
 }
