@@ -99,6 +99,19 @@ async def test_a_refusal_comes_as_it_was_said(there: Place, status: int) -> None
     assert (found, json.loads(body)) == (status, error)
 
 
+async def test_a_thread_that_the_next_service_does_not_hold_is_told_to_the_client() -> None:
+    """It was begun where it was held; the client sends the whole conversation then."""
+    settings = 'routes.r.deployments = ["a/m", {model = "b/m", order = 2}]\nrouting.max_attempts = 2'
+    a = upstream("a", *failing(), relays=("anthropic.messages",))
+    b = upstream("b", [Delta("Yes."), Delta(finish_reason="stop", usage=USAGE)], relays=())
+    async with gateway(settings, a, b) as g:
+        thread = {"type": "continue", "previous_message_id": "msg_1"}
+        answer = await g.post("/v1/messages", max_tokens=5, thread=thread)
+        assert answer.status == 400
+        assert answer.json["error"]["details"] == {"error_code": "thread_unsupported_request"}
+        assert not b.asked
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_overloaded_service_is_told_as_such(there: Place, stream: bool) -> None:
     there.upstream.serve = lambda _: there.dialect.error(529, "Overloaded", headers={"retry-after": "3"})

@@ -290,6 +290,14 @@ async def test_what_is_newer_than_ghostd_is_ignored() -> None:
     assert request.messages == (Message("user", (Text("hi"),)),)
 
 
+@pytest.mark.parametrize("thread", [{"type": "create"}, {"type": "continue", "previous_message_id": "msg_1"}])
+async def test_a_thread_is_refused_by_a_code_upon_which_clients_send_the_whole_conversation(thread: Any) -> None:
+    """Its messages would be the last ones only."""
+    answer = await refused(thread=thread)
+    assert (answer.status, answer.json["error"]["type"]) == (400, "invalid_request_error")
+    assert answer.json["error"]["details"] == {"error_code": "thread_unsupported_request"}
+
+
 # --- what comes back from ghostd's own replies ---------------------------------------------------
 
 
@@ -442,6 +450,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"service_tier": "gold"}, "service_tier"),
     ({"speed": "warp"}, "speed"),
     ({"mcp_servers": [{"type": "url", "url": "https://x.test", "name": "x"}]}, "mcp_servers"),
+    ({"compaction": {"type": "summarize"}}, "compaction"),
+    ({"thread": "create"}, "thread"),
     ({"api_base": "https://evil.test"}, "api_base"),
 ]
 

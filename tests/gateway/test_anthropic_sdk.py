@@ -13,7 +13,7 @@ from typing import Any
 import anthropic
 import pydantic
 import pytest
-from anthropic import AsyncAnthropic
+from anthropic import AsyncAnthropic, beta_async_tool
 from anthropic.types import MessageParam, ToolParam
 from gateway_harness import gateway
 from matrix.servers import KINDS, Place, place, spoken
@@ -120,6 +120,29 @@ async def test_the_beta_methods(there: Place, client: AsyncAnthropic) -> None:
         model=there.model, max_tokens=2000, messages=[{"role": "user", "content": "hi"}], betas=["x-2031-01-01"]
     ) as stream:
         assert (await stream.get_final_message()).stop_reason == "end_turn"
+
+
+@beta_async_tool
+async def temperature(city: str) -> str:
+    """Tells the temperature."""
+    return f"{city}: -3"
+
+
+async def test_the_tool_runner(there: Place, client: AsyncAnthropic) -> None:
+    """It asks for a thread that the service holds, and sends the whole conversation where there is none."""
+    call = ToolCall("call_1", "temperature", '{"city":"Oslo"}')
+    replies = [Reply((), "tool_calls", tool_calls=(call,)), Reply(("Cold.",))]
+    there.upstream.serve = lambda seen: spoken(there.dialect, seen, replies[len(there.upstream.requests) - 1])
+    runner = client.beta.messages.tool_runner(
+        model=there.model, max_tokens=50, tools=[temperature], messages=[{"role": "user", "content": "hi"}]
+    )
+    message = await runner.until_done()
+    assert [block.text for block in message.content if block.type == "text"] == ["Cold."]
+    if there.kind.name == "anthropic":
+        assert there.upstream.requests[1].json["thread"]["type"] == "continue"
+        return
+    assert there.asked.prompt == "hi"
+    assert [(past.name, past.result) for past in there.asked.past] == [("temperature", "Oslo: -3")]
 
 
 class City(pydantic.BaseModel):

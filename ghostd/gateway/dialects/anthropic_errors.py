@@ -30,11 +30,22 @@ _TOO_LONG = "prompt is too long"
 """Claude Code compacts its history on these words, and reads both numbers behind them."""
 
 
-class ErrorFields(msgspec.Struct):
+THREAD_CODE = "thread_unsupported_request"
+"""The one code of an error that clients act on: they send the conversation without its thread."""
+
+
+class ErrorDetails(msgspec.Struct):
+    """`error.details`"""
+
+    error_code: str
+
+
+class ErrorFields(msgspec.Struct, omit_defaults=True):
     """`error`"""
 
     type: str
     message: str
+    details: ErrorDetails | None = None
 
 
 class ErrorReply(msgspec.Struct):
@@ -48,7 +59,8 @@ class ErrorReply(msgspec.Struct):
 def _error(problem: Problem, request_id: str) -> bytes:
     status = ANTHROPIC.status(problem)
     kind = _TYPES.get(status) or ("invalid_request_error" if status < 500 else "api_error")
-    error = {"type": kind, "message": _message(problem)}
+    details = ErrorDetails(THREAD_CODE) if problem.code == THREAD_CODE else None
+    error = ErrorFields(kind, _message(problem), details)
     return _encode({"type": "error", "error": error, "request_id": request_id})
 
 

@@ -11,12 +11,21 @@ from typing import TypeVar
 import msgspec
 
 from ghostd.engine import Engine
+from ghostd.errors import RouteExhausted
 from ghostd.gateway.answering import answer
 from ghostd.gateway.calls import ABSENT, decoded, estimated_tokens, number, part_features, read_call
 from ghostd.gateway.dialects.anthropic_encoder import MessageEncoder
 from ghostd.gateway.dialects.anthropic_errors import ANTHROPIC
 from ghostd.gateway.dialects.anthropic_replies import CountReply, MessageReply, StreamEvent
-from ghostd.gateway.dialects.anthropic_request import RANGES, WORDS, MessagesBody, Metadata, OutputFields, chat_request
+from ghostd.gateway.dialects.anthropic_request import (
+    RANGES,
+    WORDS,
+    MessagesBody,
+    Metadata,
+    OutputFields,
+    ThreadUnsupported,
+    chat_request,
+)
 from ghostd.gateway.dialects.anthropic_signature import without_ours
 from ghostd.gateway.doc import Doc
 from ghostd.gateway.exchange import Exchange
@@ -26,6 +35,7 @@ from ghostd.routing.call import Call, Job
 from ghostd.types import ChatRequest, Feature
 
 T = TypeVar("T")
+
 
 _DECODER = msgspec.json.Decoder(MessagesBody)
 _OWN_SIGNATURE = re.compile(rb'"ghostd\.[A-Za-z0-9_-]*"')
@@ -57,7 +67,13 @@ def routes(engine: Engine) -> Sequence[Route]:
 async def messages(engine: Engine, exchange: Exchange) -> Response | None:
     """Answer a conversation, whole or as a stream."""
     call = await read_call(engine, exchange, "anthropic.messages", "chat", _jobs, _glance)
-    return await answer(engine, exchange, call, MessageEncoder(exchange))
+    try:
+        return await answer(engine, exchange, call, MessageEncoder(exchange))
+    except RouteExhausted as error:
+        for failure in error.failures:
+            if isinstance(failure, ThreadUnsupported):  # the one of them that the client can mend
+                raise failure from None
+        raise
 
 
 async def count_tokens(engine: Engine, exchange: Exchange) -> Response | None:

@@ -10,6 +10,7 @@ import msgspec
 from ghostd.conversation import NO_REASONING, Reasoning, ReasoningEffort
 from ghostd.errors import InvalidRequest, UnsupportedParameter
 from ghostd.gateway.dialects.anthropic_content import Reader
+from ghostd.gateway.dialects.anthropic_errors import THREAD_CODE
 from ghostd.gateway.dialects.anthropic_fields import CacheControl
 from ghostd.gateway.dialects.anthropic_parts import Block, MessageFields
 from ghostd.gateway.dialects.anthropic_tools import ToolChoiceFields, ToolFields, tools_of
@@ -96,6 +97,14 @@ class MessagesBody(msgspec.Struct, kw_only=True):
     speed: str | None = None
     cache_control: CacheControl | None = None
     mcp_servers: list[Any] | None = None
+    thread: dict[str, Any] | None = None
+    compaction: dict[str, Any] | None = None
+
+
+class ThreadUnsupported(UnsupportedParameter):
+    """The request leaves out what a thread of the service holds; upon this code the official SDKs send all of it."""
+
+    code = THREAD_CODE
 
 
 def chat_request(body: MessagesBody, *, counting: bool = False) -> ChatRequest:
@@ -109,6 +118,10 @@ def chat_request(body: MessagesBody, *, counting: bool = False) -> ChatRequest:
         raise InvalidRequest("Missing required parameter: 'max_tokens'.", "max_tokens")
     if not body.messages:
         raise InvalidRequest("Invalid value for 'messages': an empty list.", "messages")
+    if body.thread:
+        raise ThreadUnsupported("Only Anthropic's own service holds threads; send the whole conversation.", "thread")
+    if body.compaction:
+        raise UnsupportedParameter("Only Anthropic's own service compacts conversations by itself.", "compaction")
     if body.mcp_servers:
         raise UnsupportedParameter(
             "MCP servers that the service asks itself are only known to Anthropic's own models.", "mcp_servers"
