@@ -95,7 +95,8 @@ class Layout:
             if role == "tool":
                 result = self._result(message, made, native=native)
                 if native and turns and "tool_calls" in turns[-1] and self._abilities.joined_results:
-                    response = {"name": result.get("name", ""), "response": text}
+                    name = message.get("name") or made.get(message.get("call_id", ""), ("", ""))[0]
+                    response = {"name": name, "response": text}
                     turns[-1].setdefault("tool_responses", []).append(response)
                 else:
                     turns.append(result)
