@@ -283,6 +283,8 @@ def _generate(
         sampling=sampling,
         max_tokens=_limit(request.max_tokens, settings.max_tokens, deployment.info.max_output_tokens),
     )
+    if request.max_tokens == 0:
+        return nothing()
     if isinstance(request, ChatRequest):
         return deployment.provider.chat(request)
     if isinstance(request, CompletionRequest):
@@ -290,8 +292,6 @@ def _generate(
         if (param := request.local.param) is not None and (deployment.upstream or "complete" not in able):
             raise UnsupportedParameter(f"'{param}' cannot be asked of '{deployment.name}'.", param)
         if request.suffix is None and ("complete" in able or "fill" not in able):
-            if request.max_tokens == 0:
-                return nothing()
             provider = deployment.provider
             deltas = provider.complete(request) if "complete" in able else provider.chat(as_chat(request))
             return deltas if request.ending == NO_ENDING else ended_by(deltas, request.ending)

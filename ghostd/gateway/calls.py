@@ -188,7 +188,7 @@ def refuse_upstreams(names: Iterable[str]) -> None:
 
 def _model(fields: Mapping[str, bytes], default: str) -> str:
     raw = fields.get("model")
-    if raw is None or raw == b"null":
+    if raw is None or raw == b"null" or (raw == b'""' and default):
         if default:
             return default
         raise InvalidRequest("Missing required parameter: 'model'.", "model")

@@ -358,6 +358,7 @@ class Named(ScriptedProvider):
         ("/infill?model=other", {}, {}, "other"),
         ("/infill", {"model": "other"}, {}, "other"),
         ("/infill", {"model": None}, {}, "scripted-model"),
+        ("/infill", {"model": ""}, {}, "scripted-model"),
         ("/infill", {}, {"x-ghostd-model": "other"}, "other"),
         ("/infill?model=scripted-model", {"model": "other"}, {}, "other"),
         ("/completion?model=other", {}, {}, "other"),
@@ -401,6 +402,59 @@ async def test_a_client_that_hangs_up_ends_the_work(path: str, stream: bool) -> 
         while not provider.closed:
             await asyncio.sleep(0)
     assert provider.closed == 1
+
+
+CHAT = "/v1/chat/completions"
+TALK = [{"role": "user", "content": "hi"}]
+VSCODE_EDIT = {
+    "messages": TALK, "stream": False, "cache_prompt": True, "samplers": "edkypmxt", "temperature": 0.8,
+    "dynatemp_range": 0, "dynatemp_exponent": 1, "top_k": 40, "top_p": 0.95, "min_p": 0.05, "typical_p": 1,
+    "xtc_probability": 0, "xtc_threshold": 0.1, "repeat_last_n": 64, "repeat_penalty": 1, "presence_penalty": 0,
+    "frequency_penalty": 0, "dry_multiplier": 0, "dry_base": 1.75, "dry_allowed_length": 2, "dry_penalty_last_n": -1,
+    "max_tokens": -1, "timings_per_token": False,
+}  # fmt: skip
+"""What llama.vscode sends to edit a selection (its source, 2025)."""
+
+
+@pytest.mark.parametrize(
+    ("body", "limit"),
+    [
+        (VSCODE_EDIT, None),
+        ({"messages": TALK, "n_predict": 9}, 9),
+        ({"messages": TALK, "n_predict": -1, "model": ""}, None),
+        ({"messages": TALK, "n_predict": 9, "max_tokens": 4}, 4),
+        ({"messages": TALK, "cache_prompt": True, "model": None}, None),
+    ],
+)
+async def test_chats_of_llama_cpps_clients_need_no_model_and_have_its_limits(body: Any, limit: int | None) -> None:
+    provider = ScriptedProvider()
+    status, reply = await ask(provider, CHAT, body)
+    assert (status, reply["model"]) == (200, "scripted-model")
+    assert reply["choices"][0]["message"]["content"] == "hello world"
+    assert provider.requests[0].max_tokens == limit  # type: ignore[union-attr]
+
+
+async def test_a_chat_of_no_tokens_asks_no_model() -> None:
+    provider = ScriptedProvider()
+    warm_up = {"messages": TALK, "n_predict": 0, "samplers": [], "cache_prompt": True, "t_max_predict_ms": 1}
+    status, reply = await ask(provider, CHAT, warm_up)
+    assert (status, reply["choices"][0]["message"]["content"], provider.requests) == (200, "", [])
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"messages": TALK}, "model"),
+        ({"messages": TALK, "model": ""}, "model"),
+        ({"messages": TALK, "model": "scripted-model", "max_tokens": -1}, "max_tokens"),
+        ({"messages": TALK, "n_predict": -2}, "max_tokens"),
+        ({"messages": TALK, "n_predict": "x"}, "max_tokens"),
+        ({"n_predict": 5}, "messages"),
+    ],
+)
+async def test_to_other_chats_openais_rules_apply(body: Any, param: str) -> None:
+    status, reply = await ask(ScriptedProvider(), CHAT, body)
+    assert (status, reply["error"]["param"]) == (400, param)
 
 
 async def get(served: Served, path: str) -> tuple[int, Any]:

@@ -12,7 +12,9 @@ from ghostd.conversation import ToolCallDelta
 from ghostd.engine import Engine
 from ghostd.gateway.answering import Reply, ToolCallReply, answer, metadata
 from ghostd.gateway.calls import decoded, openai_call
+from ghostd.gateway.dialects import llamacpp_chat
 from ghostd.gateway.dialects.generation import new_id, pieces, seeded, usage_details, usage_fields
+from ghostd.gateway.dialects.llamacpp_models import default_model
 from ghostd.gateway.dialects.openai_chat_request import CHAT_RANGES, CHAT_WORDS, ChatBody, chat_request
 from ghostd.gateway.dialects.openai_chat_tools import custom_input, custom_names
 from ghostd.gateway.dialects.openai_logprobs import chat_logprobs
@@ -39,7 +41,9 @@ DOC = Doc(
 async def chat_completions(engine: Engine, exchange: Exchange) -> Response | None:
     """Answer a conversation, whole or as a stream."""
     encoder = _Encoder(exchange)
-    call = await openai_call(engine, exchange, "openai.chat", "chat", encoder.jobs)
+    default = default_model(exchange)
+    call = await openai_call(engine, exchange, "openai.chat", "chat", encoder.jobs, default_model=default)
+    llamacpp_chat.settle(engine, call, encoder.jobs)
     return await answer(engine, exchange, call, encoder)
 
 

@@ -22,6 +22,7 @@ from ghostd.types import Delta, FillRequest, OpenDocument, Sampling
 MAX_SNIPPETS = 1000
 RANGES: Mapping[str, tuple[float, float]] = {"temperature": (0, 2), "seed": (0, 2**63 - 1)}
 _ABSENT = (None, b"null")
+_NO_NAME = (*_ABSENT, b'""')
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -77,7 +78,7 @@ def is_tabbys(call: Call) -> bool:
 
 def check_model(engine: Engine, call: Call) -> None:
     """Refuse a call of OpenAI's that names no model; only Tabby's need not."""
-    if call.fields.get("model") in _ABSENT and not is_tabbys(call):
+    if call.fields.get("model") in _NO_NAME and not is_tabbys(call):
         error: RequestError = InvalidRequest("Missing required parameter: 'model'.", "model")
         engine.refused(call, error)
         raise error
