@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from clients.npm import installed
 from clients.tool_loop import run
-from matrix.servers import KINDS, Place, place
+from matrix.servers import KINDS, Place, place, spoken
 
 from ghostd.conversation import ToolCall
-from ghostd.testing.scripted_upstream import json_answer
+from ghostd.testing.scripted_upstream import Answer, Seen, json_answer
 from ghostd.testing.upstream_dialect import Reply
 from ghostd.types import Usage
 
@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 VERSION = "1.14.0"
 SCRIPT = """
 import Anthropic from '@anthropic-ai/sdk';
+import { betaTool } from '@anthropic-ai/sdk/helpers/beta/json-schema';
 
 const [, , baseURL, model] = process.argv;
 const client = new Anthropic({ apiKey: 'any', baseURL, maxRetries: 0 });
@@ -41,6 +42,11 @@ said.beta = await client.beta.messages.create({ ...asked, betas: ['newer-2031-01
 said.count = await client.messages.countTokens({ model, messages, tools });
 said.models = [];
 for await (const { id } of client.models.list({ limit: 2 })) said.models.push(id);
+const temperature = betaTool({
+  name: 'weather', description: 'Tells the temperature.', inputSchema: tools[0].input_schema,
+  run: ({ city }) => `${city}: -3`,
+});
+said.ran = await client.beta.messages.toolRunner({ model, max_tokens: 2000, messages, tools: [temperature] });
 try {
   await client.messages.create({ ...asked, model: 'nobody' });
 } catch (error) {
@@ -77,7 +83,14 @@ async def test_messages_streams_tools_counts_and_models(there: Place, tmp_path: 
     answer = there.upstream.serve
     assert answer is not None
     counted = json_answer({"input_tokens": 33})
-    there.upstream.serve = lambda seen: counted if seen.path.endswith("count_tokens") else answer(seen)
+    last = Reply(("Cold.",))
+
+    def serve(seen: Seen) -> Answer:
+        if seen.path.endswith("count_tokens"):
+            return counted
+        return spoken(there.dialect, seen, last) if b"Oslo: -3" in seen.body else answer(seen)
+
+    there.upstream.serve = serve
     said = await use(tmp_path, there)
     wanted = [("text", "Let me see."), ("tool_use", {"city": "Oslo"})]
     for name in ("plain", "streamed", "beta"):
@@ -89,5 +102,8 @@ async def test_messages_streams_tools_counts_and_models(there: Place, tmp_path: 
     if there.kind.name != "openai":
         assert said["streamed"]["content"][0]["thinking"] == "Hm."
     assert said["count"]["input_tokens"] == 33 if there.kind.name == "anthropic" else said["count"]["input_tokens"] > 1
+    assert said["ran"]["content"][-1]["text"] == "Cold."
+    if there.kind.name != "anthropic":  # which holds the thread of the tool runner itself
+        assert [(past.name, past.result) for past in there.asked.past] == [("weather", "Oslo: -3")]
     assert there.model in said["models"]
     assert said["error"] == ["NotFoundError", 404, True]
