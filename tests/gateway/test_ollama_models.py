@@ -174,6 +174,7 @@ async def test_show_tells_what_a_model_can_do() -> None:
                 assert list(await reply.json()) == ["error"]
 
 
+@pytest.mark.covers("ollama.models", "/api/version")
 async def test_signs_of_life() -> None:
     async with gateway(ONE, upstream("a", HELLO)) as g:
         async with g.client.get(g.served.url + "/") as reply:

@@ -174,6 +174,7 @@ async def test_an_unknown_model_is_not_found_in_ollamas_words() -> None:
             g.world.calls = len(g.world.ledger.rows)
 
 
+@pytest.mark.covers("ollama.models", "/api/create, /api/push, /api/blobs", state="not offered")
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [

@@ -192,6 +192,8 @@ async def test_a_model_that_nobody_has(world: World) -> None:
     assert caught.value.status_code == 404
 
 
+@pytest.mark.covers("ollama.models", "/api/tags", behind=("openai", "anthropic", "gemini", "ollama"))
+@pytest.mark.covers("ollama.models", "/api/show", behind=("openai", "anthropic", "gemini", "ollama"))
 async def test_lists_and_descriptions(world: World) -> None:
     client, model, _, _ = world
     listed = await client.list()

@@ -122,6 +122,8 @@ async def test_texts_too_long_to_embed_are_cut_unless_that_is_forbidden(models_d
         assert caught.value.status_code == 400
 
 
+@pytest.mark.covers("ollama.models", "/api/tags", behind="local")
+@pytest.mark.covers("ollama.models", "/api/show", behind="local")
 async def test_a_local_model_is_described_by_its_file(world: World) -> None:
     (tag,) = [found for found in (await world.client.list()).models if found.model == "qwen"]
     assert tag.details is not None
@@ -141,6 +143,7 @@ async def test_a_local_model_is_described_by_its_file(world: World) -> None:
 # --- how long it stays --------------------------------------------------------------------
 
 
+@pytest.mark.covers("ollama.models", "/api/ps", behind="local")
 async def test_a_model_is_loaded_shown_and_unloaded(world: World) -> None:
     assert (await world.client.ps()).models == []
     assert (await world.client.generate(model="qwen", prompt="")).done_reason == "load"
@@ -201,6 +204,7 @@ async def empty(models_dir: Path) -> AsyncIterator[World]:
         yield made
 
 
+@pytest.mark.covers("ollama.models", "/api/pull", behind="local")
 @pytest.mark.parametrize("tag", ["", ":latest", ":Q4_K_M", ":coder-q4_k_m.gguf"])
 async def test_a_model_is_pulled_and_answers_to_the_name_of_its_pull(empty: World, hub: HubServer, tag: str) -> None:
     name = f"hf.co/{REPOSITORY}{tag}"
@@ -303,6 +307,8 @@ async def test_no_more_than_two_models_are_pulled_at_once(empty: World, hub: Hub
 # --- copying and removing -----------------------------------------------------------------
 
 
+@pytest.mark.covers("ollama.models", "/api/copy", behind="local")
+@pytest.mark.covers("ollama.models", "/api/delete", behind="local")
 @pytest.mark.parametrize("name", ["mine", "mine:latest", "mine:q4"])
 async def test_a_copy_answers_like_its_model_and_outlives_it(world: World, name: str) -> None:
     assert (await world.client.copy("qwen:latest", name)).status == "success"
