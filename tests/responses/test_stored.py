@@ -292,6 +292,12 @@ async def test_a_failure_in_the_background_is_told_in_the_response() -> None:
         assert "out of order" in failed["error"]["message"]
 
 
+async def test_an_unknown_response_is_told_in_the_background_too() -> None:
+    async with before(chat()) as d:
+        queued = await ask(d, input="hi", background=True, previous_response_id="resp_x")
+        assert (await finished(d, queued["id"]))["error"]["code"] == "previous_response_not_found"
+
+
 async def test_what_was_being_made_when_ghostd_ended_has_failed(tmp_path: Path) -> None:
     async with before(a := chat([asyncio.Event()]), folder=tmp_path) as d:
         queued = await ask(d, input="hi", background=True)

@@ -12,7 +12,7 @@ import msgspec
 
 from ghostd.config_responses import ResponsesConfig
 from ghostd.engine import Engine
-from ghostd.errors import ContextTooLong, GhostdError, InvalidRequest, NoCandidate, UpstreamRejected
+from ghostd.errors import ContextTooLong, GhostdError, InvalidRequest, NoCandidate, StoreError, UpstreamRejected
 from ghostd.gateway.answering import relayed, with_metadata
 from ghostd.gateway.dialect import OPENAI
 from ghostd.gateway.dialects.responses_background import Background
@@ -85,9 +85,8 @@ class Responses:
             if not work.call.stream:
                 return await _whole(exchange, work, items, keeper)
             await _stream(exchange, work, items, keeper)
-        except NoCandidate:
-            _explain(work)
-            raise
+        except NoCandidate as error:
+            raise _explained(work, error) from None
         return None
 
     async def _later(self, exchange: Exchange, work: Work, keeper: Keeper) -> Response | None:
@@ -106,7 +105,8 @@ class Responses:
             await follow(exchange, events)
             return None
         queued = _encode(work.frame().response("queued"))
-        await keeper.keep(queued, running=True)
+        if not await keeper.keep(queued, running=True):
+            raise StoreError("The response cannot be stored, and so not be made in the background.")
         self._background.start(work.response_id, lambda: self._make(work, keeper))
         exchange.call = None  # nothing is known yet of where it goes
         return exchange.json(queued)
@@ -117,7 +117,7 @@ class Responses:
         try:
             body = await _made(work, self._engine.serve(work.call), watched)
         except Exception as error:
-            told = _told(error)
+            told = _told(_explained(work, error))
             failed = {"code": told.code or "server_error", "message": told.message}
             body = _encode(work.frame().response("failed", error=failed))
         own = {"id": work.response_id, "background": True, "store": True}
@@ -138,7 +138,7 @@ class Responses:
             await keeper.keep(_in_background(stream.ended))
             events.add(end)
         except Exception as error:
-            events.add(stream.failed(OPENAI.error(_told(error), "")))
+            events.add(stream.failed(OPENAI.error(_told(_explained(work, error)), "")))
             await keeper.keep(_in_background(stream.failure))
         finally:
             events.end()
@@ -279,9 +279,11 @@ class _Stream:
         return events
 
 
-def _explain(work: Work) -> None:
-    """Why nobody can go on from a response or a conversation that is not kept here."""
-    if work.said.unknown_previous is not None:
-        raise PreviousNotFound(work.said.unknown_previous) from None
-    if work.said.unknown_conversation is not None:
-        raise no_conversation(work.said.unknown_conversation) from None
+def _explained(work: Work, error: Exception) -> Exception:
+    """Why nobody can go on from a response or a conversation that is not kept here; other errors as they are."""
+    if isinstance(error, NoCandidate):
+        if work.said.unknown_previous is not None:
+            return PreviousNotFound(work.said.unknown_previous)
+        if work.said.unknown_conversation is not None:
+            return no_conversation(work.said.unknown_conversation)
+    return error

@@ -40,10 +40,10 @@ class Keeper:
         """Whether anything is kept."""
         return self._store is not None
 
-    async def keep(self, body: bytes, *, running: bool = False) -> None:
-        """Keep this response object. Where the disk takes nothing the reply is given all the same; the log says so."""
+    async def keep(self, body: bytes, *, running: bool = False) -> bool:
+        """Keep this response object; whether that was done. Where the disk takes nothing the log says so."""
         if self._store is None:
-            return
+            return False
         size = len(body) + sum(map(len, self._own))
         try:
             if size > LARGE_BODY_BYTES:  # would hold up everybody else
@@ -53,6 +53,8 @@ class Keeper:
             await self._store.keep(response)
         except (StoreError, msgspec.DecodeError) as error:
             log.warning("a response is not kept: %s", error)
+            return False
+        return True
 
     def _stored(self, body: bytes, running: bool) -> StoredResponse:
         fields = _OBJECT.decode(body)
