@@ -22,6 +22,9 @@ DAY_S = 86_400
 # --- the whole life ------------------------------------------------------------------
 
 
+@pytest.mark.covers("openai.batches")
+@pytest.mark.covers("openai.batches", "metadata")
+@pytest.mark.covers("openai.batches", "completion_window")
 async def test_a_batch_is_answered_line_by_line_in_order(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         lines = [chat_line(f"r{number}", f"number {number}") for number in range(20)]
@@ -104,6 +107,7 @@ async def test_embeddings_are_made_in_batches_too(tmp_path: Path) -> None:
         assert output["response"]["body"]["data"][0]["embedding"] == [0.6, 0.8]
 
 
+@pytest.mark.covers("openai.batches", "after, limit")
 async def test_batches_are_listed_page_by_page_the_newest_first(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         made = [(await w.begin([chat_line("a")])).id for _ in range(5)]
@@ -306,6 +310,7 @@ async def test_a_spent_account_is_not_asked_for_ever(tmp_path: Path, monkeypatch
         assert error["response"]["body"]["error"]["code"] == "insufficient_quota"
 
 
+@pytest.mark.covers("openai.batches", "cancel")
 async def test_a_batch_is_cancelled_and_keeps_what_was_answered(tmp_path: Path) -> None:
     def serve(seen: Seen) -> Answer:
         return echo(seen) if said(seen) == "quick" else Answer(silent=True, ending="hang")
@@ -391,6 +396,7 @@ async def test_the_ledger_tells_batches_from_other_requests(tmp_path: Path) -> N
         assert json.loads(row.features)["intent"] == "batch"
 
 
+@pytest.mark.covers("openai.batches", "output_expires_after")
 async def test_output_files_expire_when_the_batch_says_so(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         made = await w.begin([chat_line("a")], output_expires_after={"anchor": "created_at", "seconds": 3600})

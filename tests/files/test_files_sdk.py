@@ -95,6 +95,9 @@ FILE = ('name="file"; filename="a.jsonl"', b"{}\n")
 # --- the whole life ----------------------------------------------------------------
 
 
+@pytest.mark.covers("openai.files")
+@pytest.mark.covers("openai.files", "content")
+@pytest.mark.covers("openai.files", "purpose")
 async def test_a_file_lives_from_upload_to_deletion(folder: Path) -> None:
     async with world(folder, clock=Clock()) as w:
         made = await w.client.files.create(file=("in.jsonl", b'{"a": 1}\n'), purpose="batch")
@@ -113,6 +116,7 @@ async def test_a_file_lives_from_upload_to_deletion(folder: Path) -> None:
         assert w.contents() == []
 
 
+@pytest.mark.covers("openai.files", "after, limit, order")
 async def test_files_are_listed_page_by_page(folder: Path) -> None:
     async with world(folder) as w:
         made = [
@@ -174,6 +178,7 @@ async def test_contents_are_the_users_alone_and_never_run_in_a_browser(folder: P
 # --- expiry and room ----------------------------------------------------------------
 
 
+@pytest.mark.covers("openai.files", "expires_after")
 async def test_files_expire(folder: Path) -> None:
     clock = Clock()
     async with world(folder, clock=clock) as w:

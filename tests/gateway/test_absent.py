@@ -58,6 +58,7 @@ async def test_what_is_not_offered_says_so_in_openais_shape() -> None:
                 assert reply.headers["x-should-retry"] == "false"
 
 
+@pytest.mark.covers("openai.files", "/v1/uploads", state="not offered")
 async def test_an_sdk_gets_the_error_at_once() -> None:
     async with serving() as served, openai.AsyncOpenAI(base_url=f"{served.url}/v1", api_key="x") as client:
         with pytest.raises(openai.InternalServerError, match="does not offer fine-tuning"):

@@ -54,6 +54,7 @@ MODEL = ('name="model"', b"acme/whisper-1")
 # --- what is passed on ------------------------------------------------------------
 
 
+@pytest.mark.covers("openai.audio", "transcriptions", behind="openai", state="passed on")
 async def test_a_transcription_goes_to_the_service_with_its_own_name_of_the_model() -> None:
     async with service() as s:
         s.upstream.play(json_answer({"text": "hello", "usage": {"type": "duration", "seconds": 3}}))
@@ -72,6 +73,7 @@ async def test_a_transcription_goes_to_the_service_with_its_own_name_of_the_mode
         assert (row.operation, row.status, row.deployment) == ("openai.audio.transcriptions", "ok", "acme/whisper-1")
 
 
+@pytest.mark.covers("openai.audio", "transcriptions: response_format", behind="openai", state="passed on")
 @pytest.mark.parametrize(
     ("kind", "reply"),
     [
@@ -93,6 +95,7 @@ async def test_a_transcription_comes_back_in_whatever_type_it_has(kind: Any, rep
         assert field_of(s.upstream.requests[0], "response_format") == kind.encode()
 
 
+@pytest.mark.covers("openai.audio", "transcriptions: stream", behind="openai", state="passed on")
 async def test_a_streamed_transcription_comes_event_by_event() -> None:
     events: list[dict[str, Any]] = [
         {"type": "transcript.text.delta", "delta": "hel"},
@@ -117,6 +120,9 @@ async def test_a_model_that_does_not_stream_may_answer_whole() -> None:
         assert found == (200, {"text": "hello"})
 
 
+@pytest.mark.covers("openai.audio", "translations", behind="openai", state="passed on")
+@pytest.mark.covers("openai.images", "edits", behind="openai", state="passed on")
+@pytest.mark.covers("openai.images", "variations", behind="openai", state="passed on")
 @pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
 async def test_translations_edits_and_variations_are_passed_on() -> None:
     async with service() as s:
@@ -162,6 +168,7 @@ async def test_sound_is_passed_on_as_it_comes() -> None:
         await s.upstream.abandoned()
 
 
+@pytest.mark.covers("openai.audio", "speech", behind="openai", state="passed on")
 async def test_sound_comes_whole() -> None:
     pieces = [bytes([number]) * 5000 for number in range(20)]
     async with service() as s:
