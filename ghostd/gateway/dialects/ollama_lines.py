@@ -36,8 +36,11 @@ def generate_content(text: str) -> Fields:
 
 
 def timestamp(seconds: float | None = None) -> str:
-    """A time, or now, as Ollama writes it."""
-    moment = datetime.fromtimestamp(time.time() if seconds is None else seconds, UTC)
+    """A time, or now, as Ollama writes it. What a service says of a model's age need not be one that a calendar has."""
+    try:
+        moment = datetime.fromtimestamp(time.time() if seconds is None else seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        moment = datetime.fromtimestamp(0, UTC)
     return moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
