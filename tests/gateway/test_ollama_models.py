@@ -83,6 +83,14 @@ async def test_every_model_is_listed_in_the_form_of_ollama() -> None:
             ]  # fmt: skip
 
 
+@pytest.mark.parametrize("created", [10**18, -(10**18), 1_748_772_000_000])
+async def test_a_date_that_no_calendar_has_hinders_nothing(created: int) -> None:
+    info = ModelInfo("m", "a", frozenset(("chat",)), created=created)
+    async with gateway(ONE, upstream("a", HELLO, info=info)) as g, listed(g) as reply:
+        (tag,) = [model for model in (await reply.json())["models"] if model["name"] == "a/m"]
+        assert tag["modified_at"] == "1970-01-01T00:00:00.000000Z"
+
+
 async def test_what_an_ollama_server_says_of_its_models_is_listed() -> None:
     digest = "500a1f067a9f782620b40bee6f7b0c89e17ae61f686b92c24933e4ca4b2b8b41"
     info = ModelInfo(
