@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, replace
@@ -14,8 +13,8 @@ from ghostd.completion.by_chat import as_chat
 from ghostd.completion.fill import fill_along, fill_with, nothing
 from ghostd.completion.postprocess import ended_by
 from ghostd.config import Config
-from ghostd.errors import GhostdError, InvalidRequest, ModelNotFound, UnsupportedParameter, UpstreamError, WorkerFailed
-from ghostd.ports import Index, Ledger, Provider, TokenCounter, Tokenizer
+from ghostd.errors import GhostdError, InvalidRequest, ModelNotFound, UnsupportedParameter, WorkerFailed
+from ghostd.ports import Index, Ledger, Provider
 from ghostd.routing.call import Call, Hints, Item, Job
 from ghostd.routing.deployment import Deployment
 from ghostd.routing.features import features_of
@@ -24,6 +23,7 @@ from ghostd.routing.plan import AUTO
 from ghostd.routing.registry import Registry
 from ghostd.routing.router import Router
 from ghostd.routing.selection import select
+from ghostd.routing.tokens import TokenCount, Tokens
 from ghostd.types import (
     NO_ENDING,
     Capability,
@@ -40,21 +40,7 @@ from ghostd.types import (
     Usage,
 )
 
-log = logging.getLogger(__name__)
-
-_COUNT_TIMEOUTS = Timeouts(first_byte_s=10.0, idle_s=10.0)
-"""Of a service that is asked to count; an estimate after that is worth more."""
 R = TypeVar("R", ChatRequest, CompletionRequest, FillRequest, EmbedRequest)
-
-
-@dataclass(frozen=True, slots=True)
-class TokenCount:
-    """How many tokens a prompt has for the deployment that would be asked first."""
-
-    deployment: str
-    tokens: int
-    exact: bool
-    """Whether its own tokenizer has counted; else it is an estimate."""
 
 
 class Engine:
@@ -73,6 +59,7 @@ class Engine:
         """Over these local providers with the default configuration, or over a whole registry."""
         self.router = Router(registry or Registry(Config(), providers), translate, ledger)
         self._ledger = ledger
+        self.tokens = Tokens(lambda: self.registry)
         self._fills = 0
         """How many fills by tiers are under way."""
 
@@ -107,62 +94,8 @@ class Engine:
         return select(self.registry.plan(call.model), call, partial(features_of, call)).tiers[0][0].deployment
 
     async def count_tokens(self, request: ChatRequest | CompletionRequest, estimate: int) -> TokenCount:
-        """The tokens of a request's prompt; `estimate` is the front-end's, in tokens of no tokenizer in particular."""
-        deployments = [choice.deployment for tier in self.registry.plan(request.model).tiers for choice in tier]
-        wanted: Capability = "chat" if isinstance(request, ChatRequest) else "complete"
-        able = (d for d in deployments if wanted in d.info.capabilities and d.info.state != "failed")
-        deployment = next(able, deployments[0])
-        provider = deployment.provider
-        if isinstance(provider, TokenCounter):
-            asked = replace(request, model=deployment.model, timeouts=_COUNT_TIMEOUTS)
-            try:
-                return TokenCount(deployment.name, await provider.count_tokens(asked), exact=True)
-            except (UpstreamError, UnsupportedParameter) as error:
-                if not deployment.upstream:
-                    raise
-                log.info("%s counts no tokens (%s); they are estimated", deployment.name, error)
-        return TokenCount(deployment.name, round(estimate * deployment.health.prompt_ratio), exact=False)
-
-    # --- tokens -----------------------------------------------------------------------
-
-    async def tokenize(self, model: str, text: str, *, special: bool, bos: bool) -> Sequence[int]:
-        """Token ids of a text by itself, by the tokenizer of a model of this name; see `tokenizer`."""
-        tokenizer, own = self.tokenizer(model)
-        return await tokenizer.tokenize(own, text, special=special, bos=bos)
-
-    async def pieces(self, model: str, tokens: Sequence[int]) -> Sequence[bytes]:
-        """The bytes of each token."""
-        tokenizer, own = self.tokenizer(model)
-        return await tokenizer.pieces(own, tokens)
-
-    async def render(self, request: ChatRequest) -> str:
-        """The text that the model's chat template makes of a conversation."""
-        tokenizer, own = self.tokenizer(request.model, "chat")
-        return await tokenizer.render(replace(request, model=own))
-
-    def chat_template(self, model: str) -> str:
-        """The model's chat template; "" where ghostd has none."""
-        try:
-            tokenizer, own = self.tokenizer(model, "chat")
-        except UnsupportedParameter:
-            return ""
-        return tokenizer.chat_template(own)
-
-    def tokenizer(self, model: str, capability: Capability = "complete") -> tuple[Tokenizer, str]:
-        """Who holds the tokenizer of a name's models, and its own name of the model; a loaded one before others.
-
-        Raises ModelNotFound, and UnsupportedParameter where there is none.
-        """
-        deployments = [choice.deployment for tier in self.registry.plan(model).tiers for choice in tier]
-        able = [d for d in deployments if isinstance(d.provider, Tokenizer) and d.info.state != "failed"]
-        fit = [d for d in able if capability in d.info.capabilities] or able
-        if not fit:
-            raise UnsupportedParameter(
-                f"ghostd has no tokenizer of the model '{model}'; only local models have.", "model"
-            )
-        found = min(fit, key=lambda deployment: deployment.info.state != "ready")
-        assert isinstance(found.provider, Tokenizer)
-        return found.provider, found.model
+        """The tokens of a request's prompt; see Tokens.count."""
+        return await self.tokens.count(request, estimate)
 
     def busy(self, model: str) -> bool:
         """Whether a model of this name is being asked now."""

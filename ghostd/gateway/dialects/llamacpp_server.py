@@ -31,7 +31,7 @@ async def props(engine: Engine, exchange: Exchange) -> Response:
         "model_alias": info.id,
         "model_path": info.path.name if info.path is not None else info.id,
         "modalities": {"vision": "vision" in (info.features or ()), "audio": "audio" in (info.features or ())},
-        "chat_template": engine.chat_template(info.id),
+        "chat_template": engine.tokens.chat_template(info.id),
         "build_info": f"ghostd {__version__}",
         "is_sleeping": info.state == "unloaded",
     }

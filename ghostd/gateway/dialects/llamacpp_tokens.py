@@ -90,10 +90,10 @@ async def tokenize(engine: Engine, exchange: Exchange) -> Response:
             _check(item, f"content[{number}]")
             tokens.append(item)
         elif item or (bos and not number):
-            tokens += await engine.tokenize(model, item, special=special, bos=bos and not number)
+            tokens += await engine.tokens.tokenize(model, item, special=special, bos=bos and not number)
     if not body.with_pieces:
         return exchange.json(_encode(TokenizeReply(tokens)))
-    found = await engine.pieces(model, tokens) if tokens else ()
+    found = await engine.tokens.pieces(model, tokens) if tokens else ()
     pieces = [TokenPiece(token, _piece(data)) for token, data in zip(tokens, found, strict=True)]
     return exchange.json(_encode(TokenizeReply(pieces)))
 
@@ -104,7 +104,7 @@ async def detokenize(engine: Engine, exchange: Exchange) -> Response:
     _check_size(body.tokens or [], "tokens")
     for number, token in enumerate(body.tokens or []):
         _check(token, f"tokens[{number}]")
-    found = await engine.pieces(body.model or default_model(exchange), body.tokens) if body.tokens else ()
+    found = await engine.tokens.pieces(body.model or default_model(exchange), body.tokens) if body.tokens else ()
     return exchange.json(_encode(DetokenizeReply(b"".join(found).decode("utf-8", "replace"))))
 
 
@@ -112,7 +112,7 @@ async def apply_template(engine: Engine, exchange: Exchange) -> Response:
     """The prompt that the model's chat template makes of a conversation."""
     body = await exchange.read(_TEMPLATE)
     request = ChatRequest(body.model or default_model(exchange), messages_of(body.messages), tools=tools_of(body))
-    return exchange.json(_encode(TemplateReply(await engine.render(request))))
+    return exchange.json(_encode(TemplateReply(await engine.tokens.render(request))))
 
 
 def _check_size(given: str | Sequence[str | int], param: str) -> None:
