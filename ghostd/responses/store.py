@@ -70,7 +70,7 @@ class Store:
                 if self._append(response.conversation_id, said):
                     added += _bytes(said)
         self._size_bytes += added
-        self.prune(keeping=response.id)
+        self._make_room(response.id)
 
     def response(self, response_id: str) -> StoredResponse | None:
         """See the port."""
@@ -159,7 +159,7 @@ class Store:
             )
             self._append(conversation.id, items)
         self._size_bytes += _bytes(items)
-        self.prune(keeping=conversation.id)
+        self._make_room(conversation.id)
 
     def conversation(self, conversation_id: str) -> StoredConversation | None:
         """See the port."""
@@ -212,7 +212,7 @@ class Store:
             added = self._append(conversation_id, items)
         if added:
             self._size_bytes += _bytes(items)
-            self.prune(keeping=conversation_id)
+            self._make_room(conversation_id)
         return added
 
     def forget_item(self, conversation_id: str, item_id: str) -> bool:
@@ -230,19 +230,20 @@ class Store:
 
     # --- room ---------------------------------------------------------------------------
 
-    def prune(self, keeping: str = "") -> bool:
-        """Delete some of what has expired, and what was used least recently while it is too much altogether.
-
-        The one called `keeping` stays. Says whether there may be more to delete.
-        """
+    def prune(self) -> bool:
+        """Delete some of what has expired; whether there may be more."""
         some = self._least_used("used_s < ?", (self._oldest,), _PRUNED_AT_ONCE)
-        self._delete(some)
-        while self._size_bytes > self._max_bytes:
-            oldest = [entry for entry in self._least_used("1", (), 8) if entry[1] != keeping]
-            if not oldest:
-                break
-            self._delete(oldest[:1])
+        if some:
+            self._delete(some)
         return len(some) >= _PRUNED_AT_ONCE
+
+    def _make_room(self, keeping: str) -> None:
+        """Delete what was used least recently while it is too much altogether; the one called `keeping` stays."""
+        while self._size_bytes > self._max_bytes:
+            oldest = [entry for entry in self._least_used("1", (), 2) if entry[1] != keeping]
+            if not oldest:
+                return
+            self._delete(oldest[:1])
 
     def _least_used(self, where: str, values: tuple[float, ...], limit: int) -> list[tuple[str, str]]:
         """Tables and ids."""

@@ -395,6 +395,8 @@ async def test_what_was_not_used_for_long_expires(tmp_path: Path) -> None:
         now += 3 * DAY_S
         last = await ask(d, input="4")
         assert (await d.get(f"/v1/responses/{second['id']}"))[0] == 404
+    async with before(chat(), folder=tmp_path, config=ResponsesConfig(keep_days=2), clock=lambda: now) as d:
+        assert (await d.get(f"/v1/responses/{last['id']}"))[0] == 200
     data = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     assert second["id"].encode() not in data, "what has expired is gone from the file"
     assert last["id"].encode() in data
