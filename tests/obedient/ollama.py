@@ -38,6 +38,8 @@ def serve(seen: Seen) -> Answer:
         asked = Asked(prompt, max(1, words([prompt])), stop=_stops(options), max_tokens=_limit(options))
         said = answer(asked)
         found = _DIALECT.complete(said.reply)
+        if not body.get("stream", True):
+            return json_answer({**json.loads(found.pieces[-1]), "response": "".join(said.text)})
         return _with_logprobs(found, said, body.get("top_logprobs") or 0) if body.get("logprobs") else found
     if call != "chat" or not isinstance(body.get("messages"), list):
         return _DIALECT.error(400 if call == "chat" else 404, "json: cannot unmarshal")

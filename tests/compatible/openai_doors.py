@@ -1,17 +1,11 @@
-"""Every parameter of OpenAI's doors with a value that shows, and what becomes of it before a service."""
+"""Every parameter of OpenAI's calls, with a value that shows."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-import aiohttp
-from obedient.places import Place
-
-from ghostd.testing.scripted_upstream import Seen
-
-Fields = dict[str, Any]
+from compatible.measure import Door, Fields
 
 _TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
 _SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
@@ -22,7 +16,7 @@ def _content(**part: Any) -> Fields:
     return {"messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}, part]}]}
 
 
-CHAT: Mapping[str, Fields] = {
+_CHAT: Mapping[str, Fields] = {
     "": {},
     "stream": {"stream": True},
     "stream_options": {"stream": True, "stream_options": {"include_usage": True}},
@@ -92,7 +86,7 @@ CHAT: Mapping[str, Fields] = {
     "grammar": {"grammar": 'root ::= "a"'},
     "chat_template_kwargs": {"chat_template_kwargs": {"enable_thinking": False}},
 }
-COMPLETIONS: Mapping[str, Fields] = {
+_COMPLETIONS: Mapping[str, Fields] = {
     "": {},
     "stream": {"stream": True},
     "stream_options": {"stream": True, "stream_options": {"include_usage": True}},
@@ -114,7 +108,7 @@ COMPLETIONS: Mapping[str, Fields] = {
     "logit_bias": {"logit_bias": {"5": 1}},
     "user": {"user": "u"},
 }
-EMBEDDINGS: Mapping[str, Fields] = {
+_EMBEDDINGS: Mapping[str, Fields] = {
     "": {},
     "input: texts": {"input": ["a", "b"]},
     "input: token ids": {"input": [1, 2]},
@@ -122,76 +116,41 @@ EMBEDDINGS: Mapping[str, Fields] = {
     "encoding_format: base64": {"encoding_format": "base64"},
     "user": {"user": "u"},
 }
-_DOORS: Mapping[str, tuple[str, Fields]] = {
-    "chat": ("/chat/completions", {"messages": [{"role": "user", "content": "hi"}]}),
-    "completions": ("/completions", {"prompt": "a"}),
-    "embeddings": ("/embeddings", {"input": "a"}),
-}
-
-
-_WITHIN: Mapping[str, Fields] = {
-    **{name: _WITH_TOOLS for name in CHAT if name.startswith("tool_choice")},
-    "tool_choice: allowed_tools": {"tools": [_TOOL, {"type": "function", "function": {"name": "clock"}}]},
-    "parallel_tool_calls": _WITH_TOOLS,
-}
-"""What a parameter is compared with the absence of, where that is more than the plain request."""
-_IN_REPLIES = ("stream_options", "parallel_tool_calls", "echo", "encoding_format: base64")
-"""What only the reply shows; ghostd does it itself unless it passes it on."""
-
-
-HINTS = frozenset(
+_HINTS = frozenset(
     (
         "verbosity", "prediction", "store", "metadata", "service_tier", "safety_identifier", "prompt_cache_key",
         "prompt_cache_retention", "user",
     )
 )  # fmt: skip
-"""What a model on this machine has no use for."""
-
-
-async def measured_here(
-    url: str, client: aiohttp.ClientSession, door: str, name: str, fields: Fields, model: str
-) -> str:
-    """The same of a model on this machine: "served", "accepted" or "refused"."""
-    path, usual = _DOORS[door]
-    async with client.post(f"{url}/v1{path}", json={"model": model, "max_tokens": 4, **usual, **fields}) as reply:
-        raw = await reply.read()
-    if reply.status == 400:
-        assert json.loads(raw)["error"]["param"], raw
-        return "refused"
-    assert reply.status == 200, raw
-    return "accepted" if name in HINTS else "served"
-
-
-async def measured(there: Place, client: aiohttp.ClientSession, door: str, name: str, fields: Fields) -> str:
-    """What becomes of it: "passed on", "translated", "served" (by ghostd itself), "accepted" or "refused"."""
-    model = there.embed_model if door == "embeddings" else there.chat_model
-    usual = await _ask(there, client, door, _WITHIN.get(name, {}), model)
-    found = await _ask(there, client, door, fields, model)
-    if isinstance(found, str) or isinstance(usual, str):
-        return "refused"
-    if len(found) > len(usual):
-        return "served"
-    asked, plain = json.loads(found[-1].body), json.loads(usual[-1].body)
-    if found[-1].path.endswith(_DOORS[door][0]) and asked.items() >= fields.items():
-        return "passed on"
-    if asked != plain or name in ("", "stream"):
-        return "translated"
-    return "served" if name in _IN_REPLIES else "accepted"
-
-
-async def _ask(
-    there: Place, client: aiohttp.ClientSession, door: str, fields: Fields, model: str | None
-) -> list[Seen] | str:
-    """The requests that reached the service, or "refused"."""
-    path, usual = _DOORS[door]
-    before = len(there.upstream.requests)
-    body = {"model": model or there.chat_model, **usual, **fields}
-    async with client.post(there.base_url + path, json=body) as reply:
-        raw = await reply.read()
-    if reply.status == 400:
-        assert json.loads(raw)["error"]["param"], raw
-        assert len(there.upstream.requests) == before
-        return "refused"
-    assert reply.status == 200, raw
-    assert not fields.get("stream") or raw.endswith(b"data: [DONE]\n\n")
-    return list(there.upstream.requests[before:])
+CHAT = Door(
+    "openai.chat",
+    "/v1/chat/completions",
+    {"messages": [{"role": "user", "content": "hi"}]},
+    _CHAT,
+    within={
+        **{name: _WITH_TOOLS for name in _CHAT if name.startswith("tool_choice")},
+        "tool_choice: allowed_tools": {"tools": [_TOOL, {"type": "function", "function": {"name": "clock"}}]},
+        "parallel_tool_calls": _WITH_TOOLS,
+    },
+    own=frozenset(("stream_options", "parallel_tool_calls")),
+    hints=_HINTS,
+    short={"max_tokens": 4},
+)
+COMPLETIONS = Door(
+    "openai.completions",
+    "/v1/completions",
+    {"prompt": "a"},
+    _COMPLETIONS,
+    own=frozenset(("stream_options", "echo")),
+    hints=_HINTS,
+    short={"max_tokens": 4},
+)
+EMBEDDINGS = Door(
+    "openai.embeddings",
+    "/v1/embeddings",
+    {"input": "a"},
+    _EMBEDDINGS,
+    own=frozenset(("encoding_format: base64",)),
+    hints=_HINTS,
+    embeds=True,
+)

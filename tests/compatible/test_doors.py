@@ -1,4 +1,4 @@
-"""What each parameter of OpenAI's doors becomes before each kind of service: measured on what reaches the service."""
+"""What each parameter of each call becomes before each kind of service: measured on what reaches the service."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 from compatibility import BEHIND
-from gateway.openai_parameters import CHAT, COMPLETIONS, EMBEDDINGS, Fields, measured, measured_here
+from compatible.measure import measured, measured_here
+from compatible.openai_doors import CHAT, COMPLETIONS, EMBEDDINGS
+from compatible.other_doors import OLLAMA_CHAT, OLLAMA_EMBED, OLLAMA_GENERATE, RESPONSES
 from gguf_fixtures import RECIPES, write_gguf
 from obedient.places import KINDS, place
 
@@ -20,7 +22,7 @@ _STATES = {"P": "passed on", "T": "translated", "S": "served", "A": "accepted", 
 
 # A letter for each kind of BEHIND: openai, anthropic, gemini, ollama, local.
 EXPECTED: Mapping[str, Mapping[str, str]] = {
-    "chat": {
+    "openai.chat": {
         "": "PTTTS",
         "stream": "PTTTS",
         "stream_options": "PSSSS",
@@ -71,7 +73,7 @@ EXPECTED: Mapping[str, Mapping[str, str]] = {
         "grammar": "PRRRS",
         "chat_template_kwargs": "PATTS",
     },
-    "completions": {
+    "openai.completions": {
         "": "PTTTS",
         "stream": "PTTTS",
         "stream_options": "PSSSS",
@@ -93,7 +95,7 @@ EXPECTED: Mapping[str, Mapping[str, str]] = {
         "logit_bias": "PRRRS",
         "user": "PAAAA",
     },
-    "embeddings": {
+    "openai.embeddings": {
         "": "PRTTS",
         "input: texts": "PRTTS",
         "input: token ids": "PRRRS",
@@ -101,8 +103,83 @@ EXPECTED: Mapping[str, Mapping[str, str]] = {
         "encoding_format: base64": "PRSSS",
         "user": "PRAAA",
     },
+    "openai.responses": {
+        "": "TTTTS",
+        "stream": "TTTTS",
+        "instructions": "TTTTS",
+        "input: image": "TTTTR",
+        "input: function_call, its output": "TTTTS",
+        "max_output_tokens": "TTTTS",
+        "temperature": "TTTTS",
+        "top_p": "TTTTS",
+        "tools: function": "TTTTS",
+        "tool_choice: required": "TTTTS",
+        "tool_choice: a tool": "TTTTS",
+        "parallel_tool_calls": "TTSSS",
+        "text: json_schema": "TTTTS",
+        "reasoning: effort": "ATTTS",
+        "metadata": "SSSSS",
+        "store": "SSSSS",
+        "top_logprobs": "TRTTS",
+        "user": "TTAAA",
+        "truncation": "AAAAA",
+        "service_tier": "AAAAA",
+    },
+    "ollama.chat": {
+        "": "TTTPS",
+        "stream": "TTTPS",
+        "options: num_predict": "TTTPS",
+        "options: temperature": "TTTPS",
+        "options: top_p": "TTTPS",
+        "options: top_k": "ATTPS",
+        "options: min_p": "AAAPS",
+        "options: repeat_penalty": "AAAPS",
+        "options: presence_penalty": "TATPS",
+        "options: seed": "TATPS",
+        "options: stop": "TTTPS",
+        "options: num_ctx": "AAAPA",
+        "format: json": "TTTPS",
+        "format: a schema": "TTTPS",
+        "think": "ATTPR",
+        "logprobs": "TRTPS",
+        "keep_alive": "AAAPS",
+        "messages: images": "TTTPR",
+        "messages: tool_calls, tool": "TTTPS",
+        "tools": "TTTPS",
+    },
+    "ollama.generate": {
+        "": "TTTPS",
+        "stream": "TTTPS",
+        "options: num_predict": "TTTPS",
+        "options: temperature": "TTTPS",
+        "options: top_p": "TTTPS",
+        "options: top_k": "ATTPS",
+        "options: min_p": "AAAPS",
+        "options: repeat_penalty": "AAAPS",
+        "options: presence_penalty": "TATPS",
+        "options: seed": "TATPS",
+        "options: stop": "TTTPS",
+        "options: num_ctx": "AAAPA",
+        "format: json": "TTTPS",
+        "format: a schema": "TTTPS",
+        "think": "ATTPR",
+        "logprobs": "TRTPS",
+        "keep_alive": "AAAPS",
+        "system": "TTTPS",
+        "images": "TTTPR",
+        "suffix": "RRRPS",
+        "raw": "TTTPS",
+    },
+    "ollama.embed": {
+        "": "TRTPS",
+        "input: texts": "TRTPS",
+        "dimensions": "SRSPS",
+        "truncate": "ARAPA",
+    },
 }
-PARAMETERS: Mapping[str, Mapping[str, Fields]] = {"chat": CHAT, "completions": COMPLETIONS, "embeddings": EMBEDDINGS}
+DOORS = {
+    door.name: door for door in (CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, OLLAMA_CHAT, OLLAMA_GENERATE, OLLAMA_EMBED)
+}
 _FILLER = "qwen"
 """A model that can fill holes, which the one that calls tools cannot."""
 
@@ -117,7 +194,7 @@ def expected(kind: str) -> dict[str, str]:
 def claims(kind: str) -> list[pytest.MarkDecorator]:
     at = list(BEHIND).index(kind)
     return [
-        pytest.mark.covers(f"openai.{door}", name, behind=kind, state=_STATES[letters[at]])
+        pytest.mark.covers(door, name, behind=kind, state=_STATES[letters[at]])
         for door, names in EXPECTED.items()
         for name, letters in names.items()
     ]
@@ -127,9 +204,9 @@ def claims(kind: str) -> list[pytest.MarkDecorator]:
 async def test_every_parameter_becomes_what_the_table_says(kind: str) -> None:
     found = {}
     async with place(kind) as there, aiohttp.ClientSession() as client:
-        for door, parameters in PARAMETERS.items():
-            for name, fields in parameters.items():
-                found[f"{door} {name}"] = await measured(there, client, door, name, fields)
+        for door in DOORS.values():
+            for name in door.parameters:
+                found[f"{door.name} {name}"] = await measured(there, client, door, name)
     assert found == expected(kind)
 
 
@@ -146,8 +223,8 @@ async def test_every_parameter_becomes_what_the_table_says_on_this_machine(kind:
         serving(provider) as served,
         aiohttp.ClientSession() as client,
     ):
-        for door, parameters in PARAMETERS.items():
-            for name, fields in parameters.items():
+        for door in DOORS.values():
+            for name in door.parameters:
                 model = _FILLER if name == "suffix" else "caller"
-                found[f"{door} {name}"] = await measured_here(served.url, client, door, name, fields, model)
+                found[f"{door.name} {name}"] = await measured_here(served.url, client, door, name, model)
     assert found == expected(kind)
