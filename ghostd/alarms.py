@@ -1,10 +1,11 @@
-"""Time limits that many have and few reach, behind one timer."""
+"""Time limits that are seldom reached, at less than the cost of a timer of the loop for each."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 
+NEVER = float("inf")
 _TICK_S = 0.001
 """uvloop's timers count milliseconds and may ring a fraction early."""
 
@@ -20,8 +21,7 @@ class Alarm:
 
 
 class Alarms:
-    """Calls whoever has not taken back an alarm in time. A timer of the loop for each of them would cost ten times as
-    much, and requests take nearly all back."""
+    """Calls whoever has not taken back an alarm in time; one timer serves them all."""
 
     __slots__ = ("_set", "_timer")
 
@@ -63,3 +63,42 @@ class Alarms:
             self._arm(min(alarm.due for alarm in self._set))
         for alarm in over:
             alarm.ring()
+
+
+class MovingAlarm:
+    """One limit that moves often. Where it moves to a later time its timer stays, and looks at it when it rings."""
+
+    __slots__ = ("_loop", "_ring", "_timer", "_timer_at", "due")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
+        self.due = NEVER
+        """On the loop's clock. May be set to NEVER; every other time is for `move`."""
+        self._loop = loop
+        self._ring = ring
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = NEVER
+
+    def move(self, due: float) -> None:
+        """Ring then instead."""
+        self.due = due
+        if due < self._timer_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer_at = due
+            self._timer = self._loop.call_at(due, self._on_timer)
+
+    def close(self) -> None:
+        """Let the timer go."""
+        self.due = NEVER
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer, self._timer_at = None, NEVER
+
+    def _on_timer(self) -> None:
+        self._timer, self._timer_at = None, NEVER
+        if self.due > self._loop.time() + _TICK_S:
+            if self.due != NEVER:
+                self.move(self.due)
+            return
+        self.due = NEVER
+        self._ring()

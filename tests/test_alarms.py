@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ghostd.alarms import Alarms
+from ghostd.alarms import NEVER, Alarms, MovingAlarm
 
 
 async def test_alarms_ring_when_they_are_due_and_not_once_they_are_taken_back() -> None:
@@ -44,3 +44,29 @@ async def test_an_alarm_may_set_another_and_closing_takes_all_back() -> None:
         while second.is_set():
             await asyncio.sleep(0)
     assert not unheard.is_set()
+
+
+async def test_a_limit_that_moves_rings_once_at_its_last_place() -> None:
+    loop = asyncio.get_running_loop()
+    rung: list[float] = []
+    done = asyncio.Event()
+
+    def ring() -> None:
+        rung.append(loop.time())
+        done.set()
+
+    alarm = MovingAlarm(loop, ring)
+    began = loop.time()
+    alarm.move(began + 60)
+    alarm.move(began + 0.01)
+    alarm.move(began + 0.05)
+    async with asyncio.timeout(5):
+        await done.wait()
+    assert len(rung) == 1 and rung[0] >= began + 0.049
+    done.clear()
+    alarm.move(began)
+    alarm.due = NEVER
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    alarm.close()
+    assert not done.is_set()

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, cast
 
 from multidict import CIMultiDict
 
+from ghostd.alarms import NEVER, MovingAlarm
 from ghostd.gateway.errors import INTERNAL, HttpError
+from ghostd.gateway.hangup import HangUpWatch
 from ghostd.gateway.parser import Malformed, Parser
 from ghostd.gateway.request import Request
 from ghostd.gateway.response import error_response, raw_error
@@ -34,10 +36,6 @@ _HELD_BYTES = 64 * 1024
 _AHEAD_BYTES = 4 * 1024 * 1024
 """What may come of a body that is read piece by piece before its handler has begun: one turn of the loop's worth."""
 
-_NEVER = float("inf")
-_TICK_S = 0.001
-"""uvloop's timers count milliseconds and may ring a fraction early."""
-
 _TOO_MANY = HttpError(503, "too_many_connections", "ghostd has too many open connections (http.max_connections).")
 _HEAD_TOO_SLOW = HttpError(408, "header_timeout", "The request's head did not arrive in time (http.header_timeout_s).")
 
@@ -46,29 +44,13 @@ class Connection(asyncio.Protocol):
     """Parses requests and has the server's handler answer them, in order, in one task from the first to the last.
 
     One timer serves all time limits: a head must be complete `http.header_timeout_s` after the connection opened, or
-    after its first byte on one that has served a request; else it is idle. Requests only move `_due`; the timer looks
-    at it when it rings.
+    after its first byte on one that has served a request; else it is idle.
     """
 
     __slots__ = (
-        "_cancelled",
-        "_closing",
-        "_drained",
-        "_due",
-        "_held",
-        "_held_bytes",
-        "_loop",
-        "_parser",
-        "_queue",
-        "_served",
-        "_server",
-        "_task",
-        "_timer",
-        "_timer_at",
-        "_transport",
-        "_waiter",
-        "writing_paused",
-    )
+        "_cancelled", "_closing", "_drained", "_hang_up_watch", "_held", "_held_bytes", "_limit", "_loop", "_parser",
+        "_queue", "_served", "_server", "_task", "_transport", "_waiter", "writing_paused",
+    )  # fmt: skip
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -80,15 +62,14 @@ class Connection(asyncio.Protocol):
         self._queue: deque[Request | HttpError] = deque()  # behind the request that is being served
         self._held: list[bytes] = []  # not parsed yet, because requests wait
         self._held_bytes = 0
+        self._hang_up_watch: HangUpWatch | None = None  # while nothing is read
         self._served = False
         self._closing = False
         self._cancelled = False
         self.writing_paused = False
         """Whether the client reads more slowly than it is sent to."""
         self._drained: asyncio.Future[None] | None = None
-        self._due = _NEVER
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = _NEVER
+        self._limit = MovingAlarm(self._loop, self._on_timer)
 
     @property
     def idle(self) -> bool:
@@ -129,10 +110,8 @@ class Connection(asyncio.Protocol):
         self._closing = True
         self._transport = None
         self._server.forget(self)
-        self._due = _NEVER
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._limit.close()
+        self._forget_hang_up()
         self._cancel()
 
     def data_received(self, data: bytes) -> None:
@@ -142,8 +121,8 @@ class Connection(asyncio.Protocol):
         if self._queue or self._held:
             self._held.append(data)
             self._held_bytes += len(data)
-            if self._held_bytes > _HELD_BYTES and self._transport is not None:
-                self._transport.pause_reading()  # until a request has been served a hang-up is not seen either
+            if self._held_bytes > _HELD_BYTES:
+                self.pause_reading()
             return
         parser = self._parser
         was_in_head = parser.in_head
@@ -186,14 +165,22 @@ class Connection(asyncio.Protocol):
             await asyncio.shield(self._drained)  # a stream's comment may wait beside its request
 
     def pause_reading(self) -> None:
-        """Take nothing more from the client for a while; a hang-up is not seen either."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.pause_reading()
+        """Take nothing more from the client for a while."""
+        transport = self._transport
+        if transport is not None and not transport.is_closing() and self._hang_up_watch is None:
+            transport.pause_reading()
+            self._hang_up_watch = HangUpWatch(transport.get_extra_info("socket").fileno(), self._hang_up)
 
     def resume_reading(self) -> None:
         """Go on."""
+        self._forget_hang_up()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
+
+    def _forget_hang_up(self) -> None:
+        if self._hang_up_watch is not None:
+            self._hang_up_watch.close()
+            self._hang_up_watch = None
 
     def abort(self) -> None:
         """End the connection now, whatever has not been sent."""
@@ -215,7 +202,7 @@ class Connection(asyncio.Protocol):
         if target in self._server.roomy:
             limit = max(limit, _AHEAD_BYTES)
         request = Request(self, method, target, headers, limit, http_1_0=old, keep_alive=keep_alive)
-        self._due = _NEVER
+        self._limit.due = NEVER
         if self._waiter is not None:
             self._waiter.set_result(request)
             self._waiter = None
@@ -293,7 +280,7 @@ class Connection(asyncio.Protocol):
             data = b"".join(self._held)
             self._held.clear()
             self._held_bytes = 0
-            self._transport.resume_reading()
+            self.resume_reading()
             self._parse(data)
 
     async def _fail(self, request: Request) -> None:
@@ -343,23 +330,9 @@ class Connection(asyncio.Protocol):
             self._task.cancel()
 
     def _watch(self, seconds: float) -> None:
-        self._due = due = self._loop.time() + seconds
-        if self._timer is not None:
-            if self._timer_at <= due:
-                return
-            self._timer.cancel()
-        self._timer_at = due
-        self._timer = self._loop.call_at(due, self._on_timer)
+        self._limit.move(self._loop.time() + seconds)
 
     def _on_timer(self) -> None:
-        self._timer = None
-        due = self._due
-        if due > self._loop.time() + _TICK_S:
-            if due != _NEVER:
-                self._timer_at = due
-                self._timer = self._loop.call_at(due, self._on_timer)
-            return
-        self._due = _NEVER
         if self._closing:
             self.abort()
         elif self._parser.in_head or not self._served:

@@ -7,6 +7,7 @@ import logging
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -17,6 +18,7 @@ from multidict import CIMultiDict
 from ghostd.config import HttpConfig
 from ghostd.gateway import connection
 from ghostd.gateway.connection import Connection
+from ghostd.gateway.hangup import HangUpWatch
 from ghostd.gateway.parser import Parser
 from ghostd.gateway.request import Request
 from ghostd.testing.gateway import check_stream, serving
@@ -152,6 +154,36 @@ async def test_many_requests_ahead_are_answered_in_order_while_the_first_is_slow
             status, headers, _ = await client.reply()
             assert (status, headers["x-request-id"]) == (200, f"r{number}")
         await sending
+
+
+async def leave_with_much_sent_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    paused = asyncio.Event()
+
+    class Watch(HangUpWatch):
+        def __init__(self, descriptor: int, on_hang_up: Callable[[], None]) -> None:
+            super().__init__(descriptor, on_hang_up)
+            paused.set()
+
+    monkeypatch.setattr(connection, "HangUpWatch", Watch)
+    provider = ScriptedProvider(hold=asyncio.Event())
+    async with serving(provider) as served:
+        async with wire(served) as client:
+            await client.send(client.post(CHAT))
+            await eventually(lambda: provider.started == 1)
+            padding = "X-Padding: " + "x" * 2000
+            await client.send(b"".join(client.head("GET /health HTTP/1.1", padding) for _ in range(100)))
+            await paused.wait()
+            assert provider.closed == 0
+        await eventually(lambda: provider.closed == 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of it while what was sent is unread")
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_client_that_leaves_ends_its_request_however_much_it_has_sent_ahead(
+    new_loop: Callable[[], asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(leave_with_much_sent_ahead(monkeypatch))
 
 
 async def test_a_body_ahead_of_its_turn_is_read() -> None:
