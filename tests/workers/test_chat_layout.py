@@ -172,17 +172,44 @@ def test_arguments_that_are_no_object_are_told_all_the_same(given: str, written:
     assert f'{{"name": "f", "arguments": {written}}}' in shown(turn(TEMPLATES["hermes"], messages, F).segments)
 
 
-def test_calls_that_a_template_cannot_write_together_become_text() -> None:
-    """Llama 3's template refuses two calls in one message."""
+@pytest.mark.parametrize("family", ["llama3", "gpt-oss"])
+def test_calls_that_a_template_cannot_write_together_come_one_by_one(family: str) -> None:
+    """Llama 3's template refuses two calls in one message, gpt-oss's forgets the second."""
     messages: list[dict[str, Any]] = [
         {"role": "user", "content": "hi"},
-        {"role": "assistant", "content": "", "calls": [["a", "f", "{}"], ["b", "g", "{}"]]},
-        {"role": "tool", "content": "1", "call_id": "a"},
-        {"role": "tool", "content": "2", "call_id": "b"},
+        {"role": "assistant", "content": "", "thoughts": "Two.", "calls": [["a", "f", "{}"], ["b", "g", '{"q": "x"}']]},
+        {"role": "tool", "content": "from b", "call_id": "b"},
+        {"role": "tool", "content": "from a", "call_id": "a"},
+        {"role": "tool", "content": "stray", "call_id": "c"},
+        {"role": "user", "content": "so?"},
     ]
-    written = shown(turn(TEMPLATES["llama3"], messages, F).segments)
-    assert '{"name": "g", "arguments": {}}' in written
-    assert "<tool_response>\n2\n</tool_response>" in written
+    written = shown(turn(TEMPLATES[family], messages, F).segments)
+    places = [written.index(text) for text in ("from a", '"q": "x"', "from b", "stray", "so?")]
+    assert places == sorted(places)
+    assert "tool_response" not in written
+
+
+def test_thoughts_and_text_beside_a_call_are_joined_where_a_template_takes_one_of_them() -> None:
+    messages: list[dict[str, Any]] = [
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": "I look.", "thoughts": "Hm.", "calls": [["a", "f", "{}"]]},
+        {"role": "tool", "content": "1", "call_id": "a"},
+    ]
+    written = shown(turn(TEMPLATES["gpt-oss"], messages, F).segments)
+    assert "<|channel|>analysis<|message|>Hm.\n\nI look.<|end|>" in written
+
+
+def test_a_history_that_a_template_refuses_is_told_in_words() -> None:
+    refusal = "{% if m.tool_calls and m.tool_calls[0].id == 'a' %}{{ raise_exception('no') }}{% endif %}"
+    source = TEMPLATES["hermes"] + "{% for m in messages %}" + refusal + "{% endfor %}"
+    messages: list[dict[str, Any]] = [
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": "", "calls": [["a", "f", "{}"]]},
+        {"role": "tool", "content": "1", "call_id": "a"},
+    ]
+    written = shown(turn(source, messages, F).segments)
+    assert '<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call>' in written
+    assert "<tool_response>\n1\n</tool_response>" in written
 
 
 def test_several_calls_and_results_in_one_turn_keep_their_order() -> None:

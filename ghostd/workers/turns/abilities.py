@@ -85,17 +85,37 @@ class Abilities:
         """Whether it writes what tools have said."""
         if self._call_form is None:
             return False
-        arguments: Any = '{"x": 1}' if self.text_arguments else {"x": 1}
-        user, call = self._called(None if self.null_content else "", arguments)
+        user, call = self._called(None if self.null_content else "", self._example)
         result = {"role": "tool", "content": _ARGUMENT, "tool_call_id": "call00001", "name": _NEEDLE}
         return _ARGUMENT in self._written(user, call, {**result, **self._message("tool", _ARGUMENT)})
+
+    @cached_property
+    def several_calls(self) -> bool:
+        """Whether it writes all calls of a message; some write the first one only, or refuse a second."""
+        user, one = self._called(None if self.null_content else "", self._example)
+        (call,) = one["tool_calls"]
+        second = {**call, "id": "call00002", "function": {**call["function"], "name": _ARGUMENT + "2"}}
+        if self.named_ids:
+            second["id"] = f"functions.{_ARGUMENT}2:1"
+        return _ARGUMENT + "2" in self._written(user, {**one, "tool_calls": [call, second]})
+
+    @cached_property
+    def thoughts_or_text(self) -> bool:
+        """Whether a message of calls may hold thoughts or text, but not both (gpt-oss)."""
+        user, call = self._called("x", self._example)
+        thoughts = {"thinking": "x", "reasoning_content": "x"}
+        return not self._written(user, {**call, **thoughts}) and bool(self._written(user, call))
+
+    @property
+    def _example(self) -> Any:
+        return '{"x": 1}' if self.text_arguments else {"x": 1}
 
     @cached_property
     def joined_results(self) -> bool:
         """Whether results belong to the message of their calls, as its `tool_responses` (Gemma 4)."""
         if self._call_form is None or "tool_responses" not in self._template.source:
             return False
-        user, call = self._called(None if self.null_content else "", {"x": 1})
+        user, call = self._called(None if self.null_content else "", self._example)
         result = {"name": _NEEDLE, "response": _ARGUMENT}
         return _ARGUMENT in self._written(user, {**call, "tool_responses": [result]})
 

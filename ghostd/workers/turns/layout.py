@@ -90,6 +90,8 @@ class Layout:
     def _turns(self, messages: Sequence[Mapping[str, Any]], *, native: bool) -> list[Turn]:
         turns: list[Turn] = []
         made: dict[str, tuple[str, str]] = {}  # id of each call → its name, and the id that the template gets
+        if native and any(len(message.get("calls", ())) > 1 for message in messages) and self._abilities.calls:
+            messages = messages if self._abilities.several_calls else _one_by_one(messages)
         for message in messages:
             role, text = message["role"], message["content"]
             if role == "tool":
@@ -119,6 +121,9 @@ class Layout:
             return turn
         if native and self._abilities.calls:
             turn["tool_calls"] = [self._call(*call) for call in calls]
+            if text and thoughts and self._abilities.thoughts_or_text:
+                text, turn["content"] = "", ""
+                turn["reasoning_content"] = turn["thinking"] = f"{thoughts}\n\n{message['content']}"
             if not text and self._abilities.null_content:
                 turn["content"] = None
         else:
@@ -185,6 +190,30 @@ def _arguments(given: str) -> Any:
     if arguments is None:
         return {}
     return arguments if isinstance(arguments, dict) else {"arguments": arguments}
+
+
+def _one_by_one(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Each call in a message of its own, with its result behind it."""
+    found: list[Mapping[str, Any]] = []
+    number = 0
+    while number < len(messages):
+        message = messages[number]
+        number += 1
+        calls = message.get("calls", ())
+        if len(calls) < 2:
+            found.append(message)
+            continue
+        results = []
+        while number < len(messages) and messages[number]["role"] == "tool":
+            results.append(messages[number])
+            number += 1
+        for call in calls:
+            alone = {"role": "assistant", "content": ""} if call is not calls[0] else message
+            found.append({**alone, "calls": [call]})
+            found += [result for result in results if result.get("call_id") == call[0]]
+        known = {call[0] for call in calls}
+        found += [result for result in results if result.get("call_id") not in known]
+    return found
 
 
 def _with_system(turns: list[Turn], text: str) -> list[Turn]:
