@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
+from ghostd.alarms import NEVER, MovingAlarm
 from ghostd.config_routing import UpstreamConfig
 from ghostd.errors import UpstreamError, UpstreamMalformed, UpstreamTimeout, UpstreamUnreachable
 from ghostd.providers.http.exchange import Exchange
@@ -15,7 +16,6 @@ from ghostd.providers.http.reply import ReplyParser
 _ONE_WRITE_BYTES = 64 * 1024
 """A body up to this size is joined to its head; a larger one is not copied."""
 
-_NEVER = float("inf")
 _TICK_S = 0.001
 """uvloop's timers count milliseconds and may ring a fraction early."""
 
@@ -27,7 +27,7 @@ class StaleConnection(Exception):
 class Connection(asyncio.Protocol):
     """Sends one request at a time and reads its reply. Owned by a pool, which hears when it is free and when closed.
 
-    One timer serves all time limits. Reading only moves `_due`; the timer looks at it when it rings.
+    One timer serves all time limits.
     """
 
     def __init__(
@@ -51,9 +51,7 @@ class Connection(asyncio.Protocol):
         self._stale = False
         self._sending = False
         self._unsent_bytes = 0
-        self._due = _NEVER
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = _NEVER
+        self._limit = MovingAlarm(self._loop, self._expire)
 
     @property
     def usable(self) -> bool:
@@ -185,9 +183,7 @@ class Connection(asyncio.Protocol):
             return
         self._closed = True
         self._parser.release()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._limit.close()
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.fail(UpstreamUnreachable(reason, exchange.upstream))
@@ -198,7 +194,7 @@ class Connection(asyncio.Protocol):
         """Read no more until the consumer has caught up; meanwhile silence is not the server's."""
         if self._transport is not None:
             self._transport.pause_reading()
-        self._watch(_NEVER)
+        self._watch(NEVER)
 
     def _resume(self) -> None:
         exchange = self._exchange
@@ -216,23 +212,10 @@ class Connection(asyncio.Protocol):
             deadline = exchange.timeouts.deadline_s
             if deadline is not None and deadline < due:
                 due = deadline
-        self._due = due
-        if due < self._timer_at:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer_at = due
-            self._timer = self._loop.call_at(due, self._on_timer)
+        self._limit.move(due)
 
-    def _on_timer(self) -> None:
-        self._timer, self._timer_at = None, _NEVER
+    def _expire(self) -> None:
         now = self._loop.time()
-        if now + _TICK_S >= self._due:
-            self._expire(now)
-        elif self._due < _NEVER:
-            self._timer_at = self._due
-            self._timer = self._loop.call_at(self._due, self._on_timer)
-
-    def _expire(self, now: float) -> None:
         exchange, transport = self._exchange, self._transport
         if exchange is None or transport is None:
             self.abort()  # idle for long enough
