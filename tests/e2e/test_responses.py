@@ -98,7 +98,7 @@ async def test_a_local_model_answers(start_daemon: StartDaemon, ghostd_home: Pat
             **asked, input="hi", temperature=0, stream=True
         ) as raw:
             streamed = judged(await raw.read())[-1]["response"]
-        assert streamed["output"][0]["content"] == [part.model_dump() for part in first.output[0].content]  # type: ignore[union-attr]
+        assert streamed["output"][0]["content"] == [part.model_dump() for part in first.output[0].content]
         schema = {
             "type": "object",
             "properties": {"n": {"type": "boolean"}},

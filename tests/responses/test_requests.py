@@ -110,6 +110,38 @@ async def test_what_the_assistant_does_in_a_row_is_one_message_and_so_are_the_ou
     ]
 
 
+async def test_outputs_follow_their_calls_wherever_they_were_told() -> None:
+    """Agents let users speak while a tool runs, and tell what it says on the way."""
+    output = {"type": "function_call_output", "call_id": "c1", "output": "so far"}
+    found = await messages(
+        {"role": "user", "content": "go"},
+        CALL,
+        {**CALL, "call_id": "c2"},
+        {**output, "call_id": "c2", "output": "two"},
+        output,
+        {"role": "user", "content": "hurry"},
+        {**output, "output": "done"},
+        {**CALL, "call_id": "c3"},
+        {**output, "call_id": "c3", "output": "three"},
+        {**CALL, "call_id": "c4"},
+        {**output, "call_id": "c4", "output": "four"},
+    )
+    calls = {number: ToolCall(f"c{number}", "f", '{"a":1}') for number in range(1, 5)}
+    assert found == [
+        Message("user", "go"),
+        Message("assistant", (calls[1], calls[2])),
+        Message(
+            "tool",
+            (ToolResult("c1", (Text("so far"), Text("done")), name="f"), ToolResult("c2", (Text("two"),), name="f")),
+        ),
+        Message("user", "hurry"),
+        Message("assistant", (calls[3],)),
+        Message("tool", (ToolResult("c3", (Text("three"),), name="f"),)),
+        Message("assistant", (calls[4],)),
+        Message("tool", (ToolResult("c4", (Text("four"),), name="f"),)),
+    ]
+
+
 async def test_sealed_thoughts_and_signatures_come_back_and_those_of_others_do_not() -> None:
     sealed = seal([Thinking("hm", "sig"), Thinking(redacted="xx")], {"c1": "call-sig"})
     found = await messages(
@@ -350,6 +382,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"input": [{"type": "function_call", "call_id": "c", "name": "f", "arguments": {}}]}, "input[0].arguments"),
     ({"input": [{"type": "custom_tool_call", "call_id": "c", "name": "f"}]}, "input[0].input"),
     ({"input": [CALL]}, "input"),
+    ({"input": [CALL, CALL]}, "input[1].call_id"),
     ({"input": [{"type": "function_call_output", "call_id": "c1", "output": "x"}]}, "input"),
     ({"input": [CALL, {"type": "function_call_output", "call_id": "c1"}]}, "input[1].output"),
     ({"input": [{"type": "computer_call", "call_id": "c"}]}, "input[0].type"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -99,13 +99,13 @@ def messages(items: Sequence[tuple[str, WireItem]], book: ToolBook) -> list[Mess
     """The conversation. Raises InvalidRequest or UnsupportedParameter with the path of the field.
 
     What the assistant did in a row, thoughts and calls included, makes one message, and so do the outputs of its
-    calls. Tools that items bring along are added to the book.
+    calls, which follow it wherever they were told: most services want that. Tools that items bring along are added to
+    the book.
     """
     reader = _Reader(book, _signatures(items))
     for path, item in items:
         reader.add(item, path)
-    reader.check()
-    return reader.messages
+    return list(reader.finished())
 
 
 def _signatures(items: Sequence[tuple[str, WireItem]]) -> Mapping[str, str]:
@@ -122,12 +122,19 @@ class _Reader:
         self._book = book
         self._signatures = signatures
         self._calls: dict[str, str] = {}  # name of the function by the call's id
-        self._open: dict[str, str] = {}  # paths of calls that have no output yet
+        self._results: dict[str, ToolResult] = {}
+        self._turn_over = False
 
-    def check(self) -> None:
-        """Raise InvalidRequest for a call whose output nobody has told."""
-        for call_id in self._open:
-            raise InvalidRequest(f"No tool output found for function call {call_id[:80]}.", "input")
+    def finished(self) -> Iterator[Message]:
+        """The messages with the outputs of their calls; raises InvalidRequest for a call without any."""
+        for message in self.messages:
+            yield message
+            calls = [part.id for part in message.parts if isinstance(part, ToolCall)]
+            for call_id in calls:
+                if call_id not in self._results:
+                    raise InvalidRequest(f"No tool output found for function call {call_id[:80]}.", "input")
+            if calls:
+                yield Message("tool", tuple(self._results[call_id] for call_id in calls))
 
     def add(self, item: WireItem, path: str) -> None:
         kind = item.type
@@ -138,7 +145,7 @@ class _Reader:
         elif kind in _OUTPUTS:
             self._output(item, path)
         elif kind == "reasoning":
-            self._say("assistant", _thoughts(item))
+            self._say(_thoughts(item))
         elif kind == "compaction" and (summary := opened_summary(item.encrypted_content or "")):
             self.messages.append(Message("user", _SUMMARY + summary))
         elif kind == "additional_tools":
@@ -160,7 +167,7 @@ class _Reader:
         if content is None:
             raise missing(f"{path}.content")
         if role == "assistant":
-            self._say(role, _parts(content, f"{path}.content"))
+            self._say(_parts(content, f"{path}.content"))
         elif isinstance(content, str):
             self.messages.append(Message(role, content))
         else:
@@ -176,15 +183,18 @@ class _Reader:
                 arguments = _encode({"input": given(item.input, f"{path}.input")}).decode()
             else:
                 arguments = _text(item.arguments, f"{path}.arguments")
+        if call_id in self._calls:
+            raise InvalidRequest(
+                f"Invalid value for '{path}.call_id': two calls have the id {call_id[:80]!r}.", f"{path}.call_id"
+            )
         self._calls[call_id] = name
-        self._open[call_id] = path
-        self._say("assistant", (ToolCall(call_id, name, arguments, self._signatures.get(call_id)),))
+        self._say((ToolCall(call_id, name, arguments, self._signatures.get(call_id)),))
 
     def _output(self, item: WireItem, path: str) -> None:
         call_id = given(item.call_id, f"{path}.call_id")
         if call_id not in self._calls:
             raise InvalidRequest(f"No tool call found for function call output with call_id {call_id[:80]}.", "input")
-        self._open.pop(call_id, None)
+        self._turn_over = True
         if item.type == "tool_search_output":
             found = item.tools or []
             self._book.add(found, f"{path}.tools", again=True)
@@ -194,15 +204,18 @@ class _Reader:
                 raise missing(f"{path}.output")
             told = _parts(item.output, f"{path}.output")
         content = tuple(part for part in told if isinstance(part, Text | Image | File))
-        self._say("tool", (ToolResult(call_id, content, name=self._calls[call_id]),))
+        before = self._results.get(call_id)  # agents tell what a running tool says, and then what it said at last
+        told_before = before.content if before is not None else ()
+        self._results[call_id] = ToolResult(call_id, (*told_before, *content), name=self._calls[call_id])
 
-    def _say(self, role: Role, parts: tuple[Part, ...]) -> None:
-        """Join what one side says in a row."""
+    def _say(self, parts: tuple[Part, ...]) -> None:
+        """Join what the assistant says and does in a row."""
         if not parts:
             return
-        if self.messages and self.messages[-1].role == role:
+        if self.messages and self.messages[-1].role == "assistant" and not self._turn_over:
             parts = (*self.messages.pop().parts, *parts)
-        self.messages.append(Message(role, parts))
+        self._turn_over = False
+        self.messages.append(Message("assistant", parts))
 
 
 def _thoughts(item: WireItem) -> tuple[Thinking, ...]:
