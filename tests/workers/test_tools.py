@@ -32,7 +32,6 @@ from ghostd.conversation import (
 from ghostd.errors import InvalidRequest, UnsupportedParameter
 from ghostd.types import ChatRequest, Delta, Sampling, Usage
 from ghostd.workers.provider import LocalProvider, local_provider
-from ghostd.workers.turns.families import family_of
 
 pytestmark = [pytest.mark.local_model, pytest.mark.asyncio(loop_scope="module")]
 
@@ -211,7 +210,7 @@ async def test_a_call_that_a_model_of_any_family_begins_is_completed(
     local: LocalProvider, engine: EngineName, family: str
 ) -> None:
     reply = await heard(local, asking(f"begins-{family}", WEATHER, parallel=False))
-    if engine == "xllamacpp" and family_of(TEMPLATES[family]).thinks:
+    if engine == "xllamacpp" and family in ("qwen3", "command-r7b"):
         # Its grammar would also begin at a marker inside of thoughts; here the call is only read, and is none.
         assert (reply.text, reply.calls) == (OPENERS[family], [])
         return

@@ -96,7 +96,9 @@ class Turns:
         make = _once(lambda: calls_grammar(syntax, wish.callable, several=wish.several))
         if wish.required:
             return Turn(segments, reader, grammar=make(), markers=tuple(markers))
-        late = LateGrammar(make, reader.opened, () if family.thinks else syntax.openers)
+        # An engine that looks for the beginning itself would find it in thoughts, too, unless they are over.
+        over = family.thoughts is None or _ends_with(segments, family.thoughts.closer)
+        late = LateGrammar(make, reader.opened, syntax.openers if over else ())
         return Turn(segments, reader, late=late, markers=tuple(markers))
 
     def _harmony(self, segments: list[Segment], wish: _Wish, *, plain: bool) -> Turn:
