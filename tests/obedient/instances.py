@@ -49,6 +49,8 @@ class Instances:
         if kind == "object":
             return self._object(schema, depth)
         if kind == "array":
+            if "maxItems" in schema and (each := schema.get("items", {}).get("anyOf")):
+                return [self._of(option, name, depth + 1) for option in each[: schema["maxItems"]]]
             count = max(1, schema.get("minItems", 1))
             return [self._of(schema.get("items", {}), name, depth + 1) for _ in range(count)]
         return self._scalar(schema, kind, name)
