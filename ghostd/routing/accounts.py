@@ -27,6 +27,7 @@ from ghostd.errors import (
     RootError,
     RouteExhausted,
     StorageFull,
+    UpstreamFailed,
     UpstreamModelMissing,
     UpstreamRejected,
     UpstreamTimeout,
@@ -37,6 +38,8 @@ from ghostd.types import LedgerRow
 
 Status = Literal["ok", "partial", "error", "cancelled", "refused"]
 
+_OVERLOADED = 529
+"""Anthropic's status for too many requests of everybody's at once."""
 _ENDINGS = (GeneratorExit, asyncio.CancelledError)
 _encoder = msgspec.json.Encoder()
 
@@ -131,4 +134,6 @@ def http_status_of(error: BaseException) -> int:
         return statuses.pop() if len(statuses) == 1 else 502
     if isinstance(error, NoUsableKey) and error.limited:
         return _STATUSES[RateLimited]
+    if isinstance(error, UpstreamFailed) and error.status == _OVERLOADED:
+        return _STATUSES[Overloaded]
     return next((_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES), 500)

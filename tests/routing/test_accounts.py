@@ -44,6 +44,11 @@ def test_a_route_whose_deployments_all_say_the_same_has_their_status() -> None:
         assert http_status_of(error) == problem(error).status == status
 
 
+def test_a_service_that_says_it_is_overloaded_is_recorded_as_its_caller_sees_it() -> None:
+    error = errors.UpstreamFailed("too many requests", 529)
+    assert http_status_of(error) == problem(error).status == 503
+
+
 def test_how_a_call_ended() -> None:
     refusal, failure = errors.InvalidRequest("x"), errors.UpstreamFailed("x", 500)
     assert status_of(None, begun=True) == "ok"
