@@ -84,6 +84,19 @@ def check(chunks: list[Any], *, usage: bool, choices: int) -> list[dict[str, Any
     return found
 
 
+async def test_what_best_of_needs_is_asked_of_best_of() -> None:
+    """A service that tells no log probabilities is never asked for what the caller has not asked for."""
+    async with (
+        place("anthropic") as there,
+        aiohttp.ClientSession() as client,
+        client.post(
+            f"{there.base_url}/completions", json={"model": there.chat_model, "prompt": "a", "best_of": 2}
+        ) as reply,
+    ):
+        assert (reply.status, (await reply.json())["error"]["param"]) == (400, "best_of")
+    assert there.upstream.requests == []
+
+
 @pytest.mark.parametrize("usage", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_stream_keeps_the_rules(kind: str, usage: bool) -> None:

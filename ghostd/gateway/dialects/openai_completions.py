@@ -89,6 +89,10 @@ async def completions(engine: Engine, exchange: Exchange) -> Response | None:
         if error.param == "messages":
             error.param = "prompt"  # there are no messages here
         raise
+    except UnsupportedParameter as error:
+        if error.param == "logprobs" and call.fields.get("logprobs", b"null") == b"null":
+            raise _no_ranking() from None  # it was ghostd that asked for them
+        raise
 
 
 class _Encoder:
@@ -247,10 +251,14 @@ def _check_count(body: CompletionBody, prompts: int, choices: int) -> None:
         )
 
 
+def _no_ranking() -> UnsupportedParameter:
+    return UnsupportedParameter("'best_of' greater than 'n' needs a model that tells log probabilities.", "best_of")
+
+
 def _likelihood(reply: Reply) -> float:
     """The mean log probability of a reply's tokens, by which OpenAI ranks `best_of`."""
     if not reply.logprobs:
-        raise UnsupportedParameter("'best_of' greater than 'n' needs a model that tells log probabilities.", "best_of")
+        raise _no_ranking()
     return sum(token.logprob for token in reply.logprobs) / len(reply.logprobs)
 
 
