@@ -253,3 +253,12 @@ async def test_a_model_that_only_converses_is_asked_to_continue_the_text() -> No
         status, body = await post(provider, prompt=wrong)
         assert (status, body["error"]["param"]) == (400, "prompt")
     assert (await post(provider, prompt="x", suffix="y"))[0] == 400
+
+
+async def test_no_tokens_at_all_may_be_asked_for() -> None:
+    """The reference: `max_tokens` has a minimum of 0; with `echo` the prompt comes back."""
+    provider = ScriptedProvider()
+    status, body = await post(provider, prompt="abc", max_tokens=0, echo=True)
+    assert (status, body["choices"][0]["text"], body["choices"][0]["finish_reason"]) == (200, "abc", "length")
+    assert provider.requests == []
+    assert (await post(provider, prompt="abc", max_tokens=-1))[1]["error"]["param"] == "max_tokens"

@@ -78,6 +78,6 @@ class Instances:
 
     def _resolved(self, reference: str) -> Any:
         found: Any = self._root
-        for part in reference.removeprefix("#/").split("/"):
-            found = found[part]
+        for part in reference.removeprefix("#").split("/")[1:]:
+            found = found.get(part, {}) if isinstance(found, dict) else {}
         return found

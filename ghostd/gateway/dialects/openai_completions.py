@@ -56,6 +56,7 @@ _OWN_FIELDS = frozenset(("file_path", "root", "min_confidence"))
 """What only ghostd's own models know; the document that they name stays on this machine."""
 _RANGES: Mapping[str, tuple[float, float]] = {
     **RANGES,
+    "max_tokens": (0, 2**31 - 1),
     "logprobs": (0, 5),
     "min_confidence": (0, 1),
     "best_of": (1, 20),
