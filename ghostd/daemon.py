@@ -19,8 +19,10 @@ from ghostd.errors import ConfigError, RootError
 from ghostd.files.service import open_files
 from ghostd.gateway.app import api_routes, serve_http
 from ghostd.gateway.attachments import Attachments
-from ghostd.gateway.dialects import ollama, openai_batches, openai_files
-from ghostd.gateway.dialects.responses_doors import responses_doors
+from ghostd.gateway.dialects.ollama import routes as ollama
+from ghostd.gateway.dialects.openai import batches as openai_batches
+from ghostd.gateway.dialects.openai import files as openai_files
+from ghostd.gateway.dialects.responses.doors import responses_doors
 from ghostd.gateway.inside import Inside
 from ghostd.gateway.routes import Route
 from ghostd.index.service import open_index

@@ -19,7 +19,7 @@ from ghostd.config import HttpConfig
 from ghostd.config_responses import ResponsesConfig
 from ghostd.conversation import ToolCallDelta
 from ghostd.engine import Engine
-from ghostd.gateway.dialects.responses_doors import responses_doors
+from ghostd.gateway.dialects.responses.doors import responses_doors
 from ghostd.responses.service import ResponseService, open_responses
 from ghostd.testing.gateway import Served, serving
 from ghostd.testing.scripted import ScriptedUpstreamProvider, Step

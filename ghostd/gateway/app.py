@@ -19,26 +19,23 @@ from ghostd.engine import Engine
 from ghostd.errors import GhostdError, RequestEnded
 from ghostd.gateway.attachments import Attachments
 from ghostd.gateway.dialect import Dialect
-from ghostd.gateway.dialects import (
-    anthropic_messages,
-    anthropic_models,
-    ghostd_routing,
-    llamacpp,
-    mistral_fim,
-    ollama,
-    openai_absent,
-    openai_chat,
-    openai_completions,
-    openai_embeddings,
-    openai_models,
-    openai_multipart,
-    openai_passed,
-    tabby,
-)
-from ghostd.gateway.dialects.anthropic_errors import ANTHROPIC
-from ghostd.gateway.dialects.llamacpp_errors import LLAMACPP
+from ghostd.gateway.dialects import ghostd_routing, mistral_fim
+from ghostd.gateway.dialects.anthropic import messages as anthropic_messages
+from ghostd.gateway.dialects.anthropic import models as anthropic_models
+from ghostd.gateway.dialects.anthropic.errors import ANTHROPIC
+from ghostd.gateway.dialects.llamacpp import routes as llamacpp
+from ghostd.gateway.dialects.llamacpp.errors import LLAMACPP
 from ghostd.gateway.dialects.mistral_fim import MISTRAL
-from ghostd.gateway.dialects.ollama_errors import OLLAMA
+from ghostd.gateway.dialects.ollama import routes as ollama
+from ghostd.gateway.dialects.ollama.errors import OLLAMA
+from ghostd.gateway.dialects.openai import absent as openai_absent
+from ghostd.gateway.dialects.openai import chat as openai_chat
+from ghostd.gateway.dialects.openai import completions as openai_completions
+from ghostd.gateway.dialects.openai import embeddings as openai_embeddings
+from ghostd.gateway.dialects.openai import models as openai_models
+from ghostd.gateway.dialects.openai import multipart as openai_multipart
+from ghostd.gateway.dialects.openai import passed as openai_passed
+from ghostd.gateway.dialects.tabby import routes as tabby
 from ghostd.gateway.doc import Doc
 from ghostd.gateway.errors import INTERNAL, problem
 from ghostd.gateway.exchange import Exchange

@@ -12,7 +12,7 @@ from operator import attrgetter
 import msgspec
 from multidict import istr
 
-from ghostd.gateway.dialects.openai_replies import ErrorReply
+from ghostd.gateway.dialects.openai.replies import ErrorReply
 from ghostd.gateway.errors import Problem
 from ghostd.redaction import redact
 

@@ -17,7 +17,7 @@ from ghostd.config_responses import ResponsesConfig
 from ghostd.engine import Engine
 from ghostd.gateway.app import serve_http
 from ghostd.gateway.attachments import Attachments
-from ghostd.gateway.dialects.responses_doors import responses_doors
+from ghostd.gateway.dialects.responses.doors import responses_doors
 from ghostd.gateway.routes import Route
 from ghostd.ports import Provider
 from ghostd.responses.service import open_responses

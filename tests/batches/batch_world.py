@@ -22,7 +22,8 @@ from ghostd.config_routing import ProviderConfig, RoutingConfig
 from ghostd.engine import Engine
 from ghostd.files.service import open_files
 from ghostd.gateway.app import api_routes
-from ghostd.gateway.dialects import openai_batches, openai_files
+from ghostd.gateway.dialects.openai import batches as openai_batches
+from ghostd.gateway.dialects.openai import files as openai_files
 from ghostd.gateway.inside import Inside
 from ghostd.providers import presets
 from ghostd.routing.registry import Registry

@@ -10,7 +10,7 @@ import aiohttp
 import openai
 import pytest
 
-from ghostd.gateway.dialects.openai_absent import ABSENT
+from ghostd.gateway.dialects.openai.absent import ABSENT
 from ghostd.testing.gateway import serving
 
 BODIES: dict[str, object] = {"GET": None, "POST": {}, "DELETE": None}

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ghostd.conversation import ToolCallDelta
-from ghostd.gateway.dialects.anthropic_blocks import Blocks, Thoughts
-from ghostd.gateway.dialects.anthropic_errors import ErrorReply
-from ghostd.gateway.dialects.anthropic_replies import CountReply, MessageReply
+from ghostd.gateway.dialects.anthropic.blocks import Blocks, Thoughts
+from ghostd.gateway.dialects.anthropic.errors import ErrorReply
+from ghostd.gateway.dialects.anthropic.replies import CountReply, MessageReply
 from ghostd.testing.gateway import serving
 from ghostd.testing.scripted import ScriptedProvider
 from ghostd.types import Delta

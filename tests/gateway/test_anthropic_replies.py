@@ -24,8 +24,8 @@ from ghostd.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from ghostd.gateway.dialects.anthropic_errors import ErrorReply
-from ghostd.gateway.dialects.anthropic_replies import CountReply, MessageReply, ModelReply, ModelsReply
+from ghostd.gateway.dialects.anthropic.errors import ErrorReply
+from ghostd.gateway.dialects.anthropic.replies import CountReply, MessageReply, ModelReply, ModelsReply
 from ghostd.testing.scripted import ScriptedProvider, Step
 from ghostd.types import Delta, ModelInfo, Usage
 

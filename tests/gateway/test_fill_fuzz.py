@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ghostd.config import HttpConfig
-from ghostd.gateway.dialects.llamacpp_completion import CompletionFields
-from ghostd.gateway.dialects.llamacpp_infill import InfillFields
-from ghostd.gateway.dialects.llamacpp_tokens import DetokenizeBody, TemplateBody, TokenizeBody
+from ghostd.gateway.dialects.llamacpp.completion import CompletionFields
+from ghostd.gateway.dialects.llamacpp.infill import InfillFields
+from ghostd.gateway.dialects.llamacpp.tokens import DetokenizeBody, TemplateBody, TokenizeBody
 from ghostd.gateway.dialects.mistral_fim import FimBody
-from ghostd.gateway.dialects.tabby import EventBody
-from ghostd.gateway.dialects.tabby_completions import Segments, TabbyBody
+from ghostd.gateway.dialects.tabby.completions import Segments, TabbyBody
+from ghostd.gateway.dialects.tabby.routes import EventBody
 from ghostd.testing.gateway import serving
 from ghostd.testing.scripted import ScriptedProvider
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from ghostd.engine import Engine
 from ghostd.errors import RequestError, UpstreamRejected
 from ghostd.gateway.app import api_routes
-from ghostd.gateway.dialects.anthropic_request import MessagesBody
-from ghostd.gateway.dialects.openai_chat_request import ChatBody
-from ghostd.gateway.dialects.openai_completions import CompletionBody
-from ghostd.gateway.dialects.openai_embeddings import EmbeddingBody
+from ghostd.gateway.dialects.anthropic.request import MessagesBody
+from ghostd.gateway.dialects.openai.chat_request import ChatBody
+from ghostd.gateway.dialects.openai.completions import CompletionBody
+from ghostd.gateway.dialects.openai.embeddings import EmbeddingBody
 from ghostd.gateway.errors import KINDS
 
 ROOT = Path(__file__).parents[2]

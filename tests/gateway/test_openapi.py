@@ -16,9 +16,10 @@ from ghostd.config_files import FilesConfig
 from ghostd.config_responses import ResponsesConfig
 from ghostd.engine import Engine
 from ghostd.gateway.app import public_routes
-from ghostd.gateway.dialects import openai_batches, openai_files
-from ghostd.gateway.dialects import openai_replies as replies
-from ghostd.gateway.dialects.responses_doors import responses_doors
+from ghostd.gateway.dialects.openai import batches as openai_batches
+from ghostd.gateway.dialects.openai import files as openai_files
+from ghostd.gateway.dialects.openai import replies
+from ghostd.gateway.dialects.responses.doors import responses_doors
 from ghostd.gateway.doc import Doc
 from ghostd.gateway.openapi.document import document, template
 from ghostd.gateway.openapi.schemas import Schemas

@@ -9,7 +9,7 @@ from gateway_harness import gateway
 from routing_harness import USAGE, upstream
 
 from ghostd.errors import UpstreamModelMissing
-from ghostd.gateway.dialects.openai_passed import PATHS
+from ghostd.gateway.dialects.openai.passed import PATHS
 from ghostd.testing.scripted import ScriptedProvider
 from ghostd.types import Relayed, RelayRequest
 

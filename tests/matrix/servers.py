@@ -20,7 +20,7 @@ from providers.openai_dialect import LlamaServerDialect, MistralDialect, OpenAID
 from ghostd.config import Config
 from ghostd.config_responses import ResponsesConfig
 from ghostd.engine import Engine
-from ghostd.gateway.dialects.responses_doors import responses_doors
+from ghostd.gateway.dialects.responses.doors import responses_doors
 from ghostd.providers import presets
 from ghostd.responses.service import open_responses
 from ghostd.routing.registry import Registry

@@ -10,7 +10,7 @@ from responses_harness import before, events_of
 from routing_harness import USAGE, deltas, failing, upstream
 
 from ghostd.errors import UpstreamFailed, UpstreamModelMissing, UpstreamRejected
-from ghostd.gateway.dialects.responses_thoughts import seal
+from ghostd.gateway.dialects.responses.thoughts import seal
 from ghostd.testing.scripted import ScriptedUpstreamProvider, Step
 from ghostd.types import ChatRequest, Relayed, RelayRequest
 

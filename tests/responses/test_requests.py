@@ -25,7 +25,7 @@ from ghostd.conversation import (
     ToolResult,
 )
 from ghostd.errors import ContextTooLong, UnsupportedParameter
-from ghostd.gateway.dialects.responses_thoughts import seal
+from ghostd.gateway.dialects.responses.thoughts import seal
 from ghostd.testing.scripted import ScriptedUpstreamProvider
 from ghostd.types import ChatRequest, Delta
 

@@ -23,7 +23,7 @@ from workers.stores import OllamaStore
 from ghostd.config import LocalConfig, LocalModelConfig
 from ghostd.config_routing import DiscoveryConfig
 from ghostd.engine import Engine
-from ghostd.gateway.dialects import ollama
+from ghostd.gateway.dialects.ollama import routes as ollama
 from ghostd.testing.gateway import Served, serving
 from ghostd.workers.model_store import LocalModelStore
 from ghostd.workers.provider import LocalProvider, local_provider

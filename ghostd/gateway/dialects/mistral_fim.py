@@ -18,9 +18,9 @@ from ghostd.gateway.answering import Reply, answer
 from ghostd.gateway.calls import decoded, estimated_tokens, number, read_call
 from ghostd.gateway.dialect import Dialect, sse_data
 from ghostd.gateway.dialects.generation import new_id, pieces, usage_fields
-from ghostd.gateway.dialects.llamacpp_models import default_model
-from ghostd.gateway.dialects.openai_fields import check_ranges
-from ghostd.gateway.dialects.openai_replies import ChatChunk, ChatReply
+from ghostd.gateway.dialects.llamacpp.models import default_model
+from ghostd.gateway.dialects.openai.fields import check_ranges
+from ghostd.gateway.dialects.openai.replies import ChatChunk, ChatReply
 from ghostd.gateway.doc import Doc
 from ghostd.gateway.errors import Problem
 from ghostd.gateway.exchange import Exchange
