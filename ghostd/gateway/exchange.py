@@ -115,6 +115,8 @@ class Exchange:
     def parameter(self, name: str) -> str:
         """A parameter of the target's query; "" where it is not there."""
         query = self.request.raw_path.partition("?")[2].partition("#")[0]
+        if not query:
+            return ""
         return next((value for key, value in parse_qsl(query, keep_blank_values=True) if key == name), "")
 
     async def read_fields(self) -> tuple[bytes, dict[str, bytes]]:
