@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator
 import msgspec
 
 from ghostd.conversation import NamedTool, Tool, ToolCallDelta, Tools
+from ghostd.errors import InvalidRequest
 from ghostd.types import Delta
 
 _MAX_CALLS = 16
@@ -36,7 +37,7 @@ def is_forced(tools: Tools) -> bool:
 
 
 def forced_format(tools: Tools) -> dict[str, object]:
-    """The schema of a reply that does nothing but call these tools."""
+    """The schema of a reply that does nothing but call these tools. Raises InvalidRequest, naming the tool."""
     calls = [
         {
             "type": "object",
@@ -117,6 +118,11 @@ def _definitions(tools: Tools) -> dict[str, msgspec.Raw]:
     found: dict[str, msgspec.Raw] = {}
     for tool in _wanted(tools):
         given = _OBJECT.decode(tool.parameters).get("$defs")
-        if given is not None:
+        if given is None:
+            continue
+        try:
             found.update(_OBJECT.decode(given))
+        except msgspec.ValidationError:
+            told = f"Invalid value for 'tools': '$defs' in the schema of '{tool.name}' is no object."
+            raise InvalidRequest(told, "tools") from None
     return found

@@ -184,6 +184,16 @@ async def test_definitions_of_a_forced_tools_schema_stay_reachable(upstream: Scr
     assert arguments == {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}}
 
 
+async def test_definitions_that_are_no_object_are_the_callers_mistake_and_not_the_services(
+    upstream: ScriptedUpstream,
+) -> None:
+    """Whose deployment would rest for it otherwise."""
+    tools = Tools((Tool("f", parameters='{"type":"object","$defs":"A"}'),), "required")
+    with pytest.raises(InvalidRequest, match=r"'\$defs' in the schema of 'f' is no object") as caught:
+        await _sent(upstream, _ask(tools=tools))
+    assert caught.value.param == "tools"
+
+
 async def test_a_model_that_must_not_call_tools_is_told_of_none(upstream: ScriptedUpstream) -> None:
     """`tool_choice: none`, which the API does not have, comes to the same."""
     assert "tools" not in await _sent(upstream, _ask(tools=Tools((Tool("f"),), "none")))
