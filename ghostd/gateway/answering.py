@@ -13,6 +13,7 @@ from ghostd.engine import Engine
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.headers import header_value
 from ghostd.gateway.response import FIXED, Response
+from ghostd.gateway.sse import unbroken
 from ghostd.redaction import redact
 from ghostd.routing.call import Call, Item
 from ghostd.types import Delta, Embeddings, FinishReason, Relayed, TokenLogprob
@@ -155,8 +156,8 @@ async def _stream(exchange: Exchange, call: Call, items: AsyncGenerator[Item, No
                 encoder.begin(call, item.model or call.model)
                 begun = True
             if data := encoder.events(item):
-                await events.send(data)
-        await events.close(encoder.end(call))
+                await events.send(unbroken(data))
+        await events.close(unbroken(encoder.end(call)))
 
 
 async def vectors(engine: Engine, call: Call) -> Embeddings | Relayed:

@@ -19,6 +19,19 @@ MAX_EVENT_BYTES = 8192
 
 DONE = b"data: [DONE]\n\n"
 
+_BREAKS = {character.encode(): f"\\u{ord(character):04x}".encode() for character in "\x85\u2028\u2029"}
+
+
+def unbroken(events: bytes) -> bytes:
+    """Whole events of JSON, in which no character is left that some clients take for the end of a line.
+
+    httpx does, by which Ollama's client for Python and others read lines; Ollama escapes them, too.
+    """
+    for character, escape in _BREAKS.items():
+        if character in events:
+            events = events.replace(character, escape)
+    return events
+
 
 class EventStream:
     """A streamed reply. Entered before the first delta is awaited; its status line goes out with the first event."""

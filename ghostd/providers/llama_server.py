@@ -15,10 +15,10 @@ import msgspec
 from ghostd.errors import UpstreamError, UpstreamMalformed
 from ghostd.providers.http.failures import headed
 from ghostd.providers.native_stream import TextCheck, TextEvent
-from ghostd.providers.openai import OpenAIProvider, limited
-from ghostd.providers.openai_chat_request import add_grammar, add_samplers, raw_object
-from ghostd.providers.openai_errors import told_error
-from ghostd.providers.openai_shapes import Shape
+from ghostd.providers.openai.chat_request import add_grammar, add_samplers, raw_object
+from ghostd.providers.openai.errors import told_error
+from ghostd.providers.openai.provider import OpenAIProvider, limited
+from ghostd.providers.openai.shapes import Shape
 from ghostd.types import (
     ChatRequest,
     CompletionRequest,

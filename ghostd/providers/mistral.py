@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from ghostd.errors import UpstreamError, UpstreamRejected
-from ghostd.providers.openai import OpenAIProvider
-from ghostd.providers.openai_embeddings import embed_body
+from ghostd.providers.openai.embeddings import embed_body
+from ghostd.providers.openai.provider import OpenAIProvider
 from ghostd.types import ChatRequest, EmbedRequest
 
 _ID_CHARS = string.ascii_letters + string.digits

@@ -28,14 +28,14 @@ class NativePreset:
     def __call__(self, endpoint: Endpoint) -> UpstreamProvider:
         """The provider; modules are loaded only for services that are configured."""
         if self.name == "anthropic":
-            from ghostd.providers.anthropic import AnthropicProvider
+            from ghostd.providers.anthropic.provider import AnthropicProvider
 
             return AnthropicProvider(endpoint)
         if self.name == "gemini":
-            from ghostd.providers.gemini import GeminiProvider
+            from ghostd.providers.gemini.provider import GeminiProvider
 
             return GeminiProvider(endpoint)
-        from ghostd.providers.ollama import OllamaProvider
+        from ghostd.providers.ollama.provider import OllamaProvider
 
         return OllamaProvider(endpoint)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ghostd.errors import UpstreamError, UpstreamMalformed
-from ghostd.providers.openai_errors import told_error
-from ghostd.providers.openai_stream import DONE
+from ghostd.providers.openai.errors import told_error
+from ghostd.providers.openai.stream import DONE
 from ghostd.types import FinishReason, TokenLogprob, Usage
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from ghostd.providers.openai_quirks import (
+from ghostd.providers.openai.quirks import (
     AUDIO,
     CHAT,
     IMAGES,
@@ -58,7 +58,7 @@ class Preset:
             from ghostd.providers.tgi import TgiProvider
 
             return TgiProvider(endpoint, self.quirks)
-        from ghostd.providers.openai import OpenAIProvider
+        from ghostd.providers.openai.provider import OpenAIProvider
 
         return OpenAIProvider(endpoint, self.quirks)
 

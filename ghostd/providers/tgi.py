@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 
 from ghostd.providers.native_stream import TextCheck, TextEvent
-from ghostd.providers.openai import OpenAIProvider
-from ghostd.providers.openai_chat_request import raw_object
-from ghostd.providers.openai_completions import wire_prompt
+from ghostd.providers.openai.chat_request import raw_object
+from ghostd.providers.openai.completions import wire_prompt
+from ghostd.providers.openai.provider import OpenAIProvider
 from ghostd.types import CompletionRequest, Delta, TokenLogprob, Usage
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ghostd.errors import RequestError
 from ghostd.gateway.multipart import FormParser, Part, PartHead, read_form, write_form
-from ghostd.providers.openai_relay import multipart_body
+from ghostd.providers.openai.relay import multipart_body
 
 TYPE = "multipart/form-data; boundary=b"
 NAMES = st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=9)

@@ -403,7 +403,7 @@ async def test_a_message_that_has_not_stopped_is_not_relayed_as_whole(
 
 async def test_a_subscriptions_token_goes_as_a_bearer_token() -> None:
     """OAuth tokens are refused in `x-api-key`."""
-    from ghostd.providers.anthropic import authorization
+    from ghostd.providers.anthropic.provider import authorization
 
     assert authorization(Key("env:X", "sk-ant-oat01-abc")) == {"authorization": "Bearer sk-ant-oat01-abc"}
     assert authorization(Key("env:X", "sk-ant-api03-abc")) == {"x-api-key": "sk-ant-api03-abc"}

@@ -287,7 +287,7 @@ async def test_a_server_elsewhere_is_remote(upstream: ScriptedUpstream, url: str
     """What goes there leaves this machine."""
     from dataclasses import replace
 
-    from ghostd.providers.ollama import OllamaProvider
+    from ghostd.providers.ollama.provider import OllamaProvider
 
     async with opened(_DIALECT, upstream) as provider:
         assert isinstance(provider, OllamaProvider)

@@ -29,7 +29,7 @@ from ghostd.conversation import (
     Tools,
 )
 from ghostd.errors import InvalidRequest, UnsupportedParameter
-from ghostd.providers.ollama_request import chat_body
+from ghostd.providers.ollama.request import chat_body
 from ghostd.providers.unsupported import Unsupported
 from ghostd.testing.scripted_upstream import ScriptedUpstream, scripted_upstream
 from ghostd.testing.upstream_case import chatted

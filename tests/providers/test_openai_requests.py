@@ -27,8 +27,8 @@ from ghostd.conversation import (
 from ghostd.errors import InvalidRequest, UnsupportedParameter
 from ghostd.providers import presets
 from ghostd.providers.mistral import call_id
-from ghostd.providers.openai_chat_request import chat_body
-from ghostd.providers.openai_completions import completion_body
+from ghostd.providers.openai.chat_request import chat_body
+from ghostd.providers.openai.completions import completion_body
 from ghostd.providers.presets import Preset
 from ghostd.providers.unsupported import Unsupported
 from ghostd.types import ChatRequest, CompletionRequest, Sampling

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ghostd.errors import UpstreamError, UpstreamFailed, UpstreamMalformed
-from ghostd.providers.openai_relay import _taken
-from ghostd.providers.openai_stream import StreamCheck
+from ghostd.providers.openai.relay import _taken
+from ghostd.providers.openai.stream import StreamCheck
 
 
 def failed(data: bytes) -> UpstreamError:

@@ -10,7 +10,7 @@ import pytest
 from providers.openai_dialect import OpenAIDialect
 
 from ghostd.providers import presets
-from ghostd.providers.openai_models import guesser, is_loopback, reasons
+from ghostd.providers.openai.models import guesser, is_loopback, reasons
 from ghostd.providers.presets import PRESETS, Preset
 from ghostd.testing.upstream_contract import UpstreamContract
 from ghostd.types import Operation

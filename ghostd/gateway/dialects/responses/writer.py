@@ -17,7 +17,7 @@ from ghostd.gateway.dialects.responses.calls import OpenCall
 from ghostd.gateway.dialects.responses.frame import Frame
 from ghostd.gateway.dialects.responses.thoughts import new_id, seal
 from ghostd.gateway.dialects.responses.tools import ToolBook
-from ghostd.gateway.sse import DONE
+from ghostd.gateway.sse import DONE, unbroken
 from ghostd.types import Delta, FinishReason, TokenLogprob, Usage
 
 Item = dict[str, Any]
@@ -280,7 +280,7 @@ class ResponseWriter:
         self._sequence += 1
 
     def _told(self) -> bytes:
-        events = b"".join(self._events)
+        events = unbroken(b"".join(self._events))
         self._events.clear()
         return events
 

@@ -10,11 +10,11 @@ from urllib.parse import quote
 import msgspec
 
 from ghostd.errors import InvalidRequest, UnsupportedParameter, UpstreamError, UpstreamMalformed, UpstreamRejected
-from ghostd.providers.gemini_catalog import GeminiModels
-from ghostd.providers.gemini_errors import gemini_failure, gemini_refusal
-from ghostd.providers.gemini_models import gemini_traits
-from ghostd.providers.gemini_reply import ContentReader, UsageMetadata
-from ghostd.providers.gemini_request import embed_body, generate_body
+from ghostd.providers.gemini.catalog import GeminiModels
+from ghostd.providers.gemini.errors import gemini_failure, gemini_refusal
+from ghostd.providers.gemini.models import gemini_traits
+from ghostd.providers.gemini.reply import ContentReader, UsageMetadata
+from ghostd.providers.gemini.request import embed_body, generate_body
 from ghostd.providers.http.failures import headed
 from ghostd.providers.keys import Key
 from ghostd.providers.single_call import first_call_only

@@ -8,9 +8,9 @@ import msgspec
 
 from ghostd.conversation import NamedTool, Tool, Tools
 from ghostd.errors import InvalidRequest
-from ghostd.providers.anthropic_blocks import Block, cache_control, conversation
-from ghostd.providers.anthropic_models import ModelTraits
-from ghostd.providers.anthropic_thinking import thinking_for
+from ghostd.providers.anthropic.blocks import Block, cache_control, conversation
+from ghostd.providers.anthropic.models import ModelTraits
+from ghostd.providers.anthropic.thinking import thinking_for
 from ghostd.providers.unsupported import Unsupported
 from ghostd.types import ChatRequest, Sampling
 

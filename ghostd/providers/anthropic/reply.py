@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ghostd.conversation import ToolCallDelta
 from ghostd.errors import UpstreamError, UpstreamMalformed
-from ghostd.providers.anthropic_events import (
+from ghostd.providers.anthropic.events import (
     FINISH_REASONS,
     BlockFields,
     DeltaFields,

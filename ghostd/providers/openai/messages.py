@@ -10,8 +10,8 @@ from typing import Any
 
 from ghostd.conversation import Audio, File, Image, Message, Refusal, Text, Thinking, ToolCall, ToolResult
 from ghostd.errors import InvalidRequest
-from ghostd.providers.openai_quirks import Quirks
-from ghostd.providers.openai_turns import strict_turns
+from ghostd.providers.openai.quirks import Quirks
+from ghostd.providers.openai.turns import strict_turns
 from ghostd.providers.unsupported import Unsupported
 
 Json = dict[str, Any]

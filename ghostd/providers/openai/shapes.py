@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from ghostd.errors import UpstreamMalformed
-from ghostd.providers.openai_errors import told_error
-from ghostd.providers.openai_types import WireUsage
+from ghostd.providers.openai.errors import told_error
+from ghostd.providers.openai.types import WireUsage
 from ghostd.types import Usage
 
 

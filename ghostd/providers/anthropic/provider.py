@@ -8,11 +8,11 @@ from contextlib import aclosing
 import msgspec
 
 from ghostd.errors import InvalidRequest, UnsupportedParameter, UpstreamError, UpstreamMalformed, UpstreamRejected
-from ghostd.providers.anthropic_catalog import AnthropicModels
-from ghostd.providers.anthropic_errors import anthropic_failure, anthropic_refusal
-from ghostd.providers.anthropic_events import ErrorFields, UsageCount, UsageFields
-from ghostd.providers.anthropic_reply import MessageReader
-from ghostd.providers.anthropic_request import messages_body
+from ghostd.providers.anthropic.catalog import AnthropicModels
+from ghostd.providers.anthropic.errors import anthropic_failure, anthropic_refusal
+from ghostd.providers.anthropic.events import ErrorFields, UsageCount, UsageFields
+from ghostd.providers.anthropic.reply import MessageReader
+from ghostd.providers.anthropic.request import messages_body
 from ghostd.providers.http.failures import headed
 from ghostd.providers.keys import Key
 from ghostd.providers.streaming import (

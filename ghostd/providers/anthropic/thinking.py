@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from ghostd.conversation import NamedTool, Reasoning, Tools
 from ghostd.errors import InvalidRequest
-from ghostd.providers.anthropic_blocks import Block
-from ghostd.providers.anthropic_models import ModelTraits
+from ghostd.providers.anthropic.blocks import Block
+from ghostd.providers.anthropic.models import ModelTraits
 from ghostd.providers.unsupported import Unsupported
 from ghostd.types import ChatRequest
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ghostd.errors import UpstreamMalformed
-from ghostd.providers.openai_quirks import AUDIO, CHAT, IMAGES, MODERATIONS, RESPONSES, Quirks
+from ghostd.providers.openai.quirks import AUDIO, CHAT, IMAGES, MODERATIONS, RESPONSES, Quirks
 from ghostd.types import Capability, Feature, ModelInfo, Operation
 
 _Kind = tuple[re.Pattern[str], frozenset[Capability], frozenset[Operation]]

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from ghostd.errors import UpstreamError, UpstreamFailed, UpstreamMalformed
-from ghostd.providers.openai_types import CHUNK, WireChoice, WireChunk, WireUsage
+from ghostd.providers.openai.types import CHUNK, WireChoice, WireChunk, WireUsage
 from ghostd.types import Usage
 
 DONE = b"[DONE]"

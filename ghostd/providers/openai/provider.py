@@ -18,13 +18,13 @@ from ghostd.errors import (
 from ghostd.providers.http.client import HttpResponse
 from ghostd.providers.http.failures import headed
 from ghostd.providers.native_stream import TextCheck
-from ghostd.providers.openai_chat_request import chat_body
-from ghostd.providers.openai_completions import LineLimit, TextReply, completion_body, fill_body
-from ghostd.providers.openai_embeddings import embed_body, embeddings
-from ghostd.providers.openai_errors import told_error
-from ghostd.providers.openai_events import TypedCheck
-from ghostd.providers.openai_models import reasons
-from ghostd.providers.openai_relay import (
+from ghostd.providers.openai.chat_request import chat_body
+from ghostd.providers.openai.completions import LineLimit, TextReply, completion_body, fill_body
+from ghostd.providers.openai.embeddings import embed_body, embeddings
+from ghostd.providers.openai.errors import told_error
+from ghostd.providers.openai.events import TypedCheck
+from ghostd.providers.openai.models import reasons
+from ghostd.providers.openai.relay import (
     EventCheck,
     multipart_body,
     relay_body,
@@ -32,11 +32,11 @@ from ghostd.providers.openai_relay import (
     relay_events,
     relay_whole,
 )
-from ghostd.providers.openai_reply import ChatReply
-from ghostd.providers.openai_service import OpenAIService
-from ghostd.providers.openai_shapes import Shape, shape_of
-from ghostd.providers.openai_stream import StreamCheck
-from ghostd.providers.openai_types import WireChunk
+from ghostd.providers.openai.reply import ChatReply
+from ghostd.providers.openai.service import OpenAIService
+from ghostd.providers.openai.shapes import Shape, shape_of
+from ghostd.providers.openai.stream import StreamCheck
+from ghostd.providers.openai.types import WireChunk
 from ghostd.providers.streaming import kept_headers
 from ghostd.providers.upstream import Format
 from ghostd.types import (

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from ghostd.errors import UnsupportedParameter
-from ghostd.providers.openai_chat_request import add_grammar, add_samplers, raw_object
-from ghostd.providers.openai_quirks import Quirks
-from ghostd.providers.openai_reply import legacy_logprobs
-from ghostd.providers.openai_stream import StreamCheck
-from ghostd.providers.openai_types import WireChunk, finish_of
+from ghostd.providers.openai.chat_request import add_grammar, add_samplers, raw_object
+from ghostd.providers.openai.quirks import Quirks
+from ghostd.providers.openai.reply import legacy_logprobs
+from ghostd.providers.openai.stream import StreamCheck
+from ghostd.providers.openai.types import WireChunk, finish_of
 from ghostd.providers.unsupported import Unsupported
 from ghostd.types import CompletionRequest, Delta, FillRequest, Prompt
 

@@ -14,11 +14,11 @@ from ghostd.providers.http.failures import headed
 from ghostd.providers.keys import Key
 from ghostd.providers.native_stream import TextCheck
 from ghostd.providers.offered import OfferedModels
-from ghostd.providers.openai_chat_request import ENCODER
-from ghostd.providers.openai_errors import refusal, told_error
-from ghostd.providers.openai_models import guesser, listed
-from ghostd.providers.openai_quirks import Quirks
-from ghostd.providers.openai_relay import EventCheck, event_data, to_end
+from ghostd.providers.openai.chat_request import ENCODER
+from ghostd.providers.openai.errors import refusal, told_error
+from ghostd.providers.openai.models import guesser, listed
+from ghostd.providers.openai.quirks import Quirks
+from ghostd.providers.openai.relay import EventCheck, event_data, to_end
 from ghostd.providers.sse import EventSplitter, payloads
 from ghostd.providers.unsupported import Unsupported
 from ghostd.providers.upstream import Endpoint, Format, Upstream

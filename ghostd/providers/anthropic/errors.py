@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from ghostd.errors import UpstreamError, UpstreamFailed
-from ghostd.providers.anthropic_events import ErrorFields
+from ghostd.providers.anthropic.events import ErrorFields
 from ghostd.providers.refusals import ErrorObject, read_error, refused
 
 _STATUS_OF_TYPE = {

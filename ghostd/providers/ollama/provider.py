@@ -13,11 +13,11 @@ import msgspec
 from ghostd.errors import InvalidRequest, UpstreamError, UpstreamMalformed, UpstreamRejected
 from ghostd.providers.http.failures import headed
 from ghostd.providers.keys import Key
-from ghostd.providers.ollama_catalog import OllamaModels
-from ghostd.providers.ollama_errors import ollama_failure, ollama_refusal
-from ghostd.providers.ollama_forced import calls_of, is_forced
-from ghostd.providers.ollama_reply import LineReader
-from ghostd.providers.ollama_request import chat_body, complete_body, embed_body, fill_body
+from ghostd.providers.ollama.catalog import OllamaModels
+from ghostd.providers.ollama.errors import ollama_failure, ollama_refusal
+from ghostd.providers.ollama.forced import calls_of, is_forced
+from ghostd.providers.ollama.reply import LineReader
+from ghostd.providers.ollama.request import chat_body, complete_body, embed_body, fill_body
 from ghostd.providers.single_call import first_call_only
 from ghostd.providers.streaming import LinePieces, pass_on, pass_whole_on, read_deltas, renamed, within
 from ghostd.providers.unsupported import Unsupported

@@ -11,8 +11,8 @@ import msgspec
 
 from ghostd.conversation import NamedTool, ReasoningEffort, Tools
 from ghostd.errors import InvalidRequest
-from ghostd.providers.openai_messages import wire_messages
-from ghostd.providers.openai_quirks import Quirks
+from ghostd.providers.openai.messages import wire_messages
+from ghostd.providers.openai.quirks import Quirks
 from ghostd.providers.unsupported import Unsupported
 from ghostd.types import ChatRequest, Sampling
 

@@ -6,8 +6,8 @@ import msgspec
 
 from ghostd.conversation import NamedTool, Reasoning, Tools
 from ghostd.errors import InvalidRequest
-from ghostd.providers.gemini_contents import Fields, contents
-from ghostd.providers.gemini_models import GeminiTraits
+from ghostd.providers.gemini.contents import Fields, contents
+from ghostd.providers.gemini.models import GeminiTraits
 from ghostd.providers.unsupported import Unsupported
 from ghostd.types import ChatRequest, Sampling
 

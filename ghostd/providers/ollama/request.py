@@ -20,7 +20,7 @@ from ghostd.conversation import (
     Tools,
 )
 from ghostd.errors import InvalidRequest
-from ghostd.providers.ollama_forced import forced_format, instruction, is_forced
+from ghostd.providers.ollama.forced import forced_format, instruction, is_forced
 from ghostd.providers.unsupported import Unsupported
 from ghostd.types import ChatRequest, CompletionRequest, EmbedRequest, FillRequest, Prompt, Sampling
 

@@ -10,7 +10,7 @@ import msgspec
 
 from ghostd.config_routing import ProviderConfig
 from ghostd.errors import UpstreamMalformed
-from ghostd.providers.anthropic_models import Effort, ModelTraits, traits_of
+from ghostd.providers.anthropic.models import Effort, ModelTraits, traits_of
 from ghostd.providers.offered import MAX_LISTED, OfferedModels
 from ghostd.types import Feature, ModelInfo, Operation
 

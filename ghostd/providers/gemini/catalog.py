@@ -6,7 +6,7 @@ import msgspec
 
 from ghostd.config_routing import ProviderConfig
 from ghostd.errors import UpstreamMalformed
-from ghostd.providers.gemini_models import gemini_traits
+from ghostd.providers.gemini.models import gemini_traits
 from ghostd.providers.offered import MAX_LISTED, OfferedModels
 from ghostd.types import Capability, Feature, ModelInfo, Operation
 

@@ -12,7 +12,7 @@ from ghostd.config_routing import UpstreamConfig
 from ghostd.errors import InvalidRequest, UpstreamError, UpstreamMalformed, UpstreamTimeout, UpstreamUnreachable
 from ghostd.providers.http.client import HttpResponse
 from ghostd.providers.http.failures import headed
-from ghostd.providers.openai_types import WireChunk
+from ghostd.providers.openai.types import WireChunk
 from ghostd.providers.sse import EventSplitter, data_of, payloads
 from ghostd.types import Relayed, RelayRequest, Usage
 

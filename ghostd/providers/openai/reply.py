@@ -10,8 +10,8 @@ import msgspec
 
 from ghostd.conversation import ToolCallDelta
 from ghostd.errors import UpstreamMalformed
-from ghostd.providers.openai_stream import StreamCheck
-from ghostd.providers.openai_types import WireChunk, WireDelta, WireFunction, WireToolCall, finish_of
+from ghostd.providers.openai.stream import StreamCheck
+from ghostd.providers.openai.types import WireChunk, WireDelta, WireFunction, WireToolCall, finish_of
 from ghostd.types import Delta, TokenLogprob
 
 MAX_TOOL_CALLS = 256

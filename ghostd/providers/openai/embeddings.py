@@ -15,8 +15,8 @@ from collections.abc import Sequence
 import msgspec
 
 from ghostd.errors import InvalidRequest, UpstreamMalformed
-from ghostd.providers.openai_completions import wire_prompt
-from ghostd.providers.openai_types import WireUsage
+from ghostd.providers.openai.completions import wire_prompt
+from ghostd.providers.openai.types import WireUsage
 from ghostd.types import Embeddings, EmbedRequest, Prompt, Usage
 
 _BYTES_ON_LOOP = 256 * 1024
