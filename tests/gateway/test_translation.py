@@ -59,6 +59,30 @@ def events(body: bytes) -> list[Any]:
     return [json.loads(event.removeprefix(b"data: ")) for event in body.split(b"\n\n")[:-2]]
 
 
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        (CHAT, {}),
+        ("/v1/completions", {"prompt": "x"}),
+        ("/v1/responses", {"input": "x"}),
+        ("/v1/messages", {"max_tokens": 9}),
+        ("/api/chat", {}),
+        ("/api/generate", {"prompt": "x"}),
+        ("/completion", {"prompt": "x"}),
+    ],
+)
+async def test_no_character_of_a_text_breaks_an_event_in_two(path: str, fields: dict[str, Any]) -> None:
+    """httpx, and so Ollama's client, ends lines at more than a line feed."""
+    text = "a\u2028b\u2029c\x85d"
+    answer = await ask([Delta(text), END], path=path, stream=True, **fields)
+    assert answer.status == 200, answer.body
+    told = answer.body.decode()
+    for line in told.splitlines():
+        if line and not line.startswith((":", "event:")) and "[DONE]" not in line:
+            json.loads(line.removeprefix("data: "))
+    assert json.dumps(text)[1:-1] in told
+
+
 async def test_a_whole_reply_holds_its_tool_calls() -> None:
     (choice,) = (await ask(TOOLS)).json["choices"]
     assert choice == {
