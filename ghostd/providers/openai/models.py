@@ -23,7 +23,8 @@ def _kind(pattern: str, operations: frozenset[Operation], *capabilities: Capabil
 _KINDS: tuple[_Kind, ...] = (
     _kind(r"embed|\bbge\b|\bgte\b|\be5-|minilm|all-mpnet", frozenset(("openai.embeddings",)), "embed"),
     _kind(r"moderation", MODERATIONS),
-    _kind(r"dall-e|gpt-image|image-generation|flux|stable-diffusion|sdxl|grok-.*image", IMAGES),
+    _kind(r"dall-e-3|gpt-image", IMAGES - {"openai.images.variations"}),
+    _kind(r"dall-e|image-generation|flux|stable-diffusion|sdxl|grok-.*image", IMAGES),
     _kind(r"whisper|transcribe", AUDIO - {"openai.audio.speech"}),
     _kind(r"(^|[/-])tts($|-)|playai|orpheus", frozenset(("openai.audio.speech",))),
     _kind(r"gpt-3\.5-turbo-instruct|davinci-002|babbage-002", frozenset(("openai.completions",)), "complete", "fill"),
