@@ -104,6 +104,14 @@ async def test_parallel_calls_are_items_of_their_own() -> None:
         ]
 
 
+async def test_a_call_without_arguments_has_an_empty_object_of_them() -> None:
+    async with before(upstream("a", SCRIPTS["a call without arguments"], relays=CHAT)) as d:
+        events = await d.stream(input="hi", tools=[WEATHER])
+        assert events[-1]["response"]["output"][0]["arguments"] == "{}"
+        told = [event for event in events if event["type"].startswith("response.function_call_arguments")]
+        assert [event.get("delta") or event["arguments"] for event in told] == ["{}", "{}"]
+
+
 async def test_free_text_for_a_custom_tool_is_told_as_it_comes() -> None:
     async with before(upstream("a", SCRIPTS["a patch"], relays=CHAT)) as d:
         events = await d.stream(input="hi", tools=[PATCH])

@@ -78,6 +78,9 @@ class OpenCall:
 
     def finished(self, status: str) -> dict[str, Any]:
         """The item, complete."""
+        if status == "completed" and self.origin.kind == "function" and not self._arguments.strip():
+            self.rest = "{}"  # agents decode it as JSON, which nothing is not
+            self._pieces = [self.rest]
         arguments = self._arguments
         if self.origin.kind == "custom":
             told = self._text.told if self._text is not None else ""
