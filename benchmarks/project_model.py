@@ -32,11 +32,12 @@ from completion_corpora import APART, REPORTED, Corpus, Place, fetch, files_of, 
 from ngram_reference import NgramCache
 
 from ghostd.config import ProjectModelConfig
+from ghostd.indexed import IndexedFile
 from ghostd.local.client import Client
 from ghostd.local.paths import find_paths
 from ghostd.project_model.provider import MODEL, ProjectModelProvider, project_model
 from ghostd.testing.memory_index import MemoryIndex
-from ghostd.types import FillRequest, IndexedFile
+from ghostd.types import FillRequest
 
 REFERENCE_FILES = 1000
 """Of a larger project the n-gram cache reads every second, third, … file: its dictionaries are large."""

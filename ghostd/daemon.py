@@ -26,6 +26,7 @@ from ghostd.gateway.dialects.responses.doors import responses_doors
 from ghostd.gateway.inside import Inside
 from ghostd.gateway.routes import Route
 from ghostd.index.service import open_index
+from ghostd.indexed import RootStatus
 from ghostd.ledger.service import open_ledger
 from ghostd.local.control import control_routes
 from ghostd.local.control_types import (
@@ -45,7 +46,6 @@ from ghostd.routing.explain import deployment_report
 from ghostd.routing.registry import Registry
 from ghostd.routing_reports import DeploymentReport, KeyReport
 from ghostd.secrets.store import Secrets
-from ghostd.types import RootStatus
 from ghostd.upkeep import Upkeep
 from ghostd.upstreams import Upstreams
 from ghostd.workers.model_store import LocalModelStore

@@ -14,7 +14,9 @@ from ghostd.completion.fill import fill_along, fill_with, nothing
 from ghostd.completion.postprocess import ended_by
 from ghostd.config import Config
 from ghostd.errors import GhostdError, InvalidRequest, ModelNotFound, UnsupportedParameter, WorkerFailed
+from ghostd.models import ModelInfo
 from ghostd.ports import Index, Ledger, Provider
+from ghostd.records import OutcomeKind
 from ghostd.routing.call import Call, Hints, Item, Job
 from ghostd.routing.deployment import Deployment
 from ghostd.routing.features import features_of
@@ -33,8 +35,6 @@ from ghostd.types import (
     Embeddings,
     EmbedRequest,
     FillRequest,
-    ModelInfo,
-    OutcomeKind,
     Prompt,
     Timeouts,
     Usage,

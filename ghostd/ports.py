@@ -8,31 +8,19 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol, runtime_checkable
 
 from ghostd.batch import Batch, NewBatch, StoredFile
+from ghostd.indexed import ChangeBatch, Import, IndexedFile, IndexReport, Reference, RootStatus, Skip, Symbol
+from ghostd.models import KeyState, LoadedModel, ModelDescription, ModelInfo, PullProgress
+from ghostd.records import LedgerRow, OutcomeKind
 from ghostd.stored import History, Item, Order, Page, StoredConversation, StoredResponse
 from ghostd.types import (
-    ChangeBatch,
     ChatRequest,
     CompletionRequest,
     Delta,
     Embeddings,
     EmbedRequest,
     FillRequest,
-    Import,
-    IndexedFile,
-    IndexReport,
-    KeyState,
-    LedgerRow,
-    LoadedModel,
-    ModelDescription,
-    ModelInfo,
-    OutcomeKind,
-    PullProgress,
-    Reference,
     Relayed,
     RelayRequest,
-    RootStatus,
-    Skip,
-    Symbol,
 )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from ghostd.config import IndexConfig
 from ghostd.index.service import SqliteIndex, open_index
 from ghostd.index.watch import Watch
-from ghostd.types import ChangeBatch
+from ghostd.indexed import ChangeBatch
 
 WAIT_S = 40.0
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ghostd.ledger.lines import REQUEST_COLUMNS
 from ghostd.ledger.store import store_path
-from ghostd.types import LedgerRow
+from ghostd.records import LedgerRow
 
 NOON_S = 1_795_000_000.0
 

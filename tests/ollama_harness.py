@@ -9,9 +9,7 @@ from gateway_harness import Answer, gateway
 from routing_harness import USAGE, upstream
 
 from ghostd.testing.scripted import Step
-from ghostd.types import (
-    Delta,
-)
+from ghostd.types import Delta
 
 ONE = 'routes.r.deployments = ["a/m"]'
 END = Delta(finish_reason="stop", usage=USAGE)

@@ -16,12 +16,13 @@ from ghostd.conversation import Message
 from ghostd.engine import Engine
 from ghostd.errors import UpstreamFailed
 from ghostd.ports import Provider
+from ghostd.records import LedgerRow
 from ghostd.routing.call import Call, Item, Job
 from ghostd.routing.deployment import Deployment
 from ghostd.routing.registry import Registry
 from ghostd.testing.memory_ledger import MemoryLedger
 from ghostd.testing.scripted import ScriptedUpstreamProvider, Step
-from ghostd.types import ChatRequest, Delta, Embeddings, LedgerRow, Relayed, Usage
+from ghostd.types import ChatRequest, Delta, Embeddings, Relayed, Usage
 
 USAGE = Usage(10, 4)
 

@@ -15,8 +15,9 @@ import click
 from ghostd.completion.fill import collect
 from ghostd.daemon import Daemon
 from ghostd.errors import GhostdError
+from ghostd.indexed import IndexedFile
 from ghostd.local.paths import Paths
-from ghostd.types import FillRequest, IndexedFile
+from ghostd.types import FillRequest
 
 _MOST_NAMES = 16
 _TRIES = 150

@@ -17,13 +17,14 @@ from ghostd.ledger.reader import open_reader
 from ghostd.ledger.reports import last_requests
 from ghostd.local.client import Client
 from ghostd.local.paths import Paths
+from ghostd.models import ModelInfo
 from ghostd.providers.http.client import HttpClient
+from ghostd.records import LedgerRow
 from ghostd.routing.prices import FREE, load_prices
 from ghostd.routing.registry import Registry
 from ghostd.routing.replay import AS_IT_WENT, Known, Replay, replay
 from ghostd.routing.replay_figures import Chosen, Figure, PolicyScore
 from ghostd.secrets.store import Secrets
-from ghostd.types import LedgerRow, ModelInfo
 from ghostd.upstreams import Upstreams
 
 _MAX_ROWS = 20_000

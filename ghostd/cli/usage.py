@@ -16,7 +16,7 @@ from ghostd.ledger.reader import open_reader
 from ghostd.ledger.reports import FIGURES, GROUPINGS, Grouping, Usage, UsageReport, last_requests
 from ghostd.ledger.reports import usage as report_usage
 from ghostd.local.paths import find_paths
-from ghostd.types import LedgerRow
+from ghostd.records import LedgerRow
 
 _HEADS = ("requests", "failed", "prompt", "completion", "cached", "cost USD")
 _NO_REQUESTS = "no requests are recorded"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ghostd.fim_markers import form_of, repository_form_of
-from ghostd.types import FimVocabulary, Prompt
+from ghostd.models import FimVocabulary
+from ghostd.types import Prompt
 
 _PROJECT = "project\n"
 _FILE = "file\n"

@@ -16,7 +16,7 @@ from ghostd.index.lock import RootLock
 from ghostd.index.search import Reader
 from ghostd.index.supervisor import Message, Supervisor, own_folder, pass_order, update_order
 from ghostd.index.watch import Watch
-from ghostd.types import ChangeBatch, IndexReport, RootStatus, Skip
+from ghostd.indexed import ChangeBatch, IndexReport, RootStatus, Skip
 
 _log = logging.getLogger(__name__)
 

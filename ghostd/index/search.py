@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from ghostd.index.rows import decode_outline, find_uses, name_crc
 from ghostd.index.store import BUSY_TIMEOUT_S
-from ghostd.types import Import, IndexedFile, Reference, Skip, Span, Symbol
+from ghostd.indexed import Import, IndexedFile, Reference, Skip, Span, Symbol
 
 T = TypeVar("T")
 

@@ -23,7 +23,7 @@ from ghostd.index.search import Reader
 from ghostd.index.store import store_path
 from ghostd.index.supervisor import Supervisor
 from ghostd.index.watch import NoWatch, Watch, open_watch
-from ghostd.types import ChangeBatch, Import, IndexedFile, IndexReport, Reference, RootStatus, Skip, Symbol
+from ghostd.indexed import ChangeBatch, Import, IndexedFile, IndexReport, Reference, RootStatus, Skip, Symbol
 
 _log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ghostd.types import LedgerRow, Outcome
+from ghostd.records import LedgerRow, Outcome
 
 MAX_TEXT = 1_000
 """Characters of a text field; longer ones are cut and end with "…"."""

@@ -13,7 +13,7 @@ from ghostd.ledger.complaints import Complaint
 from ghostd.ledger.journal import Segment, keep_rejected, open_segment, read_batches, segments
 from ghostd.ledger.lines import decode
 from ghostd.ledger.store import NewerSchema, Store, is_damage, set_aside, store_path
-from ghostd.types import LedgerRow, Outcome
+from ghostd.records import LedgerRow, Outcome
 
 _log = logging.getLogger(__name__)
 

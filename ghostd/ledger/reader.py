@@ -20,7 +20,7 @@ from ghostd.ledger.lines import (
     within_sqlite,
 )
 from ghostd.ledger.store import is_damage, store_path
-from ghostd.types import LedgerRow, Outcome
+from ghostd.records import LedgerRow, Outcome
 
 BUSY_TIMEOUT_S = 5.0
 _NO_LOCK_FILE = frozenset((sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY))

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal, get_args
 
 from ghostd.ledger.lines import REQUEST_COLUMNS
-from ghostd.types import LedgerRow
+from ghostd.records import LedgerRow
 
 Grouping = Literal["day", "model", "project", "client", "provider", "deployment", "route", "operation", "status"]
 GROUPINGS: tuple[Grouping, ...] = get_args(Grouping)

@@ -17,7 +17,7 @@ from ghostd.ledger.complaints import Complaint
 from ghostd.ledger.journal import Journal
 from ghostd.ledger.lines import encode
 from ghostd.ledger.mover import Mover
-from ghostd.types import LedgerRow, Outcome, OutcomeKind
+from ghostd.records import LedgerRow, Outcome, OutcomeKind
 
 _log = logging.getLogger(__name__)
 

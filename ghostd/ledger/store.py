@@ -16,7 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ghostd.ledger.lines import OUTCOME_COLUMNS, REQUEST_COLUMNS, outcome_values, request_values, within_sqlite
-from ghostd.types import LedgerRow, Outcome
+from ghostd.records import LedgerRow, Outcome
 
 BUSY_TIMEOUT_S = 5.0
 _PRUNE_ROWS = 2_000

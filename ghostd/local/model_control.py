@@ -13,7 +13,7 @@ from ghostd.gateway.response import Response
 from ghostd.gateway.routes import Route
 from ghostd.local.control_types import ModelState
 from ghostd.local.model_types import ModelBody, ModelsReport, StoreSkip
-from ghostd.types import ModelInfo
+from ghostd.models import ModelInfo
 
 
 class LocalModels(Protocol):

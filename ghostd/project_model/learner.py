@@ -17,11 +17,11 @@ import msgspec
 
 from ghostd.config import ProjectModelConfig
 from ghostd.errors import GhostdError, RootError, WorkerFailed
+from ghostd.indexed import ChangeBatch, IndexedFile
 from ghostd.ports import Index
 from ghostd.project_model.memory import CHANGED_TOKENS, RootMemory
 from ghostd.project_model.segment import Segment, SegmentInvalid
 from ghostd.project_model.train import Done, Job
-from ghostd.types import ChangeBatch, IndexedFile
 
 log = logging.getLogger(__name__)
 

@@ -11,21 +11,13 @@ from pathlib import Path
 
 from ghostd.config import ProjectModelConfig
 from ghostd.errors import UnsupportedParameter
+from ghostd.models import ModelInfo
 from ghostd.ports import Index
 from ghostd.project_model.learner import Learner
 from ghostd.project_model.memory import RootMemory
 from ghostd.project_model.predict import Prediction, Query, predict
 from ghostd.project_model.weights import Weights, load_weights
-from ghostd.types import (
-    ChatRequest,
-    CompletionRequest,
-    Delta,
-    Embeddings,
-    EmbedRequest,
-    FillRequest,
-    ModelInfo,
-    Usage,
-)
+from ghostd.types import ChatRequest, CompletionRequest, Delta, Embeddings, EmbedRequest, FillRequest, Usage
 
 MODEL = "ghostd/project"
 

@@ -15,10 +15,10 @@ from ghostd.errors import (
     SecretMissing,
     UpstreamError,
 )
+from ghostd.models import KeyState
 from ghostd.ports import SecretStore
 from ghostd.redaction import REDACTED, redact
 from ghostd.secret_references import shown
-from ghostd.types import KeyState
 
 _RESTS: tuple[tuple[type[UpstreamError], float, float], ...] = (
     (RateLimited, 10.0, 3600.0),

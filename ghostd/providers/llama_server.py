@@ -19,16 +19,7 @@ from ghostd.providers.openai.chat_request import add_grammar, add_samplers, raw_
 from ghostd.providers.openai.errors import told_error
 from ghostd.providers.openai.provider import OpenAIProvider, limited
 from ghostd.providers.openai.shapes import Shape
-from ghostd.types import (
-    ChatRequest,
-    CompletionRequest,
-    Delta,
-    FillRequest,
-    Operation,
-    RelayRequest,
-    Timeouts,
-    Usage,
-)
+from ghostd.types import ChatRequest, CompletionRequest, Delta, FillRequest, Operation, RelayRequest, Timeouts, Usage
 
 T = TypeVar("T")
 

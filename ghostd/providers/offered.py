@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from ghostd.config_routing import ModelConfig, ProviderConfig
-from ghostd.types import ModelInfo
+from ghostd.models import ModelInfo
 
 MAX_LISTED = 5000
 """Models of one service that are remembered; the largest known list has some hundreds."""

@@ -32,9 +32,9 @@ from ghostd.errors import (
     UpstreamRejected,
     UpstreamTimeout,
 )
+from ghostd.records import LedgerRow
 from ghostd.routing.call import Call, Trace, ending
 from ghostd.routing.features import features_of
-from ghostd.types import LedgerRow
 
 Status = Literal["ok", "partial", "error", "cancelled", "refused"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import cast
 
 from ghostd.config_routing import ModelConfig, PriceConfig, RoutingConfig
+from ghostd.models import ModelInfo
 from ghostd.ports import Provider, UpstreamProvider
 from ghostd.routing.health import Health
 from ghostd.routing.limits import Limits
-from ghostd.types import ModelInfo
 
 NO_SETTINGS = ModelConfig()
 

@@ -7,9 +7,10 @@ from contextlib import suppress
 from dataclasses import replace
 
 from ghostd.errors import ModelNotFound
+from ghostd.models import ModelInfo
 from ghostd.routing.plan import VIRTUAL
 from ghostd.routing.registry import Registry, entry_names
-from ghostd.types import Feature, ModelInfo
+from ghostd.types import Feature
 
 
 def list_models(registry: Registry) -> list[ModelInfo]:

@@ -20,13 +20,13 @@ from ghostd.config_routing import (
     RouteEntry,
 )
 from ghostd.errors import ModelNotFound
+from ghostd.models import ModelInfo
 from ghostd.ports import Provider, UpstreamProvider
 from ghostd.routing.deployment import NO_SETTINGS, Deployment, local_deployment
 from ghostd.routing.experiments import by_model
 from ghostd.routing.health import Health
 from ghostd.routing.limits import Limits
 from ghostd.routing.plan import AUTO, VIRTUAL, Choice, Plan, Tier
-from ghostd.types import ModelInfo
 
 _TTL_S = 1.0
 """How long what was found at run time is taken for true."""

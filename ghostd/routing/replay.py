@@ -30,7 +30,9 @@ from ghostd.errors import (
     UpstreamFailed,
     UpstreamModelMissing,
 )
+from ghostd.models import ModelInfo
 from ghostd.ports import Provider
+from ghostd.records import LedgerRow
 from ghostd.routing.call import Call
 from ghostd.routing.deployment import NO_SETTINGS, Deployment
 from ghostd.routing.features import Features
@@ -38,7 +40,7 @@ from ghostd.routing.health import Health
 from ghostd.routing.plan import Choice, Plan
 from ghostd.routing.replay_figures import Outcome, PolicyScore, Tallies, Tally, score_of
 from ghostd.routing.selection import select
-from ghostd.types import Capability, Feature, LedgerRow, ModelInfo
+from ghostd.types import Capability, Feature
 
 AS_IT_WENT = "as it went"
 _FAILED = re.compile(r"(?:^|,| )after (\S+) \((\w+)\)")

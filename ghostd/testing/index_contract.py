@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from ghostd.errors import RootError
+from ghostd.indexed import Import, Reference, Span, Symbol
 from ghostd.ports import Index
-from ghostd.types import Import, Reference, Span, Symbol
 
 APP = PurePosixPath("app.py")
 SHAPES = PurePosixPath("lib/shapes.py")

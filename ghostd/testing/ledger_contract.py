@@ -14,7 +14,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from ghostd.ports import Ledger
-from ghostd.types import LedgerRow
+from ghostd.records import LedgerRow
 
 FULL = LedgerRow(
     id="req_full",

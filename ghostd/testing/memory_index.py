@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from ghostd.errors import RootError
-from ghostd.types import ChangeBatch, Import, IndexedFile, IndexReport, Reference, RootStatus, Skip, Symbol
+from ghostd.indexed import ChangeBatch, Import, IndexedFile, IndexReport, Reference, RootStatus, Skip, Symbol
 
 
 @dataclass(slots=True)

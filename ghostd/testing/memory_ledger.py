@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ghostd.types import LedgerRow, Outcome, OutcomeKind
+from ghostd.records import LedgerRow, Outcome, OutcomeKind
 
 
 class MemoryLedger:

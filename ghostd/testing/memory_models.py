@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
 from ghostd.errors import InvalidRequest, ModelNotFound
-from ghostd.types import LoadedModel, ModelDescription, ModelInfo, PullProgress
+from ghostd.models import LoadedModel, ModelDescription, ModelInfo, PullProgress
 
 _NOTHING: Mapping[str, str] = {}
 

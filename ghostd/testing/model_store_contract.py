@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import pytest
 
 from ghostd.errors import InvalidRequest, ModelNotFound
+from ghostd.models import PullProgress
 from ghostd.ports import ModelStore
-from ghostd.types import PullProgress
 
 _TIMEOUT_S = 60.0
 

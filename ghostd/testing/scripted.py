@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from ghostd.errors import GhostdError, UpstreamTimeout
+from ghostd.models import KeyState, ModelInfo
 from ghostd.types import (
     Capability,
     ChatRequest,
@@ -17,8 +18,6 @@ from ghostd.types import (
     EmbedRequest,
     Feature,
     FillRequest,
-    KeyState,
-    ModelInfo,
     Operation,
     Relayed,
     RelayRequest,

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from ghostd.errors import InvalidRequest, ModelFileInvalid, ModelNotFound, Overloaded
-from ghostd.types import LoadedModel, ModelDescription, PullProgress
+from ghostd.models import LoadedModel, ModelDescription, PullProgress
 from ghostd.workers.catalog import LocalModel
 from ghostd.workers.gguf_header import other_parts
 from ghostd.workers.gguf_reader import HeaderError, read_keys

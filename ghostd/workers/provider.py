@@ -14,6 +14,7 @@ from ghostd.config import LocalConfig
 from ghostd.config_routing import DiscoveryConfig
 from ghostd.errors import ModelFileInvalid, ModelNotFound, WorkerFailed
 from ghostd.fim_markers import form_of
+from ghostd.models import FimVocabulary, LoadedModel, ModelInfo
 from ghostd.types import (
     Capability,
     ChatRequest,
@@ -23,9 +24,6 @@ from ghostd.types import (
     EmbedRequest,
     Feature,
     FillRequest,
-    FimVocabulary,
-    LoadedModel,
-    ModelInfo,
     Usage,
 )
 from ghostd.workers.budget import MemoryBudget

@@ -12,7 +12,8 @@ from typing import Any
 from lsprotocol import types
 
 from ghostd.errors import GhostdError
-from ghostd.types import OpenDocument, Symbol, SymbolKind
+from ghostd.indexed import Symbol, SymbolKind
+from ghostd.types import OpenDocument
 from ghostd_lsp.documents import Snapshot
 from ghostd_lsp.filling import fill_at
 from ghostd_lsp.params import CompletionParams

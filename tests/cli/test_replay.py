@@ -13,7 +13,7 @@ from ledger_harness import row
 from ghostd.cli.main import ghostctl
 from ghostd.ledger.store import Store, store_path
 from ghostd.local.paths import find_paths
-from ghostd.types import LedgerRow
+from ghostd.records import LedgerRow
 
 
 def run(*arguments: str) -> Result:

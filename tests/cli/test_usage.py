@@ -23,7 +23,7 @@ from ghostd.cli.main import ghostctl
 from ghostd.ledger.lines import encode
 from ghostd.ledger.store import Store, store_path
 from ghostd.local.paths import find_paths
-from ghostd.types import LedgerRow, Outcome
+from ghostd.records import LedgerRow, Outcome
 
 DAY_1 = datetime(2026, 11, 3, 10).timestamp()
 DAY_2 = datetime(2026, 11, 4, 23, 59).timestamp()

@@ -6,7 +6,8 @@ import pytest
 
 from ghostd.completion.families import fill_prompt
 from ghostd.fim_markers import FORMS, MARKER_TEXTS, form_of
-from ghostd.types import FimVocabulary, Prompt
+from ghostd.models import FimVocabulary
+from ghostd.types import Prompt
 
 PREFIX, SUFFIX = "def f(", "):\n"
 

@@ -9,9 +9,10 @@ import pytest
 from ghostd.completion.fill import collect
 from ghostd.engine import Engine
 from ghostd.errors import ContextTooLong, ModelNotFound, WorkerCrashed
+from ghostd.models import FimVocabulary, ModelInfo
 from ghostd.ports import Provider
 from ghostd.testing.scripted import ScriptedProvider
-from ghostd.types import Capability, CompletionRequest, Delta, FillRequest, FimVocabulary, ModelInfo, Usage
+from ghostd.types import Capability, CompletionRequest, Delta, FillRequest, Usage
 
 QWEN = FimVocabulary({"<|fim_prefix|>": 1, "<|fim_suffix|>": 2, "<|fim_middle|>": 3})
 REQUEST = FillRequest(model="auto", prefix="def f(", suffix=")\n")

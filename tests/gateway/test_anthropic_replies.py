@@ -26,8 +26,9 @@ from ghostd.errors import (
 )
 from ghostd.gateway.dialects.anthropic.errors import ErrorReply
 from ghostd.gateway.dialects.anthropic.replies import CountReply, MessageReply, ModelReply, ModelsReply
+from ghostd.models import ModelInfo
 from ghostd.testing.scripted import ScriptedProvider, Step
-from ghostd.types import Delta, ModelInfo, Usage
+from ghostd.types import Delta, Usage
 
 PATH = "/v1/messages"
 ONE = 'routes.r.deployments = ["a/m"]'

@@ -24,7 +24,8 @@ from ghostd.conversation import (
     ToolResult,
     Tools,
 )
-from ghostd.types import ChatRequest, Delta, ModelInfo
+from ghostd.models import ModelInfo
+from ghostd.types import ChatRequest, Delta
 
 PATH = "/v1/messages"
 ONE = 'routes.r.deployments = ["a/m"]'

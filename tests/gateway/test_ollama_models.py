@@ -9,16 +9,9 @@ from gateway_harness import Gateway, gateway
 from ollama_harness import CHAT, EMBED, HELLO, ONE, ask, refused, sent
 from routing_harness import upstream
 
+from ghostd.models import ModelInfo
 from ghostd.testing.scripted import Step
-from ghostd.types import (
-    ChatRequest,
-    Embeddings,
-    EmbedRequest,
-    ModelInfo,
-    Relayed,
-    RelayRequest,
-    Usage,
-)
+from ghostd.types import ChatRequest, Embeddings, EmbedRequest, Relayed, RelayRequest, Usage
 
 VECTORS: list[Step] = [Embeddings(((0.6, 0.8, 0.0), (0.0, 0.0, 1.0)), Usage(7, 0))]
 

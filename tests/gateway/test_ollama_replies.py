@@ -14,10 +14,7 @@ from ghostd.conversation import (
 )
 from ghostd.errors import ModelUnavailable, UpstreamUnreachable
 from ghostd.testing.scripted import Step
-from ghostd.types import (
-    Delta,
-    TokenLogprob,
-)
+from ghostd.types import Delta, TokenLogprob
 
 
 async def test_a_chat_streams_lines_unless_told_otherwise() -> None:

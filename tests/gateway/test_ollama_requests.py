@@ -21,13 +21,8 @@ from ghostd.conversation import (
     ToolCall,
     ToolResult,
 )
-from ghostd.types import (
-    ChatRequest,
-    CompletionRequest,
-    FillRequest,
-    ModelInfo,
-    Sampling,
-)
+from ghostd.models import ModelInfo
+from ghostd.types import ChatRequest, CompletionRequest, FillRequest, Sampling
 
 
 async def test_a_tool_loop_reaches_the_provider_whole() -> None:

@@ -17,9 +17,10 @@ import pytest
 from gateway_harness import Gateway, gateway
 from routing_harness import USAGE, upstream
 
+from ghostd.models import ModelInfo
 from ghostd.testing.gateway import MAX_EVENT_BYTES, Served
 from ghostd.testing.scripted import Step
-from ghostd.types import Delta, ModelInfo, TokenLogprob, Usage
+from ghostd.types import Delta, TokenLogprob, Usage
 
 T = TypeVar("T")
 

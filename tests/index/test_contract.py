@@ -12,10 +12,10 @@ import pytest
 from ghostd.config import IndexConfig
 from ghostd.index.languages import language_of
 from ghostd.index.service import open_index
+from ghostd.indexed import IndexedFile
 from ghostd.ports import Index
 from ghostd.testing.index_contract import IMPORTS, REFERENCES, SAMPLE, SYMBOLS, IndexContract
 from ghostd.testing.memory_index import MemoryIndex
-from ghostd.types import IndexedFile
 
 
 class TestMemoryIndex(IndexContract):

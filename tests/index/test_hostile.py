@@ -16,7 +16,7 @@ from index_harness import following, write
 from ghostd.config import IndexConfig
 from ghostd.errors import RootError
 from ghostd.index.service import index_once
-from ghostd.types import IndexReport
+from ghostd.indexed import IndexReport
 
 pytestmark = pytest.mark.e2e
 

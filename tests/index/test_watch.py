@@ -15,7 +15,7 @@ from ghostd.config import IndexConfig
 from ghostd.index import inotify
 from ghostd.index.service import index_once
 from ghostd.index.watch import InotifyWatch, NoWatch, Watch, WatchfilesWatch
-from ghostd.types import ChangeBatch
+from ghostd.indexed import ChangeBatch
 
 pytestmark = pytest.mark.e2e
 

@@ -10,9 +10,9 @@ from ledger_harness import stored, stored_rows
 from ghostd.config_routing import LedgerConfig
 from ghostd.ledger.service import open_ledger
 from ghostd.ports import Ledger
+from ghostd.records import LedgerRow
 from ghostd.testing.ledger_contract import LedgerContract
 from ghostd.testing.memory_ledger import MemoryLedger
-from ghostd.types import LedgerRow
 
 
 class TestSqliteLedger(LedgerContract):

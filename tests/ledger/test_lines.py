@@ -18,7 +18,7 @@ from ghostd.ledger.lines import (
     request_values,
     within_sqlite,
 )
-from ghostd.types import LedgerRow
+from ghostd.records import LedgerRow
 
 texts = st.text(st.characters(), max_size=1200)  # halves of surrogate pairs, too
 numbers = st.none() | st.integers() | st.floats()

@@ -15,9 +15,9 @@ from lsprotocol import types
 from pygls.io_ import run_async
 from pytest_lsp import LanguageClient, client_capabilities, make_test_lsp_client
 
+from ghostd.indexed import Span, Symbol
 from ghostd.testing.memory_index import MemoryIndex
 from ghostd.testing.scripted import ScriptedProvider
-from ghostd.types import Span, Symbol
 
 PROFILES = ["neovim@v0.11.0", "neovim@v0.9.1", "emacs@latest", "visual_studio_code@latest"]
 TEXT = "s = '😀'.load\n"

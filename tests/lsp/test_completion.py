@@ -10,9 +10,9 @@ from ghostd_lsp.completion import completion_kind
 from lsp_harness import INLINE, LspError, connected, make_host
 
 from ghostd.errors import WorkerFailed
+from ghostd.indexed import Span, Symbol, SymbolKind
 from ghostd.testing.memory_index import MemoryIndex
 from ghostd.testing.scripted import ScriptedProvider
-from ghostd.types import Span, Symbol, SymbolKind
 
 URI = "file:///project/a.py"
 

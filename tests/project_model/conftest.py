@@ -11,9 +11,10 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from ghostd.config import ProjectModelConfig
+from ghostd.indexed import ChangeBatch, IndexedFile
 from ghostd.project_model.provider import ProjectModelProvider, project_model
 from ghostd.testing.memory_index import MemoryIndex
-from ghostd.types import ChangeBatch, Delta, FillRequest, IndexedFile
+from ghostd.types import Delta, FillRequest
 
 SHOP = """\
 from __future__ import annotations

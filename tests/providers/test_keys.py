@@ -19,9 +19,9 @@ from ghostd.errors import (
     UpstreamRejected,
     UpstreamUnreachable,
 )
+from ghostd.models import KeyState
 from ghostd.providers.keys import Key, KeyPool
 from ghostd.testing.memory_secrets import MemorySecrets
-from ghostd.types import KeyState
 
 
 class Clock:

@@ -8,8 +8,8 @@ import pytest
 from routing_harness import chat, failing, upstream, whole, world
 
 from ghostd.errors import ModelNotFound, UpstreamFailed
+from ghostd.models import ModelInfo
 from ghostd.routing.explain import deployment_report, explain
-from ghostd.types import ModelInfo
 
 SETTINGS = """
 [routes.r]

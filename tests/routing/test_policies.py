@@ -8,12 +8,12 @@ import pytest
 
 from ghostd.config_routing import ModelConfig, Policy, PriceConfig, RoutingConfig
 from ghostd.errors import UpstreamFailed
+from ghostd.models import ModelInfo
 from ghostd.routing.deployment import Deployment
 from ghostd.routing.features import Features
 from ghostd.routing.health import Health
 from ghostd.routing.policies import cost_of, latency_of, quality_of, score
 from ghostd.testing.scripted import ScriptedProvider
-from ghostd.types import ModelInfo
 
 
 def model(

@@ -11,12 +11,13 @@ import pytest
 from routing_harness import World, chat, deltas, failing, upstream, whole, world
 
 from ghostd.errors import ModelNotFound, UpstreamFailed
+from ghostd.models import ModelInfo
 from ghostd.routing import registry as registry_module
 from ghostd.routing.listing import list_models
 from ghostd.routing.plan import Plan
 from ghostd.routing.registry import Registry
 from ghostd.testing.scripted import ScriptedProvider, ScriptedUpstreamProvider
-from ghostd.types import CompletionRequest, EmbedRequest, ModelInfo
+from ghostd.types import CompletionRequest, EmbedRequest
 
 
 def of(settings: str, *endpoints: ScriptedUpstreamProvider, local: Any = ()) -> Registry:

@@ -14,13 +14,15 @@ from ghostd.config import Config
 from ghostd.config_routing import ModelConfig, PriceConfig, RouteConfig, RouteEntry
 from ghostd.engine import Engine
 from ghostd.errors import RouteExhausted, WorkerCrashed
+from ghostd.models import ModelInfo
+from ghostd.records import LedgerRow
 from ghostd.routing.call import Call, Job
 from ghostd.routing.registry import Registry
 from ghostd.routing.replay import AS_IT_WENT, Known, Replay, replay
 from ghostd.routing.replay_figures import Figure, PolicyScore
 from ghostd.testing.memory_ledger import MemoryLedger
 from ghostd.testing.scripted import ScriptedProvider
-from ghostd.types import ChatRequest, LedgerRow, ModelInfo
+from ghostd.types import ChatRequest
 
 CHEAP, DEAR = "acme/cheap", "acme/dear"
 

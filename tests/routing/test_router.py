@@ -31,9 +31,10 @@ from ghostd.errors import (
     UpstreamUnreachable,
     WorkerCrashed,
 )
+from ghostd.models import ModelInfo
 from ghostd.routing.call import Call, Job
 from ghostd.testing.scripted import ScriptedProvider, ScriptedUpstreamProvider, Step
-from ghostd.types import Delta, Embeddings, EmbedRequest, ModelInfo, Relayed, RelayRequest, Usage
+from ghostd.types import Delta, Embeddings, EmbedRequest, Relayed, RelayRequest, Usage
 
 IN_ORDER = """
 [routes.r]

@@ -10,11 +10,11 @@ import pytest
 from routing_harness import World, chat, upstream
 
 from ghostd.errors import ContextTooLong, NoCandidate, UpstreamFailed
+from ghostd.models import ModelInfo
 from ghostd.routing.call import Call
 from ghostd.routing.deployment import Deployment
 from ghostd.routing.features import features_of
 from ghostd.routing.selection import is_gamble, next_choice, select
-from ghostd.types import ModelInfo
 
 CHAT: frozenset[Any] = frozenset(("chat",))
 

@@ -18,7 +18,8 @@ from ghostd.completion.fill import collect
 from ghostd.config import LocalConfig
 from ghostd.conversation import Message
 from ghostd.errors import ContextTooLong, InvalidRequest
-from ghostd.types import EmbedRequest, FimVocabulary
+from ghostd.models import FimVocabulary
+from ghostd.types import EmbedRequest
 from ghostd.workers.provider import LocalProvider, local_provider
 
 pytestmark = [pytest.mark.local_model, pytest.mark.asyncio(loop_scope="module")]

@@ -28,7 +28,7 @@ from ghostd.errors import (
     Overloaded,
     WorkerCrashed,
 )
-from ghostd.types import ModelInfo
+from ghostd.models import ModelInfo
 from ghostd.workers import capacity
 from ghostd.workers.provider import LocalProvider, local_provider
 

@@ -10,9 +10,10 @@ import msgspec
 
 from ghostd.config_routing import ProviderConfig
 from ghostd.errors import UpstreamMalformed
+from ghostd.models import ModelInfo
 from ghostd.providers.anthropic.models import Effort, ModelTraits, traits_of
 from ghostd.providers.offered import MAX_LISTED, OfferedModels
-from ghostd.types import Feature, ModelInfo, Operation
+from ghostd.types import Feature, Operation
 
 RELAYS: frozenset[Operation] = frozenset(("anthropic.messages", "anthropic.count_tokens"))
 _EFFORTS: tuple[Effort, ...] = ("low", "medium", "high", "xhigh", "max")

@@ -8,6 +8,7 @@ from contextlib import aclosing
 import msgspec
 
 from ghostd.errors import InvalidRequest, UnsupportedParameter, UpstreamError, UpstreamMalformed, UpstreamRejected
+from ghostd.models import KeyState, ModelInfo
 from ghostd.providers.anthropic.catalog import AnthropicModels
 from ghostd.providers.anthropic.errors import anthropic_failure, anthropic_refusal
 from ghostd.providers.anthropic.events import ErrorFields, UsageCount, UsageFields
@@ -34,8 +35,6 @@ from ghostd.types import (
     Embeddings,
     EmbedRequest,
     FillRequest,
-    KeyState,
-    ModelInfo,
     Relayed,
     RelayRequest,
     Usage,

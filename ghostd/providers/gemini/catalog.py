@@ -6,9 +6,10 @@ import msgspec
 
 from ghostd.config_routing import ProviderConfig
 from ghostd.errors import UpstreamMalformed
+from ghostd.models import ModelInfo
 from ghostd.providers.gemini.models import gemini_traits
 from ghostd.providers.offered import MAX_LISTED, OfferedModels
-from ghostd.types import Capability, Feature, ModelInfo, Operation
+from ghostd.types import Capability, Feature, Operation
 
 _RELAYS: frozenset[Operation] = frozenset(("gemini.generate",))
 

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import msgspec
 
 from ghostd.errors import InvalidRequest, UnsupportedParameter, UpstreamError, UpstreamMalformed, UpstreamRejected
+from ghostd.models import KeyState, ModelInfo
 from ghostd.providers.gemini.catalog import GeminiModels
 from ghostd.providers.gemini.errors import gemini_failure, gemini_refusal
 from ghostd.providers.gemini.models import gemini_traits
@@ -28,8 +29,6 @@ from ghostd.types import (
     Embeddings,
     EmbedRequest,
     FillRequest,
-    KeyState,
-    ModelInfo,
     Relayed,
     RelayRequest,
     Usage,

@@ -11,8 +11,9 @@ import msgspec
 
 from ghostd.config_routing import ProviderConfig
 from ghostd.errors import UpstreamMalformed
+from ghostd.models import ModelInfo
 from ghostd.providers.offered import MAX_LISTED, OfferedModels
-from ghostd.types import Capability, Feature, ModelInfo, Operation
+from ghostd.types import Capability, Feature, Operation
 
 _RELAYS: frozenset[Operation] = frozenset(("ollama.chat", "ollama.generate", "ollama.embed"))
 _NUM_CTX = re.compile(r"^num_ctx\s+(\d+)", re.MULTILINE)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ghostd.errors import InvalidRequest, UpstreamError, UpstreamMalformed, UpstreamRejected
+from ghostd.models import KeyState, ModelInfo
 from ghostd.providers.http.failures import headed
 from ghostd.providers.keys import Key
 from ghostd.providers.ollama.catalog import OllamaModels
@@ -29,8 +30,6 @@ from ghostd.types import (
     Embeddings,
     EmbedRequest,
     FillRequest,
-    KeyState,
-    ModelInfo,
     Relayed,
     RelayRequest,
     Timeouts,

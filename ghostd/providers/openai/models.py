@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ghostd.errors import UpstreamMalformed
+from ghostd.models import ModelInfo
 from ghostd.providers.openai.quirks import AUDIO, CHAT, IMAGES, MODERATIONS, RESPONSES, Quirks
-from ghostd.types import Capability, Feature, ModelInfo, Operation
+from ghostd.types import Capability, Feature, Operation
 
 _Kind = tuple[re.Pattern[str], frozenset[Capability], frozenset[Operation]]
 

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from typing import Any, Protocol, TypeVar
 
 from ghostd.errors import UpstreamError, UpstreamMalformed, UpstreamModelMissing, UpstreamRejected
+from ghostd.models import KeyState, ModelInfo
 from ghostd.providers.http.client import HttpResponse
 from ghostd.providers.http.failures import headed
 from ghostd.providers.keys import Key
@@ -22,7 +23,7 @@ from ghostd.providers.openai.relay import EventCheck, event_data, to_end
 from ghostd.providers.sse import EventSplitter, payloads
 from ghostd.providers.unsupported import Unsupported
 from ghostd.providers.upstream import Endpoint, Format, Upstream
-from ghostd.types import Delta, KeyState, ModelInfo, Operation, Timeouts
+from ghostd.types import Delta, Operation, Timeouts
 
 log = logging.getLogger(__name__)
 

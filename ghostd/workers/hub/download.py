@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from ghostd.errors import InvalidRequest, UpstreamError
-from ghostd.types import PullProgress
+from ghostd.models import PullProgress
 
 _HUBS = ("hf.co/", "huggingface.co/")
 _PART = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"

@@ -18,7 +18,7 @@ from ghostd.gateway.dialects.anthropic.replies import ModelReply, ModelsReply
 from ghostd.gateway.dialects.openai import models as openai_models
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.response import Response
-from ghostd.types import ModelInfo
+from ghostd.models import ModelInfo
 
 _VERSION = istr("anthropic-version")
 _KEY = istr("x-api-key")

@@ -6,8 +6,8 @@ from ghostd.engine import Engine
 from ghostd.gateway.errors import printable
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.headers import MODEL
+from ghostd.models import ModelInfo
 from ghostd.routing.plan import AUTO
-from ghostd.types import ModelInfo
 
 _NAME_CHARS = 500
 

@@ -15,8 +15,8 @@ from ghostd.gateway.dialects.ollama.names import one_deployment, resolved
 from ghostd.gateway.errors import HttpError
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.response import Response
+from ghostd.models import PullProgress
 from ghostd.ports import ModelStore
-from ghostd.types import PullProgress
 
 
 class PullBody(NameBody):

@@ -14,8 +14,8 @@ from ghostd.gateway.dialects.ollama.lines import Fields, timestamp
 from ghostd.gateway.dialects.ollama.names import one_deployment, resolved
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.response import Response
+from ghostd.models import ModelDescription, ModelInfo
 from ghostd.ports import ModelStore
-from ghostd.types import ModelDescription, ModelInfo
 
 _FOR_EVER = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 _SHA256 = re.compile(r"[0-9a-f]{64}")

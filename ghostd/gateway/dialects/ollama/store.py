@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 
 from ghostd.errors import InvalidRequest, ModelNotFound
+from ghostd.models import LoadedModel, ModelDescription, PullProgress
 from ghostd.ports import ModelStore
-from ghostd.types import LoadedModel, ModelDescription, PullProgress
 
 
 class NoModels:

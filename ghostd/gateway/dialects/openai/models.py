@@ -11,7 +11,7 @@ from ghostd.gateway.dialects.openai.replies import ModelReply, ModelsReply
 from ghostd.gateway.doc import Doc
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.response import Response
-from ghostd.types import ModelInfo
+from ghostd.models import ModelInfo
 
 LIST_DOC = Doc("List the models", reply=ModelsReply)
 MODEL_DOC = Doc("One model", path={"id": "The model's id, which may hold slashes."}, reply=ModelReply)

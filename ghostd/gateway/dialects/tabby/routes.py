@@ -21,7 +21,7 @@ from ghostd.gateway.doc import Doc
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.response import Response
 from ghostd.gateway.routes import Route
-from ghostd.types import OutcomeKind
+from ghostd.records import OutcomeKind
 
 _ENCODER = msgspec.json.Encoder()
 _OUTCOMES: Mapping[str, tuple[OutcomeKind, float]] = {

@@ -1,0 +1,124 @@
+"""What the index says of projects. Paths of files are relative to their root; offsets into files are bytes of UTF-8."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A half-open byte range of one version of one file."""
+
+    start: int
+    end: int
+
+
+SymbolKind = Literal[
+    "class", "function", "method", "variable", "constant", "field", "enum", "enum_member", "interface",
+    "type", "struct", "trait", "module", "macro", "property", "union", "test",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A definition in one file."""
+
+    name: str
+    kind: SymbolKind
+    path: PurePosixPath
+    """Relative to the root."""
+    span: Span
+    """The whole definition."""
+    name_span: Span
+    line: int
+    """1-based line of the name."""
+    container: str = ""
+    """Dotted names of the enclosing definitions in this file; "" at the top level."""
+    signature: str = ""
+    """The definition's head on one line, at most 200 characters, without its body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A use of a name."""
+
+    name: str
+    path: PurePosixPath
+    span: Span
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """One import statement's target, as written."""
+
+    path: PurePosixPath
+    module: str
+    """"package.module", "./file", "std::collections", "<stdio.h>" as "stdio.h"."""
+    names: tuple[str, ...]
+    """Imported names, empty for a whole module; "*" for all."""
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedFile:
+    """One file as the index saw it."""
+
+    path: PurePosixPath
+    language: str
+    size_bytes: int
+    mtime_ns: int
+    content_hash: bytes
+    """BLAKE2b-128 of the bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """A path that was left out, with the reason in words that name the limit or rule."""
+
+    path: PurePosixPath
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RootStatus:
+    """One indexed root, now."""
+
+    root: Path
+    state: Literal["scanning", "indexing", "ready", "failed"]
+    files: int
+    symbols: int
+    generation: int
+    pending: int = 0
+    """Files still to be parsed."""
+    skipped: int = 0
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    """What one complete pass over a root did."""
+
+    root: Path
+    files: int
+    parsed: int
+    """Files whose content had changed since the last pass."""
+    symbols: int
+    references: int
+    imports: int
+    size_bytes: int
+    seconds: float
+    skips: tuple[Skip, ...]
+    """Ignored paths (by .gitignore and the like) are not skips."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeBatch:
+    """One committed transaction of a root's index."""
+
+    root: Path
+    generation: int
+    changed: tuple[PurePosixPath, ...]
+    removed: tuple[PurePosixPath, ...]
