@@ -60,7 +60,7 @@ def unfit(deployment: Deployment, call: Call, *, only: bool = False) -> Unfit | 
     info = deployment.info
     if info.state == "failed" and not only:
         return Unfit(deployment, info.detail or "it is not usable", "model")
-    if call.operation not in info.relays:
+    if call.operation not in info.relays or call.operation in deployment.lacks:
         if call.passed_only:
             return Unfit(deployment, f"it does not offer {call.operation}", "model")
         if not _capable(call, info.capabilities, only=only):

@@ -154,6 +154,23 @@ async def test_a_service_without_the_call_is_asked_for_a_conversation_and_not_ag
         assert [type(request) for request in a.asked] == [RelayRequest, ChatRequest, ChatRequest]
 
 
+@pytest.mark.parametrize(
+    ("member", "status", "code"),
+    [("previous_response_id", 400, "previous_response_not_found"), ("conversation", 404, "conversation_not_found")],
+)
+async def test_a_service_without_the_call_never_answers_without_the_history(
+    member: str, status: int, code: str
+) -> None:
+    """What nobody here has kept, only a service with the call could know."""
+    lacking: list[Step] = [UpstreamModelMissing("Not Found (status 404)")]
+    async with before(a := upstream("a", lacking, deltas("yes"), relays=BOTH)) as d:
+        assert (await d.post(model="r", input="hi"))[0] == 200
+        for stream in (False, True):
+            found, body = await d.post(model="r", input="hi", stream=stream, **{member: "resp_unknown"})
+            assert (found, body["error"]["code"]) == (status, code)
+        assert len(a.asked) == 2
+
+
 async def test_a_service_without_the_model_says_so() -> None:
     missing: list[Step] = [UpstreamModelMissing("no such model (status 404)")]
     async with before(upstream("a", missing, relays=BOTH)) as d:
