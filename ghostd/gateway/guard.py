@@ -115,7 +115,7 @@ class Guard:
                 raise too_large(length, limit, "files.max_bytes" if path in self._limits else "http.max_body_bytes")
 
     def _takes_form(self, path: str, sent_type: str) -> bool:
-        return path in self._multipart and sent_type.lower().startswith("multipart/form-data;")
+        return path in self._multipart and sent_type.partition(";")[0].strip().lower() == "multipart/form-data"
 
 
 def too_large(size: str, limit: int, setting: str = "http.max_body_bytes") -> BodyTooLarge:

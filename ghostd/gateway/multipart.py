@@ -163,7 +163,10 @@ def _boundary(content_type: str) -> str:
     _, options = parse_options_header(content_type)
     boundary: str = options.get("boundary", "")
     if not boundary:
-        raise InvalidRequest("The Content-Type multipart/form-data names no boundary.")
+        raise InvalidRequest(
+            "The Content-Type multipart/form-data names no boundary. HTTP libraries write this header themselves, "
+            "boundary included, where the request does not set it."
+        )
     if len(boundary) > _MAX_BOUNDARY or not (boundary.isascii() and boundary.isprintable()):
         raise InvalidRequest(f"The boundary of the multipart body must have 1 to {_MAX_BOUNDARY} ASCII characters.")
     return boundary

@@ -223,6 +223,7 @@ REFUSED: Mapping[str, tuple[Mapping[str, Any], int, str | None, str]] = {
     "a wrong stream": (sent(MODEL, ('name="stream"', b"maybe")), 400, "stream", "true or false"),
     "another upstream": (sent(MODEL, ('name="api_base"', b"http://evil.test")), 400, "api_base", "not taken"),
     "no boundary": ({"body": form([AUDIO]), "content_type": "multipart/form-data; x=1"}, 400, None, "no boundary"),
+    "a bare type": ({"body": form([AUDIO]), "content_type": "Multipart/form-data"}, 400, None, "no boundary"),
     "a long boundary": (
         {"body": form([AUDIO]), "content_type": f"multipart/form-data; boundary={'b' * 71}"}, 400, None, "1 to 70",
     ),
