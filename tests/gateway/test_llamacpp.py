@@ -281,6 +281,7 @@ async def test_biases_grammars_and_schemas_are_understood() -> None:
         ("/tokenize", {"content": "a", "with_pieces": "yes"}, "with_pieces"),
         ("/tokenize", {"content": [-1]}, "content[0]"),
         ("/tokenize", {"content": "a" * (4 * 1024 * 1024 + 1)}, "content"),
+        ("/tokenize", {"content": ["a"] * 2049}, "content"),
         ("/detokenize", {"tokens": [1] * (1024 * 1024 + 1)}, "tokens"),
         ("/tokenize", {"content": "a"}, "model"),
         ("/detokenize", {"tokens": "a"}, "tokens"),

@@ -71,6 +71,8 @@ class TemplateReply(msgspec.Struct):
 
 MAX_CHARS = 4 * 1024 * 1024
 MAX_TOKENS = 1024 * 1024
+MAX_TEXTS = 2048
+"""Of a list: each is asked of the model's worker by itself."""
 _TOKENIZE = msgspec.json.Decoder(TokenizeBody)
 _DETOKENIZE = msgspec.json.Decoder(DetokenizeBody)
 _TEMPLATE = msgspec.json.Decoder(TemplateBody)
@@ -123,6 +125,8 @@ def _check_size(given: str | Sequence[str | int], param: str) -> None:
         raise InvalidRequest(
             f"Invalid value for '{param}': {chars} characters; at most {MAX_CHARS} are allowed.", param
         )
+    if len(texts) > MAX_TEXTS:
+        raise InvalidRequest(f"Invalid value for '{param}': {len(texts)} texts; at most {MAX_TEXTS} are allowed.", param)
     if not isinstance(given, str) and len(given) > MAX_TOKENS:
         raise InvalidRequest(
             f"Invalid value for '{param}': {len(given)} items; at most {MAX_TOKENS} are allowed.", param
