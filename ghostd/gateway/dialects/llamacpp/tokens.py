@@ -126,7 +126,9 @@ def _check_size(given: str | Sequence[str | int], param: str) -> None:
             f"Invalid value for '{param}': {chars} characters; at most {MAX_CHARS} are allowed.", param
         )
     if len(texts) > MAX_TEXTS:
-        raise InvalidRequest(f"Invalid value for '{param}': {len(texts)} texts; at most {MAX_TEXTS} are allowed.", param)
+        raise InvalidRequest(
+            f"Invalid value for '{param}': {len(texts)} texts; at most {MAX_TEXTS} are allowed.", param
+        )
     if not isinstance(given, str) and len(given) > MAX_TOKENS:
         raise InvalidRequest(
             f"Invalid value for '{param}': {len(given)} items; at most {MAX_TOKENS} are allowed.", param
