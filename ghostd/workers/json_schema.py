@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ghostd.workers.engines.contract import RequestInvalid
+from ghostd.workers.grammar_bounds import MAX_ALTERNATIVES, alternatives, bounded
 
 _TYPES = frozenset(("object", "array", "string", "number", "integer", "boolean", "null"))
 _MAX_DEPTH = 64
@@ -26,23 +27,28 @@ def checked_schema(text: str) -> str:
         raise _invalid("it is not valid JSON", "") from None
     if schema == {}:
         schema = {"type": "object"}
-    _check(schema, schema, "", 0)
+    found = _check(schema, schema, "", 0)
+    if found > MAX_ALTERNATIVES:
+        raise _invalid(f"it has {found} alternatives (enum, anyOf, oneOf), more than {MAX_ALTERNATIVES}", "")
     return json.dumps(schema)
 
 
-def _check(schema: Any, root: Any, path: str, depth: int) -> None:
+def _check(schema: Any, root: Any, path: str, depth: int) -> int:
+    """How many alternatives it has."""
     if isinstance(schema, bool) and path:
-        return
+        return 0
     if not isinstance(schema, dict):
         raise _invalid("a schema must be an object", path)
     if depth > _MAX_DEPTH:
         raise _invalid(f"it is nested deeper than {_MAX_DEPTH}", "")
     _check_keywords(schema, root, path)
-    for place, inner in _inner_schemas(schema, path):
-        _check(inner, root, place, depth + 1)
+    return alternatives(schema) + sum(
+        _check(inner, root, place, depth + 1) for place, inner in _inner_schemas(schema, path)
+    )
 
 
 def _check_keywords(schema: dict[str, Any], root: Any, path: str) -> None:
+    bounded(schema)
     types = schema.get("type", [])
     for name in types if isinstance(types, list) else [types]:
         if not isinstance(name, str) or name not in _TYPES:

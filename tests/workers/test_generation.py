@@ -7,6 +7,7 @@ import math
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -175,6 +176,31 @@ async def test_both_kinds_of_input_embed_alike(tiny: LocalProvider) -> None:
         await tiny.embed(EmbedRequest("qwen", (tuple([5] * 5000),)))
     assert caught.value.param == "input"
     assert len(text.vectors[0]) == 128
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"enum": [f"x{number}" for number in range(5001)]},
+        {"anyOf": [{"enum": ["a"] * 2501}, {"enum": ["b"] * 2501}]},
+        {"type": "string", "minLength": 100_001},
+        {"type": "array", "items": {"type": "string", "pattern": "^a{0,100000}$"}},
+    ],
+)
+async def test_a_schema_that_would_hold_its_model_up_is_refused(tiny: LocalProvider, schema: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest, match="The JSON schema cannot be used") as caught:
+        await text_of(tiny.complete(completion("qwen", ("x",), json_schema=json.dumps(schema))))
+    assert caught.value.param == "response_format"
+    assert await text_of(tiny.chat(chat("qwen", "hi"))) == CHAT_TEXT
+
+
+@pytest.mark.parametrize("most", [1000, 10_000, 100_000, 2**53])
+@pytest.mark.parametrize("name", ["maxLength", "maxItems"])
+async def test_a_limit_too_high_to_be_enforced_harms_nobody(tiny: LocalProvider, name: str, most: int) -> None:
+    """Schemas made by programs have such limits; written out they would end the worker."""
+    schema = {"type": "string" if name == "maxLength" else "array", "items": {"type": "integer"}, name: most}
+    request = completion("qwen", ("x",), max_tokens=4, json_schema=json.dumps(schema))
+    assert await text_of(tiny.complete(request))
 
 
 @pytest.mark.parametrize("schema", ['{"type": "nonsense"}', "[]", "{", '{"$ref": "https://example.invalid/schema"}'])
