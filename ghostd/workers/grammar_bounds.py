@@ -1,4 +1,4 @@
-"""Bounds on JSON schemas: llama.cpp compares each alternative with every other, and repetitions are written out.
+"""Bounds on grammars and schemas: llama.cpp compares each alternative with every other, and writes repetitions out.
 
 Beyond them one request would hold up its model for minutes, or end its process.
 """
@@ -17,7 +17,20 @@ MAX_LEAST = 100_000
 MAX_MOST = 1000
 """Characters or items that may come at most. Each that may be absent nests the grammar deeper."""
 
+MAX_DEPTH = 1000
+"""Of groups inside groups in a grammar, which is read by recursion."""
+
 _REPETITION = re.compile(r"\{\s*(\d*)\s*(?:,\s*(\d*)\s*)?\}")
+
+
+def check_grammar(grammar: str) -> None:
+    """Raises RequestInvalid for a GBNF grammar of groups so deep that reading it would end the process."""
+    depth = deepest = 0
+    for character in re.findall(r"[()]", grammar):
+        depth += 1 if character == "(" else -1
+        deepest = max(deepest, depth)
+    if deepest > MAX_DEPTH:
+        raise RequestInvalid(f"The grammar cannot be used: its groups are nested deeper than {MAX_DEPTH}.", "grammar")
 
 
 def bounded(schema: dict[str, Any]) -> None:

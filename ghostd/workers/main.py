@@ -30,6 +30,7 @@ from ghostd.workers.engines.contract import (
 )
 from ghostd.workers.gguf_header import GgufHeader, read_header
 from ghostd.workers.gguf_reader import HeaderError
+from ghostd.workers.grammar_bounds import check_grammar
 from ghostd.workers.inbox import Inbox
 from ghostd.workers.json_schema import checked_schema
 from ghostd.workers.messages import (
@@ -242,6 +243,8 @@ def _options(sampling: dict[str, Any], max_tokens: int, engine: Engine) -> Gener
         bias.update(dict.fromkeys(engine.tokenize(text, special=False), float(value)))
     if (schema := sampling.pop("json_schema", None)) is not None:
         sampling["json_schema"] = checked_schema(schema)
+    if (grammar := sampling.get("grammar")) is not None:
+        check_grammar(grammar)
     return replace(GenerationOptions(max_tokens), logit_bias=bias, **sampling)
 
 

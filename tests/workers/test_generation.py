@@ -127,6 +127,13 @@ async def test_a_broken_grammar_is_the_callers_mistake_and_harms_nobody(tiny: Lo
     assert await text_of(tiny.chat(chat("qwen", "hi"))) == CHAT_TEXT
 
 
+async def test_a_grammar_that_would_end_the_worker_is_refused(tiny: LocalProvider) -> None:
+    grammar = "root ::= " + '("a" ' * 50_000 + ")?" * 50_000
+    with pytest.raises(InvalidRequest, match="nested deeper") as caught:
+        await text_of(tiny.complete(completion("qwen", ("x",), grammar=grammar)))
+    assert caught.value.param == "grammar"
+
+
 async def test_a_json_schema_binds_the_reply(tiny: LocalProvider) -> None:
     schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
     request = completion("qwen", ("x",), max_tokens=200, json_schema=json.dumps(schema))
