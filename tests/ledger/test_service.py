@@ -384,6 +384,8 @@ async def test_a_clock_that_jumps_ahead_deletes_nothing_for_a_day(
     async def look(ledger: LedgerService, name: str) -> None:
         ledger.record(row(name, time_s=clock[0]))
         await until(lambda: name in ids(folder))
+        noted = "SELECT value FROM meta WHERE key = 'looked_s'"
+        await until(lambda: stored(folder, noted) == [(clock[0],)])
 
     async with open_ledger(folder, config) as ledger:
         await look(ledger, "a")
