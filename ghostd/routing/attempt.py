@@ -40,6 +40,7 @@ class Attempt:
     """
 
     __slots__ = (
+        "_again",
         "_call",
         "_closed",
         "_complete",
@@ -66,9 +67,15 @@ class Attempt:
         jobs: Callable[[], Sequence[Job]],
         translate: Translate,
         timeouts: Timeouts,
+        *,
+        again: bool = False,
     ) -> None:
-        """Takes its place in the deployment's load; raises RequestError when the body cannot be translated."""
+        """Takes its place in the deployment's load; raises RequestError when the body cannot be translated.
+
+        `again`: the same call has failed there before, so that one more failure says no more of the deployment.
+        """
         self.deployment = deployment
+        self._again = again
         self._call = call
         self._jobs: Sequence[Job] = ()
         self._kept: deque[Item] = deque()
@@ -205,7 +212,7 @@ class Attempt:
     def _failed(self, error: Exception) -> Exception:
         if isinstance(error, GhostdError):
             if not self._may_lack_the_call(error):
-                self.deployment.health.failed(error, self._loop.time())
+                self.deployment.health.failed(error, self._loop.time(), again=self._again)
             return error.with_traceback(None)  # its frames hold the request's body
         return error
 

@@ -216,8 +216,12 @@ class Health:
             self._outcomes.clear()
         self._forget()
 
-    def failed(self, error: GhostdError, now: float) -> None:
-        """A request failed; only what another deployment may mend counts."""
+    def failed(self, error: GhostdError, now: float, *, again: bool = False) -> None:
+        """A request failed; only what another deployment may mend counts.
+
+        `again`: it had failed here before, and counts once: a request that no server survives must not take a
+        deployment from everybody.
+        """
         if not isinstance(error, ProviderError) or not error.retryable:
             return
         asked: float | None = getattr(error, "retry_after_s", None)
@@ -229,6 +233,8 @@ class Health:
         if isinstance(error, Overloaded):
             return  # by its other requests: they end, and that is no illness
         self._remember(error)
+        if again and self.rests_until is None and not isinstance(error, UpstreamTimeout):
+            return
         self._forgiven = False
         self._outcomes.append(False)
         self._failures += self._settings.breaker_failures if isinstance(error, UpstreamTimeout) else 1

@@ -236,7 +236,8 @@ class Router:
             first_s = (route.reply_s if route else None) or settings.reply_s
         idle_s = (route.idle_s if route else None) or settings.idle_s
         timeouts = Timeouts(settings.connect_s, first_s, idle_s, errand.deadline)
-        attempt = Attempt(deployment, call, errand.get_jobs, self._translate, timeouts)
+        again = deployment in errand.failures
+        attempt = Attempt(deployment, call, errand.get_jobs, self._translate, timeouts, again=again)
         call.trace.attempts += 1
         return attempt
 

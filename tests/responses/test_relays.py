@@ -171,6 +171,13 @@ async def test_a_service_without_the_call_never_answers_without_the_history(
         assert len(a.asked) == 2
 
 
+async def test_a_service_that_turns_out_to_lack_the_call_is_not_blamed_for_the_model() -> None:
+    lacking: list[Step] = [UpstreamModelMissing("Invalid URL (POST /v1/responses) (status 404)")]
+    async with before(upstream("a", lacking, relays=BOTH)) as d:
+        status, body = await d.post(model="r", input="hi", previous_response_id="resp_unknown")
+        assert (status, body["error"]["code"]) == (400, "previous_response_not_found")
+
+
 async def test_a_service_without_the_model_says_so() -> None:
     missing: list[Step] = [UpstreamModelMissing("no such model (status 404)")]
     async with before(upstream("a", missing, relays=BOTH)) as d:

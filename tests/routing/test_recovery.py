@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from routing_harness import failing, upstream, whole, world
+
+from ghostd.errors import UpstreamFailed
 
 BY_QUALITY = """
 [routes.r]
@@ -56,3 +59,21 @@ async def test_after_a_rest_it_gets_its_trial_though_others_answer() -> None:
         assert await w.ask() == "b"
         w.deployment("a/m").health.found_well(asyncio.get_running_loop().time())
         assert await w.ask() == "a again"
+
+
+async def test_a_request_that_no_server_survives_takes_the_deployment_from_nobody_else() -> None:
+    """Its repeats count as one failure; those of three requests rest the deployment."""
+    a = upstream("a", *failing(6), whole(), *failing(9))
+    async with world('routes.r.deployments = ["a/m"]\n[routing]\nbreaker_failures = 3\nmax_attempts = 3\n', a) as w:
+        for _ in range(2):
+            with pytest.raises(UpstreamFailed):
+                await w.ask()
+        assert len(a.asked) == 6, "each was repeated"
+        health = w.deployment("a/m").health
+        assert health.rests_until is None
+        assert await w.ask() == "good"
+        for _ in range(3):
+            assert health.rests_until is None
+            with pytest.raises(UpstreamFailed):
+                await w.ask()
+        assert health.rests_until is not None

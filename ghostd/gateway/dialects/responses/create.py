@@ -12,7 +12,15 @@ import msgspec
 
 from ghostd.config_responses import ResponsesConfig
 from ghostd.engine import Engine
-from ghostd.errors import ContextTooLong, GhostdError, InvalidRequest, NoCandidate, StoreError, UpstreamRejected
+from ghostd.errors import (
+    ContextTooLong,
+    GhostdError,
+    InvalidRequest,
+    NoCandidate,
+    StoreError,
+    UpstreamModelMissing,
+    UpstreamRejected,
+)
 from ghostd.gateway.answering import relayed, with_metadata
 from ghostd.gateway.dialect import OPENAI
 from ghostd.gateway.dialects.responses.background import Background
@@ -85,7 +93,7 @@ class Responses:
             if not work.call.stream:
                 return await _whole(exchange, work, items, keeper)
             await _stream(exchange, work, items, keeper)
-        except NoCandidate as error:
+        except (NoCandidate, UpstreamModelMissing) as error:
             raise _explained(work, error) from None
         return None
 
@@ -281,7 +289,7 @@ class _Stream:
 
 def _explained(work: Work, error: Exception) -> Exception:
     """Why nobody can go on from a response or a conversation that is not kept here; other errors as they are."""
-    if isinstance(error, NoCandidate):
+    if isinstance(error, NoCandidate | UpstreamModelMissing):
         if work.said.unknown_previous is not None:
             return PreviousNotFound(work.said.unknown_previous)
         if work.said.unknown_conversation is not None:
