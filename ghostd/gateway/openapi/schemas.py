@@ -82,8 +82,9 @@ class Schemas:
             return known
         name = kind.cls.__name__
         if name.startswith("_") or name in self.components:  # it is clear in its own module only
-            module = kind.cls.__module__.rpartition(".")[2].title().replace("_", "")
-            name = f"{module}{name.removeprefix('_')}"
+            package, module = kind.cls.__module__.split(".")[-2:]  # "errors" alone is a module of several dialects
+            name = f"{package}_{module}".title().replace("_", "") + name.removeprefix("_")
+        assert name not in self.components, f"two structs are called {name}"
         self._names[kind.cls] = name
         self.components[name] = found = {}  # it may hold itself
         found.update(self._struct(kind))
