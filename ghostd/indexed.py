@@ -63,6 +63,27 @@ class Import:
 
 
 @dataclass(frozen=True, slots=True)
+class Chunk:
+    """An indexed piece of a file: some consecutive lines."""
+
+    path: PurePosixPath
+    """Relative to the root."""
+    first_line: int
+    """1-based."""
+    last_line: int
+    """The last one of the chunk, itself included."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundChunk:
+    """A chunk that a search found."""
+
+    chunk: Chunk
+    score: float
+    """BM25; comparable within one answer only."""
+
+
+@dataclass(frozen=True, slots=True)
 class IndexedFile:
     """One file as the index saw it."""
 

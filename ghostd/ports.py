@@ -8,7 +8,18 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol, runtime_checkable
 
 from ghostd.batch import Batch, NewBatch, StoredFile
-from ghostd.indexed import ChangeBatch, Import, IndexedFile, IndexReport, Reference, RootStatus, Skip, Symbol
+from ghostd.committed import BlameSpan, Branch, CoChange, CommitInfo, FileChange, HistoryState
+from ghostd.indexed import (
+    ChangeBatch,
+    FoundChunk,
+    Import,
+    IndexedFile,
+    IndexReport,
+    Reference,
+    RootStatus,
+    Skip,
+    Symbol,
+)
 from ghostd.models import KeyState, LoadedModel, ModelDescription, ModelInfo, PullProgress
 from ghostd.records import LedgerRow, OutcomeKind
 from ghostd.stored import History, Item, Order, Page, StoredConversation, StoredResponse
@@ -347,6 +358,77 @@ class Index(Protocol):
 
     async def references(self, root: Path, name: str, limit: int = 200) -> Sequence[Reference]:
         """Uses of exactly this name, ordered by path and span."""
+        ...
+
+    async def text(self, root: Path, path: PurePosixPath) -> bytes | None:
+        """The indexed file's bytes as they are now; None when it is not indexed, gone or unreadable."""
+        ...
+
+    async def search(
+        self, root: Path, words: Mapping[str, float], limit: int = 50, *, leave_out: PurePosixPath | None = None
+    ) -> Sequence[FoundChunk]:
+        """The chunks that fit these identifiers and words best, by BM25, the best first.
+
+        A word counts by its weight; identifiers are also looked for by their parts (camelCase, snake_case). Chunks
+        of the file `leave_out` are not found.
+        """
+        ...
+
+    def overlay(self, session: str, path: Path, text: str | None) -> None:
+        """Note what an open document says, in place of its file; None: it is closed. `path` is absolute.
+
+        Returns at once; what is asked through `seen_by(session)` follows soon.
+        """
+        ...
+
+    def forget_session(self, session: str) -> None:
+        """Drop all of a session's overlays."""
+        ...
+
+    def seen_by(self, session: str) -> Index:
+        """The index as one session sees it: its open documents stand in for their files."""
+        ...
+
+
+class History(Protocol):
+    """The projects' git history, read without running git or anything that a repository names.
+
+    Paths are relative to the root, which may lie below the repository's own folder. Where there is no history all
+    answers are empty. Lines are 1-based and refer to the file as last committed.
+    """
+
+    def state(self, root: Path) -> HistoryState:
+        """How far the history has been read."""
+        ...
+
+    async def wait_read(self, root: Path) -> HistoryState:
+        """Wait until the commits of the current head, as far as the limits go, have been read."""
+        ...
+
+    async def co_changed(self, root: Path, path: PurePosixPath, limit: int = 20) -> Sequence[CoChange]:
+        """Files that were committed together with this one, the closest first; old and large commits count less."""
+        ...
+
+    async def commits(
+        self, root: Path, path: PurePosixPath | None = None, lines: range | None = None, limit: int = 20
+    ) -> Sequence[CommitInfo]:
+        """The last commits, or those that touched a file, or these lines of it; the newest first."""
+        ...
+
+    async def churn(self, root: Path, limit: int = 50) -> Sequence[CoChange]:
+        """The files that change most, by the time-decayed number of commits; the score is that number."""
+        ...
+
+    async def blame(self, root: Path, path: PurePosixPath) -> Sequence[BlameSpan]:
+        """Which commit last changed each line of a file; empty where that would take too long."""
+        ...
+
+    async def uncommitted(self, root: Path) -> Sequence[FileChange]:
+        """How the working tree differs from the last commit, ignored files left out; ordered by path."""
+        ...
+
+    async def branch(self, root: Path) -> Branch | None:
+        """The current branch and how its commits differ from its base; None where there is no history."""
         ...
 
 

@@ -7,7 +7,7 @@ import logging
 import os
 import sqlite3
 import stat
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -23,7 +23,18 @@ from ghostd.index.search import Reader
 from ghostd.index.store import store_path
 from ghostd.index.supervisor import Supervisor
 from ghostd.index.watch import NoWatch, Watch, open_watch
-from ghostd.indexed import ChangeBatch, Import, IndexedFile, IndexReport, Reference, RootStatus, Skip, Symbol
+from ghostd.indexed import (
+    ChangeBatch,
+    FoundChunk,
+    Import,
+    IndexedFile,
+    IndexReport,
+    Reference,
+    RootStatus,
+    Skip,
+    Symbol,
+)
+from ghostd.ports import Index
 
 _log = logging.getLogger(__name__)
 
@@ -126,6 +137,26 @@ class SqliteIndex:
     async def references(self, root: Path, name: str, limit: int = 200) -> Sequence[Reference]:
         """Uses of exactly this name, ordered by path and span."""
         return await self._read(root, lambda db: search.references(db, name, limit), [])
+
+    async def text(self, root: Path, path: PurePosixPath) -> bytes | None:
+        """The indexed file's bytes as they are now."""
+        return None
+
+    async def search(
+        self, root: Path, words: Mapping[str, float], limit: int = 50, *, leave_out: PurePosixPath | None = None
+    ) -> Sequence[FoundChunk]:
+        """The chunks that fit these words best."""
+        return []
+
+    def overlay(self, session: str, path: Path, text: str | None) -> None:
+        """Note what an open document says."""
+
+    def forget_session(self, session: str) -> None:
+        """Drop all of a session's overlays."""
+
+    def seen_by(self, session: str) -> Index:
+        """The index as one session sees it."""
+        return self
 
     @property
     def worker_pid(self) -> int | None:

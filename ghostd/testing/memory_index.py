@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from ghostd.errors import RootError
-from ghostd.indexed import ChangeBatch, Import, IndexedFile, IndexReport, Reference, RootStatus, Skip, Symbol
+from ghostd.indexed import (
+    ChangeBatch,
+    FoundChunk,
+    Import,
+    IndexedFile,
+    IndexReport,
+    Reference,
+    RootStatus,
+    Skip,
+    Symbol,
+)
 
 
 @dataclass(slots=True)
@@ -20,6 +30,9 @@ class MemoryIndex:
     reference_list: list[Reference] = field(default_factory=list)
     import_list: list[Import] = field(default_factory=list)
     file_list: list[IndexedFile] = field(default_factory=list)
+    texts: dict[PurePosixPath, bytes] = field(default_factory=dict)
+    chunk_list: list[FoundChunk] = field(default_factory=list)
+    """What a search finds, whatever it is for."""
     _roots: dict[Path, RootStatus] = field(default_factory=dict)
     _callbacks: list[Callable[[ChangeBatch], None]] = field(default_factory=list)
 
@@ -96,6 +109,26 @@ class MemoryIndex:
         """References to this name."""
         found = (r for r in self.reference_list if r.name == name and root in self._roots)
         return sorted(found, key=lambda r: (r.path, r.span.start))[:limit]
+
+    async def text(self, root: Path, path: PurePosixPath) -> bytes | None:
+        """A file's text."""
+        return self.texts.get(path) if root in self._roots else None
+
+    async def search(
+        self, root: Path, words: Mapping[str, float], limit: int = 50, *, leave_out: PurePosixPath | None = None
+    ) -> Sequence[FoundChunk]:
+        """The chunks that a test put in."""
+        return [found for found in self.chunk_list if found.chunk.path != leave_out and root in self._roots][:limit]
+
+    def overlay(self, session: str, path: Path, text: str | None) -> None:
+        """Not kept."""
+
+    def forget_session(self, session: str) -> None:
+        """Nothing to do."""
+
+    def seen_by(self, session: str) -> MemoryIndex:
+        """The same for every session."""
+        return self
 
     def _symbols(self, root: Path) -> list[Symbol]:
         return self.symbol_list if root in self._roots else []

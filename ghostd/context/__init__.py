@@ -1,0 +1,1 @@
+"""What a prompt quotes: retrieve, score, pack to a token budget, explain."""
