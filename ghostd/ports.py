@@ -390,7 +390,7 @@ class Index(Protocol):
         ...
 
 
-class History(Protocol):
+class GitHistory(Protocol):
     """The projects' git history, read without running git or anything that a repository names.
 
     Paths are relative to the root, which may lie below the repository's own folder. Where there is no history all

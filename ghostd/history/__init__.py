@@ -1,1 +1,1 @@
-"""Git history: the History port on pygit2, in a process of its own."""
+"""The port GitHistory on pygit2, in a process of its own."""
