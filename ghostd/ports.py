@@ -360,6 +360,14 @@ class Index(Protocol):
         """Uses of exactly this name, ordered by path and span."""
         ...
 
+    async def names(self, root: Path, limit: int = 500_000) -> Sequence[str]:
+        """Every name that is defined, each once, ordered by code points."""
+        ...
+
+    async def uses(self, root: Path, path: PurePosixPath) -> Sequence[Reference]:
+        """All uses of names in one file, in source order."""
+        ...
+
     async def text(self, root: Path, path: PurePosixPath) -> bytes | None:
         """The indexed file's bytes as they are now; None when it is not indexed, gone or unreadable."""
         ...

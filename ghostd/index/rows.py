@@ -12,7 +12,7 @@ import zlib
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
-from itertools import accumulate
+from itertools import accumulate, chain, repeat
 from typing import Any
 
 _LEVEL = 1
@@ -70,6 +70,23 @@ def find_uses(blob: bytes, name: bytes) -> Iterator[tuple[int, int]]:
     line_starts = list(accumulate((length + 1 for length in lengths), initial=0))
     for start in starts:
         yield start, bisect_right(line_starts, start)
+
+
+def all_uses(blob: bytes) -> list[tuple[bytes, int, int, int]]:
+    """(name, start, end, 1-based line) of every use, in source order."""
+    body = zlib.decompress(blob)
+    count, names_length, total, code = _HEADER.unpack_from(body)
+    if not count:
+        return []
+    position = _HEADER.size + names_length
+    names = body[_HEADER.size : position].split(b"\n")
+    counts = array("I", body[position : position + 4 * count])
+    position += 4 * count
+    starts = array("I", body[position : position + 4 * total])
+    lengths = array(code.decode(), body[position + 4 * total :])
+    line_starts = list(accumulate((length + 1 for length in lengths), initial=0))
+    found = sorted(zip(starts, chain.from_iterable(map(repeat, names, counts)), strict=True))
+    return [(name, start, start + len(name), bisect_right(line_starts, start)) for start, name in found]
 
 
 def name_crc(name: bytes) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from ghostd.index.rows import decode_outline, find_uses, name_crc
+from ghostd.index.rows import all_uses, decode_outline, find_uses, name_crc
 from ghostd.index.store import BUSY_TIMEOUT_S
 from ghostd.indexed import Import, IndexedFile, Reference, Skip, Span, Symbol
 
@@ -151,6 +151,25 @@ def references(db: sqlite3.Connection, name: str, limit: int) -> list[Reference]
                 return found
             found.append(Reference(name, path, Span(start, start + len(encoded)), line))
     return found
+
+
+def names(db: sqlite3.Connection, limit: int) -> list[str]:
+    """The names of all definitions."""
+    # SQLite compares UTF-8 byte by byte, which orders as code points do.
+    rows = db.execute("SELECT DISTINCT name FROM definition ORDER BY name LIMIT ?", (max(limit, 0),))
+    return [name for (name,) in rows]
+
+
+def uses(db: sqlite3.Connection, path: PurePosixPath) -> list[Reference]:
+    """One file's uses of names."""
+    row = db.execute(
+        "SELECT parsed.uses FROM file JOIN parsed ON parsed.file_id = file.id WHERE file.path = ?",
+        (_storable(str(path)),),
+    ).fetchone()
+    return [
+        Reference(name.decode("utf-8", "replace"), path, Span(start, end), line)
+        for name, start, end, line in (all_uses(row[0]) if row else ())
+    ]
 
 
 def _outline_of(db: sqlite3.Connection, path: PurePosixPath) -> bytes | None:

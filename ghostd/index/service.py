@@ -138,6 +138,14 @@ class SqliteIndex:
         """Uses of exactly this name, ordered by path and span."""
         return await self._read(root, lambda db: search.references(db, name, limit), [])
 
+    async def names(self, root: Path, limit: int = 500_000) -> Sequence[str]:
+        """Every name that is defined, each once, ordered by code points."""
+        return await self._read(root, lambda db: search.names(db, limit), [])
+
+    async def uses(self, root: Path, path: PurePosixPath) -> Sequence[Reference]:
+        """All uses of names in one file, in source order."""
+        return await self._read(root, lambda db: search.uses(db, path), [])
+
     async def text(self, root: Path, path: PurePosixPath) -> bytes | None:
         """The indexed file's bytes as they are now."""
         return None

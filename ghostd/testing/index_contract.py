@@ -137,6 +137,20 @@ class IndexContract(ABC):
             assert list(await index.references(project, "area", limit=2)) == uses[:2]
             assert list(await index.references(project, "unused")) == []
 
+    async def test_the_uses_of_one_file_come_in_source_order(self, project: Path, tmp_path: Path) -> None:
+        async with self.opened(tmp_path / "store") as index:
+            await self._ready(index, project)
+            assert list(await index.uses(project, APP)) == [r for r in REFERENCES if r.path == APP]
+            assert list(await index.uses(project, NOTES)) == []
+            assert list(await index.uses(project, PurePosixPath("gone.py"))) == []
+
+    async def test_every_defined_name_is_listed_once_in_order(self, project: Path, tmp_path: Path) -> None:
+        async with self.opened(tmp_path / "store") as index:
+            await self._ready(index, project)
+            assert list(await index.names(project)) == ["Areas", "area", "main"]
+            assert list(await index.names(project, limit=2)) == ["Areas", "area"]
+            assert list(await index.names(tmp_path)) == []
+
     async def test_names_that_no_file_can_hold_find_nothing(self, project: Path, tmp_path: Path) -> None:
         async with self.opened(tmp_path / "store") as index:
             await self._ready(index, project)

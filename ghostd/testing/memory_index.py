@@ -110,6 +110,15 @@ class MemoryIndex:
         found = (r for r in self.reference_list if r.name == name and root in self._roots)
         return sorted(found, key=lambda r: (r.path, r.span.start))[:limit]
 
+    async def names(self, root: Path, limit: int = 500_000) -> Sequence[str]:
+        """The symbols' names."""
+        return sorted({symbol.name for symbol in self._symbols(root)})[:limit]
+
+    async def uses(self, root: Path, path: PurePosixPath) -> Sequence[Reference]:
+        """The references in a file."""
+        found = (r for r in self.reference_list if r.path == path and root in self._roots)
+        return sorted(found, key=lambda r: r.span.start)
+
     async def text(self, root: Path, path: PurePosixPath) -> bytes | None:
         """A file's text."""
         return self.texts.get(path) if root in self._roots else None
