@@ -50,6 +50,13 @@ class Reference:
     line: int
 
 
+ImportKind = Literal["import", "reexport", "exports", "mod"]
+"""reexport: what is imported is also given on (`export … from`, `pub use`). exports: no import; the names are what the
+file gives on by a list of its own (Python's `__all__`, JavaScript's `export {a as b}` and `export default a`, with
+"*" where the list goes on in a way that cannot be read literally); `module` is "". mod: Rust's `mod x;`, whose
+`module` is "x", or the file that `#[path]` names, with the module in `as_names`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Import:
     """One import statement's target, as written."""
@@ -60,6 +67,11 @@ class Import:
     names: tuple[str, ...]
     """Imported names, empty for a whole module; "*" for all."""
     line: int
+    as_names: tuple[str, ...] = ()
+    """What the names are called in this file, in their order; () when none is renamed. For a whole module: (its name)."""
+    kind: ImportKind = "import"
+    container: str = ""
+    """Dotted names of Rust's inline modules around the statement."""
 
 
 @dataclass(frozen=True, slots=True)
