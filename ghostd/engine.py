@@ -12,6 +12,7 @@ from typing import TypeVar
 from ghostd.completion.by_chat import as_chat
 from ghostd.completion.fill import fill_along, fill_with, nothing
 from ghostd.completion.postprocess import ended_by
+from ghostd.completion.stops import stopped_at
 from ghostd.config import Config
 from ghostd.errors import GhostdError, InvalidRequest, ModelNotFound, UnsupportedParameter, WorkerFailed
 from ghostd.models import ModelInfo
@@ -219,6 +220,9 @@ def _generate(
     if request.max_tokens == 0:
         return nothing()
     if isinstance(request, ChatRequest):
+        if request.tell_stop and request.stop and not deployment.info.tells_stop:
+            # Sent along, a stop text would end the reply unseen: "stop" is also how a reply ends by itself.
+            return stopped_at(deployment.provider.chat(replace(request, stop=())), request.stop)
         return deployment.provider.chat(request)
     if isinstance(request, CompletionRequest):
         able = deployment.info.capabilities

@@ -47,6 +47,8 @@ class ModelInfo:
     remote: bool = False
     """Whether requests leave this machine."""
     max_output_tokens: int | None = None
+    tells_stop: bool = False
+    """Whether its replies say which stop text has ended them."""
     source: str = ""
     """Where a found model came from: "models folder", "ollama store", "configuration", …"""
     family: str = ""

@@ -18,6 +18,9 @@ Capability = Literal["chat", "complete", "fill", "embed"]
 Feature = Literal["tools", "vision", "files", "audio", "json", "reasoning"]
 """What a chat request may need beyond text; "json" is a reply that follows a schema."""
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+Verbosity = Literal["low", "medium", "high"]
+"""How much a model says."""
+VERBOSITIES: tuple[Verbosity, ...] = ("low", "medium", "high")
 Trigger = Literal["automatic", "manual"]
 """Who asked: the editor while the user types, or the user (a key, a command, an HTTP request)."""
 
@@ -123,6 +126,10 @@ class ChatRequest:
     schema_name: str = "reply"
     """Name of sampling.json_schema, which some dialects want."""
     schema_strict: bool | None = None
+    tell_stop: bool = False
+    """Whether the reply must say which of `stop` has ended it (Delta.stop_sequence)."""
+    verbosity: Verbosity | None = None
+    """A mere hint."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,8 @@ class Recipe:
     """The token that the template's generation prompt ends with."""
     replies: dict[str, tuple[str, ...]] | None = None
     """Further tokens and what follows each, up to the end token."""
+    words: tuple[str, ...] = ()
+    """Texts that are one token each, where those before them are not."""
     user_defined: tuple[str, ...] = ()
     """Tokens that are plain text, and yet one token each wherever they are spelled."""
     tokenizer: Literal["bpe", "spm"] = "bpe"
@@ -391,7 +393,7 @@ def _byte_alphabet() -> list[str]:
 def _bpe_vocabulary(recipe: Recipe) -> tuple[list[str], list[str]]:
     tokens = [*recipe.specials, *recipe.user_defined, *_byte_alphabet()]
     known, merges = set(tokens), []
-    for word in (*_FILL, *_CHAT, *LOOP_WORDS, *_WORDS):
+    for word in (*_FILL, *_CHAT, *LOOP_WORDS, *_WORDS, *recipe.words):
         spelled = _spell(word, recipe)
         for end in range(2, len(spelled) + 1):
             if spelled[:end] not in known:

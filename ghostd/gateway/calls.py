@@ -37,7 +37,7 @@ _PART_FEATURES: Mapping[bytes, Feature] = {
     b"input_audio": "audio",
 }
 _BASE64 = re.compile(rb"base64,[A-Za-z0-9+/=]{64,}")
-_BYTES_PER_TOKEN = 4
+BYTES_PER_TOKEN = 4
 _IMAGE_TOKENS = 800
 _HINT_CHARS = 200
 _MODEL_CHARS = 500
@@ -149,7 +149,7 @@ def openai_glance(call: Call) -> None:
     fields = call.fields
     messages = fields.get("messages") or fields.get("prompt") or fields.get("input") or b""
     call.features = _features(fields, messages)
-    call.prompt_tokens = estimated_tokens(messages) + len(fields.get("tools", b"")) // _BYTES_PER_TOKEN
+    call.prompt_tokens = estimated_tokens(messages) + len(fields.get("tools", b"")) // BYTES_PER_TOKEN
     call.with_usage = _with_usage(fields)
     call.several = "messages" not in fields and messages.startswith(b"[")
     call.max_tokens = number(fields, "max_completion_tokens") or number(fields, "max_tokens")
@@ -279,9 +279,9 @@ def _format(raw: bytes) -> str:
 def estimated_tokens(messages: bytes) -> int:
     """About how many tokens a prompt has: four bytes a token, images and files apart."""
     if b"base64," not in messages:
-        return len(messages) // _BYTES_PER_TOKEN
+        return len(messages) // BYTES_PER_TOKEN
     attached = [match.end() - match.start() for match in _BASE64.finditer(messages)]
-    return (len(messages) - sum(attached)) // _BYTES_PER_TOKEN + len(attached) * _IMAGE_TOKENS
+    return (len(messages) - sum(attached)) // BYTES_PER_TOKEN + len(attached) * _IMAGE_TOKENS
 
 
 def passed_headers(exchange: Exchange) -> Mapping[str, str]:

@@ -71,7 +71,7 @@ openai = Preset(
     "openai",
     "https://api.openai.com/v1",
     "OPENAI_API_KEY",
-    quirks=Quirks(developer=True, refusals=True, files=True, audio=True, fill_path="/completions"),
+    quirks=Quirks(developer=True, refusals=True, files=True, audio=True, fill_path="/completions", verbosity=True),
 )
 
 azure = Preset(
@@ -84,6 +84,7 @@ azure = Preset(
         files=True,
         audio=True,
         models_path=None,  # it lists what could be deployed, not what is
+        verbosity=True,
         loose=True,  # its filter's late results come in chunks without a delta, also after the finish
         key_header="api-key",
     ),
@@ -97,6 +98,7 @@ openrouter = Preset(
         operations=TEXT | RESPONSES,
         samplers=_OPEN_SAMPLERS,
         max_tokens="max_tokens",
+        verbosity=True,
         effort="reasoning",
         thoughts="reasoning",
         files=True,
@@ -122,6 +124,7 @@ vllm = Preset(
         audio=True,
         tool_images=True,
         prefill="continue_final_message",
+        tells_stop=True,
         strict_turns=True,
     ),
 )

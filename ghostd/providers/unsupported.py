@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ghostd.errors import UnsupportedParameter
+from ghostd.left_out import note
 from ghostd.types import Sampling
 
 
@@ -19,13 +20,18 @@ class Unsupported:
         return Unsupported(self._upstream, drop=True) if wanted else self
 
     def refuse(self, param: str, why: str) -> None:
-        """Raise UnsupportedParameter; returns where the parameter is to be left out instead."""
+        """Raise UnsupportedParameter; returns where the parameter is to be left out instead, and has that told."""
         if not self._drop:
             raise UnsupportedParameter(
                 f"{self._upstream} does not support '{param}': {why} Leave it out, or set drop_unsupported for the "
                 "provider.",
                 param,
             )
+        note(param)
+
+    def lose(self, hint: str) -> None:
+        """Leave out a parameter that is a mere hint."""
+        note(hint)
 
     def refuse_part(self, param: str, why: str) -> UnsupportedParameter:
         """The error for a part of a message, which is never left out, since that would change what is asked."""

@@ -87,6 +87,8 @@ class Trace(msgspec.Struct, eq=False):
     """Whether the ledger has its row."""
     failures: list[tuple[str, GhostdError]] = field(default_factory=list)
     """Deployment and what it failed with, in order."""
+    left_out: list[str] = field(default_factory=list)
+    """Parameters that the deployment answers without; see `ghostd.left_out`."""
 
 
 class Ending:

@@ -27,6 +27,7 @@ from ghostd.errors import (
     UpstreamRejected,
     UpstreamUnreachable,
 )
+from ghostd.left_out import left_out
 from ghostd.ports import Ledger
 from ghostd.routing import experiments
 from ghostd.routing.accounts import row_of
@@ -139,6 +140,7 @@ class Router:
     async def _open(self, call: Call) -> tuple[Attempt, Item]:
         """A live attempt and its first item, from the route or one of its fallbacks."""
         self.requests += 1
+        left_out.set(call.trace.left_out)
         settings = self.registry.config.routing
         self._budget.request(settings.retry_budget)
         plan = self._plan(call)
@@ -237,6 +239,7 @@ class Router:
         idle_s = (route.idle_s if route else None) or settings.idle_s
         timeouts = Timeouts(settings.connect_s, first_s, idle_s, errand.deadline)
         again = deployment in errand.failures
+        call.trace.left_out.clear()
         attempt = Attempt(deployment, call, errand.get_jobs, self._translate, timeouts, again=again)
         call.trace.attempts += 1
         return attempt
@@ -259,6 +262,8 @@ class Router:
         trace.reason += how
         for name, error in trace.failures:
             trace.reason += f", after {name} ({type(error).__name__})"
+        if trace.left_out:
+            trace.reason += f", without {', '.join(trace.left_out)}"
 
     async def _race(
         self,

@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ghostd.text_stream import TextStream
 from ghostd.workers.calibration import calibrate
 from ghostd.workers.engines.contract import (
     Engine,
@@ -56,7 +57,6 @@ from ghostd.workers.messages import (
 )
 from ghostd.workers.prompts import PromptEncoder
 from ghostd.workers.reply import Reply, TurnReply
-from ghostd.workers.text_stream import TextStream
 
 if TYPE_CHECKING:
     from ghostd.workers.turns.turn import Turn, Turns

@@ -10,6 +10,7 @@ from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+from ghostd import left_out
 from ghostd.config import LocalConfig
 from ghostd.config_routing import DiscoveryConfig
 from ghostd.errors import ModelFileInvalid, ModelNotFound, WorkerFailed
@@ -244,6 +245,8 @@ class LocalProvider(LocalTokenizer):
 
     def chat(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
         """Stream the assistant's next message, through the file's chat template."""
+        if request.verbosity is not None:
+            left_out.note("verbosity")
         return self._generate(request)
 
     def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
@@ -315,6 +318,7 @@ def _info(worker: ModelWorker) -> ModelInfo:
         state=worker.state,
         detail=worker.detail,
         features=_features(header),
+        tells_stop=True,
         source=model.source,
         family=header.architecture if header is not None else "",
         parameter_size=parameter_size(header.parameters) if header is not None else "",

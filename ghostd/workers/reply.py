@@ -7,9 +7,9 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from ghostd.text_stream import TextStream
 from ghostd.workers.engines.contract import EndStep, Logprob, PromptStep, Step
 from ghostd.workers.messages import Ended, Message, Piece, Progress, TurnPiece
-from ghostd.workers.text_stream import TextStream
 
 if TYPE_CHECKING:
     from ghostd.workers.turns.contract import Event

@@ -105,7 +105,7 @@ _WITHIN: Mapping[str, Fields] = {
     "tools: defer_loading": WITH_TOOLS,
 }
 """What a parameter is compared with the absence of, where that is more than the plain request."""
-_DONE_HERE = ("tool_choice: disable_parallel_tool_use", "tools: defer_loading")
+_DONE_HERE = ("tool_choice: disable_parallel_tool_use", "tools: defer_loading", "stop_sequences")
 """What ghostd does itself where the service has no word for it."""
 
 _STATES = {"P": "passed on", "T": "translated", "S": "served", "A": "accepted", "R": "refused"}
@@ -128,8 +128,8 @@ EXPECTED: Mapping[str, str] = {
     "max_tokens": "TPTTS",
     "temperature": "TPTTS",
     "top_p": "TPTTS",
-    "top_k": "RPTTS",
-    "stop_sequences": "TPTTS",
+    "top_k": "APTTS",
+    "stop_sequences": "SPSSS",
     "metadata": "TPAAA",
     "service_tier": "APAAA",
     "cache_control": "APAAA",

@@ -28,7 +28,7 @@ from ghostd.gateway.dialects.anthropic.errors import ErrorReply
 from ghostd.gateway.dialects.anthropic.replies import CountReply, MessageReply, ModelReply, ModelsReply
 from ghostd.models import ModelInfo
 from ghostd.testing.scripted import ScriptedProvider, Step
-from ghostd.types import Delta, Usage
+from ghostd.types import ChatRequest, Delta, Usage
 
 PATH = "/v1/messages"
 ONE = 'routes.r.deployments = ["a/m"]'
@@ -290,9 +290,51 @@ async def test_why_a_message_ended(finish: Any, reason: str) -> None:
 
 @pytest.mark.parametrize(("told", "reason"), [("END", "stop_sequence"), ("other", "end_turn"), (None, "end_turn")])
 async def test_the_stop_sequence_is_told_where_the_provider_tells_it(told: str | None, reason: str) -> None:
+    """Sent along to a provider whose replies say which one it was."""
     script: list[Step] = [Delta("x", finish_reason="stop", usage=USAGE, stop_sequence=told)]
-    message = await both(script, stop_sequences=["STOP", "END"])
+    telling = ModelInfo("m", "a", frozenset(("chat",)), tells_stop=True)
+    async with gateway(ONE, a := upstream("a", script, info=telling)) as g:
+        message = (await g.post(PATH, max_tokens=100, stop_sequences=["STOP", "END"])).json
+    assert isinstance(a.asked[0], ChatRequest)
+    assert a.asked[0].stop == ("STOP", "END")
     assert (message["stop_reason"], message["stop_sequence"]) == (reason, "END" if reason == "stop_sequence" else None)
+
+
+@pytest.mark.parametrize(
+    ("texts", "said", "at"),
+    [
+        (("one EN", "D two"), "one ", "END"),
+        (("one STOP", "END"), "one ", "STOP"),
+        (("ENDSTOP",), "", "END"),
+        (("one EN", "STO"), "one ENSTO", None),
+        (("one", " EN"), "one EN", None),
+    ],
+)
+async def test_stop_sequences_are_watched_for_where_the_service_would_swallow_them(
+    texts: tuple[str, ...], said: str, at: str | None
+) -> None:
+    """To most services a reply that ends at a stop text ends like any other."""
+    message = await both([*map(Delta, texts), END], stop_sequences=["STOP", "END"])
+    assert message["content"] == ([{"type": "text", "text": said}] if said else [])
+    assert (message["stop_reason"], message["stop_sequence"]) == ("stop_sequence" if at else "end_turn", at)
+
+
+async def test_the_service_is_left_at_a_stop_sequence_that_it_was_not_told_of() -> None:
+    script: list[Step] = [Delta("seven END"), asyncio.Event()]
+    async with gateway(ONE, a := upstream("a", script, relays=())) as g:
+        message = (await g.post(PATH, max_tokens=100, stop_sequences=["END"])).json
+        await a.until_closed()
+        assert (message["stop_reason"], message["stop_sequence"]) == ("stop_sequence", "END")
+        assert message["usage"]["output_tokens"] == 2  # estimated: the service tells its usage at its own end only
+        assert g.world.row.status == "ok"
+        assert isinstance(a.asked[0], ChatRequest)
+        assert a.asked[0].stop == ()
+
+
+async def test_text_before_a_call_does_not_wait_for_a_stop_sequence_to_go_on() -> None:
+    script: list[Step] = [Delta("ST"), Delta(tool_calls=(ToolCallDelta(0, "{}", "call_1", "f"),)), END]
+    message = await both(script, stop_sequences=["STOP"])
+    assert [block["type"] for block in message["content"]] == ["text", "tool_use"]
 
 
 async def test_a_refusal_in_the_models_words() -> None:
@@ -314,7 +356,11 @@ async def test_what_was_cached_is_counted_apart() -> None:
 
 
 async def test_a_reply_without_usage_has_an_estimate() -> None:
-    assert (await both([Delta("x", finish_reason="stop")]))["usage"]["input_tokens"] > 0
+    call = ToolCallDelta(0, '{"x":10}', "call_1", "f")
+    script: list[Step] = [Delta("twelve bytes"), Delta(tool_calls=(call,)), Delta(finish_reason="tool_calls")]
+    usage = (await both(script))["usage"]
+    assert usage["input_tokens"] > 0
+    assert usage["output_tokens"] == 5
 
 
 async def test_a_reply_says_where_it_came_from_if_it_is_asked_to() -> None:

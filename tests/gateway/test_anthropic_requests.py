@@ -63,14 +63,13 @@ async def test_a_plain_request() -> None:
         temperature=0.5,
         top_p=0.9,
         top_k=40,
-        stop_sequences=["END", ""],
         metadata={"user_id": "u-1"},
         service_tier="auto",
     )
     assert request.messages == (Message("system", "Be brief."), Message("user", "hi"))
     sampling = request.sampling
     assert (sampling.temperature, sampling.top_p, sampling.top_k) == (0.5, 0.9, 40)
-    assert (request.max_tokens, request.stop, request.user) == (100, ("END",), "u-1")
+    assert (request.max_tokens, request.user) == (100, "u-1")
     assert (request.tools, request.reasoning) == (Tools(), Reasoning())
 
 

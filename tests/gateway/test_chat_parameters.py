@@ -219,7 +219,7 @@ async def test_hints_and_what_is_the_services_own_business_is_accepted() -> None
         stream=True,
         stream_options={"include_usage": True, "include_obfuscation": False},
     )
-    assert request == ChatRequest("scripted-model", request.messages, user="me")
+    assert request == ChatRequest("scripted-model", request.messages, user="me", verbosity="low")
 
 
 @pytest.mark.parametrize(("kwargs", "reasoning"), [

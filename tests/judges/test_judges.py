@@ -28,17 +28,6 @@ NODE_SDK = "openai@6.49.0"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-KNOWN: dict[str, set[str]] = {
-    "openai": {"messages-stop-reason", "messages-top-k-status"},
-    "anthropic": set(),
-    "ollama": {"messages-stop-reason"},
-    "gemini": {"messages-stop-reason"},
-}
-"""What llmprobe asks for and no gateway can give before such a service.
-
-Only Anthropic's own service says which stop sequence has ended a reply; OpenAI's API has no top_k.
-"""
-
 
 def environment(there: Place) -> dict[str, str]:
     return {
@@ -73,23 +62,36 @@ async def test_llmprobe_finds_no_failure(kind: str, tmp_path: Path) -> None:
     """About 140 assertions each on chat, responses, messages, embeddings, completions and models."""
     async with place(kind) as there:
         report = await probe(there.served.url, there.chat_model, tmp_path)
-    assert failures(report) == KNOWN[kind]
+    assert failures(report) == set()
     surfaces = {surface["surface"]: surface["total"] for surface in report["conformance"]["bySurface"]}
     assert surfaces["chat"] > 50
 
 
-ENDING = replace(CALLER, replies={**(CALLER.replies or {}), " wb": ('"',)})
-"""A model that ends the texts in its JSON before it is cut."""
+TOLD = "'my name?' in messages[-1].content and 'name is Ada' in (messages | map(attribute='content') | join)"
+ABLE = replace(
+    CALLER,
+    specials=(*CALLER.specials, "<|remembers|>"),
+    words=('"ready"', '"yes"', " Ada"),
+    chat_template=(CALLER.chat_template or "").replace(
+        "assistant{{ ", f"assistant{{{{ '<|remembers|>' if {TOLD} else "
+    ),
+    replies={
+        **(CALLER.replies or {}),
+        " wb": ('"',),
+        "{": ('"ready"', ":", '"yes"', "}"),
+        "<|remembers|>": (" Ada",),
+    },
+)
+"""What any chat model can: end the texts in its JSON, make an object of its own, and know what was said before."""
 
 
 @pytest.mark.local_model
 async def test_llmprobe_finds_no_failure_of_a_model_on_this_machine(tmp_path: Path) -> None:
-    """But for what scripted weights cannot do: end an object of keys of their own, and remember a name."""
     (tmp_path / "models").mkdir()
-    write_gguf(tmp_path / "models" / "tiny.gguf", ENDING)
+    write_gguf(tmp_path / "models" / "tiny.gguf", ABLE)
     async with local_provider(LocalConfig(), tmp_path / "models", tmp_path) as provider, serving(provider) as served:
         report = await probe(served.url, "tiny", tmp_path)
-    assert failures(report) == {"chat-json-mode-parses", "responses-json-mode-parses", "responses-chain-remembers"}
+    assert failures(report) == set()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -289,6 +289,20 @@ def test_everything_that_openai_samples_by() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("preset", "model", "sent"),
+    [
+        (presets.openai, "gpt-5-mini", "low"),
+        (presets.openrouter, "openai/gpt-5.2", "low"),
+        (presets.openai, "gpt-4.1", None),
+        (presets.groq, "openai/gpt-oss-20b", None),
+    ],
+)
+def test_verbosity_goes_where_it_is_known(preset: Preset, model: str, sent: str | None) -> None:
+    """Others refuse it, and it is a mere hint."""
+    assert _body(ChatRequest(model, HI, verbosity="low"), preset).get("verbosity") == sent
+
+
 def test_samplers_of_open_servers_have_their_names() -> None:
     sampling = Sampling(top_k=40, min_p=0.1, repeat_penalty=1.1, grammar='root ::= "a"')
     vllm = _body(ChatRequest("m", HI, sampling), presets.vllm)

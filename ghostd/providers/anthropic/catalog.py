@@ -139,6 +139,7 @@ def _info(name: str, traits: ModelTraits, created: int = 0) -> ModelInfo:
         features=frozenset(features),
         relays=RELAYS,
         remote=True,
+        tells_stop=True,
     )
 
 

@@ -40,6 +40,8 @@ class MessagesBody:
 def messages_body(request: ChatRequest, traits: ModelTraits, unsupported: Unsupported) -> MessagesBody:
     """The streamed request. Raises UnsupportedParameter or InvalidRequest, naming the field."""
     unsupported.sampling(request.sampling, _NO_PLACE)
+    if request.verbosity is not None:
+        unsupported.lose("verbosity")
     said = conversation(request.messages, unsupported)
     max_tokens = traits.default_max_tokens if request.max_tokens is None else request.max_tokens
     body: dict[str, object] = {"model": request.model, "max_tokens": max_tokens, "messages": said.messages}

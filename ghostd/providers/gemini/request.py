@@ -22,6 +22,8 @@ _BUDGETS = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24576, "xhigh"
 def generate_body(request: ChatRequest, traits: GeminiTraits, unsupported: Unsupported) -> bytes:
     """The body of a chat. Raises UnsupportedParameter or InvalidRequest, naming the field."""
     unsupported.sampling(request.sampling, _NO_PLACE)
+    if request.verbosity is not None:
+        unsupported.lose("verbosity")
     said = contents(request.messages, unsupported, needs_signatures=traits.needs_signatures)
     body: Fields = {"contents": said.contents}
     if said.system:

@@ -40,6 +40,8 @@ def chat_body(request: ChatRequest, unsupported: Unsupported, *, thinks: bool = 
     `thinks`: whether the model can reason, as far as anybody knows.
     """
     messages = list(_messages(request.messages, unsupported))
+    if request.verbosity is not None:
+        unsupported.lose("verbosity")
     if not messages:
         raise InvalidRequest("Invalid value for 'messages': an empty list.", "messages")
     body: Fields = {"model": request.model, "messages": messages}

@@ -5,6 +5,7 @@ Source: the OpenAI API reference, "Create chat completion"; the services' own fo
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -24,6 +25,8 @@ _SAMPLERS = (
 )  # fmt: skip
 _ANY_OBJECT = ("{}", '{"type":"object"}')
 """Schemas that ask for JSON and nothing more."""
+_VERBOSE = re.compile(r"\bgpt-[5-9]")
+"""Models that take more than one `verbosity`; others refuse it."""
 _MIN_THOUGHTS = ((2048, "low"), (8192, "medium"))
 """Where only an effort can be asked for, a budget below so many tokens is this one; above, "high"."""
 ENCODER = msgspec.json.Encoder()
@@ -53,6 +56,11 @@ def chat_body(request: ChatRequest, quirks: Quirks, unsupported: Unsupported, *,
             unsupported.refuse("stop", "the API has no such parameter.")
     if request.user is not None and quirks.user:
         body["user"] = request.user  # a mere hint: nothing is lost where it is not known
+    if request.verbosity is not None:
+        if quirks.verbosity and _VERBOSE.search(request.model):
+            body["verbosity"] = request.verbosity
+        else:
+            unsupported.lose("verbosity")
     add_samplers(body, request.sampling, quirks, unsupported)
     _add_logprobs(body, request.sampling, quirks, unsupported)
     _add_format(body, request, quirks, unsupported)

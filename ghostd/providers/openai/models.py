@@ -92,6 +92,7 @@ def guesser(provider: str, base_url: str, quirks: Quirks) -> Callable[[str], Mod
             features=_features(lower, quirks) if host == OPENAI_HOST else None,
             relays=operations & (CHAT | RESPONSES) if host == OPENAI_HOST else operations,
             remote=remote,
+            tells_stop=quirks.tells_stop,
             source="configuration",
         )
 

@@ -47,6 +47,10 @@ class Quirks:
     """Whether `stream_options.include_usage` is known; else it says its usage unasked, or never."""
     user: bool = True
     stop: bool = True
+    tells_stop: bool = False
+    """Whether `stop_reason` of a choice is the stop text that has ended it."""
+    verbosity: bool = False
+    """Whether it knows `verbosity`; elsewhere the hint is lost."""
     tool_choice: bool = True
     any_tool: Literal["required", "any"] = "required"
     """Its word for "call some tool"."""

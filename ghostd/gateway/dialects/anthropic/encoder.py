@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from ghostd.gateway.answering import Reply, with_metadata
+from ghostd.gateway.calls import BYTES_PER_TOKEN
 from ghostd.gateway.dialects.anthropic.blocks import Block, Blocks, Step, Thoughts
 from ghostd.gateway.dialects.anthropic.errors import ANTHROPIC
 from ghostd.gateway.dialects.anthropic.request import ThinkingFields
@@ -41,6 +42,7 @@ class MessageEncoder:
         self._index = -1
         self._opening = b""
         self._ending = _Ending()
+        self._said = _Said()
 
     def whole(self, call: Call, model: str, replies: list[Reply]) -> bytes:
         """The body of a reply that is not streamed."""
@@ -57,13 +59,15 @@ class MessageEncoder:
             else:
                 content.append(_whole_block(block, "".join(texts)))
 
+        said = _Said()
         for delta in replies[0].deltas:
             ending.add(delta)
+            said.add(delta)
             for step in blocks.add(delta):
                 take(step)
         for step in blocks.finish():
             take(step)
-        message = _message(model, content, ending.fields(), _usage(call.trace.usage, call))
+        message = _message(model, content, ending.fields(), _usage(call.trace.usage or said.usage(call)))
         body = _ENCODER.encode(message)
         return with_metadata(body, call) if self._exchange.wants_metadata else body
 
@@ -71,19 +75,20 @@ class MessageEncoder:
         """A stream begins; how long the prompt is can only be estimated yet."""
         self._blocks, self._ending = Blocks(_thoughts(call)), _Ending(_stops(call))
         nothing: Fields = {"stop_reason": None, "stop_sequence": None}
-        message = _message(model, [], nothing, _usage(Usage(call.prompt_tokens, 0), call))
+        message = _message(model, [], nothing, _usage(Usage(call.prompt_tokens, 0)))
         self._opening = _event({"type": "message_start", "message": message}) + ANTHROPIC.waiting
 
     def events(self, delta: Delta) -> bytes:
         """The events of a delta."""
         opening, self._opening = self._opening, b""
         self._ending.add(delta)
+        self._said.add(delta)
         return opening + b"".join(map(self._written, self._blocks.add(delta)))
 
     def end(self, call: Call) -> bytes:
         """What is left, why the message ended, and its usage."""
         events = [self._opening, *map(self._written, self._blocks.finish())]
-        usage = _usage(call.trace.usage, call)
+        usage = _usage(call.trace.usage or self._said.usage(call))
         events.append(_event({"type": "message_delta", "delta": self._ending.fields(), "usage": usage}))
         events.append(_event({"type": "message_stop"}))
         return b"".join(events)
@@ -139,6 +144,21 @@ class _Ending:
         return fields
 
 
+class _Said:
+    """How much a message says, for services that do not tell their usage."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    def add(self, delta: Delta) -> None:
+        for text in (delta.text, delta.reasoning, delta.refusal, *(piece.arguments for piece in delta.tool_calls)):
+            self._bytes += len(text.encode("utf-8", "replace"))
+
+    def usage(self, call: Call) -> Usage:
+        """Estimated."""
+        return Usage(call.prompt_tokens, -(-self._bytes // BYTES_PER_TOKEN))
+
+
 def _message(model: str, content: list[Fields], ending: Fields, usage: Fields) -> Fields:
     return {
         "id": f"msg_{os.urandom(12).hex()}",
@@ -151,9 +171,8 @@ def _message(model: str, content: list[Fields], ending: Fields, usage: Fields) -
     }
 
 
-def _usage(usage: Usage | None, call: Call) -> Fields:
+def _usage(usage: Usage) -> Fields:
     """Tokens that were read from a cache, or written to it, are not among the input tokens."""
-    usage = usage or Usage(call.prompt_tokens, 0)
     fields: Fields = {
         "input_tokens": max(0, usage.prompt_tokens - usage.cached_tokens - usage.cache_write_tokens),
         "cache_creation_input_tokens": usage.cache_write_tokens,

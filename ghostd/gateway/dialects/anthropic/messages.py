@@ -13,7 +13,7 @@ import msgspec
 from ghostd.engine import Engine
 from ghostd.errors import RouteExhausted
 from ghostd.gateway.answering import answer
-from ghostd.gateway.calls import ABSENT, decoded, estimated_tokens, number, part_features, read_call
+from ghostd.gateway.calls import ABSENT, BYTES_PER_TOKEN, decoded, estimated_tokens, number, part_features, read_call
 from ghostd.gateway.dialects.anthropic.encoder import MessageEncoder
 from ghostd.gateway.dialects.anthropic.errors import ANTHROPIC
 from ghostd.gateway.dialects.anthropic.replies import CountReply, MessageReply, StreamEvent
@@ -39,7 +39,6 @@ T = TypeVar("T")
 
 _DECODER = msgspec.json.Decoder(MessagesBody)
 _OWN_SIGNATURE = re.compile(rb'"ghostd\.[A-Za-z0-9_-]*"')
-_BYTES_PER_TOKEN = 4
 _COUNT = "anthropic.count_tokens"
 _DOC = Doc(
     "Continue a conversation",
@@ -131,7 +130,7 @@ def _glance(call: Call) -> None:
     said = fields.get("messages", b"")
     kept = sum(len(match[0]) for match in _OWN_SIGNATURE.finditer(said))
     beside = len(fields.get("system", b"")) + len(fields.get("tools", b"")) - kept
-    call.prompt_tokens = max(1, estimated_tokens(said) + beside // _BYTES_PER_TOKEN)
+    call.prompt_tokens = max(1, estimated_tokens(said) + beside // BYTES_PER_TOKEN)
     call.max_tokens = number(fields, "max_tokens")
     output = _hint(fields, "output_config", OutputFields)
     call.features = frozenset(_features(fields, said, output))

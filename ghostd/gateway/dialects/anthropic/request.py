@@ -136,12 +136,14 @@ def chat_request(body: MessagesBody, *, counting: bool = False) -> ChatRequest:
             top_p=body.top_p,
             top_k=body.top_k,
             json_schema=_schema(body),
+            optional=True,  # top_k, say, which OpenAI's models have not
         ),
         max_tokens=body.max_tokens,
         stop=tuple(filter(None, body.stop_sequences or ())),
         tools=tools_of([*(body.tools or ()), *reader.defined], body.tool_choice, reader.offered),
         reasoning=_reasoning(body),
         user=_user(body.metadata),
+        tell_stop=True,
     )
 
 

@@ -24,14 +24,14 @@ from ghostd.gateway.dialects.openai.fields import (
     stops,
     thinks,
 )
-from ghostd.types import ChatRequest
+from ghostd.types import VERBOSITIES, ChatRequest
 
 _EFFORTS: tuple[ReasoningEffort, ...] = ("none", "minimal", "low", "medium", "high", "xhigh")
 _OWN_RANGES: Mapping[str, tuple[float, float]] = {"max_completion_tokens": (1, 2**31 - 1), "top_logprobs": (0, 20)}
 CHAT_RANGES = {**RANGES, **_OWN_RANGES}
 CHAT_WORDS: Mapping[str, tuple[str, ...]] = {
     "reasoning_effort": _EFFORTS,
-    "verbosity": ("low", "medium", "high"),
+    "verbosity": VERBOSITIES,
     "service_tier": ("auto", "default", "flex", "scale", "priority"),
     "prompt_cache_retention": ("in-memory", "in_memory", "24h"),
 }
@@ -62,8 +62,8 @@ class ChatBody(ToolFields, kw_only=True):
     web_search_options: Any = None
     chat_template_kwargs: dict[str, Any] | None = None
     """Extension of vLLM and llama.cpp; see `thinks`."""
-    # Hints, and what is the service's own business; a model behind another dialect loses nothing without them.
     verbosity: str | None = None
+    # Hints, and what is the service's own business; a model behind another dialect loses nothing without them.
     prediction: _Prediction | None = None
     store: bool | None = None
     metadata: dict[str, str] | None = None
@@ -101,6 +101,7 @@ def chat_request(body: ChatBody) -> ChatRequest:
         user=body.user,
         schema_name=(wanted.name if wanted else None) or "reply",
         schema_strict=wanted.strict if wanted else None,
+        verbosity=next((word for word in VERBOSITIES if word == body.verbosity), None),
     )
 
 

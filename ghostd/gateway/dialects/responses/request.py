@@ -17,7 +17,7 @@ from ghostd.gateway.dialects.openai.fields import check_ranges
 from ghostd.gateway.dialects.responses.input import ConversationId
 from ghostd.gateway.dialects.responses.items import WireItem, messages, read_items
 from ghostd.gateway.dialects.responses.tools import HostedTools, ToolBook, WireChoice, WireTool, chosen
-from ghostd.types import ChatRequest, Sampling
+from ghostd.types import VERBOSITIES, ChatRequest, Sampling
 
 _EFFORTS: Mapping[str, ReasoningEffort] = {
     "none": "none",
@@ -29,7 +29,6 @@ _EFFORTS: Mapping[str, ReasoningEffort] = {
     "max": "xhigh",
 }
 _SUMMARIES = ("auto", "concise", "detailed", "none")
-_VERBOSITIES = ("low", "medium", "high")
 TRUNCATIONS = ("auto", "disabled")
 LOGPROBS = "message.output_text.logprobs"
 ENCRYPTED = "reasoning.encrypted_content"
@@ -153,6 +152,7 @@ def translated(fields: Mapping[str, bytes], items: Sequence[bytes], own_from: in
         user=body.safety_identifier or body.user,
         schema_name=wanted.name or "reply",
         schema_strict=wanted.strict,
+        verbosity=next((word for word in VERBOSITIES if body.text and word == body.text.verbosity), None),
     )
     return Translated(request, body, book)
 
@@ -167,7 +167,7 @@ def _body(fields: Mapping[str, bytes]) -> ResponsesBody:
     for number, name in enumerate(body.include or ()):
         _one_of(name, _INCLUDES, f"include[{number}]")
     _one_of(body.truncation, TRUNCATIONS, "truncation")
-    _one_of(body.text.verbosity if body.text else None, _VERBOSITIES, "text.verbosity")
+    _one_of(body.text.verbosity if body.text else None, VERBOSITIES, "text.verbosity")
     if body.reasoning is not None:
         _one_of(body.reasoning.summary, _SUMMARIES, "reasoning.summary")
         _one_of(body.reasoning.generate_summary, _SUMMARIES, "reasoning.generate_summary")

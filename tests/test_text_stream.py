@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ghostd.workers.text_stream import TextStream
+from ghostd.text_stream import TextStream
 
 
 def released(chunks: list[bytes], stop: list[str]) -> tuple[list[str], bool]:
