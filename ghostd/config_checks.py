@@ -6,13 +6,12 @@ import difflib
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
 
+from ghostd import plugins
 from ghostd.errors import SecretError
 from ghostd.secret_references import parse_reference
 
@@ -136,9 +135,9 @@ def _provider(name: str, provider: ProviderConfig) -> Iterator[Mistake]:
     if "/" in name or not name:
         yield Mistake(keys, "a provider's name has no slash and is not empty")
     preset = provider.preset or name
-    if preset not in (known := known_presets()):
+    if not plugins.is_known("ghostd.providers", preset):
         key = (*keys, "preset") if provider.preset else keys
-        yield Mistake(key, f"no provider is called {preset!r}{_hint(preset, known)}")
+        yield Mistake(key, f"no provider is called {preset!r}{_hint(preset, plugins.known('ghostd.providers'))}")
     for url in provider.base_urls:
         if problem := url_problem(url):
             yield Mistake((*keys, "base_urls"), f"{url!r}: {problem}")
@@ -152,12 +151,6 @@ def _provider(name: str, provider: ProviderConfig) -> Iterator[Mistake]:
             yield Mistake(
                 (*keys, "headers", header), f"{header!r} is set from `keys`; a key does not belong into this file"
             )
-
-
-@cache
-def known_presets() -> tuple[str, ...]:
-    """What `providers.NAME.preset` may name."""
-    return tuple(sorted(entry_points(group="ghostd.providers").names))
 
 
 def url_problem(url: str) -> str:

@@ -8,23 +8,20 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from importlib.metadata import entry_points
 from pathlib import Path
 
-from ghostd import __version__
+from ghostd import __version__, plugins
 from ghostd.batches.service import open_batches
 from ghostd.config import Config
 from ghostd.engine import Engine, Frontend, FrontendHost
 from ghostd.errors import ConfigError, RootError
 from ghostd.files.service import open_files
-from ghostd.gateway.app import api_routes, serve_http
+from ghostd.gateway.app import serve_http
 from ghostd.gateway.attachments import Attachments
-from ghostd.gateway.dialects.ollama import routes as ollama
-from ghostd.gateway.dialects.openai import batches as openai_batches
-from ghostd.gateway.dialects.openai import files as openai_files
 from ghostd.gateway.dialects.responses.doors import responses_doors
+from ghostd.gateway.doors import api_routes, batch_doors, file_doors, load_dialects, ollama_doors
 from ghostd.gateway.inside import Inside
-from ghostd.gateway.routes import Route
+from ghostd.gateway.routes import Later
 from ghostd.index.service import open_index
 from ghostd.indexed import RootStatus
 from ghostd.ledger.service import open_ledger
@@ -52,6 +49,9 @@ from ghostd.workers.model_store import LocalModelStore
 from ghostd.workers.provider import local_provider
 
 log = logging.getLogger(__name__)
+
+_DIALECTS_AFTER_S = 2.0
+"""The first requests come first."""
 
 
 class Daemon:
@@ -265,7 +265,7 @@ async def _parts(
                 paths.http_socket,
                 lambda: {},
                 [*control_routes(daemon), *model_routes(local)],
-                doors=[*ollama.routes(daemon.engine, store), *responses, *background],
+                doors=[ollama_doors(daemon.engine, store), *responses, *background],
                 attachments=attachments,
                 drain_s=config.drain_s,
             )
@@ -273,6 +273,7 @@ async def _parts(
         ports.append(server.port)
         daemon.upkeep = upkeep
         parts.push_async_callback(_ended, asyncio.create_task(upkeep.run(), name="upkeep"))
+        parts.push_async_callback(_ended, asyncio.create_task(load_dialects(_DIALECTS_AFTER_S), name="load dialects"))
         daemon.ollama_url, daemon.warnings = server.ollama_url, [server.warning] if server.warning else []
         daemon.url = f"http://{_bracketed(config.http.host)}:{server.port}"
         await _add_roots(index, config, roots, base)
@@ -281,8 +282,8 @@ async def _parts(
 
 @asynccontextmanager
 async def _background(
-    config: Config, paths: Paths, engine: Engine, doors: Sequence[Route]
-) -> AsyncIterator[tuple[Attachments, Sequence[Route]]]:
+    config: Config, paths: Paths, engine: Engine, doors: Sequence[Later]
+) -> AsyncIterator[tuple[Attachments, Sequence[Later]]]:
     """Files and batches while the block runs: for requests that name files, and their doors.
 
     Batches ask the doors that HTTP has.
@@ -292,7 +293,7 @@ async def _background(
         inside = Inside([*api_routes(engine, dict), *doors], config.http, attachments)
         limit = config.http.max_body_bytes + 65_536  # a line is more than its body
         async with open_batches(paths.batches, config.batches, files, inside.ask, max_line_bytes=limit) as batches:
-            yield attachments, [*openai_files.routes(files, config.files), *openai_batches.routes(batches)]
+            yield attachments, [file_doors(files, config.files), batch_doors(batches)]
 
 
 async def _ended(task: asyncio.Task[None]) -> None:
@@ -312,11 +313,10 @@ async def _add_roots(index: Index, config: Config, roots: Sequence[Path], base: 
 
 
 def _frontend(name: str) -> Frontend:
-    found = entry_points(group="ghostd.frontends", name=name)
-    if not found:
-        known = ", ".join(sorted(entry_points(group="ghostd.frontends").names))
+    frontend: Frontend | None = plugins.find("ghostd.frontends", name)
+    if frontend is None:
+        known = ", ".join(plugins.known("ghostd.frontends"))
         raise ConfigError(f"`frontends`: no front-end is called {name!r}; installed: {known}")
-    frontend: Frontend = next(iter(found)).load()
     return frontend
 
 
@@ -325,6 +325,10 @@ def _bracketed(host: str) -> str:
 
 
 def _resident_bytes() -> int:
-    import psutil
+    try:
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    except OSError:  # no Linux
+        import psutil
 
-    return int(psutil.Process().memory_info().rss)
+        return int(psutil.Process().memory_info().rss)
+    return pages * os.sysconf("SC_PAGE_SIZE")

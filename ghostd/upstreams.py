@@ -6,9 +6,9 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Any
 
+from ghostd import plugins
 from ghostd.config import Config
 from ghostd.config_routing import ProviderConfig
 from ghostd.errors import ConfigError
@@ -70,10 +70,9 @@ class Upstreams:
 
     def _make(self, name: str, settings: ProviderConfig, config: Config) -> _Made:
         preset = settings.preset or name
-        entries = entry_points(group="ghostd.providers", name=preset)
-        if not entries:
+        factory: ProviderFactory | None = plugins.find("ghostd.providers", preset)
+        if factory is None:
             raise UnusableProvider(("providers", name), f"no provider is called {preset!r}")
-        factory: ProviderFactory = next(iter(entries)).load()
         base_url = getattr(factory, "base_url", None)
         urls = settings.base_urls or ((base_url,) if base_url else ())
         if not urls:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ghostd import plugins
 from ghostd.config import Config, parse_config
-from ghostd.config_checks import known_presets
 from ghostd.errors import ConfigError
 
 FILE = Path("/etc/ghostd/config.toml")
@@ -165,7 +165,7 @@ def test_many_routes_that_fall_back_on_each_other_are_checked_at_once() -> None:
 
 
 def test_every_preset_is_known() -> None:
-    assert {"openai", "anthropic", "gemini", "mistral", "ollama", "openai-compatible"} <= set(known_presets())
+    assert {"openai", "anthropic", "gemini", "mistral", "ollama", "openai-compatible"} <= set(plugins.known("ghostd.providers"))
 
 
 def test_a_base_url_that_is_ghostds_own_port_is_refused() -> None:

@@ -8,43 +8,20 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-import msgspec
-
-from ghostd import __version__
 from ghostd.config import HttpConfig
 from ghostd.engine import Engine
 from ghostd.errors import GhostdError, RequestEnded
 from ghostd.gateway.attachments import Attachments
-from ghostd.gateway.dialect import Dialect
-from ghostd.gateway.dialects import ghostd_routing, mistral_fim
-from ghostd.gateway.dialects.anthropic import messages as anthropic_messages
-from ghostd.gateway.dialects.anthropic import models as anthropic_models
-from ghostd.gateway.dialects.anthropic.errors import ANTHROPIC
-from ghostd.gateway.dialects.llamacpp import routes as llamacpp
-from ghostd.gateway.dialects.llamacpp.errors import LLAMACPP
-from ghostd.gateway.dialects.mistral_fim import MISTRAL
-from ghostd.gateway.dialects.ollama import routes as ollama
-from ghostd.gateway.dialects.ollama.errors import OLLAMA
-from ghostd.gateway.dialects.openai import absent as openai_absent
-from ghostd.gateway.dialects.openai import chat as openai_chat
-from ghostd.gateway.dialects.openai import completions as openai_completions
-from ghostd.gateway.dialects.openai import embeddings as openai_embeddings
-from ghostd.gateway.dialects.openai import models as openai_models
-from ghostd.gateway.dialects.openai import multipart as openai_multipart
-from ghostd.gateway.dialects.openai import passed as openai_passed
-from ghostd.gateway.dialects.tabby import routes as tabby
-from ghostd.gateway.doc import Doc
+from ghostd.gateway.doors import control_doors, public_routes
 from ghostd.gateway.errors import INTERNAL, problem
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.guard import Guard, own_hosts, own_origins
 from ghostd.gateway.listen import bind_spare, bind_tcp, unix_listener
-from ghostd.gateway.openapi.served import Described
 from ghostd.gateway.request import Request
 from ghostd.gateway.response import Response
-from ghostd.gateway.routes import Route, Routes
+from ghostd.gateway.routes import Later, Route, Routes
 from ghostd.gateway.running import Running, Serving
 from ghostd.gateway.server import Server
 from ghostd.telemetry import request_id
@@ -53,14 +30,6 @@ log = logging.getLogger(__name__)
 
 _GOODBYE_S = 1.0
 """What is cancelled after the drain gets this long to say so to its client."""
-DIALECTS: Mapping[str, Dialect] = {
-    "/api/": OLLAMA,
-    "/v1/messages": ANTHROPIC,
-    **dict.fromkeys(llamacpp.PREFIXES, LLAMACPP),
-    mistral_fim.PATH: MISTRAL,
-}
-"""Paths below which another dialect than OpenAI's is spoken."""
-_HEALTH = Doc("Say that the daemon serves", "ghostd")
 _ERROR_S = 5.0
 """Time to get an error reply out to a client that may have stopped reading."""
 
@@ -84,9 +53,9 @@ async def serve_http(
     config: HttpConfig,
     http_socket: Path,
     status: Callable[[], Mapping[str, object]],
-    control: Sequence[Route] = (),
+    control: Sequence[Route | Later] = (),
     *,
-    doors: Sequence[Route] = (),
+    doors: Sequence[Route | Later] = (),
     attachments: Attachments | None = None,
     drain_s: float = 5.0,
 ) -> AsyncIterator[HttpServer]:
@@ -113,7 +82,7 @@ async def serve_http(
         origins = own_origins(hosts, config.allowed_hosts)
         public, private = public_routes(engine, status, doors), public_routes(engine, status, doors)
         private.add(control)
-        private.add([Route("POST", "/ghostd/v1/route/explain", partial(ghostd_routing.explain_route, engine))])
+        private.add(control_doors(engine))
 
         running = Running(config.request_timeout_s)
         stack.callback(running.close)
@@ -137,55 +106,8 @@ async def serve_http(
             await _leave([door.server for door in addressed], running, drain_s)
 
 
-def public_routes(engine: Engine, status: Callable[[], Mapping[str, object]], doors: Iterable[Route]) -> Routes:
-    """What both addresses serve."""
-    routes = Routes()
-    routes.dialects.update(DIALECTS)
-    routes.add(openai_absent.routes())
-    routes.add(api_routes(engine, status))
-    routes.add(doors)
-    routes.add([Described(routes.all()).route])
-    return routes
-
-
 def _guard(hosts: Iterable[str] | None, origins: Iterable[str], config: HttpConfig, routes: Routes) -> Guard:
     return Guard(hosts, origins, config.max_body_bytes, routes.multipart, routes.max_body_bytes)
-
-
-def api_routes(engine: Engine, status: Callable[[], Mapping[str, object]]) -> Iterable[Route]:
-    """The routes that both addresses serve."""
-    health = partial(_health, status)
-    chat = partial(openai_chat.chat_completions, engine)
-    return (
-        Route("GET", "/health", health, doc=_HEALTH),
-        Route("GET", "/v1/models", partial(anthropic_models.list_models, engine), doc=openai_models.LIST_DOC),
-        Route(
-            "GET",
-            "/v1/models/",
-            partial(anthropic_models.retrieve_model, engine),
-            prefix=True,
-            doc=openai_models.MODEL_DOC,
-        ),
-        Route("POST", "/v1/chat/completions", chat, doc=openai_chat.DOC),
-        Route("POST", "/v1/v1/chat/completions", chat, doc=openai_chat.DOC),  # Zeke's Rust version doubles the prefix
-        Route("POST", "/v1/completions", partial(openai_completions.completions, engine), doc=openai_completions.DOC),
-        Route("POST", "/v1/embeddings", partial(openai_embeddings.embeddings, engine), doc=openai_embeddings.DOC),
-        *(
-            Route("POST", path, partial(openai_passed.pass_on, operation, engine), doc=openai_passed.DOCS[path])
-            for path, operation in openai_passed.PATHS.items()
-        ),
-        *openai_multipart.routes(engine),
-        *llamacpp.routes(engine),
-        *mistral_fim.routes(engine),
-        *tabby.routes(engine, status),
-        *ollama.routes(engine),
-        *anthropic_messages.routes(engine),
-        Route("POST", "/v1/ghostd/feedback", partial(ghostd_routing.feedback, engine), doc=ghostd_routing.DOC),
-    )
-
-
-async def _health(status: Callable[[], Mapping[str, object]], exchange: Exchange) -> Response:
-    return exchange.json(msgspec.json.encode({**status(), "status": "ok", "version": __version__}))
 
 
 class _Door:

@@ -14,6 +14,8 @@ from ghostd.errors import BodyTooLarge
 from ghostd.gateway.errors import HttpError, printable
 from ghostd.gateway.request import Request
 
+MAX_FIELD_BYTES = 1024 * 1024
+"""Of a part of a form that is no file."""
 _SHOWN = 100
 _HOST = istr("Host")
 _ORIGIN = istr("Origin")

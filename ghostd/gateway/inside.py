@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NoReturn, cast
 
 import msgspec
@@ -17,7 +17,7 @@ from ghostd.gateway.errors import INTERNAL, HttpError
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.request import Request
 from ghostd.gateway.response import Response
-from ghostd.gateway.routes import Route
+from ghostd.gateway.routes import Later, Route, Routes
 from ghostd.telemetry import request_id
 
 if TYPE_CHECKING:
@@ -55,10 +55,11 @@ _ERROR = msgspec.json.Decoder(_Error)
 class Inside:
     """Asks the POST routes of the gateway, of which a later one of the same path replaces an earlier one."""
 
-    def __init__(self, routes: Iterable[Route], config: HttpConfig, attachments: Attachments | None = None) -> None:
-        self._routes: Mapping[str, Route] = {
-            route.path: route for route in routes if route.method == "POST" and not route.prefix
-        }
+    def __init__(
+        self, routes: Iterable[Route | Later], config: HttpConfig, attachments: Attachments | None = None
+    ) -> None:
+        self._routes = Routes()
+        self._routes.add(routes)
         self._config = config
         self._attachments = attachments
 
@@ -76,8 +77,8 @@ class Inside:
 
     async def _answer(self, exchange: Exchange, request: BackgroundRequest) -> Response:
         try:
-            route = self._routes.get(request.path)
-            if route is None:
+            route = self._routes.find("POST", request.path)
+            if route.prefix:
                 raise HttpError(404, "unknown_url", f"Unknown request URL: POST {request.path[:200]}.")
             exchange.dialect = route.dialect
             _refuse_streams(request.body)

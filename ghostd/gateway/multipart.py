@@ -20,10 +20,9 @@ from multipart import (  # type: ignore[import-untyped]
 )
 
 from ghostd.errors import BodyTooLarge, InvalidRequest
+from ghostd.gateway.guard import MAX_FIELD_BYTES
 
 MAX_PARTS = 128
-MAX_FIELD_BYTES = 1024 * 1024
-"""Of a part that is no file."""
 _MAX_HEADER_BYTES = 4096
 _MAX_HEADERS = 8
 _MAX_BOUNDARY = 70

@@ -34,12 +34,30 @@ class Route:
     """For the OpenAPI document. Every route that the public address serves has one."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Later:
+    """Routes whose modules are imported when a path of theirs is first asked for: many are never asked.
+
+    They may have these paths and no other one. A path that ends with "/" stands for those below it, too.
+    """
+
+    paths: tuple[str, ...]
+    load: Callable[[], Iterable[Route]]
+    """Imports what it needs."""
+    multipart: tuple[str, ...] = ()
+    """Those of the paths that take multipart bodies."""
+    max_body_bytes: Mapping[str, int] = field(default_factory=dict)
+    """Those whose bodies have limits of their own."""
+
+
 @dataclass(slots=True)
 class Routes:
     """Routes by path, then by method. HEAD goes where GET does."""
 
     exact: dict[str, dict[str, Route]] = field(default_factory=dict)
     prefixes: dict[str, dict[str, Route]] = field(default_factory=dict)
+    later: dict[str, Later] = field(default_factory=dict)
+    """By each of their paths, as long as they are not loaded."""
     dialects: dict[str, Dialect] = field(default_factory=dict)
     """Which dialect is spoken below a path, also where there is no route."""
     multipart: set[str] = field(default_factory=set)
@@ -47,9 +65,14 @@ class Routes:
     max_body_bytes: dict[str, int] = field(default_factory=dict)
     """Paths whose bodies have limits of their own."""
 
-    def add(self, routes: Iterable[Route]) -> None:
+    def add(self, routes: Iterable[Route | Later]) -> None:
         """Add routes; a later one replaces an earlier one of the same path and method."""
         for route in routes:
+            if isinstance(route, Later):
+                self.later.update(dict.fromkeys(route.paths, route))
+                self.multipart.update(route.multipart)
+                self.max_body_bytes.update(route.max_body_bytes)
+                continue
             methods = (self.prefixes if route.prefix else self.exact).setdefault(route.path, {})
             methods[route.method] = route
             if route.multipart:
@@ -61,6 +84,8 @@ class Routes:
 
     def all(self) -> list[Route]:
         """Every route, without those for HEAD that come with those for GET."""
+        while self.later:
+            self._load(next(iter(self.later.values())))
         tables = (self.exact, self.prefixes)
         return [
             route
@@ -76,7 +101,7 @@ class Routes:
 
     def find(self, method: str, path: str) -> Route:
         """The route; raises HttpError 404 or 405."""
-        methods = self.exact.get(path) or self._by_prefix(path)
+        methods = self._methods(path)
         if methods is None:
             shown = printable(f"{method} {path}", 200)
             raise HttpError(404, "unknown_url", f"Unknown request URL: {shown}. docs/http-api.md lists what there is.")
@@ -89,7 +114,28 @@ class Routes:
             )
         return route
 
+    def _methods(self, path: str) -> Mapping[str, Route] | None:
+        methods = self.exact.get(path)
+        if methods is not None:
+            return methods
+        if self.later:
+            self._load_for(path)
+        return self.exact.get(path) or self._by_prefix(path)
+
     def _by_prefix(self, path: str) -> Mapping[str, Route] | None:
         return next(
             (methods for prefix, methods in self.prefixes.items() if path.startswith(prefix) and path != prefix), None
         )
+
+    def _load_for(self, path: str) -> None:
+        for own in [own for own in self.later if path == own or (own.endswith("/") and path.startswith(own))]:
+            if (later := self.later.get(own)) is not None:
+                self._load(later)
+
+    def _load(self, later: Later) -> None:
+        routes = list(later.load())
+        for path in later.paths:
+            self.later.pop(path, None)
+        strange = sorted({route.path for route in routes} - set(later.paths))
+        assert not strange, f"routes of undeclared paths: {', '.join(strange)}"
+        self.add(routes)

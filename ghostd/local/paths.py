@@ -9,10 +9,12 @@ import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-
-import platformdirs
+from typing import TYPE_CHECKING
 
 from ghostd.errors import ConfigError
+
+if TYPE_CHECKING:
+    import platformdirs
 
 _SOCKET_PATH_BYTES = 100
 """sockaddr_un holds 104 bytes on macOS and 108 on Linux, its terminating zero included."""
@@ -113,6 +115,8 @@ def find_paths(environ: dict[str, str] | None = None) -> Paths:
         base = expand(Path(home)).absolute()
         found = Paths(base / "config", base / "data", base / "cache", _short_runtime(base / "run"))
     else:
+        import platformdirs
+
         dirs = platformdirs.PlatformDirs("ghostd", appauthor=False)
         runtime = _short_runtime(_user_runtime(dirs))
         found = Paths(dirs.user_config_path, dirs.user_data_path, dirs.user_cache_path, runtime)

@@ -18,7 +18,7 @@ from ghostd.engine import Engine
 from ghostd.gateway.app import serve_http
 from ghostd.gateway.attachments import Attachments
 from ghostd.gateway.dialects.responses.doors import responses_doors
-from ghostd.gateway.routes import Route
+from ghostd.gateway.routes import Later, Route
 from ghostd.ports import Provider
 from ghostd.responses.service import open_responses
 
@@ -45,7 +45,7 @@ async def serving(
     config: HttpConfig | None = None,
     status: Callable[[], Mapping[str, object]] = dict,
     control: Sequence[Route] = (),
-    doors: Sequence[Route] = (),
+    doors: Sequence[Route | Later] = (),
     attachments: Attachments | None = None,
     drain_s: float = 1.0,
 ) -> AsyncIterator[Served]:

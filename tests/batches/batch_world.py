@@ -21,9 +21,7 @@ from ghostd.config_files import BatchesConfig, FilesConfig
 from ghostd.config_routing import ProviderConfig, RoutingConfig
 from ghostd.engine import Engine
 from ghostd.files.service import open_files
-from ghostd.gateway.app import api_routes
-from ghostd.gateway.dialects.openai import batches as openai_batches
-from ghostd.gateway.dialects.openai import files as openai_files
+from ghostd.gateway.doors import api_routes, batch_doors, file_doors
 from ghostd.gateway.inside import Inside
 from ghostd.providers import presets
 from ghostd.routing.registry import Registry
@@ -151,7 +149,7 @@ async def world(
         files = await enter(open_files(folder / "files", files_config, clock))
         inside = Inside(api_routes(engine, dict), http)
         batches = await enter(open_batches(folder / "batches", config or BatchesConfig(), files, inside.ask, now=clock))
-        doors = [*openai_files.routes(files, files_config), *openai_batches.routes(batches)]
+        doors = [file_doors(files, files_config), batch_doors(batches)]
         served = await enter(serving(engine=engine, config=http, doors=doors))
         client = await enter(
             openai.AsyncOpenAI(base_url=f"{served.url}/v1", api_key="unused", max_retries=0, timeout=20)

@@ -13,8 +13,8 @@ import pytest
 from ghostd.config import HttpConfig
 from ghostd.config_responses import ResponsesConfig
 from ghostd.engine import Engine
-from ghostd.gateway.app import public_routes
 from ghostd.gateway.dialects.responses.doors import responses_doors
+from ghostd.gateway.doors import public_routes
 from ghostd.gateway.openapi.document import template
 from ghostd.testing.gateway import serving
 from ghostd.testing.scripted import ScriptedProvider

@@ -7,19 +7,24 @@ from pathlib import Path
 
 from ghostd.engine import Engine
 from ghostd.errors import RequestError, UpstreamRejected
-from ghostd.gateway.app import api_routes
 from ghostd.gateway.dialects.anthropic.request import MessagesBody
 from ghostd.gateway.dialects.openai.chat_request import ChatBody
 from ghostd.gateway.dialects.openai.completions import CompletionBody
 from ghostd.gateway.dialects.openai.embeddings import EmbeddingBody
+from ghostd.gateway.doors import api_routes
 from ghostd.gateway.errors import KINDS
+from ghostd.gateway.routes import Routes
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "http-api.md").read_text("utf-8")
 
 
 def test_every_route_is_documented() -> None:
-    for route in api_routes(Engine([]), dict):
+    routes = Routes()
+    routes.add(api_routes(Engine([]), dict))
+    for route in routes.all():
+        if route.doc is not None and route.doc.absent:
+            continue
         path = route.path + "{id}" if route.prefix else route.path
         assert f"`{route.method} {path}`" in PAGE
 

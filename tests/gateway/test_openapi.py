@@ -15,12 +15,10 @@ import pytest
 from ghostd.config_files import FilesConfig
 from ghostd.config_responses import ResponsesConfig
 from ghostd.engine import Engine
-from ghostd.gateway.app import public_routes
-from ghostd.gateway.dialects.openai import batches as openai_batches
-from ghostd.gateway.dialects.openai import files as openai_files
 from ghostd.gateway.dialects.openai import replies
 from ghostd.gateway.dialects.responses.doors import responses_doors
 from ghostd.gateway.doc import Doc
+from ghostd.gateway.doors import batch_doors, file_doors, public_routes
 from ghostd.gateway.openapi.document import document, template
 from ghostd.gateway.openapi.schemas import Schemas
 from ghostd.gateway.routes import Route
@@ -36,7 +34,7 @@ def all_routes() -> list[Route]:
     async def opened() -> list[Route]:
         engine = Engine([])
         async with responses_doors(engine, None, ResponsesConfig()) as responses:
-            files = [*openai_files.routes(NOBODY, FilesConfig()), *openai_batches.routes(NOBODY)]
+            files = [file_doors(NOBODY, FilesConfig()), batch_doors(NOBODY)]
             return public_routes(engine, dict, [*responses, *files]).all()
 
     return asyncio.run(opened())

@@ -16,21 +16,19 @@ from ghostd.engine import Engine
 from ghostd.errors import InvalidRequest, UnsupportedParameter
 from ghostd.gateway.answering import Reply, answer
 from ghostd.gateway.calls import decoded, estimated_tokens, number, read_call
-from ghostd.gateway.dialect import Dialect, sse_data
+from ghostd.gateway.dialect import sse_data
 from ghostd.gateway.dialects.generation import new_id, pieces, usage_fields
 from ghostd.gateway.dialects.llamacpp.models import default_model
+from ghostd.gateway.dialects.mistral_errors import MISTRAL
 from ghostd.gateway.dialects.openai.fields import check_ranges
 from ghostd.gateway.dialects.openai.replies import ChatChunk, ChatReply
 from ghostd.gateway.doc import Doc
-from ghostd.gateway.errors import Problem
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.response import Response
 from ghostd.gateway.routes import Route
 from ghostd.routing.call import Call, Job
 from ghostd.types import Delta, FillRequest, Sampling, Usage
 
-PATH = "/v1/fim/"
-"""Below which the dialect is spoken."""
 MAX_STOPS = 64
 RANGES: Mapping[str, tuple[float, float]] = {
     "temperature": (0, 2),
@@ -58,24 +56,7 @@ class FimBody(msgspec.Struct, kw_only=True):
     metadata: dict[str, Any] | None = None
 
 
-class MistralError(msgspec.Struct):
-    """What is wrong."""
-
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-    object: str = "error"
-
-
 _DECODER = msgspec.json.Decoder(FimBody)
-
-
-def _error(problem: Problem, _request_id: str) -> bytes:
-    return _ENCODER.encode(MistralError(problem.message, problem.kind, problem.param, problem.code))
-
-
-MISTRAL = Dialect("mistral", _error, sse_data, error_type=MistralError)
 
 
 def routes(engine: Engine) -> Sequence[Route]:
@@ -89,7 +70,7 @@ def routes(engine: Engine) -> Sequence[Route]:
         event=ChatChunk,
         ranges=RANGES,
     )
-    return (Route("POST", f"{PATH}completions", partial(fim_completions, engine), dialect=MISTRAL, doc=doc),)
+    return (Route("POST", "/v1/fim/completions", partial(fim_completions, engine), dialect=MISTRAL, doc=doc),)
 
 
 async def fim_completions(engine: Engine, exchange: Exchange) -> Response | None:

@@ -32,8 +32,6 @@ from ghostd.gateway.dialects.openai.models import LIST_DOC, list_models
 from ghostd.gateway.doc import Doc
 from ghostd.gateway.routes import Handler, Route
 
-PREFIXES = ("/infill", "/completion", "/tokenize", "/detokenize", "/apply-template", "/props", "/slots")
-"""Below which its dialect is spoken."""
 _SSE = "text/event-stream"
 _MODEL = {"model": "Which model; absent: the setting http.llamacpp_model"}
 

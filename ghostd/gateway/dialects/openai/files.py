@@ -18,8 +18,8 @@ from ghostd.gateway.dialects.openai.multipart import is_form
 from ghostd.gateway.doc import Doc
 from ghostd.gateway.errors import HttpError, printable
 from ghostd.gateway.exchange import Exchange
-from ghostd.gateway.guard import too_large
-from ghostd.gateway.multipart import MAX_FIELD_BYTES, FormParser, Part, PartHead
+from ghostd.gateway.guard import MAX_FIELD_BYTES, too_large
+from ghostd.gateway.multipart import FormParser, Part, PartHead
 from ghostd.gateway.response import Response, StreamedResponse
 from ghostd.gateway.routes import Route
 from ghostd.ports import FileStore, IncomingFile
@@ -28,7 +28,7 @@ PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
 MAX_LISTED = 10_000
 EXPIRY_S = (3_600, 2_592_000)
 _PATH = "/v1/files"
-_MORE_BYTES = 2 * MAX_FIELD_BYTES
+MORE_BYTES = 2 * MAX_FIELD_BYTES
 """What a form may hold beside its file."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _FILENAME_CHARS = 255
@@ -59,7 +59,7 @@ def routes(files: FileStore, config: FilesConfig) -> Sequence[Route]:
             _PATH,
             partial(upload, files, config),
             multipart=True,
-            max_body_bytes=config.max_bytes + _MORE_BYTES,
+            max_body_bytes=config.max_bytes + MORE_BYTES,
             doc=_UPLOAD_DOC,
         ),
         Route("GET", _PATH, partial(list_files, files), doc=Doc("List the files", query=_QUERY)),
@@ -72,7 +72,7 @@ async def upload(files: FileStore, config: FilesConfig, exchange: Exchange) -> R
     """Keep a file; its content goes to the disk as it comes."""
     if not is_form(exchange):
         raise HttpError(415, "unsupported_media_type", "A file is uploaded as multipart/form-data, not as JSON.")
-    form = _Form(exchange, config.max_bytes + _MORE_BYTES)
+    form = _Form(exchange, config.max_bytes + MORE_BYTES)
     async with files.incoming() as incoming:
         await form.read_into(incoming)
         if form.filename is None:
