@@ -364,6 +364,14 @@ class Index(Protocol):
         """Every name that is defined, each once, ordered by code points."""
         ...
 
+    async def files_defining(self, root: Path, names: Sequence[str]) -> Sequence[tuple[str, PurePosixPath]]:
+        """Which files define these names, as (name, path), in no order."""
+        ...
+
+    async def definitions_in(self, root: Path, places: Sequence[tuple[str, PurePosixPath]]) -> Sequence[Symbol]:
+        """The definitions of names in files, each place's in source order."""
+        ...
+
     async def uses(self, root: Path, path: PurePosixPath) -> Sequence[Reference]:
         """All uses of names in one file, in source order."""
         ...

@@ -18,6 +18,8 @@ from typing import Any
 _LEVEL = 1
 """zlib's fastest: a third larger than its default on these blobs, at a quarter of the time."""
 _HEADER = struct.Struct("=IIIc")
+_ROW = json.JSONDecoder()
+_ROW_LENGTH = 9
 
 
 def encode_outline(symbols: list[Any], imports: list[Any]) -> bytes:
@@ -30,6 +32,21 @@ def decode_outline(blob: bytes) -> tuple[list[list[Any]], list[list[Any]]]:
     """Rows of symbols and of imports, as `parse` made them."""
     symbols, imports = json.loads(zlib.decompress(blob))
     return symbols, imports
+
+
+def find_symbols(blob: bytes, name: str) -> list[list[Any]]:
+    """The rows of the symbols of one name; a fraction of the time of `decode_outline` for a large file."""
+    text = zlib.decompress(blob).decode("utf-8", "replace")
+    start = f"[{json.dumps(name, ensure_ascii=False)},"
+    found = []
+    position = text.find(start)
+    while position >= 0:
+        # No string holds this, as its quotes would be escaped; but an import's list of names may begin so.
+        row, _ = _ROW.raw_decode(text, position)
+        if len(row) == _ROW_LENGTH and isinstance(row[2], int):
+            found.append(row)
+        position = text.find(start, position + 1)
+    return found
 
 
 def encode_uses(references: dict[bytes, list[int]], lines: list[bytes]) -> bytes:

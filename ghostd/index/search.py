@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from ghostd.index.rows import all_uses, decode_outline, find_uses, name_crc
+from ghostd.index.rows import all_uses, decode_outline, find_symbols, find_uses, name_crc
 from ghostd.index.store import BUSY_TIMEOUT_S
 from ghostd.indexed import Import, IndexedFile, Reference, Skip, Span, Symbol
 
@@ -158,6 +158,22 @@ def names(db: sqlite3.Connection, limit: int) -> list[str]:
     # SQLite compares UTF-8 byte by byte, which orders as code points do.
     rows = db.execute("SELECT DISTINCT name FROM definition ORDER BY name LIMIT ?", (max(limit, 0),))
     return [name for (name,) in rows]
+
+
+def files_defining(db: sqlite3.Connection, names: Sequence[str]) -> list[tuple[str, PurePosixPath]]:
+    """Which files define these names."""
+    query = "SELECT file.path FROM definition JOIN file ON file.id = definition.file_id WHERE definition.name = ?"
+    return [(name, PurePosixPath(path)) for name in names for (path,) in db.execute(query, (_storable(name),))]
+
+
+def definitions_in(db: sqlite3.Connection, places: Sequence[tuple[str, PurePosixPath]]) -> list[Symbol]:
+    """The definitions of names in files."""
+    found: list[Symbol] = []
+    for name, path in places:
+        blob = _outline_of(db, path)
+        if blob is not None:
+            found.extend(_symbol(path, row) for row in find_symbols(blob, name))
+    return found
 
 
 def uses(db: sqlite3.Connection, path: PurePosixPath) -> list[Reference]:

@@ -142,6 +142,14 @@ class SqliteIndex:
         """Every name that is defined, each once, ordered by code points."""
         return await self._read(root, lambda db: search.names(db, limit), [])
 
+    async def files_defining(self, root: Path, names: Sequence[str]) -> Sequence[tuple[str, PurePosixPath]]:
+        """Which files define these names, as (name, path), in no order."""
+        return await self._read(root, lambda db: search.files_defining(db, names), [])
+
+    async def definitions_in(self, root: Path, places: Sequence[tuple[str, PurePosixPath]]) -> Sequence[Symbol]:
+        """The definitions of names in files, each place's in source order."""
+        return await self._read(root, lambda db: search.definitions_in(db, places), [])
+
     async def uses(self, root: Path, path: PurePosixPath) -> Sequence[Reference]:
         """All uses of names in one file, in source order."""
         return await self._read(root, lambda db: search.uses(db, path), [])

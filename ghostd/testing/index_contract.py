@@ -27,7 +27,7 @@ SAMPLE = {
 """Files of the sample project. An index of it holds exactly the symbols, imports and references below."""
 
 SYMBOLS = (
-    Symbol("main", "function", APP, Span(41, 82), Span(45, 49), 5, "", "def main()"),
+    Symbol("main", "function", APP, Span(40, 80), Span(44, 48), 5, "", "def main()"),
     Symbol("area", "function", SHAPES, Span(0, 31), Span(4, 8), 1, "", "def area(side)"),
     Symbol("Areas", "class", SHAPES, Span(34, 55), Span(40, 45), 5, "", "class Areas"),
 )
@@ -136,6 +136,18 @@ class IndexContract(ABC):
             assert list(await index.references(project, "area")) == uses
             assert list(await index.references(project, "area", limit=2)) == uses[:2]
             assert list(await index.references(project, "unused")) == []
+
+    async def test_names_lead_to_their_files_and_from_there_to_their_definitions(
+        self, project: Path, tmp_path: Path
+    ) -> None:
+        async with self.opened(tmp_path / "store") as index:
+            await self._ready(index, project)
+            places = await index.files_defining(project, ["area", "Areas", "os", "main", "\udc80", 'a"b'])
+            assert sorted(places) == [("Areas", SHAPES), ("area", SHAPES), ("main", APP)]
+            assert list(await index.definitions_in(project, sorted(places, reverse=True))) == list(SYMBOLS)
+            wrong = [("area", APP), ("main", NOTES), ("main", PurePosixPath("gone.py")), ("\udc80", APP)]
+            assert list(await index.definitions_in(project, wrong)) == []
+            assert list(await index.files_defining(project, [])) == []
 
     async def test_the_uses_of_one_file_come_in_source_order(self, project: Path, tmp_path: Path) -> None:
         async with self.opened(tmp_path / "store") as index:

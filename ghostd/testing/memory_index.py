@@ -114,6 +114,15 @@ class MemoryIndex:
         """The symbols' names."""
         return sorted({symbol.name for symbol in self._symbols(root)})[:limit]
 
+    async def files_defining(self, root: Path, names: Sequence[str]) -> Sequence[tuple[str, PurePosixPath]]:
+        """The files that have symbols of these names."""
+        return list({(symbol.name, symbol.path) for symbol in self._symbols(root) if symbol.name in names})
+
+    async def definitions_in(self, root: Path, places: Sequence[tuple[str, PurePosixPath]]) -> Sequence[Symbol]:
+        """The symbols of these names and files."""
+        found = sorted(self._symbols(root), key=lambda symbol: symbol.span.start)
+        return [symbol for place in places for symbol in found if (symbol.name, symbol.path) == place]
+
     async def uses(self, root: Path, path: PurePosixPath) -> Sequence[Reference]:
         """The references in a file."""
         found = (r for r in self.reference_list if r.path == path and root in self._roots)
