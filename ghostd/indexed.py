@@ -68,7 +68,10 @@ class Import:
     """Imported names, empty for a whole module; "*" for all."""
     line: int
     as_names: tuple[str, ...] = ()
-    """What the names are called in this file, in their order; () when none is renamed. For a whole module: (its name)."""
+    """What the names are called in this file, in their order; () when none is renamed.
+
+    For a whole module that is called otherwise here: its one name.
+    """
     kind: ImportKind = "import"
     container: str = ""
     """Dotted names of Rust's inline modules around the statement."""

@@ -348,6 +348,15 @@ class Index(Protocol):
         """The file's imports in source order."""
         ...
 
+    async def imports_after(
+        self, root: Path, after: str = "", limit: int = 500
+    ) -> Sequence[tuple[PurePosixPath, Sequence[Import]]]:
+        """Each file that was parsed, with its imports: the next `limit` files whose path, as text, is above `after`.
+
+        Ordered by path as text. To go through a whole root, ask again with the last path.
+        """
+        ...
+
     async def definitions(self, root: Path, name: str, limit: int = 50) -> Sequence[Symbol]:
         """Definitions of exactly this name, ordered by path."""
         ...

@@ -8,9 +8,11 @@ The query files use these captures. A definition is two captures, in one pattern
 without being a definition; `@container` names a definition's own container where that stands in its head (receivers
 in Go, `Type::` in C++). `@local` marks an anonymous function, inside of which variables are local, and `@body` an
 anonymous type, inside of which they are not. Where several patterns take the same name, the most specific kind wins.
-`@import` is a whole import, with `@import.module`, `@import.name`, `@import.all` and `@import.default` inside, or
-`@import.tree` (Rust's `use` tree) or `@import.dotted` (Java). `@reference` is any use of a name, and is a pattern of
-a single node: a pattern that waits for a later sibling makes the query quadratic in the tree's depth.
+`@import` is a whole import, with `@import.module`, `@import.name`, `@import.as` (the new name of what precedes it),
+`@import.all`, `@import.default` and `@import.namespace` (what these are called in the file) and `@import.specifier`
+(JavaScript's `a as b`) inside, or `@import.tree` (Rust's `use` tree), `@import.mod` (its `mod x;`) or `@import.dotted`
+(Java). `@exports` is what a file gives on by a list or as its default. `@reference` is any use of a name, and is a
+pattern of a single node: a pattern that waits for a later sibling makes the query quadratic in the tree's depth.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from typing import NamedTuple
 
 from tree_sitter import Language, Node, Parser, Query, QueryCursor
 
-from ghostd.index.use_trees import flatten_use
+from ghostd.index.imports import ImportRow, import_rows
 
 MAX_NAME_BYTES = 200
 MAX_SIGNATURE_CHARS = 200
@@ -44,8 +46,6 @@ _NAMELESS_OR_VALUE = _NAMELESS | _VALUES
 
 SymbolRow = tuple[str, str, int, int, int, int, int, str, str]
 """name, kind, start, end, start of the name, end of the name, line, container, signature."""
-ImportRow = tuple[str, list[str], int]
-"""module, names, line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def parse(grammar: str, source: bytes) -> Parsed:
         del references[name]
     for starts in references.values():
         starts.sort()  # captures come in no order
-    return Parsed(symbols, _imports(captures, source), references)
+    return Parsed(symbols, import_rows(grammar, captures, source), references)
 
 
 def _symbols(captures: dict[str, list[Node]], source: bytes) -> tuple[list[SymbolRow], set[int]]:
@@ -230,58 +230,6 @@ def _signature(item: _Open, kind: str, name_end: int, source: bytes) -> str:
         head = head.partition(b"{")[0]
     text = " ".join(head.decode("utf-8", "replace").split())
     return text[:MAX_SIGNATURE_CHARS].removesuffix("=>").rstrip(" {:=;,")
-
-
-def _imports(captures: dict[str, list[Node]], source: bytes) -> list[ImportRow]:
-    statements = {node.start_byte: node for node in captures.get("import", ())}
-    if not statements:
-        return []
-    parts: list[tuple[int, str, str]] = []
-    for capture, nodes in captures.items():
-        if capture.startswith("import."):
-            parts.extend((n.start_byte, capture[7:], _unquoted(n, source)) for n in nodes)
-    parts.sort(key=itemgetter(0))
-    rows: list[ImportRow] = []
-    position = 0
-    for start in sorted(statements):
-        node = statements[start]
-        inside: list[tuple[str, str]] = []
-        while position < len(parts) and parts[position][0] < node.end_byte:
-            inside.append(parts[position][1:])
-            position += 1
-        rows.extend(_import_rows(inside, node.start_point[0] + 1))
-    return rows
-
-
-def _import_rows(parts: list[tuple[str, str]], line: int) -> list[ImportRow]:
-    modules: list[str] = []
-    names: list[str] = []
-    rows: list[ImportRow] = []
-    for kind, text in parts:
-        if kind == "module":
-            modules.append(text)
-        elif kind == "tree":
-            rows.extend((module, uses, line) for module, uses in flatten_use(text))
-        elif kind == "dotted":
-            everything = ("all", "*") in parts
-            module, _, name = (text, "", "*") if everything else text.rpartition(".")
-            rows.append((module, [name], line) if module else (name, [], line))
-        elif kind == "name":
-            names.append(text)
-        elif kind == "default":
-            names.append("default")
-        elif kind == "all" and not rows:
-            names.append("*")
-    if names and modules:
-        return [*rows, (modules[0], names, line)]
-    return [*rows, *((module, [], line) for module in modules)]
-
-
-def _unquoted(node: Node, source: bytes) -> str:
-    text = _text(source, *node.byte_range)
-    if len(text) >= 2 and text[0] in "\"'`<" and text[-1] in "\"'`>":
-        return text[1:-1]
-    return text
 
 
 def _text(source: bytes, start: int, end: int) -> str:

@@ -18,20 +18,33 @@ from typing import Any
 _LEVEL = 1
 """zlib's fastest: a third larger than its default on these blobs, at a quarter of the time."""
 _HEADER = struct.Struct("=IIIc")
+_FIRST_BYTES = 1024
+"""What most files' imports fit into."""
 _ROW = json.JSONDecoder()
 _ROW_LENGTH = 9
 
 
 def encode_outline(symbols: list[Any], imports: list[Any]) -> bytes:
     """The blob for `decode_outline`."""
-    text = json.dumps([symbols, imports], ensure_ascii=False, separators=(",", ":"))
+    # The imports first and on a line of their own, so that they can be read without the rest.
+    text = "\n".join(json.dumps(part, ensure_ascii=False, separators=(",", ":")) for part in (imports, symbols))
     return zlib.compress(text.encode("utf-8", "replace"), _LEVEL)
 
 
 def decode_outline(blob: bytes) -> tuple[list[list[Any]], list[list[Any]]]:
     """Rows of symbols and of imports, as `parse` made them."""
-    symbols, imports = json.loads(zlib.decompress(blob))
-    return symbols, imports
+    imports, _, symbols = zlib.decompress(blob).partition(b"\n")
+    return json.loads(symbols), json.loads(imports)
+
+
+def decode_imports(blob: bytes) -> list[list[Any]]:
+    """The rows of imports, in a fraction of the time of `decode_outline`."""
+    stream = zlib.decompressobj()
+    text = stream.decompress(blob, _FIRST_BYTES)
+    while b"\n" not in text and stream.unconsumed_tail:
+        text += stream.decompress(stream.unconsumed_tail, len(text) * 4)
+    rows: list[list[Any]] = json.loads(text.partition(b"\n")[0])
+    return rows
 
 
 def find_symbols(blob: bytes, name: str) -> list[list[Any]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from ghostd.index.rows import all_uses, decode_outline, find_symbols, find_uses, name_crc
+from ghostd.index.rows import all_uses, decode_imports, decode_outline, find_symbols, find_uses, name_crc
 from ghostd.index.store import BUSY_TIMEOUT_S
 from ghostd.indexed import Import, IndexedFile, Reference, Skip, Span, Symbol
 
@@ -99,7 +99,21 @@ def outline(db: sqlite3.Connection, path: PurePosixPath) -> list[Symbol]:
 def imports(db: sqlite3.Connection, path: PurePosixPath) -> list[Import]:
     """The file's imports."""
     blob = _outline_of(db, path)
-    return [Import(path, row[0], tuple(row[1]), row[2]) for row in decode_outline(blob)[1]] if blob else []
+    return [_import(path, row) for row in decode_imports(blob)] if blob else []
+
+
+def imports_after(db: sqlite3.Connection, after: str, limit: int) -> list[tuple[PurePosixPath, list[Import]]]:
+    """The imports of the next `limit` parsed files, as (path, imports)."""
+    rows = db.execute(
+        "SELECT file.path, parsed.outline FROM file JOIN parsed ON parsed.file_id = file.id"
+        " WHERE file.path > ? ORDER BY file.path LIMIT ?",
+        (_storable(after), max(limit, 0)),
+    )
+    found = []
+    for name, blob in rows:
+        path = PurePosixPath(name)
+        found.append((path, [_import(path, row) for row in decode_imports(blob)]))
+    return found
 
 
 def definitions(db: sqlite3.Connection, name: str, limit: int) -> list[Symbol]:
@@ -203,6 +217,11 @@ def _by_path(rows: list[tuple[str, int]]) -> list[tuple[PurePosixPath, int]]:
 def _storable(text: str) -> str:
     """`text` without lone surrogates, which SQLite refuses and no stored name has."""
     return text.encode("utf-8", "replace").decode()
+
+
+def _import(path: PurePosixPath, row: list[Any]) -> Import:
+    module, names, line, as_names, kind, container = row
+    return Import(path, module, tuple(names), line, tuple(as_names), kind, container)
 
 
 def _symbol(path: PurePosixPath, row: list[Any]) -> Symbol:

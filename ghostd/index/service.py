@@ -126,6 +126,12 @@ class SqliteIndex:
         """The file's imports in source order."""
         return await self._read(root, lambda db: search.imports(db, path), [])
 
+    async def imports_after(
+        self, root: Path, after: str = "", limit: int = 500
+    ) -> Sequence[tuple[PurePosixPath, Sequence[Import]]]:
+        """The imports of the next `limit` parsed files behind `after`."""
+        return await self._read(root, lambda db: search.imports_after(db, after, limit), [])
+
     async def definitions(self, root: Path, name: str, limit: int = 50) -> Sequence[Symbol]:
         """Definitions of exactly this name, ordered by path."""
         return await self._read(root, lambda db: search.definitions(db, name, limit), [])

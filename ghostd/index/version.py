@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-_FORMAT = "2"
+_FORMAT = "3"
 """Raise it when parse.py or rows.py give other rows for the same file."""
 
 

@@ -15,7 +15,7 @@ class ResolvedImport:
 
     statement: Import
     targets: tuple[PurePosixPath, ...]
-    """The module's file first, then the files of imported names that are modules themselves. Empty: none in the root."""
+    """The module's file first, then those of imported names that are modules themselves. Empty: none in the root."""
     external: bool
     """Whether it means something outside the root: a dependency, or the language's own library."""
     detail: str = ""

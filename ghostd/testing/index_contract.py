@@ -113,6 +113,17 @@ class IndexContract(ABC):
             assert list(await index.imports(project, APP)) == list(IMPORTS)
             assert list(await index.imports(project, SHAPES)) == []
 
+    async def test_all_imports_are_read_by_and_by(self, project: Path, tmp_path: Path) -> None:
+        async with self.opened(tmp_path / "store") as index:
+            await self._ready(index, project)
+            everything = [(APP, list(IMPORTS)), (SHAPES, [])]
+            assert [(path, list(found)) for path, found in await index.imports_after(project)] == everything
+            assert [(path, list(found)) for path, found in await index.imports_after(project, "", 1)] == everything[:1]
+            assert [(p, list(found)) for p, found in await index.imports_after(project, "app.py", 1)] == everything[1:]
+            assert list(await index.imports_after(project, "lib/shapes.py")) == []
+            assert list(await index.imports_after(project, "", 0)) == []
+            assert list(await index.imports_after(tmp_path / "elsewhere")) == []
+
     async def test_definitions_match_the_whole_name(self, project: Path, tmp_path: Path) -> None:
         async with self.opened(tmp_path / "store") as index:
             await self._ready(index, project)

@@ -96,6 +96,15 @@ class MemoryIndex:
         """The file's imports."""
         return [i for i in self.import_list if i.path == path] if root in self._roots else []
 
+    async def imports_after(
+        self, root: Path, after: str = "", limit: int = 500
+    ) -> Sequence[tuple[PurePosixPath, Sequence[Import]]]:
+        """The imports of the files with symbols or imports."""
+        parsed = {item.path for item in self.symbol_list} | {item.path for item in self.import_list}
+        paths = {str(path) for path in parsed} if root in self._roots else set()
+        next_paths = sorted(path for path in paths if path > after)[: max(limit, 0)]
+        return [(PurePosixPath(path), await self.imports(root, PurePosixPath(path))) for path in next_paths]
+
     async def definitions(self, root: Path, name: str, limit: int = 50) -> Sequence[Symbol]:
         """Symbols of this name."""
         return sorted((s for s in self._symbols(root) if s.name == name), key=lambda s: s.path)[:limit]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ghostd.index.imports import ImportRow
 from ghostd.index.parse import Parsed, parse
 
 DATA = Path(__file__).parent / "data"
@@ -29,12 +30,25 @@ def describe(source: bytes, parsed: Parsed) -> str:
         dotted = f"{container}.{name}" if container else name
         out.append(f"{line} {kind} {dotted} : {signature}")
     out.append("--- imports")
-    out.extend(f"{line} {module} ({', '.join(names)})" for module, names, line in parsed.imports)
+    out.extend(f"{row.line} {row.module} ({_told(row)})" for row in parsed.imports)
     out.append("--- references")
     for found, starts in sorted(parsed.references.items()):
         assert all(source[start : start + len(found)] == found for start in starts)
         out.append(f"{found.decode()} {' '.join(str(bisect_right(lines, start)) for start in starts)}")
     return "\n".join(out) + "\n"
+
+
+def _told(row: ImportRow) -> str:
+    names = (
+        [f"{name} as {own}" if name != own else name for name, own in zip(row.names, row.as_names, strict=True)]
+        if (row.names and row.as_names)
+        else [*row.names, *(f"as {own}" for own in row.as_names)]
+    )
+    return (
+        ", ".join(names)
+        + (f"; {row.kind}" if row.kind != "import" else "")
+        + (f" in {row.container}" if row.container else "")
+    )
 
 
 @pytest.mark.parametrize("language", SAMPLES)

@@ -27,10 +27,17 @@
 ; Imports
 (import_statement source: (string) @import.module) @import
 (import_statement (import_clause (identifier) @import.default))
-(import_specifier name: (identifier) @import.name)
+(import_statement (import_clause (namespace_import (identifier) @import.namespace)))
+(import_specifier) @import.specifier
 (export_statement source: (string) @import.module) @import
 (export_statement "*" @import.all source: (string))
-(export_statement (export_clause (export_specifier name: (identifier) @import.name)) source: (string))
+(export_statement (namespace_export [(identifier) (string)] @import.namespace))
+(export_statement (export_clause (export_specifier) @import.specifier) source: (string))
+(export_statement (export_clause) @exports)
+(export_statement "default" value: (identifier) @exports)
+(export_statement "default" declaration: (_ name: (_) @exports))
 (call_expression function: (import) arguments: (arguments . (string) @import.module)) @import
 ((call_expression function: (identifier) @_require arguments: (arguments . (string) @import.module)) @import
   (#eq? @_require "require"))
+((assignment_expression left: (member_expression) @_exports right: (identifier) @exports)
+  (#eq? @_exports "module.exports"))

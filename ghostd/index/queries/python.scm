@@ -11,10 +11,10 @@
 
 ; Imports
 (import_statement name: (dotted_name) @import.module) @import
-(import_statement name: (aliased_import name: (dotted_name) @import.module)) @import
+(import_statement name: (aliased_import name: (dotted_name) @import.module alias: (identifier) @import.as)) @import
 (import_from_statement module_name: (_) @import.module) @import
 (import_from_statement name: (dotted_name) @import.name)
-(import_from_statement name: (aliased_import name: (dotted_name) @import.name))
+(import_from_statement name: (aliased_import name: (dotted_name) @import.name alias: (identifier) @import.as))
 (import_from_statement (wildcard_import) @import.all)
 (future_import_statement "__future__" @import.module) @import
 (future_import_statement name: (dotted_name) @import.name)

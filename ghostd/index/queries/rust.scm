@@ -28,3 +28,5 @@
 ; Imports
 (use_declaration argument: (_) @import.tree) @import
 (extern_crate_declaration name: (identifier) @import.module) @import
+(extern_crate_declaration name: (identifier) alias: (identifier) @import.as)
+(mod_item name: (identifier) @import.mod !body) @import
