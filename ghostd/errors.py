@@ -27,6 +27,7 @@
         ├── WorkerFailed       the worker reported an error
         ├── ModelUnavailable   resting after crashes, or still loading
         ├── Overloaded         the queue is full, or a limit of ours is reached; `retry_after_s`
+        ├── AdapterFailed      ghostd itself failed before it had asked the service; the log says how
         ├── UpstreamUnreachable   refused, reset, no such host, TLS
         ├── UpstreamTimeout       `phase`: connect, first byte, idle, total
         ├── UpstreamMalformed     not what the dialect promises: HTML, cut JSON, a stream without its end, too large
@@ -207,6 +208,12 @@ class Overloaded(ProviderError):
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class AdapterFailed(ProviderError):
+    """ghostd could not put a request into a service's words: its own mistake, which another service's may lack."""
+
+    retryable = True
 
 
 class UpstreamError(ProviderError):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ghostd.errors import (
+    AdapterFailed,
     BodyTooLarge,
     ConfigError,
     ContextTooLong,
@@ -88,6 +89,7 @@ KINDS: Mapping[type[GhostdError], Kind] = {
     WorkerFailed: Kind(502, "worker_failed"),
     ModelUnavailable: Kind(503, "model_unavailable"),
     Overloaded: Kind(503, "overloaded"),
+    AdapterFailed: Kind(500, "internal_error"),
     SecretError: Kind(500, "secret_error"),
     SecretMissing: Kind(500, "secret_error"),
     StoreError: Kind(500, "store_error"),

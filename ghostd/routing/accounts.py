@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from ghostd.errors import (
+    AdapterFailed,
     BodyTooLarge,
     EngineMissing,
     GhostdError,
@@ -115,6 +116,7 @@ _STATUSES: dict[type[GhostdError], int] = {
     EngineMissing: 501,
     ModelUnavailable: 503,
     Overloaded: 503,
+    AdapterFailed: 500,
     UpstreamTimeout: 504,
     UpstreamModelMissing: 404,
     RateLimited: 429,

@@ -11,7 +11,15 @@ from itertools import count
 from typing import cast
 
 from ghostd.alarms import Alarms
-from ghostd.errors import GhostdError, UpstreamMalformed, UpstreamModelMissing, UpstreamTimeout, WorkerFailed
+from ghostd.asked import asked
+from ghostd.errors import (
+    AdapterFailed,
+    GhostdError,
+    UpstreamMalformed,
+    UpstreamModelMissing,
+    UpstreamTimeout,
+    WorkerFailed,
+)
 from ghostd.ports import UpstreamProvider
 from ghostd.routing.call import Call, Item, Job
 from ghostd.routing.deployment import Deployment
@@ -122,6 +130,7 @@ class Attempt:
             self._task = asyncio.current_task(self._loop)
             self._probe = probe
             alarm = alarms.set(self.began + probe_after_s, self._on_silence)
+            asked.set(False)
         try:
             try:
                 item = await anext(self._items)
@@ -145,7 +154,7 @@ class Attempt:
             await self.close()
             raise error from None
         except Exception as caught:
-            error = self._failed(self._as_ours(caught))
+            error = self._failed(self._as_ours(caught, asking=not asked.get()))
             await self.close()
             raise error from None
         except BaseException:
@@ -193,14 +202,23 @@ class Attempt:
             limit.give_back(estimated, used)
         await self._items.aclose()
 
-    def _as_ours(self, error: Exception) -> Exception:
-        """What an adapter may raise; a mistake in one is told in the log, and is no reason not to ask another."""
+    def _as_ours(self, error: Exception, *, asking: bool = False) -> Exception:
+        """What an adapter may raise; a mistake in one is told in the log, and is no reason not to ask another.
+
+        While it is still `asking`, it is none of the service's.
+        """
         if isinstance(error, GhostdError):
             return error
         if isinstance(error, StopAsyncIteration):
             return self._broken_off()
         if not self.deployment.upstream:
             return error
+        if asking:
+            log.error("%s: the request could not be put into its words", self.deployment.name, exc_info=error)
+            told = (
+                f"ghostd failed to put the request into the words of {self.deployment.name}; its log has the details."
+            )
+            return AdapterFailed(told)
         log.error("%s: reading a reply failed", self.deployment.name, exc_info=error)
         return UpstreamMalformed("ghostd could not read its reply; the log has the details", self.deployment.name)
 

@@ -13,6 +13,7 @@ from collections import deque
 
 from ghostd.config_routing import RoutingConfig
 from ghostd.errors import (
+    AdapterFailed,
     GhostdError,
     KeyRefused,
     ModelUnavailable,
@@ -222,7 +223,7 @@ class Health:
         `again`: it had failed here before, and counts once: a request that no server survives must not take a
         deployment from everybody.
         """
-        if not isinstance(error, ProviderError) or not error.retryable:
+        if not isinstance(error, ProviderError) or not error.retryable or isinstance(error, AdapterFailed):
             return
         asked: float | None = getattr(error, "retry_after_s", None)
         for kind, rest_s in _RESTS_S.items():

@@ -11,6 +11,7 @@ from contextlib import aclosing
 import pytest
 from routing_harness import USAGE, World, chat, deltas, failing, hanging, stream, upstream, whole, world
 
+from ghostd.asked import asked
 from ghostd.errors import (
     ContextTooLong,
     GhostdError,
@@ -113,6 +114,7 @@ async def test_a_mistake_in_an_adapter_is_no_reason_not_to_ask_another(caplog: p
             return fail()
 
     async def fail() -> AsyncGenerator[Relayed, None]:
+        asked.set(True)  # as whatever sends a request does
         body: dict[str, bytes] = {}
         yield Relayed(body["choices"])
 

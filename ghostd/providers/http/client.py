@@ -8,6 +8,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from ghostd.asked import asked
 from ghostd.config_routing import UpstreamConfig
 from ghostd.errors import UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from ghostd.providers.http.connect import Connector
@@ -68,6 +69,7 @@ class HttpClient:
         if timeouts.deadline_s is not None and timeouts.deadline_s <= loop.time():
             raise UpstreamTimeout("no time left", "total", upstream)
         self._check_open(upstream)
+        asked.set(True)
         pool = self._pool(head.target.origin)
         connection = pool.idle() or await pool.acquire(timeouts, upstream)
         exchange = Exchange(loop, timeouts, upstream, head_only=head.method == "HEAD")
