@@ -6,6 +6,17 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class KindReport:
+    """How one kind of calls fares at a deployment: a service may be out of order for this kind alone."""
+
+    kind: str
+    """chat, complete, fill, embed, or an operation such as openai.responses."""
+    state: str
+    rests_for_s: float | None
+    last_error: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeploymentReport:
     """How one deployment fares."""
 
@@ -24,6 +35,8 @@ class DeploymentReport:
     reply_p50_ms: float | None
     """Of replies that are not streamed, whole."""
     last_error: str
+    kinds: tuple[KindReport, ...] = ()
+    """Where more than one kind was asked; `state` and what follows it are those of the first."""
 
 
 @dataclass(frozen=True, slots=True)

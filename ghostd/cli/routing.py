@@ -41,6 +41,10 @@ def health(as_json: bool) -> None:
     for deployment in found.deployments:
         if deployment.last_error:
             click.echo(f"last error of {printable(f'{deployment.name}: {deployment.last_error}')}")
+        for kind in deployment.kinds:
+            rest = f", rests for {kind.rests_for_s:.0f} s" if kind.rests_for_s is not None else ""
+            after = f", last error: {kind.last_error}" if kind.last_error else ""
+            click.echo(printable(f"{kind.kind} calls of {deployment.name}: {kind.state}{rest}{after}"))
     for key in found.keys:
         click.echo(f"key {key.reference} of {key.provider}: {key.state}{f' ({key.detail})' if key.detail else ''}")
 

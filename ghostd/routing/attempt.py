@@ -23,6 +23,7 @@ from ghostd.errors import (
 from ghostd.ports import UpstreamProvider
 from ghostd.routing.call import Call, Item, Job
 from ghostd.routing.deployment import Deployment
+from ghostd.routing.kinds import kind_of, relays
 from ghostd.routing.lacking import may_lack, relayed_or_translated
 from ghostd.types import Delta, Embeddings, Relayed, RelayRequest, Timeouts, Usage
 
@@ -57,6 +58,7 @@ class Attempt:
         "_jobs",
         "_kept",
         "_key",
+        "_kind",
         "_loop",
         "_probe",
         "_task",
@@ -100,7 +102,8 @@ class Attempt:
         self.first_ms = 0.0
         """Milliseconds from the call's beginning to the first item."""
         operation = call.operation
-        if call.relayable and call.body and operation in deployment.relays and operation not in deployment.lacks:
+        relayed = relays(deployment, call)
+        if relayed:
             provider = cast("UpstreamProvider", deployment.provider)
             self._items = provider.relay(_relay_request(call, deployment, timeouts))
             if may_lack(call):
@@ -110,7 +113,8 @@ class Attempt:
             self._items = self._translated(jobs, translate, timeouts)
         self._key = next(_keys)
         self.began = self.first_at = self._loop.time()
-        deployment.health.begin(self._key, self.began, stream=call.stream)
+        self._kind = kind_of(call, relayed=relayed)
+        deployment.health.begin(self._key, self.began, stream=call.stream, kind=self._kind)
         for limit in deployment.limits:
             limit.take(call.prompt_tokens, self.began)
 
@@ -230,7 +234,7 @@ class Attempt:
     def _failed(self, error: Exception) -> Exception:
         if isinstance(error, GhostdError):
             if not self._may_lack_the_call(error):
-                self.deployment.health.failed(error, self._loop.time(), again=self._again)
+                self.deployment.health.failed(error, self._loop.time(), again=self._again, kind=self._kind)
             return error.with_traceback(None)  # its frames hold the request's body
         return error
 
@@ -258,7 +262,7 @@ class Attempt:
         self._complete = True
         self._usage = self._call.trace.usage = usage
         health, now = self.deployment.health, self._loop.time()
-        health.succeeded(self.began)
+        health.succeeded(self.began, self._kind)
         if usage is not None and len(self._jobs) <= 1 and not self._call.features:
             health.counted(self._call.prompt_tokens, usage.prompt_tokens)
         if not self._call.stream:

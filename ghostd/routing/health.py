@@ -4,6 +4,10 @@ The breaker opens after failures in a row or at a share of failures, rests for a
 failing, then lets one request through as a trial (half-open), and the next one once that has been answered. A time-out
 opens it at once, since it costs its caller the most. What the caller did wrong is no failure, nor is what no pause
 would mend, such as a broken model file.
+
+What a service says of one call, a 5xx or a reply that makes no sense, counts for calls of its kind only
+(routing.kinds): each kind but the first that is asked has a breaker of its own. Connections, time-outs, keys and limits
+are everybody's.
 """
 
 from __future__ import annotations
@@ -22,10 +26,13 @@ from ghostd.errors import (
     ProviderError,
     QuotaExhausted,
     RateLimited,
+    UpstreamFailed,
+    UpstreamMalformed,
     UpstreamModelMissing,
     UpstreamTimeout,
 )
 from ghostd.redaction import redact
+from ghostd.routing.latency import Latency
 
 _RESTS_S: dict[type[GhostdError], float] = {
     RateLimited: 5.0,
@@ -37,37 +44,11 @@ _RESTS_S: dict[type[GhostdError], float] = {
 }
 """What asks for a rest at once, and how long where it does not say so itself."""
 _KEY_ERRORS = (KeyRefused, NoUsableKey, QuotaExhausted)
+_OF_ONE_KIND = (UpstreamFailed, UpstreamMalformed)
 
-_SAMPLES = 64
 _SMOOTHING = 0.2
 _TELLING_TOKENS = 64
 _MAX_RATIO = 4.0
-
-
-class Latency:
-    """The last measured times, in ms."""
-
-    __slots__ = ("_samples", "_sorted", "mean")
-
-    def __init__(self) -> None:
-        self._samples: deque[float] = deque(maxlen=_SAMPLES)
-        self._sorted: list[float] | None = None
-        self.mean: float | None = None
-        """Exponentially weighted; None before the first."""
-
-    def add(self, milliseconds: float) -> None:
-        """Take one in."""
-        self._samples.append(milliseconds)
-        self._sorted = None
-        self.mean = milliseconds if self.mean is None else self.mean + _SMOOTHING * (milliseconds - self.mean)
-
-    def percentile(self, share: float, least: int = 1) -> float | None:
-        """The percentile (0..1) of the last times; None with fewer than `least` of them."""
-        if len(self._samples) < least:
-            return None
-        if self._sorted is None:
-            self._sorted = sorted(self._samples)
-        return self._sorted[min(len(self._sorted) - 1, int(share * len(self._sorted)))]
 
 
 class Health:
@@ -79,9 +60,12 @@ class Health:
         "_check_at",
         "_failures",
         "_forgiven",
+        "_kind",
+        "_of_one_kind",
         "_outcomes",
         "_rests",
         "_settings",
+        "_sides",
         "_trial",
         "_waiting_streams",
         "_waiting_whole",
@@ -101,6 +85,11 @@ class Health:
 
     def __init__(self, settings: RoutingConfig) -> None:
         self._settings = settings
+        self._kind = ""  # of the first call: its breaker is this one
+        self._sides: dict[str, Health] = {}
+        """The breakers of the other kinds of calls; of these only what belongs to a breaker counts."""
+        self._of_one_kind = False
+        """Whether it rests for calls of its own kind only."""
         self._failures = 0
         self._outcomes: deque[bool] = deque(maxlen=settings.breaker_window)
         self._rests = 0
@@ -142,8 +131,31 @@ class Health:
         if settings.breaker_window != self._settings.breaker_window:
             self._outcomes = deque(self._outcomes, maxlen=settings.breaker_window)
         self._settings = settings
+        for side in self._sides.values():
+            side.configure(settings)
 
     # --- may it be asked? ---
+
+    @property
+    def well(self) -> bool:
+        """Whether no call at all is kept away."""
+        if self.rests_until is not None:
+            return False
+        return not self._sides or all(side.rests_until is None for side in self._sides.values())
+
+    @property
+    def kinds(self) -> dict[str, Health]:
+        """The breaker of each kind of calls that was asked; only this one where there was no more than one."""
+        return {self._kind: self, **self._sides}
+
+    def keeper(self, kind: str) -> Health:
+        """The breaker that keeps calls of a kind away, if one does."""
+        if self._is_ours(kind):
+            return self
+        side = self._side(kind)
+        if self._of_one_kind or self.rests_until is None:
+            return side
+        return side if side.rests_until is not None and side.rests_until > self.rests_until else self
 
     def state(self, now: float) -> str:
         """ "closed", "open" or "half-open"."""
@@ -151,8 +163,10 @@ class Health:
             return "closed"
         return "open" if now < self.rests_until else "half-open"
 
-    def admits(self, now: float) -> bool:
+    def admits(self, now: float, kind: str = "") -> bool:
         """Whether a request may go there: not while it rests, and only one at a time while it is on trial."""
+        if not self._is_ours(kind):
+            return self._side(kind).admits(now) and (self._of_one_kind or self.admits(now))
         if self.rests_until is None:
             return True
         return now >= self.rests_until and self._trial is None
@@ -179,28 +193,43 @@ class Health:
 
     # --- what happened ---
 
-    def begin(self, key: int, now: float, *, stream: bool) -> None:
-        """A request goes there; `key` tells it from others."""
+    def begin(self, key: int, now: float, *, stream: bool, kind: str = "") -> None:
+        """A request of a kind goes there; `key` tells it from others."""
         self.in_flight += 1
         self.asked = True
         self._asked_at = now
         (self._waiting_streams if stream else self._waiting_whole)[key] = now
+        ours = self._is_ours(kind)
+        if not self._kind:
+            self._kind = kind
+        if not ours:
+            self._side(kind).try_out(key)
+        if ours or not self._of_one_kind:
+            self.try_out(key)
+
+    def try_out(self, key: int) -> None:
+        """The request is the trial, if one is due."""
         if self.rests_until is not None and self._trial is None:
             self._trial = key
+
+    def tried_out(self, key: int) -> None:
+        """The request is a trial no longer."""
+        if self._trial == key:
+            self._trial = None
+        for side in self._sides.values():
+            side.tried_out(key)
 
     def answered(self, key: int) -> None:
         """The first byte of a request's good reply has come."""
         self._no_more_waits(key)
         self.proven = True
-        if self._trial == key:
-            self._trial = None
+        self.tried_out(key)
 
     def end(self, key: int) -> None:
         """A request is over, however it went."""
         self.in_flight -= 1
         self._no_more_waits(key)
-        if self._trial == key:
-            self._trial = None
+        self.tried_out(key)
 
     def counted(self, estimated: int, prompt_tokens: int) -> None:
         """A prompt of so many estimated tokens had so many; short ones say more of the template than of the text."""
@@ -208,8 +237,12 @@ class Health:
             ratio = min(max(prompt_tokens / estimated, 1 / _MAX_RATIO), _MAX_RATIO)
             self.prompt_ratio += _SMOOTHING * (ratio - self.prompt_ratio)
 
-    def succeeded(self, began: float) -> None:
+    def succeeded(self, began: float, kind: str = "") -> None:
         """A request that began then was answered to its end; one from before the rest does not end the rest."""
+        if not self._is_ours(kind):
+            self._side(kind).succeeded(began)
+            if self._of_one_kind or self.rests_until is None:
+                return  # what ours had failed for is still so
         self._failures = 0
         self._outcomes.append(True)
         if self.rests_until is not None and began >= self.rests_until:
@@ -217,7 +250,7 @@ class Health:
             self._outcomes.clear()
         self._forget()
 
-    def failed(self, error: GhostdError, now: float, *, again: bool = False) -> None:
+    def failed(self, error: GhostdError, now: float, *, again: bool = False, kind: str = "") -> None:
         """A request failed; only what another deployment may mend counts.
 
         `again`: it had failed here before, and counts once: a request that no server survives must not take a
@@ -225,9 +258,13 @@ class Health:
         """
         if not isinstance(error, ProviderError) or not error.retryable or isinstance(error, AdapterFailed):
             return
+        of_one_kind = isinstance(error, _OF_ONE_KIND)
+        if of_one_kind and not self._is_ours(kind):
+            self._side(kind).failed(error, now, again=again)
+            return
         asked: float | None = getattr(error, "retry_after_s", None)
-        for kind, rest_s in _RESTS_S.items():
-            if isinstance(error, kind):
+        for cause, rest_s in _RESTS_S.items():
+            if isinstance(error, cause):
                 self._remember(error)
                 self.rest(now, rest_s if asked is None else asked)
                 return
@@ -243,10 +280,12 @@ class Health:
         rate = 1 - sum(self._outcomes) / len(self._outcomes)
         broken = self._failures >= self._settings.breaker_failures or (window and rate >= self._settings.breaker_rate)
         if broken or self.rests_until is not None:
+            self._of_one_kind = of_one_kind and (self._of_one_kind or self.rests_until is None)
             self._rest_longer(now)
 
     def rest(self, now: float, seconds: float) -> None:
         """Ask nothing of it for so long, at most routing.max_rest_s."""
+        self._of_one_kind = False
         until = now + min(max(seconds, 0.0), self._settings.max_rest_s)
         self._asked_until = max(self._asked_until, until)
         self.rests_until = max(self.rests_until or until, until)
@@ -255,6 +294,7 @@ class Health:
     def ejected(self, error: GhostdError, now: float) -> None:
         """A health check failed."""
         self._remember(error)
+        self._of_one_kind = False
         self._rest_longer(now)
 
     def check_due(self, now: float, period_s: float) -> bool:
@@ -276,6 +316,8 @@ class Health:
         self._forgiven = self._forgiven or self.in_flight == 0
         if self.rests_until is not None:
             self.rests_until = min(self.rests_until, max(now, self._asked_until))
+        for side in self._sides.values():
+            side.found_well(now)
 
     def keys_replaced(self) -> None:
         """There is another API key: a rest for the old one's sake is over."""
@@ -283,6 +325,15 @@ class Health:
             self._asked_until = float("-inf")
             self._close()
             self._forget()
+
+    def _is_ours(self, kind: str) -> bool:
+        return not kind or kind == self._kind or not self._kind
+
+    def _side(self, kind: str) -> Health:
+        side = self._sides.get(kind)
+        if side is None:
+            side = self._sides[kind] = Health(self._settings)
+        return side
 
     def _no_more_waits(self, key: int) -> None:
         if self._waiting_whole.pop(key, None) is None:
@@ -298,6 +349,7 @@ class Health:
 
     def _close(self) -> None:
         self.rests_until = None
+        self._of_one_kind = False
         self._rests = 0
 
     def _rest_longer(self, now: float) -> None:

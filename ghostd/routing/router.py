@@ -36,6 +36,7 @@ from ghostd.routing.call import Call, Item, Job
 from ghostd.routing.deployment import Deployment
 from ghostd.routing.fallbacks import Fallbacks
 from ghostd.routing.features import Features, features_of
+from ghostd.routing.kinds import admits, keeper
 from ghostd.routing.life import SignsOfLife
 from ghostd.routing.plan import Plan
 from ghostd.routing.prices import cost_usd
@@ -315,7 +316,7 @@ class Router:
             wait
             for deployment in selection.deployments()
             if deployment not in tried
-            and deployment.health.admits(now)
+            and admits(deployment, errand.call, now)
             and (wait := limits_wait_s(deployment, errand.call, now)) > 0
         ]
         if not waits or now + min(waits) > min(until, errand.deadline):
@@ -343,15 +344,16 @@ class Router:
             pause
             for deployment, error in errand.failures.items()
             if isinstance(error, _REPEATABLE)
-            and (deployment.health.admits(now) or isinstance(error, RateLimited))
+            and (admits(deployment, errand.call, now) or isinstance(error, RateLimited))
             and (pause := pause_s(settings, repeats, error)) is not None
-            and (pause := max(pause, (deployment.health.rests_until or now) - now)) <= settings.max_backoff_s
+            and (pause := max(pause, (keeper(deployment, errand.call).rests_until or now) - now))
+            <= settings.max_backoff_s
         ]
         if not pauses or now + min(pauses) > errand.deadline or not self._budget.allows():
             return False
         await asyncio.sleep(min(pauses))
         now = loop.time()
-        return any(deployment.health.admits(now) for deployment in selection.deployments())
+        return any(admits(deployment, errand.call, now) for deployment in selection.deployments())
 
     async def _close(self, attempt: Attempt) -> None:
         await attempt.close()

@@ -13,6 +13,7 @@ from ghostd.routing.call import Call
 from ghostd.routing.deployment import Deployment
 from ghostd.routing.features import Features
 from ghostd.routing.health import Health
+from ghostd.routing.kinds import admits, keeper
 from ghostd.routing.limits import SPARED
 from ghostd.routing.plan import Choice, Plan, Tier
 from ghostd.routing.policies import score
@@ -221,7 +222,7 @@ def next_choice(
         open_ones = [choice for choice in tier if choice.deployment not in tried and _admitted(choice, call, now)]
         if not open_ones:
             continue
-        sure = [choice for choice in open_ones if not _doubtful(choice.deployment, now)]
+        sure = [choice for choice in open_ones if not _doubtful(choice.deployment, call, now)]
         if sure:
             return _lighter(sure).deployment
         reserve = reserve or _lighter(open_ones).deployment
@@ -233,8 +234,8 @@ def last_chance(tiers: Iterable[Tier], tried: set[Deployment], call: Call, now: 
     for tier in tiers:
         for choice in tier:
             deployment = choice.deployment
-            kept_out = deployment not in tried and not deployment.health.admits(now)
-            if kept_out and deployment.health.may_be_well(now) and limits_wait_s(deployment, call, now) <= 0:
+            kept_out = deployment not in tried and not admits(deployment, call, now)
+            if kept_out and keeper(deployment, call).may_be_well(now) and limits_wait_s(deployment, call, now) <= 0:
                 return deployment
     return None
 
@@ -249,7 +250,7 @@ def is_gamble(deployment: Deployment, tiers: Iterable[Tier], tried: set[Deployme
 
 def _admitted(choice: Choice, call: Call, now: float) -> bool:
     deployment = choice.deployment
-    if not deployment.health.admits(now):
+    if not admits(deployment, call, now):
         return False
     return (not deployment.limits and call.interactive) or limits_wait_s(deployment, call, now) <= 0
 
@@ -270,10 +271,10 @@ def limits_wait_s(deployment: Deployment, call: Call, now: float) -> float:
     return longest
 
 
-def _doubtful(deployment: Deployment, now: float) -> bool:
-    health = deployment.health
-    if health.rests_until is not None:
-        return not health.checked  # a trial nobody vouches for: better with another request's patience
+def _doubtful(deployment: Deployment, call: Call, now: float) -> bool:
+    health, kept_by = deployment.health, keeper(deployment, call)
+    if kept_by.rests_until is not None:
+        return not kept_by.checked  # a trial nobody vouches for: better with another request's patience
     if health.in_flight == 0:
         return False
     if not health.proven and health.in_flight >= _UNPROVEN_AT_ONCE:

@@ -20,6 +20,8 @@ from ghostd.errors import (
 )
 from ghostd.routing.call import Call
 from ghostd.routing.deployment import Deployment
+from ghostd.routing.health import Health
+from ghostd.routing.kinds import admits, keeper
 from ghostd.routing.plan import Plan
 from ghostd.routing.selection import Selection, limits_wait_s
 
@@ -30,15 +32,16 @@ def verdict(
     """The error for a call that none of the selection has answered; `deadline_s` is the call's, on the loop's clock."""
     now = asyncio.get_running_loop().time()
     deployments = selection.deployments()
-    rests = [max(0.0, (d.health.rests_until or now) - now) for d in deployments if not d.health.admits(now)]
+    kept_out = [d for d in deployments if not admits(d, call, now)]
+    rests = [max(0.0, (keeper(d, call).rests_until or now) - now) for d in kept_out]
     retry_after_s = min(rests) if len(rests) == len(deployments) else None
     if failures:
         return _failed(plan, len(deployments), failures, retry_after_s)
     if now >= deadline_s:
         return UpstreamTimeout("none of its deployments could be asked in time", "total", plan.name)
     if len(rests) == len(deployments):
-        return _at_rest(plan, deployments, retry_after_s)
-    waits = [limits_wait_s(d, call, now) for d in deployments if d.health.admits(now)]
+        return _at_rest(plan, [keeper(d, call) for d in deployments], retry_after_s)
+    waits = [limits_wait_s(d, call, now) for d in deployments if d not in kept_out]
     return RateLimited(
         f"The limits that the configuration sets for '{plan.name}' are reached (rpm, tpm or max_concurrency).",
         retry_after_s=min(waits),
@@ -60,10 +63,10 @@ def _failed(
     return RouteExhausted(plan.name, told, retry_after_s)
 
 
-def _at_rest(plan: Plan, deployments: Sequence[Deployment], retry_after_s: float | None) -> GhostdError:
+def _at_rest(plan: Plan, keepers: Sequence[Health], retry_after_s: float | None) -> GhostdError:
     """Nobody was asked, since all rest: where all do so for one reason, that once more."""
-    kinds = {deployment.health.last_kind for deployment in deployments}
-    last = next((d.health.last_error for d in deployments if d.health.last_error), "")
+    kinds = {health.last_kind for health in keepers}
+    last = next((health.last_error for health in keepers if health.last_error), "")
     kind = kinds.pop() if len(kinds) == 1 else None
     if kind is RateLimited or kind is NoUsableKey:
         return kind(last, retry_after_s=retry_after_s)

@@ -20,7 +20,8 @@ from ghostd.errors import (
     UpstreamRejected,
     UpstreamTimeout,
 )
-from ghostd.routing.health import Health, Latency
+from ghostd.routing.health import Health
+from ghostd.routing.latency import Latency
 
 FAILED = UpstreamFailed("out of order", 500)
 
