@@ -154,11 +154,14 @@ async def serve_ghostd(path: Path) -> None:
 
     from ghostd.config import Config
     from ghostd.engine import Engine, FrontendHost
+    from ghostd.navigation.navigator import navigator
+    from ghostd.resolve.resolver import Resolver
     from ghostd.testing.memory_index import MemoryIndex
     from ghostd.testing.scripted import ScriptedProvider
 
     provider = ScriptedProvider(pieces=(TEXT,))
-    async with serve(FrontendHost(Engine([provider]), MemoryIndex(), Config(), path)):
+    index = MemoryIndex()
+    async with serve(FrontendHost(Engine([provider]), index, Config(), path, navigator(index, Resolver(index)))):
         while True:
             await asyncio.sleep(1)
             provider.requests.clear()

@@ -181,6 +181,9 @@ class LspConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """Larger documents get no completions."""
     max_message_bytes: Bytes = 64 * 1024 * 1024
     """Largest JSON-RPC message."""
+    symbols: Literal["auto", "on", "off"] | tuple[str, ...] = "auto"
+    """For which languages editors get symbols, definitions, references, calls and hovers: "auto" for those that no
+    other language server of the editor serves, or a list of languages."""
 
 
 class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -35,9 +35,11 @@ from ghostd.local.control_types import (
 )
 from ghostd.local.model_control import model_routes
 from ghostd.local.paths import Paths, expand
+from ghostd.navigation.navigator import navigator
 from ghostd.ports import Index, ProjectModel, Provider, SecretStore
 from ghostd.project_model.provider import project_model
 from ghostd.providers.http.client import http_client
+from ghostd.resolve.resolver import Resolver
 from ghostd.responses.service import open_responses
 from ghostd.routing.explain import deployment_report
 from ghostd.routing.registry import Registry
@@ -252,8 +254,9 @@ async def _parts(
             command_line,
         )
         await upkeep.start()
+        navigation = navigator(index, Resolver(index))
         for name in config.frontends:
-            host = FrontendHost(daemon.engine, index, config, paths.runtime / f"{name}.sock")
+            host = FrontendHost(daemon.engine, index, config, paths.runtime / f"{name}.sock", navigation)
             await parts.enter_async_context(_frontend(name)(host))
         kept = await parts.enter_async_context(open_responses(paths.responses, config.responses))
         responses = await parts.enter_async_context(responses_doors(engine, kept, config.responses))

@@ -16,6 +16,7 @@ from ghostd.completion.stops import stopped_at
 from ghostd.config import Config
 from ghostd.errors import GhostdError, InvalidRequest, ModelNotFound, UnsupportedParameter, WorkerFailed
 from ghostd.models import ModelInfo
+from ghostd.navigation.navigator import Navigator
 from ghostd.ports import Index, Ledger, Provider
 from ghostd.records import OutcomeKind
 from ghostd.routing.call import Call, Hints, Item, Job
@@ -312,6 +313,7 @@ class FrontendHost:
     config: Config
     socket_path: Path
     """Unix socket to listen on, in a folder of mode 0700; the front-end makes and removes it."""
+    navigator: Navigator
 
 
 Frontend = Callable[[FrontendHost], AbstractAsyncContextManager[None]]

@@ -15,7 +15,9 @@ from ghostd_lsp.serving import serve_session
 
 from ghostd.config import Config
 from ghostd.engine import Engine, FrontendHost
-from ghostd.ports import Provider
+from ghostd.navigation.navigator import navigator
+from ghostd.ports import Index, Provider
+from ghostd.resolve.resolver import Resolver
 from ghostd.testing.memory_index import MemoryIndex
 from ghostd.testing.scripted import ScriptedProvider
 
@@ -188,13 +190,13 @@ async def until(condition: Callable[[], bool]) -> None:
 def make_host(
     socket_path: Path = Path("unused"),
     providers: Sequence[Provider] = (),
-    index: MemoryIndex | None = None,
+    index: Index | None = None,
     config: Config | None = None,
 ) -> FrontendHost:
     """A host without a daemon."""
-    return FrontendHost(
-        Engine(providers or [ScriptedProvider()]), index or MemoryIndex(), config or Config(), socket_path
-    )
+    index = index or MemoryIndex()
+    engine = Engine(providers or [ScriptedProvider()])
+    return FrontendHost(engine, index, config or Config(), socket_path, navigator(index, Resolver(index)))
 
 
 @asynccontextmanager

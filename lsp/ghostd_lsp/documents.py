@@ -32,7 +32,7 @@ class Snapshot:
 
     def clamp(self, position: Position) -> tuple[int, int]:
         """The line and the index of the character in it; beyond the end it is the end."""
-        return _clamp(self.lines, position, self.encoding)
+        return clamp(self.lines, position, self.encoding)
 
     def position(self, line: int, char: int) -> Position:
         """The LSP position of a character."""
@@ -103,7 +103,7 @@ class Document:
     def _replace(self, where: Range, text: str) -> None:
         text = without_lone_surrogates(text)
         lines = self._lines
-        first, last = sorted(_clamp(lines, edge, self._encoding) for edge in (where.start, where.end))
+        first, last = sorted(clamp(lines, edge, self._encoding) for edge in (where.start, where.end))
         line, stop = first[0], last[0] + 1
         fresh = lines[line][: first[1]] + text + lines[last[0]][last[1] :]
         # "\r" at the end of one piece and "\n" at the start of the next become one line end.
@@ -127,7 +127,8 @@ class Document:
             self._size_bytes = 0
 
 
-def _clamp(lines: Sequence[str], position: Position, encoding: Encoding) -> tuple[int, int]:
+def clamp(lines: Sequence[str], position: Position, encoding: Encoding) -> tuple[int, int]:
+    """The line and the index of the character in it; beyond the end it is the end."""
     if position.line >= len(lines):
         return len(lines) - 1, len(lines[-1])
     return position.line, char_index(lines[position.line], position.character, encoding)

@@ -111,6 +111,14 @@ class TextDocumentCapabilities(Params, frozen=True):
     """capabilities.textDocument."""
 
     inline_completion: Mapping[str, Any] | None = None
+    document_symbol: Any = None
+    hover: Any = None
+
+
+class WorkspaceCapabilities(Params, frozen=True):
+    """capabilities.workspace."""
+
+    symbol: Any = None
 
 
 class ClientCapabilities(Params, frozen=True):
@@ -118,9 +126,18 @@ class ClientCapabilities(Params, frozen=True):
 
     general: GeneralCapabilities | None = None
     text_document: TextDocumentCapabilities | None = None
+    workspace: WorkspaceCapabilities | None = None
 
 
-class Options(Params, frozen=True):
+class SymbolOptions(Params, frozen=True):
+    """For which languages symbols are served; None: as the configuration or an earlier message has it."""
+
+    symbols: Literal["auto", "on", "off"] | Sequence[str] | None = None
+    served_languages: Sequence[str] | None = None
+    """Languages that another server of this editor serves now."""
+
+
+class Options(SymbolOptions, frozen=True):
     """ghostd's own initializationOptions."""
 
     plain_completion: bool | None = None
@@ -131,6 +148,8 @@ class InitializeParams(Params, frozen=True):
     """initialize."""
 
     capabilities: ClientCapabilities
+    process_id: int | None = None
+    """The editor's own process."""
     root_uri: str | None = None
     root_path: str | None = None
     workspace_folders: Sequence[WorkspaceFolder] | None = None
@@ -171,6 +190,82 @@ class CompletionParams(Params, frozen=True):
     text_document: TextDocumentIdentifier
     position: Position
     context: CompletionContext | None = None
+
+
+class TextDocumentPositionParams(Params, frozen=True):
+    """textDocument/definition, /hover and /prepareCallHierarchy."""
+
+    text_document: TextDocumentIdentifier
+    position: Position
+
+
+class ReferenceContext(Params, frozen=True):
+    """What counts as a reference."""
+
+    include_declaration: bool = False
+
+
+class ReferenceParams(TextDocumentPositionParams, frozen=True):
+    """textDocument/references."""
+
+    context: ReferenceContext = ReferenceContext()
+    partial_result_token: int | str | None = None
+
+
+class DocumentSymbolParams(Params, frozen=True):
+    """textDocument/documentSymbol."""
+
+    text_document: TextDocumentIdentifier
+
+
+class WorkspaceSymbolParams(Params, frozen=True):
+    """workspace/symbol."""
+
+    query: str
+    partial_result_token: int | str | None = None
+
+
+class DefinitionData(Params, frozen=True):
+    """What ghostd puts into `data` to know a definition again."""
+
+    root: str
+    path: str
+    name: str
+    start: UInt
+    """Of its name, in bytes."""
+
+
+class ResolveParams(Params, frozen=True):
+    """workspaceSymbol/resolve: a symbol as ghostd gave it."""
+
+    name: str
+    kind: int
+    data: DefinitionData
+    container_name: str | None = None
+
+
+class CallHierarchyItem(Params, frozen=True):
+    """An item as ghostd gave it."""
+
+    data: DefinitionData
+
+
+class CallsParams(Params, frozen=True):
+    """callHierarchy/incomingCalls and /outgoingCalls."""
+
+    item: CallHierarchyItem
+
+
+class Settings(Params, frozen=True):
+    """The settings that an editor pushes."""
+
+    ghostd: SymbolOptions | None = None
+
+
+class DidChangeConfigurationParams(Params, frozen=True):
+    """workspace/didChangeConfiguration."""
+
+    settings: Any = None
 
 
 class CancelParams(Params, frozen=True):

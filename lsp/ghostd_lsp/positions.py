@@ -7,12 +7,14 @@ LSP counts `character` in code units of the negotiated encoding, and only `\\n`,
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Literal, cast, get_args
 
 Encoding = Literal["utf-8", "utf-16", "utf-32"]
 
 _LINE_STARTS = re.compile(r"(?<=\n)|(?<=\r)(?!\n)")
+_LINE_ENDS = re.compile(rb"\r\n|\n|\r")
 _LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -67,3 +69,27 @@ def without_lone_surrogates(text: str) -> str:
     except UnicodeEncodeError:
         return _LONE_SURROGATES.sub("\ufffd", text)
     return text
+
+
+class Lines:
+    """A text in bytes, to tell positions of byte offsets in it."""
+
+    def __init__(self, text: bytes, encoding: Encoding) -> None:
+        self.text = text
+        self._encoding = encoding
+        self._starts = [0, *(found.end() for found in _LINE_ENDS.finditer(text))]
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """Line and character of a byte offset; of the end for one beyond it."""
+        offset = max(0, min(offset, len(self.text)))
+        line = bisect_right(self._starts, offset) - 1
+        before = self.text[self._starts[line] : offset].decode(errors="ignore")
+        if line == 0:
+            before = before.removeprefix("\ufeff")  # editors do not show the byte order mark, and do not count it
+        return line, min(unit_count(before, self._encoding), self._length(line))
+
+    def _length(self, line: int) -> int:
+        """Units of a line without its end."""
+        end = self._starts[line + 1] if line + 1 < len(self._starts) else len(self.text)
+        shown = self.text[self._starts[line] : end].rstrip(b"\r\n").decode(errors="ignore")
+        return unit_count(shown.removeprefix("\ufeff") if line == 0 else shown, self._encoding)

@@ -261,6 +261,10 @@ class SessionProtocol(LanguageServerProtocol):
         """window/showMessage: the user sees it now."""
         self.notify(types.WINDOW_SHOW_MESSAGE, types.ShowMessageParams(kind, message))
 
+    def partial_result(self, token: int | str, part: object) -> None:
+        """$/progress with a part of an answer."""
+        self.notify(types.PROGRESS, types.ProgressParams(token, self._converter.unstructure(part)))
+
     def get_message_type(self, method: str) -> Any:  # type: ignore[override]
         """As pygls, whose cache would keep every ended session alive."""
         return types.METHOD_TO_TYPES.get(method, (None,))[0]

@@ -5,25 +5,37 @@ from __future__ import annotations
 import asyncio
 import logging
 import select
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from lsprotocol import types
 
 from ghostd import __version__
 from ghostd.engine import FrontendHost
+from ghostd_lsp.calls import incoming_calls, outgoing_calls, prepare_calls
 from ghostd_lsp.completion import TRIGGER_CHARACTERS, plain_completion
+from ghostd_lsp.definitions import definition, hover, references
 from ghostd_lsp.inline_completion import inline_completion
 from ghostd_lsp.params import (
+    CallsParams,
     CompletionParams,
+    DidChangeConfigurationParams,
     DidChangeParams,
     DidChangeWorkspaceFoldersParams,
     DidCloseParams,
     DidOpenParams,
+    DocumentSymbolParams,
     InitializeParams,
     InlineCompletionParams,
+    Params,
+    ReferenceParams,
+    ResolveParams,
+    TextDocumentPositionParams,
+    WorkspaceSymbolParams,
 )
 from ghostd_lsp.protocol import Notification, Request, SessionProtocol, SessionServer
 from ghostd_lsp.session import Session
+from ghostd_lsp.symbols import document_symbol, resolve_symbol, workspace_symbol
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +72,7 @@ def _begin(session: Session, protocol: SessionProtocol, writer: asyncio.StreamWr
         types.TEXT_DOCUMENT_COMPLETION: Request(
             CompletionParams, lambda params: plain_completion(session, params), _document_of
         ),
+        **_navigation(session),
     }
     notifications = {
         types.TEXT_DOCUMENT_DID_OPEN: Notification(DidOpenParams, session.open_document),
@@ -68,8 +81,30 @@ def _begin(session: Session, protocol: SessionProtocol, writer: asyncio.StreamWr
         types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: Notification(
             DidChangeWorkspaceFoldersParams, session.change_folders
         ),
+        types.WORKSPACE_DID_CHANGE_CONFIGURATION: Notification(
+            DidChangeConfigurationParams, session.change_configuration
+        ),
     }
     protocol.begin(writer, tasks, initialize, requests, notifications)
+
+
+def _navigation(session: Session) -> dict[str, Request]:
+    """The requests about names."""
+
+    def ask(kind: type[Params], handler: Callable[[Session, Any], Coroutine[Any, Any, object]]) -> Request:
+        return Request(kind, lambda params: handler(session, params))
+
+    return {
+        types.WORKSPACE_SYMBOL: ask(WorkspaceSymbolParams, workspace_symbol),
+        types.WORKSPACE_SYMBOL_RESOLVE: ask(ResolveParams, resolve_symbol),
+        types.TEXT_DOCUMENT_DOCUMENT_SYMBOL: ask(DocumentSymbolParams, document_symbol),
+        types.TEXT_DOCUMENT_DEFINITION: ask(TextDocumentPositionParams, definition),
+        types.TEXT_DOCUMENT_REFERENCES: ask(ReferenceParams, references),
+        types.TEXT_DOCUMENT_HOVER: ask(TextDocumentPositionParams, hover),
+        types.TEXT_DOCUMENT_PREPARE_CALL_HIERARCHY: ask(TextDocumentPositionParams, prepare_calls),
+        types.CALL_HIERARCHY_INCOMING_CALLS: ask(CallsParams, incoming_calls),
+        types.CALL_HIERARCHY_OUTGOING_CALLS: ask(CallsParams, outgoing_calls),
+    }
 
 
 def _document_of(params: Any) -> str:
@@ -80,6 +115,7 @@ def _document_of(params: Any) -> str:
 def _capabilities(session: Session) -> types.ServerCapabilities:
     plain = types.CompletionOptions(trigger_characters=TRIGGER_CHARACTERS) if session.plain_completion else None
     folders = types.WorkspaceFoldersServerCapabilities(supported=True, change_notifications=True)
+    symbols = None if session.languages.never else True
     return types.ServerCapabilities(
         position_encoding=session.encoding,
         text_document_sync=types.TextDocumentSyncOptions(
@@ -87,6 +123,12 @@ def _capabilities(session: Session) -> types.ServerCapabilities:
         ),
         inline_completion_provider=types.InlineCompletionOptions(),
         completion_provider=plain,
+        workspace_symbol_provider=symbols and types.WorkspaceSymbolOptions(resolve_provider=True),
+        document_symbol_provider=symbols and types.DocumentSymbolOptions(label="ghostd"),
+        definition_provider=symbols,
+        references_provider=symbols,
+        hover_provider=symbols,
+        call_hierarchy_provider=symbols,
         workspace=types.WorkspaceOptions(workspace_folders=folders),
     )
 

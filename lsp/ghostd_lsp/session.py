@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from lsprotocol import types
 
 from ghostd.engine import FrontendHost
 from ghostd.errors import RootError
+from ghostd.ports import Index
 from ghostd.types import OpenDocument
+from ghostd_lsp.decoding import convert_params
 from ghostd_lsp.documents import Document, Snapshot
 from ghostd_lsp.errors import INVALID_PARAMS, RpcError
 from ghostd_lsp.params import (
+    DidChangeConfigurationParams,
     DidChangeParams,
     DidChangeWorkspaceFoldersParams,
     DidCloseParams,
     DidOpenParams,
     InitializeParams,
+    Settings,
     TextDocumentIdentifier,
 )
 from ghostd_lsp.positions import Encoding, choose_encoding
 from ghostd_lsp.protocol import SessionProtocol
+from ghostd_lsp.servers import families_served
+from ghostd_lsp.serving_languages import ServingLanguages
 from ghostd_lsp.uris import file_path
 
 log = logging.getLogger(__name__)
@@ -33,6 +41,8 @@ OPEN_DOCUMENTS = 8
 OPEN_DOCUMENTS_CHARS = 512 * 1024
 """What a request carries of the other open documents: this many, of this many characters together."""
 
+_ids = itertools.count(1)
+
 
 class Session:
     """The state of one connected editor."""
@@ -40,9 +50,17 @@ class Session:
     def __init__(self, host: FrontendHost, protocol: SessionProtocol, tasks: asyncio.TaskGroup) -> None:
         self.host = host
         self.protocol = protocol
+        self.id = f"lsp-{next(_ids)}"
         self.encoding: Encoding = "utf-16"
         self.plain_completion = False
         """Whether completions are offered in the editor's completion list, besides inline ones."""
+        self.languages = ServingLanguages(host.config.lsp.symbols, families_served)
+        self.nests_symbols = False
+        """Whether the client shows a document's symbols as a tree."""
+        self.resolves_locations = False
+        """Whether the client asks for a workspace symbol's range when it needs that."""
+        self.markdown_hover = False
+        self._folders: dict[Path, None] = {}
         self._tasks = tasks
         self._background: set[asyncio.Task[None]] = set()
         self._documents: dict[str, Document] = {}
@@ -56,6 +74,16 @@ class Session:
         inline = documents is not None and documents.inline_completion is not None
         wanted = params.initialization_options.plain_completion if params.initialization_options else None
         self.plain_completion = not inline if wanted is None else wanted
+        self.nests_symbols = documents is not None and _says(
+            documents.document_symbol, "hierarchicalDocumentSymbolSupport"
+        )
+        self.markdown_hover = documents is not None and "markdown" in _list(documents.hover, "contentFormat")
+        workspace = params.capabilities.workspace
+        resolved = _member(workspace.symbol if workspace else None, "resolveSupport")
+        self.resolves_locations = "location.range" in _list(resolved, "properties")
+        self.languages.begin(params.process_id)
+        if params.initialization_options:
+            self.languages.change(params.initialization_options)
         self._add_roots(_roots(params))
 
     def end(self) -> None:
@@ -77,9 +105,26 @@ class Session:
 
     def change_folders(self, params: DidChangeWorkspaceFoldersParams) -> None:
         """Index the added folders. Removed ones stay indexed: other editors may show them."""
+        for path in _paths(folder.uri for folder in params.event.removed):
+            self._folders.pop(_key(path), None)
         self._add_roots(_paths(folder.uri for folder in params.event.added))
 
+    def change_configuration(self, params: DidChangeConfigurationParams) -> None:
+        """Take over what the editor says of symbols; settings of other kinds are not ghostd's."""
+        if isinstance(params.settings, dict) and "ghostd" in params.settings:
+            options = convert_params(params.settings, Settings).ghostd
+            if options is not None:
+                self.languages.change(options)
+
+    def indexed_roots(self) -> list[Path]:
+        """The session's folders that are indexed, and those of its documents: the last used one's first."""
+        documents = [self.host.index.root_of(path) for path in self.open_paths()]
+        indexed = {status.root for status in self.host.index.roots()}
+        folders = [folder for folder in self._folders if folder in indexed]
+        return list(dict.fromkeys([root for root in documents if root is not None] + folders))
+
     def _add_roots(self, roots: list[Path]) -> None:
+        self._folders.update(dict.fromkeys(map(_key, roots)))
         if roots:
             task = self._tasks.create_task(self._index(roots), name="lsp roots")
             self._background.add(task)
@@ -138,6 +183,32 @@ class Session:
         document = self._use(identifier.uri)
         return None if document.too_large else document.snapshot()
 
+    def known(self, identifier: TextDocumentIdentifier) -> Snapshot | None:
+        """The document as it is now, None if it is not open, or too large."""
+        return self.snapshot(identifier) if identifier.uri in self._documents else None
+
+    @property
+    def view(self) -> Index:
+        """The index with this session's open documents in it."""
+        return self.host.index.seen_by(self.id)
+
+    @property
+    def last_used(self) -> Path | None:
+        """The file of the document that was asked about or changed last."""
+        return next(iter(self.open_paths()), None)
+
+    def open_paths(self) -> tuple[Path, ...]:
+        """The files of the open documents, most recently used first."""
+        opened = reversed(self._documents.values())
+        return tuple(document.path for document in opened if document.path is not None and not document.too_large)
+
+    def document_at(self, path: Path) -> Document | None:
+        """The open document of a file, unless it is too large."""
+        for document in self._documents.values():
+            if document.path == path and not document.too_large:
+                return document
+        return None
+
     def moved_on(self, snapshot: Snapshot) -> bool:
         """Whether the document has been changed, closed or reopened since the snapshot."""
         document = self._documents.get(snapshot.uri)
@@ -184,6 +255,25 @@ def _roots(params: InitializeParams) -> list[Path]:
         return _paths([params.root_uri])
     path = Path(params.root_path) if params.root_path else None
     return [path] if path is not None and path.is_absolute() else []
+
+
+def _key(root: Path) -> Path:
+    """As the index calls a root."""
+    return Path(os.path.normpath(root))
+
+
+def _member(of: Any, name: str) -> Any:
+    """A member of a capability; None where the client says something else."""
+    return of.get(name) if isinstance(of, dict) else None
+
+
+def _says(of: Any, name: str) -> bool:
+    return _member(of, name) is True
+
+
+def _list(of: Any, name: str) -> Sequence[Any]:
+    found = _member(of, name)
+    return found if isinstance(found, list) else ()
 
 
 def _is_home_or_disk(root: Path) -> bool:

@@ -10,12 +10,16 @@ from ghostd_lsp.frontend import serve
 
 from ghostd.config import Config
 from ghostd.engine import Engine, FrontendHost
+from ghostd.navigation.navigator import navigator
+from ghostd.resolve.resolver import Resolver
 from ghostd.testing.memory_index import MemoryIndex
 from ghostd.testing.scripted import ScriptedProvider
 
 
 async def main(socket_path: Path, text: str) -> None:
-    host = FrontendHost(Engine([ScriptedProvider(pieces=(text,))]), MemoryIndex(), Config(), socket_path)
+    index = MemoryIndex()
+    engine = Engine([ScriptedProvider(pieces=(text,))])
+    host = FrontendHost(engine, index, Config(), socket_path, navigator(index, Resolver(index)))
     async with serve(host):
         print("ready", flush=True)
         await asyncio.Event().wait()

@@ -140,6 +140,8 @@ import asyncio, sys
 from pathlib import Path
 from ghostd.config import Config
 from ghostd.engine import Engine, FrontendHost
+from ghostd.navigation.navigator import navigator
+from ghostd.resolve.resolver import Resolver
 from ghostd.testing.memory_index import MemoryIndex
 from ghostd_lsp.frontend import serve
 
@@ -148,7 +150,8 @@ def loaded():
 
 async def main():
     path = Path({str(path)!r})
-    async with serve(FrontendHost(Engine([]), MemoryIndex(), Config(), path)):
+    index = MemoryIndex()
+    async with serve(FrontendHost(Engine([]), index, Config(), path, navigator(index, Resolver(index)))):
         before = loaded()
         reader, writer = await asyncio.open_unix_connection(path)
         body = b'{{"jsonrpc":"2.0","id":1,"method":"initialize","params":{{"capabilities":{{}}}}}}'

@@ -37,6 +37,12 @@ async def test_initialize_names_encoding_sync_and_inline_completion() -> None:
             "positionEncoding": "utf-16",
             "textDocumentSync": {"openClose": True, "change": 2},
             "inlineCompletionProvider": {},
+            "workspaceSymbolProvider": {"resolveProvider": True},
+            "documentSymbolProvider": {"label": "ghostd"},
+            "definitionProvider": True,
+            "referencesProvider": True,
+            "hoverProvider": True,
+            "callHierarchyProvider": True,
             "workspace": {"workspaceFolders": {"supported": True, "changeNotifications": True}},
         }
 

@@ -1,0 +1,53 @@
+"""A function's own names, which no index lists: parameters, and variables that it binds."""
+
+from __future__ import annotations
+
+import re
+
+from ghostd.indexed import Span, Symbol
+from ghostd.navigation.found import CALLABLES
+
+_MAX_BYTES = 256 * 1024
+_BOUND_BEHIND = re.compile(
+    rb"[ \t]*(?::[^=\n;,()]{0,200})?(?:=(?![=>])|:=|\bin\b|\bof\b|,[\w ,]{0,200}(?:=(?!=)|:=|\bin\b))"
+)
+_BOUND_BEFORE = re.compile(rb"\b(?:let|const|var|mut|val|local|auto|for|as|catch)[ \t]*[(\[{|*]?[ \t]*$|\|[ \t]*$")
+_WORD = rb"(?<![\w$.])%b(?![\w$])"
+
+
+def binding(text: bytes, outline: list[Symbol], name: str, offset: int) -> tuple[Symbol, Span] | None:
+    """The innermost function around `offset` that binds `name`, and where; None where none does.
+
+    The first mention in a function tells: it is a parameter, or stands where a value is bound.
+    """
+    around = [s for s in outline if s.kind in CALLABLES and s.name_span.end <= offset <= s.span.end]
+    word = re.compile(_WORD % re.escape(name.encode("utf-8", "replace")))
+    for function in sorted(around, key=lambda s: s.span.end - s.span.start):
+        start, end = function.name_span.end, min(function.span.end, function.name_span.end + _MAX_BYTES)
+        first = word.search(text, start, end)
+        if first is not None and (
+            first.start() < _end_of_head(text, start, end) or _is_bound(text, first.start(), first.end())
+        ):
+            return function, Span(*first.span())
+    return None
+
+
+def _end_of_head(text: bytes, start: int, end: int) -> int:
+    """Where a function's parameters end."""
+    depth = 0
+    opened = text.find(b"(", start, min(end, start + 1000))
+    if opened < 0:
+        return start
+    for position in range(opened, min(end, opened + 10_000)):
+        if text[position] == ord("("):
+            depth += 1
+        elif text[position] == ord(")"):
+            depth -= 1
+            if depth == 0:
+                return position
+    return start
+
+
+def _is_bound(text: bytes, start: int, end: int) -> bool:
+    line = text[max(text.rfind(b"\n", 0, start) + 1, start - 200) : start]
+    return _BOUND_BEHIND.match(text, end) is not None or _BOUND_BEFORE.search(line) is not None
