@@ -54,7 +54,7 @@ ImportKind = Literal["import", "reexport", "exports", "mod"]
 """reexport: what is imported is also given on (`export … from`, `pub use`). exports: no import; the names are what the
 file gives on by a list of its own (Python's `__all__`, JavaScript's `export {a as b}` and `export default a`, with
 "*" where the list goes on in a way that cannot be read literally); `module` is "". mod: Rust's `mod x;`, whose
-`module` is "x", or the file that `#[path]` names, with the module in `as_names`."""
+`module` is "x", or the file that `#[path]` names, or "" where the module stands in place; then it is in `as_names`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,7 +182,9 @@ def _rust_rows(statement: Node, parts: list[tuple[str, Node]], line: int, source
                 ImportRow(module, names, line, as_names, given, container)
                 for module, names, as_names in flatten_use(text)
             )
-        elif kind == "mod" and statement.child_by_field_name("body") is None:
+        elif kind == "mod" and statement.child_by_field_name("body") is not None:
+            rows.append(ImportRow("", [], line, [text], "mod", container))
+        elif kind == "mod":
             path = _path_attribute(statement, source)
             rows.append(ImportRow(path or text, [], line, [text] if path else [], "mod", container))
     return rows

@@ -90,6 +90,12 @@ def skips(db: sqlite3.Connection) -> list[Skip]:
     return [Skip(PurePosixPath(path), reason) for path, reason in sorted(found.items())]
 
 
+def is_indexed(db: sqlite3.Connection, path: PurePosixPath) -> bool:
+    """Whether the file is indexed."""
+    query = "SELECT 1 FROM file WHERE path = ? AND problem IS NULL"
+    return db.execute(query, (_storable(str(path)),)).fetchone() is not None
+
+
 def outline(db: sqlite3.Connection, path: PurePosixPath) -> list[Symbol]:
     """The file's definitions."""
     blob = _outline_of(db, path)

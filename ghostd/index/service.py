@@ -18,6 +18,7 @@ from ghostd.config import IndexConfig
 from ghostd.errors import RootError
 from ghostd.index import search
 from ghostd.index.indexed_root import IndexedRoot
+from ghostd.index.inside import read_inside
 from ghostd.index.lock import RootLock, acquire
 from ghostd.index.search import Reader
 from ghostd.index.store import store_path
@@ -162,7 +163,9 @@ class SqliteIndex:
 
     async def text(self, root: Path, path: PurePosixPath) -> bytes | None:
         """The indexed file's bytes as they are now."""
-        return None
+        if not await self._read(root, lambda db: search.is_indexed(db, path), False):
+            return None
+        return await asyncio.to_thread(read_inside, _key(root), path, self.config.max_file_bytes)
 
     async def search(
         self, root: Path, words: Mapping[str, float], limit: int = 50, *, leave_out: PurePosixPath | None = None

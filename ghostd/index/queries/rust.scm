@@ -29,4 +29,4 @@
 (use_declaration argument: (_) @import.tree) @import
 (extern_crate_declaration name: (identifier) @import.module) @import
 (extern_crate_declaration name: (identifier) alias: (identifier) @import.as)
-(mod_item name: (identifier) @import.mod !body) @import
+(mod_item name: (identifier) @import.mod) @import

@@ -1,0 +1,41 @@
+"""Reading a file of a root without following any link on the way to it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import ExitStack
+from pathlib import Path, PurePosixPath
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""Not blocking: a FIFO may have taken the file's place."""
+
+
+def read_inside(root: Path, path: PurePosixPath, max_bytes: int) -> bytes | None:
+    """The file's bytes; None when it is gone, unreadable, too large or no regular file, or a link leads to it."""
+    if path.is_absolute() or ".." in path.parts:
+        return None
+    with ExitStack() as opened:
+
+        def enter(name: str, flags: int, folder: int | None) -> int:
+            descriptor = os.open(name, flags, dir_fd=folder)
+            opened.callback(os.close, descriptor)
+            return descriptor
+
+        try:
+            folder = enter(str(root), _FOLDER & ~os.O_NOFOLLOW, None)
+            for part in path.parts[:-1]:
+                folder = enter(part, _FOLDER, folder)
+            descriptor = enter(path.name, _FILE, folder)
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or status.st_size > max_bytes:
+                return None
+            pieces: list[bytes] = []
+            left = max_bytes
+            while left > 0 and (piece := os.read(descriptor, min(left, status.st_size + 1))):
+                pieces.append(piece)
+                left -= len(piece)
+            return b"".join(pieces)
+        except (OSError, ValueError):
+            return None
