@@ -254,7 +254,9 @@ async def _parts(
             command_line,
         )
         await upkeep.start()
-        navigation = navigator(index, Resolver(index))
+        resolver = Resolver(index)
+        parts.callback(resolver.close)
+        navigation = navigator(index, resolver)
         for name in config.frontends:
             host = FrontendHost(daemon.engine, index, config, paths.runtime / f"{name}.sock", navigation)
             await parts.enter_async_context(_frontend(name)(host))

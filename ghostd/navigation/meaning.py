@@ -6,6 +6,7 @@ around it; and where nothing says anything, the definitions of that name in the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -20,6 +21,7 @@ from ghostd.resolve.resolver import Resolver
 from ghostd.resolve.scopes import type_at
 
 _OF_A_NAME = 500
+_PARTS = re.compile(r"::|[./]")
 _OWN = frozenset(("self", "this", "cls", "Self", "super"))
 
 
@@ -62,6 +64,8 @@ class Meanings:
             if symbol.name == name and symbol.name_span.start <= asked.offset <= symbol.name_span.end:
                 return Meaning((Found(root, symbol),), known=True)
         chain = chain_before(asked.text, asked.offset)
+        if imported := await self._imported(asked, chain, view):
+            return Meaning([Found(root, _whole(name, path)) for path in imported], known=True)
         if not chain and (bound := binding(asked.text, outline, name, asked.offset)) is not None:
             return _own_name(asked, *bound)
         found = await self._resolved(asked, chain, outline, view)
@@ -71,6 +75,17 @@ class Meanings:
         if modules:
             return Meaning([Found(root, _whole(name, path)) for path in modules], known=True)
         return Meaning(await same_name(root, asked.path, name, view, member=bool(chain)), known=False)
+
+    async def _imported(self, asked: Asked, chain: str, view: Index) -> Sequence[PurePosixPath]:
+        """The file of the module whose name, in an import statement, ends at this one."""
+        line = asked.text.count(b"\n", 0, asked.offset) + 1
+        for each in await self.resolver.imports(asked.root, asked.path, view):
+            module = _PARTS.split(each.statement.module)
+            if each.statement.line == line and module[-1] == asked.name and each.targets:
+                dotted = _PARTS.split(_dotted(chain, asked.name))
+                if chain == "?" or module[-len(dotted) :] == dotted:
+                    return each.targets[:1]
+        return ()
 
     async def _resolved(self, asked: Asked, chain: str, outline: Sequence[Symbol], view: Index) -> Sequence[Symbol]:
         root, path, name = asked.root, asked.path, asked.name
