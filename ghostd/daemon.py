@@ -19,7 +19,7 @@ from ghostd.files.service import open_files
 from ghostd.gateway.app import serve_http
 from ghostd.gateway.attachments import Attachments
 from ghostd.gateway.dialects.responses.doors import responses_doors
-from ghostd.gateway.doors import api_routes, batch_doors, file_doors, load_dialects, ollama_doors
+from ghostd.gateway.doors import api_routes, batch_doors, file_doors, load_dialects, ollama_doors, symbol_doors
 from ghostd.gateway.inside import Inside
 from ghostd.gateway.routes import Later
 from ghostd.index.service import open_index
@@ -270,7 +270,7 @@ async def _parts(
                 paths.http_socket,
                 lambda: {},
                 [*control_routes(daemon), *model_routes(local)],
-                doors=[ollama_doors(daemon.engine, store), *responses, *background],
+                doors=[ollama_doors(daemon.engine, store), *responses, *background, symbol_doors(navigation)],
                 attachments=attachments,
                 drain_s=config.drain_s,
             )

@@ -28,6 +28,7 @@ from ghostd.gateway.guard import MAX_FIELD_BYTES
 from ghostd.gateway.openapi.served import Described
 from ghostd.gateway.response import Response
 from ghostd.gateway.routes import Later, Route, Routes
+from ghostd.navigation.navigator import Navigator
 from ghostd.ports import Batches, FileStore, ModelStore
 
 Status = Callable[[], Mapping[str, object]]
@@ -107,6 +108,11 @@ def file_doors(files: FileStore, config: FilesConfig) -> Later:
 def batch_doors(batches: Batches) -> Later:
     """Batches of requests."""
     return Later(("/v1/batches", "/v1/batches/"), partial(_batches, batches))
+
+
+def symbol_doors(navigator: Navigator) -> Later:
+    """What the indexed projects define and use."""
+    return Later(("/v1/ghostd/symbols", "/v1/ghostd/references"), partial(_symbols, navigator))
 
 
 async def load_dialects(after_s: float) -> None:
@@ -222,3 +228,9 @@ def _batches(batches: Batches) -> Iterable[Route]:
     from ghostd.gateway.dialects.openai.batches import routes
 
     return routes(batches)
+
+
+def _symbols(navigator: Navigator) -> Iterable[Route]:
+    from ghostd.gateway.dialects import ghostd_symbols
+
+    return ghostd_symbols.routes(navigator)
