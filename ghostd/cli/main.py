@@ -27,6 +27,7 @@ _GHOSTCTL = {
     "status": _GHOSTD["status"],
     "models": ("models:models", "List the models; load, unload, pin and fetch local ones."),
     "roots": ("roots:roots", "List, add and remove indexed projects."),
+    "index": ("index_group:index", "Ask the index: symbols, references, a file's outline."),
     "complete": ("complete:complete", "Show a completion at FILE:LINE[:COLUMN]."),
     "secret": ("secret:secret", "Keep API keys in the system's keyring."),
     "usage": ("usage:usage", "Show requests, tokens and cost by day, model, project, client …"),

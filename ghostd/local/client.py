@@ -6,7 +6,7 @@ import http.client
 import socket
 from pathlib import Path
 from typing import Literal, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -15,6 +15,7 @@ from ghostd.local.control_types import Done, HealthReport, Problem, RootReport, 
 from ghostd.local.model_types import ModelsReport
 from ghostd.local.paths import Paths
 from ghostd.routing_reports import Explanation
+from ghostd.symbol_reports import ReferenceList, SymbolList
 
 T = TypeVar("T")
 
@@ -88,6 +89,14 @@ class Client:
     def complete(self, body: dict[str, object], timeout_s: float = 60.0) -> dict[str, object]:
         """`POST /v1/completions`, not streamed."""
         return self._call("POST", "/v1/completions", dict[str, object], body, timeout_s)
+
+    def symbols(self, **query: str) -> SymbolList:
+        """`GET /v1/ghostd/symbols`; raises GhostdError for what is wrong in the query."""
+        return self._call("GET", f"/v1/ghostd/symbols?{urlencode(query)}", SymbolList)
+
+    def references(self, **query: str) -> ReferenceList:
+        """`GET /v1/ghostd/references`; likewise."""
+        return self._call("GET", f"/v1/ghostd/references?{urlencode(query)}", ReferenceList)
 
     def _call(
         self,

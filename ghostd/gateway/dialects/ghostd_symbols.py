@@ -24,6 +24,7 @@ from ghostd.navigation.places import locate
 from ghostd.navigation.references import enclosing, sort_places
 from ghostd.navigation.symbols import Wanted
 from ghostd.ports import Index
+from ghostd.symbol_reports import ListedReference, ListedSymbol, ReferenceList, SymbolList
 
 MAX_LISTED = 1000
 LISTED = 100
@@ -31,57 +32,6 @@ MAX_VALUE_CHARS = 4096
 _LINE_CHARS = 200
 _KINDS: Sequence[SymbolKind] = get_args(SymbolKind)
 _ENCODER = msgspec.json.Encoder()
-
-
-class ListedSymbol(msgspec.Struct, frozen=True):
-    """A definition. Lines and columns count from 1, columns in characters."""
-
-    name: str
-    kind: SymbolKind
-    root: str
-    path: str
-    """Relative to the root, with slashes."""
-    line: int
-    column: int
-    """Of the name."""
-    end_line: int
-    """The last one of the whole definition."""
-    container: str
-    """Dotted names of the definitions around it."""
-    signature: str
-    """Its head on one line."""
-
-
-class SymbolList(msgspec.Struct, frozen=True):
-    """Definitions, the best first."""
-
-    data: list[ListedSymbol]
-    has_more: bool
-    object: str = "list"
-
-
-class ListedReference(msgspec.Struct, frozen=True):
-    """A use of a name, or its definition."""
-
-    name: str
-    role: str
-    """"definition" or "use"."""
-    root: str
-    path: str
-    line: int
-    column: int
-    container: str
-    """Dotted names of the definitions around it."""
-    text: str
-    """Its line, without indentation, at most 200 characters."""
-
-
-class ReferenceList(msgspec.Struct, frozen=True):
-    """Uses of a name, the closest first."""
-
-    data: list[ListedReference]
-    has_more: bool
-    object: str = "list"
 
 
 _COMMON = {
