@@ -508,8 +508,8 @@ class FileStore(Protocol):
         """Whether it was there."""
         ...
 
-    def read(self, file_id: str) -> AsyncGenerator[bytes, None]:
-        """Its content in blocks; a file that is not there, or was damaged, raises StoreError."""
+    def read(self, file_id: str, start: int = 0) -> AsyncGenerator[bytes, None]:
+        """Its content in blocks, from the byte `start` on; a file that is not there, or was damaged, raises StoreError."""
         ...
 
 

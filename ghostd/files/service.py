@@ -88,10 +88,12 @@ class FileService:
             return False
         return await asyncio.shield(self._delete(file_id))
 
-    async def read(self, file_id: str) -> AsyncGenerator[bytes, None]:
+    async def read(self, file_id: str, start: int = 0) -> AsyncGenerator[bytes, None]:
         """See the port."""
         file = await _whole(self._on_disk(self._contents.open, file_id), lambda opened: opened.close())
         try:
+            if start:
+                await self._on_disk(file.seek, start)
             while block := await self._on_disk(file.read, BLOCK_BYTES):
                 yield block
         finally:

@@ -89,7 +89,9 @@ class StreamedResponse:
 
     __slots__ = ("_chunked", "_head", "_request")
 
-    def __init__(self, request: Request, headers: Mapping[str, str], *, length: int | None = None) -> None:
+    def __init__(
+        self, request: Request, headers: Mapping[str, str], *, length: int | None = None, status: int = 200
+    ) -> None:
         self._request = request
         self._chunked = length is None and not request.http_1_0
         if length is None and request.http_1_0:
@@ -97,7 +99,7 @@ class StreamedResponse:
         framing = "Transfer-Encoding: chunked\r\n" if self._chunked else ""
         if length is not None:
             framing = f"Content-Length: {length}\r\n"
-        self._head = head_bytes(200, headers, framing + _connection_line(request))
+        self._head = head_bytes(status, headers, framing + _connection_line(request))
 
     async def write(self, data: bytes, *, last: bool = False) -> None:
         """Send a piece; waits while the client reads more slowly than it is sent to. Raises ConnectionError."""

@@ -47,13 +47,13 @@ class MemoryFiles:
         """See the port."""
         return self._kept.pop(file_id, None) is not None
 
-    async def read(self, file_id: str) -> AsyncGenerator[bytes, None]:
+    async def read(self, file_id: str, start: int = 0) -> AsyncGenerator[bytes, None]:
         """See the port."""
         if file_id not in self._kept:
             raise StoreError("There is no such file.")
         content = self._kept[file_id][1]
-        for start in range(0, len(content), 1000):
-            yield content[start : start + 1000]
+        for at in range(start, len(content), 1000):
+            yield content[at : at + 1000]
 
     def put(self, file: StoredFile, content: bytes) -> None:
         """Keep a file, as the newest one."""

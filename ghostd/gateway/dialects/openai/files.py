@@ -20,6 +20,7 @@ from ghostd.gateway.errors import HttpError, printable
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.guard import MAX_FIELD_BYTES, too_large
 from ghostd.gateway.multipart import FormParser, Part, PartHead
+from ghostd.gateway.ranges import wanted_range
 from ghostd.gateway.response import Response, StreamedResponse
 from ghostd.gateway.routes import Route
 from ghostd.ports import FileStore, IncomingFile
@@ -116,9 +117,14 @@ async def retrieve(files: FileStore, exchange: Exchange) -> Response | None:
     headers = exchange.headers()
     headers["Content-Type"] = "application/octet-stream"
     headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(file.filename, safe='')}"
-    if exchange.request.method == "HEAD" or not file.size_bytes:
+    headers["Accept-Ranges"], headers["ETag"] = "bytes", (tag := f'"{file.id}"')
+    if exchange.request.method == "HEAD":
         return Response(200, headers, b"")
-    await _send(files, file, exchange, headers)
+    asked = exchange.request.headers
+    part = wanted_range(asked.get("Range"), asked.get("If-Range"), tag, file.size_bytes)
+    if not file.size_bytes:
+        return Response(200, headers, b"")
+    await _send(files, file, exchange, headers, part)
     return None
 
 
@@ -222,18 +228,28 @@ def _expiry(fields: dict[str, str]) -> int | None:
     return int(text)
 
 
-async def _send(files: FileStore, file: StoredFile, exchange: Exchange, headers: dict[str, str]) -> None:
-    """Send a content block by block; the connection breaks where the disk does."""
-    reply = StreamedResponse(exchange.request, headers, length=file.size_bytes)
-    begun, left = False, file.size_bytes
-    async with aclosing(files.read(file.id)) as blocks:
+async def _send(
+    files: FileStore, file: StoredFile, exchange: Exchange, headers: dict[str, str], part: range | None
+) -> None:
+    """Send a content, or a part of it, block by block; the connection breaks where the disk does."""
+    status, start, left = 200, 0, file.size_bytes
+    if part is not None:
+        status, start, left = 206, part.start, len(part)
+        headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{file.size_bytes}"
+    reply = StreamedResponse(exchange.request, headers, length=left, status=status)
+    begun = False
+    async with aclosing(files.read(file.id, start)) as blocks:
         try:
             async for block in blocks:
+                if part is not None:
+                    block = block[:left]  # noqa: PLW2901 - what is behind the part is not asked for
                 left -= len(block)
                 if left < 0:
                     raise StoreError("A file has grown since it was kept.")
                 await reply.write(block)
                 begun = True
+                if part is not None and not left:
+                    break
             if left:
                 raise StoreError("A file is shorter than when it was kept.")
         except StoreError:
