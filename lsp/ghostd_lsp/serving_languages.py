@@ -26,6 +26,7 @@ class ServingLanguages:
         """What the client says of its other servers; None: nothing, so that we look."""
         self._seen: frozenset[str] = frozenset()
         self._seen_at = float("-inf")
+        self._looking = asyncio.Lock()
 
     @property
     def never(self) -> bool:
@@ -54,11 +55,14 @@ class ServingLanguages:
         return self._told if self._told is not None else await self._looked()
 
     async def _looked(self) -> frozenset[str]:
-        now = asyncio.get_running_loop().time()
-        if self._editor_pid is not None and now - self._seen_at > _LOOK_EVERY_S:
-            self._seen_at = now
-            self._seen = await asyncio.to_thread(self._look, self._editor_pid)
-        return self._seen
+        if self._editor_pid is None:
+            return frozenset()
+        async with self._looking:
+            now = asyncio.get_running_loop().time()
+            if now - self._seen_at > _LOOK_EVERY_S:
+                self._seen = await asyncio.to_thread(self._look, self._editor_pid)
+                self._seen_at = now
+            return self._seen
 
 
 def _families(languages: Sequence[str]) -> frozenset[str]:

@@ -41,6 +41,9 @@ OPEN_DOCUMENTS = 8
 OPEN_DOCUMENTS_CHARS = 512 * 1024
 """What a request carries of the other open documents: this many, of this many characters together."""
 
+OVERLAY_DELAY_S = 0.2
+"""How long a document's changes are gathered before the index hears of them, unless somebody asks before."""
+
 _ids = itertools.count(1)
 
 
@@ -66,6 +69,9 @@ class Session:
         self._documents: dict[str, Document] = {}
         """By URI, least recently used first."""
         self._told = ""
+        self._unheard: set[str] = set()
+        """URIs of documents whose text the index has not heard of."""
+        self._hearing: asyncio.TimerHandle | None = None
 
     def initialize(self, params: InitializeParams) -> None:
         """Take over what the client can do and wants, and have its folders indexed."""
@@ -87,9 +93,12 @@ class Session:
         self._add_roots(_roots(params))
 
     def end(self) -> None:
-        """Cancel what still runs."""
+        """Cancel what still runs, and have the index forget the documents."""
         for task in self._background:
             task.cancel()
+        if self._hearing is not None:
+            self._hearing.cancel()
+        self.host.index.forget_session(self.id)
 
     def tell_once(self, problem: str) -> None:
         """window/logMessage, unless it would repeat the last problem."""
@@ -160,6 +169,8 @@ class Session:
         document.replace_all(item.text)
         self._documents.pop(item.uri, None)
         self._documents[item.uri] = document
+        self._unheard.add(item.uri)
+        self._tell_the_index()
         self._tell_if_too_large(document, was_too_large=False)
 
     def change_document(self, params: DidChangeParams) -> None:
@@ -172,11 +183,29 @@ class Session:
                 INVALID_PARAMS,
                 f"params.textDocument.version: {version} is older than {document.version}; the change is ignored.",
             )
+        self._unheard.add(document.uri)
+        if self._hearing is None:
+            self._hearing = asyncio.get_running_loop().call_later(OVERLAY_DELAY_S, self._tell_the_index)
         self._tell_if_too_large(document, was_too_large)
 
     def close_document(self, params: DidCloseParams) -> None:
         """textDocument/didClose."""
-        self._documents.pop(params.text_document.uri, None)
+        uri = params.text_document.uri
+        document = self._documents.pop(uri, None)
+        self._unheard.discard(uri)
+        if document is not None and document.path is not None:
+            self.host.index.overlay(self.id, document.path, None)
+
+    def _tell_the_index(self) -> None:
+        """What the documents say that have changed; one that is too large counts as its file."""
+        if self._hearing is not None:
+            self._hearing.cancel()
+            self._hearing = None
+        unheard, self._unheard = self._unheard, set()
+        for uri in unheard:
+            document = self._documents[uri]
+            if document.path is not None:
+                self.host.index.overlay(self.id, document.path, None if document.too_large else document.text())
 
     def snapshot(self, identifier: TextDocumentIdentifier) -> Snapshot | None:
         """The document as it is now, None if it is too large; raises RpcError if it is not open."""
@@ -190,6 +219,8 @@ class Session:
     @property
     def view(self) -> Index:
         """The index with this session's open documents in it."""
+        if self._unheard:
+            self._tell_the_index()
         return self.host.index.seen_by(self.id)
 
     @property
