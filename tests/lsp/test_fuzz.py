@@ -13,6 +13,7 @@ from ghostd_lsp.frontend import serve
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lsp_harness import TIMEOUT_S, dialled, make_host
+from navigation_harness import parsed
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
@@ -30,6 +31,16 @@ methods = st.sampled_from(
         "textDocument/inlineCompletion",
         "textDocument/completion",
         "workspace/didChangeWorkspaceFolders",
+        "workspace/didChangeConfiguration",
+        "workspace/symbol",
+        "workspaceSymbol/resolve",
+        "textDocument/documentSymbol",
+        "textDocument/definition",
+        "textDocument/references",
+        "textDocument/hover",
+        "textDocument/prepareCallHierarchy",
+        "callHierarchy/incomingCalls",
+        "callHierarchy/outgoingCalls",
         "$/cancelRequest",
         "$/other",
     ]
@@ -43,6 +54,14 @@ documents = st.fixed_dictionaries(
 edits = st.lists(
     st.fixed_dictionaries({"text": st.text(max_size=9)}, optional={"range": ranges | json_values}), max_size=3
 )
+items = json_values | st.fixed_dictionaries(
+    {
+        "root": st.sampled_from(["/", "", "/tmp", "\ud800", "\0"]),
+        "path": st.sampled_from(["a.py", "/etc/passwd", "../a.py", "", "\ud800", "\0"]),
+        "name": st.sampled_from(["used", "Kept", "", "\ud800"]),
+        "start": st.integers(-1, 2**70),
+    }
+)
 params = json_values | st.fixed_dictionaries(
     {"textDocument": documents},
     optional={
@@ -52,6 +71,13 @@ params = json_values | st.fixed_dictionaries(
         "capabilities": json_values,
         "id": json_values,
         "event": json_values,
+        "query": st.text(max_size=8),
+        "partialResultToken": json_values,
+        "settings": json_values | st.fixed_dictionaries({"ghostd": json_values}),
+        "data": items,
+        "item": json_values | st.fixed_dictionaries({"data": items}),
+        "name": st.text(max_size=3),
+        "kind": st.integers(),
     },
 )
 messages = st.lists(
@@ -68,7 +94,8 @@ async def talk(data: bytes) -> list[dict[str, Any]]:
     """Send bytes beside a well-behaved editor, which must go on; what came back."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "s"
-        async with serve(make_host(path)), dialled(path) as other:
+        index = await parsed(Path("/"), {"a.py": "class Kept:\n    def used(self): return used(self)\n"})
+        async with serve(make_host(path, index=index)), dialled(path) as other:
             await other.initialize()
             reader, writer = await asyncio.open_unix_connection(path, limit=HEADER_LIMIT_BYTES)
             writer.write(data)
@@ -113,6 +140,7 @@ def test_every_request_is_answered_exactly_once(calls: list[dict[str, Any]], ini
     answered = [reply["id"] for reply in replies if reply.get("id") is not None]
     assert sorted(answered, key=repr) == sorted(expected, key=repr)
     assert "Traceback" not in str(replies)
+    assert [reply for reply in replies if reply.get("error", {}).get("code") == -32603] == []
 
 
 @quickly

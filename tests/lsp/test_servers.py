@@ -96,7 +96,12 @@ async def test_it_is_looked_at_rarely_and_not_where_the_client_tells() -> None:
 
 async def test_two_requests_at_once_look_once() -> None:
     looks: list[int] = []
-    languages = ServingLanguages("auto", lambda pid: looks.append(pid) or frozenset(["go"]))
+
+    def look(pid: int) -> frozenset[str]:
+        looks.append(pid)
+        return frozenset(["go"])
+
+    languages = ServingLanguages("auto", look)
     languages.begin(7)
-    assert await asyncio.gather(languages.off(), languages.off()) == [frozenset(["go"])] * 2
+    assert list(await asyncio.gather(languages.off(), languages.off())) == [frozenset(["go"])] * 2
     assert looks == [7]
