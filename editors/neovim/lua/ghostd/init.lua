@@ -42,6 +42,24 @@ local function attach(client, buffer, options)
   end
 end
 
+--- Tell ghostd which filetypes other servers find definitions in: it leaves symbols of these to them.
+local function tell_served()
+  local served = {}
+  for _, client in ipairs(vim.lsp.get_clients()) do
+    if client.name ~= "ghostd" and client:supports_method("textDocument/definition") then
+      for buffer in pairs(client.attached_buffers) do
+        if vim.api.nvim_buf_is_valid(buffer) and vim.bo[buffer].filetype ~= "" then
+          served[vim.bo[buffer].filetype] = true
+        end
+      end
+    end
+  end
+  local settings = { ghostd = { servedLanguages = vim.tbl_keys(served) } }
+  for _, client in ipairs(vim.lsp.get_clients({ name = "ghostd" })) do
+    client:notify("workspace/didChangeConfiguration", { settings = settings })
+  end
+end
+
 --- Start ghostd for every buffer that it serves.
 ---@param options ghostd.Options?
 function M.setup(options)
@@ -55,13 +73,22 @@ function M.setup(options)
     root_markers = options.root_markers,
     init_options = options.init_options,
   })
+  local group = vim.api.nvim_create_augroup("ghostd", {})
   vim.api.nvim_create_autocmd("LspAttach", {
-    group = vim.api.nvim_create_augroup("ghostd", {}),
+    group = group,
     callback = function(event)
       local client = vim.lsp.get_client_by_id(event.data.client_id)
       if client and client.name == "ghostd" then
         attach(client, event.buf, options)
       end
+      tell_served()
+    end,
+  })
+  -- The client that detaches is still listed while the event is handled.
+  vim.api.nvim_create_autocmd("LspDetach", {
+    group = group,
+    callback = function()
+      vim.schedule(tell_served)
     end,
   })
   vim.lsp.enable("ghostd")
