@@ -57,6 +57,8 @@ class HttpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Model for llama.cpp's, Tabby's and Mistral's clients where a request names none."""
     max_body_bytes: Bytes = 32 * 1024 * 1024
     """Largest request body."""
+    max_bodies_bytes: Bytes = 256 * 1024 * 1024
+    """All request bodies in memory at once; those beyond it wait for up to 5 s, then get a 503 with `retry-after`."""
     max_json_depth: Count = 64
     """Deepest nesting of a JSON body."""
     header_timeout_s: Seconds = 10.0
@@ -90,6 +92,10 @@ class IndexConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Address space that the parse worker may add while it works."""
     reconcile_s: Seconds = 600.0
     """Period of the check for changes that the file watcher missed."""
+    keep_bytes: Annotated[int, Meta(ge=0)] = 16 * 1024 * 1024
+    """What is known of contents that no file of a root has any more, kept for the way back to another branch."""
+    max_postings: Count = 20_000_000
+    """Words in chunks of one root that chunk search keeps, at some 4 bytes each; further files are not found by it."""
 
 
 class CompletionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -509,7 +509,7 @@ class FileStore(Protocol):
         ...
 
     def read(self, file_id: str, start: int = 0) -> AsyncGenerator[bytes, None]:
-        """Its content in blocks, from the byte `start` on; a file that is not there, or was damaged, raises StoreError."""
+        """Its content from the byte `start` on, in blocks; raises StoreError where it is not there, or was damaged."""
         ...
 
 

@@ -14,6 +14,7 @@ from ghostd.config import HttpConfig
 from ghostd.engine import Engine
 from ghostd.errors import GhostdError, RequestEnded
 from ghostd.gateway.attachments import Attachments
+from ghostd.gateway.bodies import Bodies
 from ghostd.gateway.doors import control_doors, public_routes
 from ghostd.gateway.errors import INTERNAL, problem
 from ghostd.gateway.exchange import Exchange
@@ -84,7 +85,7 @@ async def serve_http(
         private.add(control)
         private.add(control_doors(engine))
 
-        running = Running(config.request_timeout_s)
+        running = Running(config.request_timeout_s, Bodies(config.max_bodies_bytes))
         stack.callback(running.close)
         addressed = [
             _Door(config, _guard(hosts, origins, config, public), public, running, attachments, local=False),
@@ -132,7 +133,7 @@ class _Door:
 
     async def _serve(self, request: Request) -> None:
         """Answer one request, whatever happens; only cancellation (the client has gone) and a dead connection leave."""
-        exchange = Exchange(request, self._config, self._attachments)
+        exchange = Exchange(request, self._config, self._attachments, self._running.bodies)
         request_id.set(exchange.request_id)
         serving = self._running.begin()
         try:
@@ -143,6 +144,8 @@ class _Door:
             await self._give_up(exchange, reason)
         finally:
             self._running.done(serving)
+            if exchange.body_bytes:
+                exchange.give_back_room()
             if log.isEnabledFor(logging.DEBUG):
                 log.debug("%s %s took %d ms", request.method, exchange.path, exchange.age_ms())
 

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from functools import lru_cache
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
@@ -16,10 +17,17 @@ from multidict import istr
 from ghostd.config import HttpConfig
 from ghostd.errors import GhostdError
 from ghostd.gateway.attachments import MARK, Attachments
+from ghostd.gateway.bodies import SMALL_BYTES, Bodies
 from ghostd.gateway.body import body_pieces, decode, read_body
 from ghostd.gateway.dialect import OPENAI, Dialect
 from ghostd.gateway.errors import HttpError, problem
-from ghostd.gateway.headers import REQUEST_ID, choose_request_id, limit_headers, reply_headers, routing_headers
+from ghostd.gateway.headers import (
+    REQUEST_ID,
+    add_limit_headers,
+    add_routing_headers,
+    choose_request_id,
+    reply_headers,
+)
 from ghostd.gateway.request import Request
 from ghostd.gateway.response import Response
 from ghostd.gateway.sse import EventStream
@@ -30,6 +38,7 @@ T = TypeVar("T")
 _USER_AGENT = istr("User-Agent")
 _EXPECT = istr("Expect")
 _CLIENT = istr("x-client")
+_CONTENT_LENGTH = istr("Content-Length")
 _METADATA = istr("x-ghostd-metadata")
 LARGE_BODY_BYTES = 1024 * 1024
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -37,11 +46,20 @@ _ZIG_CLIENT = re.compile(r"^zig/.*\(std\.http\)")
 _AGENT = re.compile(r"^[A-Za-z0-9._-]+")
 
 
+@lru_cache(maxsize=256)
+def _agent(user_agent: str) -> tuple[str, bool]:
+    """The program's name without its version, and whether it is Zeke."""
+    found = _AGENT.match(user_agent)
+    return found[0] if found else "", _ZIG_CLIENT.match(user_agent) is not None
+
+
 class Exchange:
     """A request and what answers it. Handlers return a response, or finish `open_stream()` and return None."""
 
     __slots__ = (
         "attachments",
+        "bodies",
+        "body_bytes",
         "call",
         "config",
         "dialect",
@@ -54,10 +72,20 @@ class Exchange:
         "stream",
     )
 
-    def __init__(self, request: Request, config: HttpConfig, attachments: Attachments | None = None) -> None:
+    def __init__(
+        self,
+        request: Request,
+        config: HttpConfig,
+        attachments: Attachments | None = None,
+        bodies: Bodies | None = None,
+    ) -> None:
         self.request = request
         self.config = config
         self.attachments = attachments
+        self.bodies = bodies
+        """The budget of what requests hold in memory; None: what asks is inside."""
+        self.body_bytes = 0
+        """What has been taken of it."""
         self.path = ""
         self.dialect: Dialect = OPENAI
         """In which errors are told and replies are streamed."""
@@ -74,21 +102,21 @@ class Exchange:
     @property
     def user_agent(self) -> str:
         """The client program's name, without its version."""
-        found = _AGENT.match(self.request.headers.get(_USER_AGENT, ""))
-        return found[0] if found else ""
+        return _agent(self.request.headers.get(_USER_AGENT, ""))[0]
 
     @property
     def closed_schema(self) -> bool:
         """Whether the client fails on any key that it does not know (Zeke)."""
         headers = self.request.headers
-        agent = headers.get(_USER_AGENT, "")
-        return _ZIG_CLIENT.match(agent) is not None or headers.get(_CLIENT) == "zeke"
+        return _agent(headers.get(_USER_AGENT, ""))[1] or headers.get(_CLIENT) == "zeke"
 
     @property
     def wants_metadata(self) -> bool:
         """Whether the reply should say where it came from: by header, or because Zeke's `tags` were sent."""
-        asked = self.request.headers.get(_METADATA, "").lower() in ("1", "true", "yes")
-        return asked or (self.call is not None and "tags" in self.call.fields)
+        if self.call is not None and "tags" in self.call.fields:
+            return True
+        asked = self.request.headers.get(_METADATA)
+        return asked is not None and asked.lower() in ("1", "true", "yes")
 
     async def read(self, decoder: msgspec.json.Decoder[T]) -> T:
         """The body as the decoder's type; raises InvalidRequest, BodyTooLarge or HttpError."""
@@ -102,8 +130,32 @@ class Exchange:
 
     async def body(self) -> bytes:
         """The body as it came; raises BodyTooLarge or HttpError."""
+        request = self.request
+        if self.bodies is not None and not (request.complete and request.received_bytes <= SMALL_BYTES):
+            await self._take_room(self.bodies)
         self._expect_continue()
-        return await read_body(self.request, self.config.max_body_bytes, self.config.body_timeout_s)
+        return await read_body(request, self.config.max_body_bytes, self.config.body_timeout_s)
+
+    async def _take_room(self, bodies: Bodies) -> None:
+        """Have room for the body, before more of it is read; raises Overloaded."""
+        request, most = self.request, self.config.max_body_bytes
+        length = request.headers.get(_CONTENT_LENGTH)
+        size = request.received_bytes if request.complete else most if length is None else min(int(length[-18:]), most)
+        if size <= SMALL_BYTES or self.body_bytes:
+            return
+        if not bodies.take_now(size):
+            request.connection.pause_reading()
+            try:
+                await bodies.take(size)
+            finally:
+                request.connection.resume_reading()
+        self.body_bytes = size
+
+    def give_back_room(self) -> None:
+        """The request is over."""
+        if self.bodies is not None and self.body_bytes:
+            self.bodies.give_back(self.body_bytes)
+            self.body_bytes = 0
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The body as it comes, of any size, with http.body_timeout_s for each piece; raises HttpError."""
@@ -154,15 +206,17 @@ class Exchange:
 
     def headers(self) -> dict[str, str]:
         """What every reply carries, and for a call that found a route where it went, or was tried."""
+        dialect, call = self.dialect, self.call
         headers = reply_headers(self.request_id, self.age_ms())
-        if self.dialect.request_id_header:
-            headers[self.dialect.request_id_header] = self.request_id
-        if self.call is not None and self.call.trace.route:
-            headers.update(routing_headers(self.call))
-            if self.call.trace.limits and self.dialect is OPENAI:
-                headers.update(limit_headers(self.call.trace.limits, asyncio.get_running_loop().time()))
-        for name, value in self.passed.items():
-            headers.setdefault(name, value)
+        if dialect.request_id_header:
+            headers[dialect.request_id_header] = self.request_id
+        if call is not None and call.trace.route:
+            add_routing_headers(headers, call)
+            if call.trace.limits and dialect is OPENAI:
+                add_limit_headers(headers, call.trace.limits, asyncio.get_running_loop().time())
+        if self.passed:
+            for name, value in self.passed.items():
+                headers.setdefault(name, value)
         return headers
 
     def age_ms(self) -> int:

@@ -15,6 +15,10 @@ MODEL = istr("x-ghostd-model")
 """Names the model for clients of dialects whose bodies do not."""
 _MAX_VALUE_CHARS = 500
 
+_LIMIT_NAMES = {
+    kind: (f"x-ratelimit-limit-{kind}", f"x-ratelimit-remaining-{kind}", f"x-ratelimit-reset-{kind}")
+    for kind in ("requests", "tokens")
+}
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -28,14 +32,12 @@ def reply_headers(request_id: str, age_ms: int) -> dict[str, str]:
     return {"x-request-id": request_id, "openai-processing-ms": str(age_ms)}
 
 
-def routing_headers(call: Call) -> dict[str, str]:
+def add_routing_headers(headers: dict[str, str], call: Call) -> None:
     """Where a call went and why. A stream's cost is not known yet when its headers go out."""
     trace = call.trace
-    headers = {
-        "x-ghostd-id": call.id,
-        "x-ghostd-route": header_value(trace.route),
-        "x-ghostd-attempts": str(trace.attempts),
-    }
+    headers["x-ghostd-id"] = call.id
+    headers["x-ghostd-route"] = header_value(trace.route)
+    headers["x-ghostd-attempts"] = str(trace.attempts)
     if trace.deployment:
         headers["x-ghostd-deployment"] = header_value(trace.deployment)
     if trace.reason:
@@ -44,21 +46,18 @@ def routing_headers(call: Call) -> dict[str, str]:
         headers["x-ghostd-cost-usd"] = f"{trace.cost_usd:.8f}"
     if trace.experiment:
         headers["x-ghostd-experiment"] = header_value(trace.experiment)
-    return headers
 
 
-def limit_headers(limits: Sequence[Limits], now: float) -> dict[str, str]:
+def add_limit_headers(headers: dict[str, str], limits: Sequence[Limits], now: float) -> None:
     """OpenAI's `x-ratelimit-*` for the limits that the configuration sets to a deployment; the tightest of a kind."""
     found = (
         limits[0].left(now) if len(limits) == 1 else _tightest([left for limit in limits for left in limit.left(now)])
     )
-    headers: dict[str, str] = {}
     for left in found:
-        kind = left.kind
-        headers[f"x-ratelimit-limit-{kind}"] = str(left.limit)
-        headers[f"x-ratelimit-remaining-{kind}"] = str(left.remaining)
-        headers[f"x-ratelimit-reset-{kind}"] = f"{left.reset_s:.3f}s"
-    return headers
+        limit, remaining, reset = _LIMIT_NAMES[left.kind]
+        headers[limit] = str(left.limit)
+        headers[remaining] = str(left.remaining)
+        headers[reset] = f"{left.reset_s:.3f}s"
 
 
 def _tightest(found: Iterable[Left]) -> Iterable[Left]:

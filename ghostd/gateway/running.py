@@ -6,6 +6,7 @@ import asyncio
 
 from ghostd.alarms import Alarms
 from ghostd.errors import RequestEnded, RequestExpired, ShuttingDown
+from ghostd.gateway.bodies import Bodies
 from ghostd.routing.call import Ending, ending
 
 
@@ -43,7 +44,8 @@ class Serving(Ending):
 class Running:
     """All of them; `leaving` once the server drains. Made in the event loop."""
 
-    def __init__(self, timeout_s: float) -> None:
+    def __init__(self, timeout_s: float, bodies: Bodies) -> None:
+        self.bodies = bodies
         self.leaving = False
         self._serving: set[Serving] = set()
         self._none = asyncio.Event()
