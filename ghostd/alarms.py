@@ -23,17 +23,18 @@ class Alarm:
 class Alarms:
     """Calls whoever has not taken back an alarm in time; one timer serves them all."""
 
-    __slots__ = ("_set", "_timer")
+    __slots__ = ("_set", "_timer", "_timer_at")
 
     def __init__(self) -> None:
         self._set: dict[Alarm, None] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = NEVER
 
     def set(self, due: float, ring: Callable[[], None]) -> Alarm:
         """An alarm that rings at this point on the running loop's clock. `ring` must not raise."""
         alarm = Alarm(due, ring)
         self._set[alarm] = None
-        if self._timer is None or due < self._timer.when():
+        if due < self._timer_at:
             self._arm(due)
         return alarm
 
@@ -46,15 +47,16 @@ class Alarms:
         self._set.clear()
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+            self._timer, self._timer_at = None, NEVER
 
     def _arm(self, due: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._timer_at = due
         self._timer = asyncio.get_running_loop().call_at(due, self._on_timer)
 
     def _on_timer(self) -> None:
-        self._timer = None
+        self._timer, self._timer_at = None, NEVER
         now = asyncio.get_running_loop().time() + _TICK_S
         over = [alarm for alarm in self._set if alarm.due <= now]
         for alarm in over:

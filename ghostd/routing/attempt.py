@@ -77,6 +77,7 @@ class Attempt:
         jobs: Callable[[], Sequence[Job]],
         translate: Translate,
         timeouts: Timeouts,
+        loop: asyncio.AbstractEventLoop,
         *,
         again: bool = False,
     ) -> None:
@@ -91,7 +92,7 @@ class Attempt:
         self._kept: deque[Item] = deque()
         self._complete = False
         self._usage: Usage | None = None
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._closed = False
         self._task: asyncio.Task[object] | None = None  # while it waits for the first item
         self._given_up = False

@@ -199,12 +199,12 @@ class Health:
         self.asked = True
         self._asked_at = now
         (self._waiting_streams if stream else self._waiting_whole)[key] = now
-        ours = self._is_ours(kind)
-        if not self._kind:
-            self._kind = kind
-        if not ours:
-            self._side(kind).try_out(key)
-        if ours or not self._of_one_kind:
+        if kind == self._kind or self._is_ours(kind):
+            self._kind = self._kind or kind
+            self.try_out(key)
+            return
+        self._side(kind).try_out(key)
+        if not self._of_one_kind:
             self.try_out(key)
 
     def try_out(self, key: int) -> None:
@@ -223,13 +223,15 @@ class Health:
         """The first byte of a request's good reply has come."""
         self._no_more_waits(key)
         self.proven = True
-        self.tried_out(key)
+        if self._trial is not None or self._sides:
+            self.tried_out(key)
 
     def end(self, key: int) -> None:
         """A request is over, however it went."""
         self.in_flight -= 1
         self._no_more_waits(key)
-        self.tried_out(key)
+        if self._trial is not None or self._sides:
+            self.tried_out(key)
 
     def counted(self, estimated: int, prompt_tokens: int) -> None:
         """A prompt of so many estimated tokens had so many; short ones say more of the template than of the text."""
@@ -239,7 +241,7 @@ class Health:
 
     def succeeded(self, began: float, kind: str = "") -> None:
         """A request that began then was answered to its end; one from before the rest does not end the rest."""
-        if not self._is_ours(kind):
+        if kind != self._kind and not self._is_ours(kind):
             self._side(kind).succeeded(began)
             if self._of_one_kind or self.rests_until is None:
                 return  # what ours had failed for is still so

@@ -26,7 +26,8 @@ _KINDS: Mapping[Operation, str] = {
 
 def kind_of(call: Call, *, relayed: bool) -> str:
     """What is asked of the service: the call as it came, or what it is translated to."""
-    return _KINDS.get(call.operation, call.operation) if relayed else call.capability
+    operation = call.operation
+    return _KINDS.get(operation, operation) if relayed else call.capability
 
 
 def relays(deployment: Deployment, call: Call) -> bool:

@@ -63,6 +63,7 @@ class _Errand(msgspec.Struct, eq=False):
     """What one call has been through so far."""
 
     call: Call
+    loop: asyncio.AbstractEventLoop
     deadline: float
     fallbacks: Fallbacks
     jobs: Sequence[Job] | None = None
@@ -148,7 +149,8 @@ class Router:
         call.trace.route = plan.name
         limit_s = (plan.route.timeout_s if plan.route else None) or settings.timeout_s
         fallbacks = Fallbacks(plan)
-        errand = _Errand(call, asyncio.get_running_loop().time() + limit_s, fallbacks)
+        loop = asyncio.get_running_loop()
+        errand = _Errand(call, loop, loop.time() + limit_s, fallbacks)
         while True:
             try:
                 return await self._along(plan, errand)
@@ -172,7 +174,7 @@ class Router:
 
     async def _along(self, plan: Plan, errand: _Errand) -> tuple[Attempt, Item]:
         """The first deployment of a plan that answers; raises the reason why none does."""
-        loop, call, settings = asyncio.get_running_loop(), errand.call, self.registry.config.routing
+        loop, call, settings = errand.loop, errand.call, self.registry.config.routing
         selection = select(plan, call, errand.get_features)
         tried: set[Deployment] = set()
         errand.failures = {}
@@ -241,7 +243,7 @@ class Router:
         timeouts = Timeouts(settings.connect_s, first_s, idle_s, errand.deadline)
         again = deployment in errand.failures
         call.trace.left_out.clear()
-        attempt = Attempt(deployment, call, errand.get_jobs, self._translate, timeouts, again=again)
+        attempt = Attempt(deployment, call, errand.get_jobs, self._translate, timeouts, errand.loop, again=again)
         call.trace.attempts += 1
         return attempt
 

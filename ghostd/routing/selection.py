@@ -250,7 +250,7 @@ def is_gamble(deployment: Deployment, tiers: Iterable[Tier], tried: set[Deployme
 
 def _admitted(choice: Choice, call: Call, now: float) -> bool:
     deployment = choice.deployment
-    if not admits(deployment, call, now):
+    if not (deployment.health.well or admits(deployment, call, now)):
         return False
     return (not deployment.limits and call.interactive) or limits_wait_s(deployment, call, now) <= 0
 
@@ -272,8 +272,8 @@ def limits_wait_s(deployment: Deployment, call: Call, now: float) -> float:
 
 
 def _doubtful(deployment: Deployment, call: Call, now: float) -> bool:
-    health, kept_by = deployment.health, keeper(deployment, call)
-    if kept_by.rests_until is not None:
+    health = deployment.health
+    if not health.well and (kept_by := keeper(deployment, call)).rests_until is not None:
         return not kept_by.checked  # a trial nobody vouches for: better with another request's patience
     if health.in_flight == 0:
         return False

@@ -26,7 +26,7 @@ _encode = msgspec.json.Encoder().encode
 
 def settle(engine: Engine, call: Call, jobs: Callable[[bytes], Sequence[Job]]) -> None:
     """Put a body of llama.cpp's clients into OpenAI's words; refuse one of others' that names no model."""
-    if not call.fields.keys() & FIELDS:
+    if FIELDS.isdisjoint(call.fields):
         if call.fields.get("model") in _ABSENT:
             error = InvalidRequest("Missing required parameter: 'model'.", "model")
             engine.refused(call, error)
