@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from ghostd.indexed import Span, Symbol
+from ghostd.navigation.families import family_of
 from ghostd.navigation.found import CALLABLES
 
 _MAX_BYTES = 256 * 1024
@@ -12,6 +13,13 @@ _BOUND_BEHIND = re.compile(
     rb"[ \t]*(?::[^=\n;,()]{0,200})?(?:=(?![=>])|:=|\bin\b|\bof\b|,[\w ,]{0,200}(?:=(?!=)|:=|\bin\b))"
 )
 _BOUND_BEFORE = re.compile(rb"\b(?:let|const|var|mut|val|local|auto|for|as|catch)[ \t]*[(\[{|*]?[ \t]*$|\|[ \t]*$")
+_PARAMETER_BEFORE = re.compile(
+    rb"(?:[(,\[{|]|\.\.\.|\*)\s*(?:(?:mut|comptime|noalias|readonly|public|private|protected|ref)\s+)*[*&.]*\s*$"
+)
+_TYPED_BEFORE = re.compile(rb"[\w>*&\]]\s*[*&]*\s*$")
+_TYPED_BEHIND = re.compile(rb"\s*(?:[,)=\[]|$)")
+_TYPE_FIRST = frozenset(("c", "java", "csharp"))
+"""Where a parameter's type stands before its name."""
 _WORD = rb"(?<![\w$.])%b(?![\w$])"
 
 
@@ -25,9 +33,13 @@ def binding(text: bytes, outline: list[Symbol], name: str, offset: int) -> tuple
     for function in sorted(around, key=lambda s: s.span.end - s.span.start):
         start, end = function.name_span.end, min(function.span.end, function.name_span.end + _MAX_BYTES)
         first = word.search(text, start, end)
-        if first is not None and (
-            first.start() < _end_of_head(text, start, end) or _is_bound(text, first.start(), first.end())
-        ):
+        if first is None:
+            continue
+        if first.start() < _end_of_head(text, start, end):
+            bound = _is_parameter(text, start, first.start(), first.end(), family_of(function.path))
+        else:
+            bound = _is_bound(text, first.start(), first.end())
+        if bound:
             return function, Span(*first.span())
     return None
 
@@ -46,6 +58,14 @@ def _end_of_head(text: bytes, start: int, end: int) -> int:
             if depth == 0:
                 return position
     return start
+
+
+def _is_parameter(text: bytes, head: int, start: int, end: int, family: str) -> bool:
+    """Whether a name in a function's head is a parameter's, and not that of a type or a default value."""
+    before = text[max(head, start - 200) : start]
+    if family in _TYPE_FIRST:
+        return _TYPED_BEFORE.search(before) is not None and _TYPED_BEHIND.match(text, end) is not None
+    return _PARAMETER_BEFORE.search(before) is not None
 
 
 def _is_bound(text: bytes, start: int, end: int) -> bool:

@@ -1,0 +1,69 @@
+"""A function's own names are told from types, default values, and names from outside."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+import pytest
+from navigation_harness import parsed
+
+from ghostd.navigation.locals import binding
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "name", "own"),
+    [
+        ("a.py", "def f(item: Kind = DEFAULT, *more, **rest) -> Kind:\n    HERE", "item", True),
+        ("a.py", "def f(item: Kind = DEFAULT, *more, **rest) -> Kind:\n    HERE", "more", True),
+        ("a.py", "def f(item: Kind = DEFAULT, *more, **rest) -> Kind:\n    HERE", "rest", True),
+        ("a.py", "def f(item: Kind = DEFAULT, *more, **rest) -> Kind:\n    HERE", "Kind", False),
+        ("a.py", "def f(item: Kind = DEFAULT, *more, **rest) -> Kind:\n    HERE", "DEFAULT", False),
+        ("a.py", "def f():\n    found = 1\n    HERE", "found", True),
+        ("a.py", "def f():\n    found: list[int] = []\n    HERE", "found", True),
+        ("a.py", "def f():\n    for a, b in c:\n        HERE", "b", True),
+        ("a.py", "def f():\n    for a, b in c:\n        HERE", "c", False),
+        ("a.py", "def f():\n    with x as handle:\n        HERE", "handle", True),
+        ("a.py", "def f():\n    if x == 1: HERE", "x", False),
+        ("a.py", "def f():\n    x.found = 1\n    HERE", "found", False),
+        ("a.py", "def outer(item):\n    def inner():\n        HERE", "item", True),
+        ("a.py", "found = 1\ndef f():\n    HERE", "found", False),
+        ("a.ts", "function f(item: Kind, { deep }: X) {\n  HERE\n}", "item", True),
+        ("a.ts", "function f(item: Kind, { deep }: X) {\n  HERE\n}", "deep", True),
+        ("a.ts", "function f(item: Kind, { deep }: X) {\n  HERE\n}", "Kind", False),
+        ("a.ts", "function f() {\n  const found = g();\n  HERE\n}", "found", True),
+        ("a.ts", "function f() {\n  const found = g();\n  HERE\n}", "g", False),
+        ("a.rs", "fn f(mut item: &Kind) {\n  let (a, b) = c; HERE\n}", "item", True),
+        ("a.rs", "fn f(mut item: &Kind) {\n  let (a, b) = c; HERE\n}", "Kind", False),
+        ("a.rs", "fn f(mut item: &Kind) {\n  let (a, b) = c; HERE\n}", "a", True),
+        ("a.zig", "fn f(item: Kind) void {\n  const found = g(item); HERE;\n}", "found", True),
+        ("a.zig", "fn f(comptime item: Kind) void {\n  HERE;\n}", "item", True),
+        ("a.go", "package a\nfunc f(a, b Kind) {\n  found := g(); HERE\n}", "b", True),
+        ("a.go", "package a\nfunc f(a, b Kind) {\n  found := g(); HERE\n}", "found", True),
+        ("a.go", "package a\nfunc f(a, b Kind) {\n  found := g(); HERE\n}", "Kind", False),
+        ("a.c", "int f(struct kind *item, char name[3]) {\n  HERE;\n}", "item", True),
+        ("a.c", "int f(struct kind *item, char name[3]) {\n  HERE;\n}", "name", True),
+        ("a.c", "int f(struct kind *item, char name[3]) {\n  HERE;\n}", "kind", False),
+        ("A.java", "class A { void f(Kind item) { HERE; } }", "item", True),
+        ("A.java", "class A { void f(Kind item) { HERE; } }", "Kind", False),
+    ],
+)
+async def test_a_name_is_a_functions_own_where_that_binds_it(
+    path: str, text: str, name: str, own: bool, tmp_path: Path
+) -> None:
+    index = await parsed(tmp_path, {path: text})
+    outline = list(await index.outline(tmp_path, PurePosixPath(path)))
+    found = binding(text.encode(), outline, name, text.index("HERE"))
+    assert (found is not None) == own
+    if found is not None:
+        assert text[found[1].start : found[1].end] == name
+
+
+async def test_a_huge_function_or_name_takes_no_time(tmp_path: Path) -> None:
+    text = "def f(" + "(" * 50_000 + ",\n" * 50_000 + "x" * 50_000 + "\n HERE"
+    index = await parsed(tmp_path, {"a.py": "def f(): ...\n"})
+    (function,) = await index.outline(tmp_path, PurePosixPath("a.py"))
+    whole = function.__class__(
+        "f", "function", function.path, function.span.__class__(0, len(text)), function.name_span, 1
+    )
+    assert binding(text.encode(), [whole], "y" * 50_000, text.index("HERE")) is None
+    assert binding(text.encode(), [whole], "HERE", text.index("HERE")) is None
