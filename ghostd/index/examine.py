@@ -6,11 +6,15 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
+from ghostd.index.chunks import chunk_file
+from ghostd.index.contents import Content
 from ghostd.index.languages import GRAMMARS, language_of
 from ghostd.index.rows import encode_outline, encode_uses, name_crc
 from ghostd.index.scan import Limits, refusal
 from ghostd.index.store import Known, Record, Touched
+from ghostd.index.terms import TermKeys
 
 _BINARY_PROBE_BYTES = 8192
 _SETTLED_NS = 50_000_000
@@ -23,11 +27,19 @@ Guard = Callable[[str, Callable[[], None], bool], None]
 """Runs a step that may kill the process, so that a survivor knows by which file; True: under the time limit."""
 
 
+Promise = Callable[[bytes, str], bool]
+"""Whether the store knows what is in the content of this hash and language."""
+
+_keys = TermKeys()
+
+
 class Gone(Exception):
     """The file is no longer there, or no regular file any more."""
 
 
-def examine(root: str, path: str, limits: Limits, known: Known | None, guard: Guard) -> Record | Touched:
+def examine(
+    root: str, path: str, limits: Limits, known: Known | None, promise: Promise, guard: Guard
+) -> Record | Touched:
     """The file's new row, or its new status when its content is what `known` says.
 
     Raises Gone.
@@ -57,10 +69,10 @@ def examine(root: str, path: str, limits: Limits, known: Known | None, guard: Gu
     digest = hashlib.blake2b(source, digest_size=16).digest()
     if known is not None and known.hash == digest:
         return Touched(known.file_id, *stamp)
-    grammar = GRAMMARS.get(language)
-    if grammar is None:
-        return Record(path, language, *stamp, digest)
-    return _parsed(Record(path, language, *stamp, digest), grammar, source, lines, guard)
+    record = Record(path, language, *stamp, digest)
+    if promise(digest, language):
+        return record
+    return _parsed(record, source, lines, guard)
 
 
 def failed(root: str, path: str, reason: str, limits: Limits) -> Record:
@@ -86,35 +98,47 @@ def failed(root: str, path: str, reason: str, limits: Limits) -> Record:
     return Record(path, language, len(source), status.st_mtime_ns, True, digest, reason)
 
 
-def _parsed(record: Record, grammar: str, source: bytes, lines: list[bytes], guard: Guard) -> Record:
-    # Imported late: a pass that finds nothing to parse does without tree-sitter.
-    from ghostd.index.parse import load, parse
-
-    results: list[Record] = []
+def _parsed(record: Record, source: bytes, lines: list[bytes], guard: Guard) -> Record:
+    grammar = GRAMMARS.get(record.language)
+    results: list[Content] = []
 
     def step() -> None:
-        parsed = parse(grammar, source)
-        results.append(
-            Record(
-                *(record.path, record.language, record.size, record.mtime_ns, record.settled, record.hash),
-                outline=encode_outline(parsed.symbols, parsed.imports),
-                uses=encode_uses(parsed.references, lines),
-                defined=frozenset(symbol[0] for symbol in parsed.symbols),
-                used=frozenset(map(name_crc, parsed.references)),
-                symbol_count=len(parsed.symbols),
-                use_count=sum(map(len, parsed.references.values())),
-                import_count=len(parsed.imports),
-            )
-        )
+        results.append(_content(record.language, grammar, source, lines))
 
     try:
-        guard(record.path, lambda: load(grammar), False)
+        if grammar is not None:
+            # Imported late: a pass that finds nothing to parse does without tree-sitter.
+            from ghostd.index.parse import load
+
+            guard(record.path, lambda: load(grammar), False)
         guard(record.path, step, True)
     except MemoryError:
         return _with_problem(record, "parsing it needs more memory than index.parse_memory_mb allows")
     except (ValueError, RuntimeError) as error:
         return _with_problem(record, f"the parser failed: {error}")
-    return results[0]
+    return replace(record, content=results[0])
+
+
+def _content(language: str, grammar: str | None, source: bytes, lines: list[bytes]) -> Content:
+    if grammar is None:
+        chunked = chunk_file(lines, None, language, _keys)
+        return Content(chunks=chunked.blob, chunk_count=chunked.chunks, posting_count=chunked.postings)
+    from ghostd.index.parse import parse
+
+    parsed = parse(grammar, source)
+    chunked = chunk_file(lines, parsed.symbols, language, _keys)
+    return Content(
+        outline=encode_outline(parsed.symbols, parsed.imports),
+        uses=encode_uses(parsed.references, lines),
+        chunks=chunked.blob,
+        defined=frozenset(symbol[0] for symbol in parsed.symbols),
+        used=frozenset(map(name_crc, parsed.references)),
+        symbol_count=len(parsed.symbols),
+        use_count=sum(map(len, parsed.references.values())),
+        import_count=len(parsed.imports),
+        chunk_count=chunked.chunks,
+        posting_count=chunked.postings,
+    )
 
 
 def _with_problem(record: Record, problem: str) -> Record:

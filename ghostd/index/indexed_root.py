@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from ghostd.config import IndexConfig
 from ghostd.errors import RootError
+from ghostd.index.chunk_reader import ChunkReader
 from ghostd.index.ignore import GENERATED_MARKS, IGNORE_FILES
 from ghostd.index.lock import RootLock
 from ghostd.index.search import Reader
@@ -50,6 +51,7 @@ class IndexedRoot:
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while `report` or a failure answers `wait_ready`."""
     report: IndexReport | None = None
+    chunks: ChunkReader = field(init=False)
     _totals: list[int] = field(default_factory=lambda: [0] * 6)
     _generation: int = 0
     _left: int = 0
@@ -70,6 +72,7 @@ class IndexedRoot:
 
     def __post_init__(self) -> None:
         self._own = own_folder(self.root, self.store)
+        self.chunks = ChunkReader(self.store)
 
     @property
     def busy(self) -> bool:
@@ -100,6 +103,7 @@ class IndexedRoot:
         self._jobs.clear()
         await self.supervisor.close_root(str(self.root))
         self.reader.reopen()
+        self.chunks.reset()
         if self.report is None:
             self.fail("it was removed while it was indexed")
         self.lock.release()
@@ -180,6 +184,7 @@ class IndexedRoot:
             if message["opened"]:
                 _log.warning("the index of %s was built again: %s", self.root, message["opened"])
                 self.reader.reopen()
+                self.chunks.reset()
             self.opened.set()
         if "watched" in message:
             self.watch.add(self.root, message["watched"])

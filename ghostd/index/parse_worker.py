@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ghostd.index import inotify
+from ghostd.index.chunk_build import ChunkBuilder
 from ghostd.index.examine import Guard
 from ghostd.index.passes import Message, RootContext, complete_pass, update
 from ghostd.index.scan import Limits
@@ -98,7 +99,7 @@ class _Worker:
         limits = Limits(**{**order["limits"], "exclude": tuple(order["limits"]["exclude"])})
         context = self.contexts.get(root)
         if context is None:
-            store = Store(Path(order["store"]))
+            store = Store(Path(order["store"]), keep_bytes=order["keep_bytes"])
             given = json.dumps(order["limits"], sort_keys=True)
             try:
                 store.prepare(root, extractor_version(), given)
@@ -107,7 +108,9 @@ class _Worker:
                     raise
                 store.rebuild(f"it is damaged ({error})")
                 store.prepare(root, extractor_version(), given)
-            context = RootContext(root, store, limits, self._watch, self._guard(root, limits.parse_timeout_ms / 1000))
+            guard = self._guard(root, limits.parse_timeout_ms / 1000)
+            chunks = ChunkBuilder(store, order["max_postings"])
+            context = RootContext(root, store, limits, self._watch, guard, chunks)
             self.contexts[root] = context
         self._send(order["job"], {"opened": context.store.rebuilt})
         return context

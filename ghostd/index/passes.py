@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from ghostd.index.chunk_build import ChunkBuilder
 from ghostd.index.examine import Gone, Guard, examine, failed
 from ghostd.index.ignore import GENERATED_MARKS, IGNORE_FILES, Rules
 from ghostd.index.scan import Found, Limits, Walk, is_utf8, shown
@@ -40,6 +41,7 @@ class RootContext:
     watch: Callable[[str, str], int | None]
     """(absolute folder, relative folder) → watch descriptor; None where nothing watches."""
     guard: Guard
+    chunks: ChunkBuilder
     failed: dict[str, str] = field(default_factory=dict)
     """Path → why the worker before this one died of it."""
     watched: list[tuple[int, str]] = field(default_factory=list)
@@ -77,7 +79,7 @@ class _Batch:
             self.touched.append(item)
         else:
             self.records.append(item)
-            self.size += len(item.uses) + len(item.outline or b"")
+            self.size += item.content.size if item.content is not None else 0
 
     @property
     def full(self) -> bool:
@@ -89,6 +91,7 @@ def complete_pass(context: RootContext) -> Iterator[Message | None]:
     """Bring the store in step with the whole root; the last message holds the report."""
     began = time.perf_counter()
     context.updated.clear()
+    context.chunks.check()
     walk = Walk(context.root, context.limits, context.enter)
     todo: list[Found] = []
     seen: set[str] = set()
@@ -111,6 +114,7 @@ def complete_pass(context: RootContext) -> Iterator[Message | None]:
     if gone:
         yield _commit_message(context, context.store.commit(removed=gone))
     context.store.replace_skips(walk.skips)
+    yield from context.chunks.settle(everything=True)
     yield {"done": _report(context, parsed, time.perf_counter() - began)}
 
 
@@ -133,6 +137,7 @@ def update(context: RootContext, paths: list[str]) -> Iterator[Message | None]:
         if not folder or not _under(folder.rpartition("/")[0], folders - {folder}):
             yield from _folder_pass(context, folder)
     yield {"done": None}
+    yield from context.chunks.settle(everything=False)
 
 
 @dataclass(slots=True)
@@ -236,6 +241,7 @@ def _read_all(context: RootContext, todo: list[Found], known: dict[str, Known]) 
         if batch.full:
             yield {**_commit_batch(context, batch), "progress": [number, len(todo)]}
             batch = _Batch()
+            yield from context.chunks.gathered()
     yield {**_commit_batch(context, batch), "progress": [len(todo), len(todo)]}
 
 
@@ -245,7 +251,7 @@ def _read_into(batch: _Batch, context: RootContext, path: str, known: Known | No
         if reason is not None:
             batch.add(failed(context.root, path, reason, context.limits))
         else:
-            batch.add(examine(context.root, path, context.limits, known, context.guard))
+            batch.add(examine(context.root, path, context.limits, known, context.store.promise, context.guard))
     except Gone:
         batch.removed.append(path)
 
@@ -279,6 +285,7 @@ def _report(context: RootContext, parsed: int, seconds: float) -> Message:
         "generation": context.store.generation,
         "totals": _totals(context),
         "skips": sorted(skips)[:_SKIPS_REPORTED],
+        "chunks_left_out": context.chunks.left_out(),
     }
 
 

@@ -17,6 +17,8 @@ from ghostd.indexed import Import, IndexedFile, Reference, Skip, Span, Symbol
 T = TypeVar("T")
 
 _LAST_CHARACTER = chr(0x10FFFF)
+_IN_USE = "EXISTS (SELECT 1 FROM file WHERE file.content_id = definition.content_id)"
+"""What no file has any more is kept for a while."""
 
 
 @dataclass(slots=True)
@@ -93,7 +95,7 @@ def skips(db: sqlite3.Connection) -> list[Skip]:
 def is_indexed(db: sqlite3.Connection, path: PurePosixPath) -> bool:
     """Whether the file is indexed."""
     query = "SELECT 1 FROM file WHERE path = ? AND problem IS NULL"
-    return db.execute(query, (_storable(str(path)),)).fetchone() is not None
+    return db.execute(query, (storable(str(path)),)).fetchone() is not None
 
 
 def outline(db: sqlite3.Connection, path: PurePosixPath) -> list[Symbol]:
@@ -111,9 +113,9 @@ def imports(db: sqlite3.Connection, path: PurePosixPath) -> list[Import]:
 def imports_after(db: sqlite3.Connection, after: str, limit: int) -> list[tuple[PurePosixPath, list[Import]]]:
     """The imports of the next `limit` parsed files, as (path, imports)."""
     rows = db.execute(
-        "SELECT file.path, parsed.outline FROM file JOIN parsed ON parsed.file_id = file.id"
-        " WHERE file.path > ? ORDER BY file.path LIMIT ?",
-        (_storable(after), max(limit, 0)),
+        "SELECT file.path, parsed.outline FROM file JOIN parsed USING (content_id)"
+        " WHERE file.path > ? AND parsed.outline IS NOT NULL ORDER BY file.path LIMIT ?",
+        (storable(after), max(limit, 0)),
     )
     found = []
     for name, blob in rows:
@@ -125,14 +127,14 @@ def imports_after(db: sqlite3.Connection, after: str, limit: int) -> list[tuple[
 def definitions(db: sqlite3.Connection, name: str, limit: int) -> list[Symbol]:
     """Definitions of exactly this name."""
     rows = db.execute(
-        "SELECT file.path, file.id FROM definition JOIN file ON file.id = definition.file_id WHERE definition.name = ?",
-        (_storable(name),),
+        "SELECT file.path, content_id FROM definition JOIN file USING (content_id) WHERE definition.name = ?",
+        (storable(name),),
     ).fetchall()
     found: list[Symbol] = []
-    for path, file_id in _by_path(rows):
+    for path, content_id in _by_path(rows):
         if len(found) >= limit:
             break
-        blob = db.execute("SELECT outline FROM parsed WHERE file_id = ?", (file_id,)).fetchone()
+        blob = db.execute("SELECT outline FROM parsed WHERE content_id = ?", (content_id,)).fetchone()
         if blob is not None:
             found.extend(_symbol(path, row) for row in decode_outline(blob[0])[0] if row[0] == name)
     return found[:limit]
@@ -143,8 +145,8 @@ def symbols(db: sqlite3.Connection, prefix: str, limit: int) -> list[Symbol]:
     if limit <= 0:
         return []  # SQLite takes a negative limit for none
     names = db.execute(
-        "SELECT DISTINCT name FROM definition WHERE name >= ? AND name < ? ORDER BY name LIMIT ?",
-        (_storable(prefix), _storable(prefix) + _LAST_CHARACTER, limit),
+        f"SELECT DISTINCT name FROM definition WHERE name >= ? AND name < ? AND {_IN_USE} ORDER BY name LIMIT ?",  # noqa: S608
+        (storable(prefix), storable(prefix) + _LAST_CHARACTER, limit),
     ).fetchall()
     found: list[Symbol] = []
     for (name,) in names:
@@ -158,12 +160,12 @@ def references(db: sqlite3.Connection, name: str, limit: int) -> list[Reference]
     """Uses of exactly this name."""
     encoded = name.encode("utf-8", "replace")
     rows = db.execute(
-        "SELECT file.path, file.id FROM use JOIN file ON file.id = use.file_id WHERE use.name_crc = ?",
+        "SELECT file.path, content_id FROM use JOIN file USING (content_id) WHERE use.name_crc = ?",
         (name_crc(encoded),),
     ).fetchall()
     found: list[Reference] = []
-    for path, file_id in _by_path(rows):
-        blob = db.execute("SELECT uses FROM parsed WHERE file_id = ?", (file_id,)).fetchone()
+    for path, content_id in _by_path(rows):
+        blob = db.execute("SELECT uses FROM parsed WHERE content_id = ?", (content_id,)).fetchone()
         if blob is None:
             continue
         for start, line in find_uses(blob[0], encoded):
@@ -176,14 +178,14 @@ def references(db: sqlite3.Connection, name: str, limit: int) -> list[Reference]
 def names(db: sqlite3.Connection, limit: int) -> list[str]:
     """The names of all definitions."""
     # SQLite compares UTF-8 byte by byte, which orders as code points do.
-    rows = db.execute("SELECT DISTINCT name FROM definition ORDER BY name LIMIT ?", (max(limit, 0),))
+    rows = db.execute(f"SELECT DISTINCT name FROM definition WHERE {_IN_USE} ORDER BY name LIMIT ?", (max(limit, 0),))  # noqa: S608
     return [name for (name,) in rows]
 
 
 def files_defining(db: sqlite3.Connection, names: Sequence[str]) -> list[tuple[str, PurePosixPath]]:
     """Which files define these names."""
-    query = "SELECT file.path FROM definition JOIN file ON file.id = definition.file_id WHERE definition.name = ?"
-    return [(name, PurePosixPath(path)) for name in names for (path,) in db.execute(query, (_storable(name),))]
+    query = "SELECT file.path FROM definition JOIN file USING (content_id) WHERE definition.name = ?"
+    return [(name, PurePosixPath(path)) for name in names for (path,) in db.execute(query, (storable(name),))]
 
 
 def definitions_in(db: sqlite3.Connection, places: Sequence[tuple[str, PurePosixPath]]) -> list[Symbol]:
@@ -199,8 +201,8 @@ def definitions_in(db: sqlite3.Connection, places: Sequence[tuple[str, PurePosix
 def uses(db: sqlite3.Connection, path: PurePosixPath) -> list[Reference]:
     """One file's uses of names."""
     row = db.execute(
-        "SELECT parsed.uses FROM file JOIN parsed ON parsed.file_id = file.id WHERE file.path = ?",
-        (_storable(str(path)),),
+        "SELECT parsed.uses FROM file JOIN parsed USING (content_id) WHERE path = ? AND outline IS NOT NULL",
+        (storable(str(path)),),
     ).fetchone()
     return [
         Reference(name.decode("utf-8", "replace"), path, Span(start, end), line)
@@ -210,8 +212,8 @@ def uses(db: sqlite3.Connection, path: PurePosixPath) -> list[Reference]:
 
 def _outline_of(db: sqlite3.Connection, path: PurePosixPath) -> bytes | None:
     row = db.execute(
-        "SELECT parsed.outline FROM file JOIN parsed ON parsed.file_id = file.id WHERE file.path = ?",
-        (_storable(str(path)),),
+        "SELECT parsed.outline FROM file JOIN parsed USING (content_id) WHERE file.path = ?",
+        (storable(str(path)),),
     ).fetchone()
     return row[0] if row else None
 
@@ -220,7 +222,7 @@ def _by_path(rows: list[tuple[str, int]]) -> list[tuple[PurePosixPath, int]]:
     return sorted((PurePosixPath(path), file_id) for path, file_id in rows)
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """`text` without lone surrogates, which SQLite refuses and no stored name has."""
     return text.encode("utf-8", "replace").decode()
 

@@ -21,6 +21,7 @@ from ghostd.index.indexed_root import IndexedRoot
 from ghostd.index.inside import read_inside
 from ghostd.index.lock import RootLock, acquire
 from ghostd.index.search import Reader
+from ghostd.index.segment_file import DamagedChunks
 from ghostd.index.store import store_path
 from ghostd.index.supervisor import Supervisor
 from ghostd.index.watch import NoWatch, Watch, open_watch
@@ -171,7 +172,10 @@ class SqliteIndex:
         self, root: Path, words: Mapping[str, float], limit: int = 50, *, leave_out: PurePosixPath | None = None
     ) -> Sequence[FoundChunk]:
         """The chunks that fit these words best."""
-        return []
+        found = self._roots.get(_key(root))
+        if found is None:
+            return []
+        return await self._read(root, lambda db: found.chunks.search(db, words, limit, leave_out), [])
 
     def overlay(self, session: str, path: Path, text: str | None) -> None:
         """Note what an open document says."""
@@ -212,7 +216,7 @@ class SqliteIndex:
         await found.opened.wait()
         try:
             return await found.reader.run(query)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, DamagedChunks) as error:
             _log.warning("the index of %s cannot be read (%s); comparing it with the files", root, error)
             found.reader.reopen()
             found.overflowed()

@@ -16,12 +16,14 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from ghostd.index.rows import decode_outline, name_crc, names_used
+from ghostd.index.contents import Content, Contents
 
 _log = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_S = 10.0
 _CACHE_KB = 8 * 1024
+KEEP_BYTES = 16 * 1024 * 1024
+"""Of contents that no file has any more, where no setting says otherwise."""
 _IN_THE_WAY = frozenset(
     (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOMEM)
 )
@@ -42,7 +44,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A file's new row. A record without `outline` has no grammar, or a problem."""
+    """A file's new row."""
 
     path: str
     language: str
@@ -51,14 +53,8 @@ class Record:
     settled: bool
     hash: bytes | None
     problem: str | None = None
-    outline: bytes | None = None
-    uses: bytes = b""
-    defined: frozenset[str] = frozenset()
-    used: frozenset[int] = frozenset()
-    """CRCs of names."""
-    symbol_count: int = 0
-    use_count: int = 0
-    import_count: int = 0
+    content: Content | None = None
+    """None: there is a problem, or the store has it already (`Store.promise`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +111,9 @@ def is_damage(error: sqlite3.DatabaseError) -> bool:
 class Store:
     """The writer's side. Use from one thread; close it."""
 
-    def __init__(self, path: Path, steps: Sequence[str] | None = None) -> None:
+    def __init__(self, path: Path, steps: Sequence[str] | None = None, keep_bytes: int = KEEP_BYTES) -> None:
         self.path = path
+        self.keep_bytes = keep_bytes
         self.rebuilt = ""
         """Why the previous file was set aside; "" when it was not."""
         self._steps = migrations() if steps is None else steps
@@ -127,6 +124,7 @@ class Store:
                 raise
             self._set_aside(f"it is damaged ({error})")
             self._db = self._open()
+        self._contents = Contents(self._db, keep_bytes)
 
     def close(self) -> None:
         """Close the file."""
@@ -138,6 +136,12 @@ class Store:
             self._db.close()
         self._set_aside(reason)
         self._db = self._open()
+        self._contents = Contents(self._db, self.keep_bytes)
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """The writer's connection; another one after `rebuild`."""
+        return self._db
 
     @property
     def generation(self) -> int:
@@ -146,9 +150,10 @@ class Store:
 
     def prepare(self, root: str, extractor: str, limits: str) -> None:
         """Make rows stale that were made by another extractor or under other limits."""
-        with self._transaction():
+        with self.transaction():
             if self._meta("extractor") != extractor:
                 self._db.execute("UPDATE file SET size = -1, hash = iif(problem IS NULL, zeroblob(16), NULL)")
+                self._contents.outdate()
             elif self._meta("limits") != limits:
                 self._db.execute("UPDATE file SET size = -1, hash = iif(problem IS NULL, hash, NULL)")
             for key, value in (("root", root), ("extractor", extractor), ("limits", limits)):
@@ -184,7 +189,8 @@ class Store:
         """
         changed: list[str] = []
         gone: list[str] = []
-        with self._transaction():
+        left: set[int] = set()
+        with self.transaction():
             self._db.executemany(
                 "UPDATE file SET size = ?, mtime_ns = ?, settled = ? WHERE id = ?",
                 [(t.size, t.mtime_ns, t.settled, t.file_id) for t in touched],
@@ -193,13 +199,14 @@ class Store:
             for path in removed:
                 known = self.known_file(path)
                 if known is not None:
-                    self._delete(known.file_id)
+                    self._leave_content(known.file_id, left)
+                    self._db.execute("DELETE FROM file WHERE id = ?", (known.file_id,))
                     if known.problem is None:
                         gone.append(path)
             uses: list[tuple[int, int]] = []
             for record in records:
                 known = self.known_file(record.path)
-                self._replace(record, known, uses)
+                self._replace(record, known, uses, left)
                 if record.problem is None:
                     changed.append(record.path)
                 elif known is not None and known.problem is None:
@@ -208,11 +215,17 @@ class Store:
             self._db.executemany("INSERT OR IGNORE INTO use VALUES (?, ?)", uses)
             if changed or gone:
                 self._set_meta("generation", self.generation + 1)
+            if left:
+                self._contents.release(left, self.generation)
             return Commit(self.generation, tuple(changed), tuple(gone))
+
+    def promise(self, digest: bytes, language: str) -> bool:
+        """Whether what is in this content is known; a record that counts on that is committed later."""
+        return self._contents.promise(digest, language)
 
     def replace_skips(self, skips: dict[str, str], folder: str = "") -> None:
         """Record what a walk of `folder` ("" for all) left out."""
-        with self._transaction():
+        with self.transaction():
             if folder:
                 self._db.execute("DELETE FROM skip WHERE path > ? AND path < ?", (f"{folder}/", f"{folder}0"))
             else:
@@ -240,56 +253,36 @@ class Store:
                     "DELETE FROM skip WHERE path = ? OR (path > ? AND path < ?)", (path, f"{path}/", f"{path}0")
                 )
 
-    def _replace(self, record: Record, known: Known | None, uses: list[tuple[int, int]]) -> None:
+    def _replace(self, record: Record, known: Known | None, uses: list[tuple[int, int]], left: set[int]) -> None:
+        digest, settled, linked = record.hash, record.settled, None
+        if record.problem is None and digest is not None:
+            linked = self._contents.link(digest, record.language, record.content, uses)
+            if linked is None:
+                # Only after a rebuild in between: have the next pass read the file.
+                digest, settled = bytes(16), False
         row = (
-            *(record.language, record.size, record.mtime_ns, record.settled, record.hash, record.problem),
-            *(record.symbol_count, record.use_count, record.import_count, record.path),
+            *(record.language, record.size, record.mtime_ns, settled, digest, record.problem),
+            *((linked.symbols, linked.uses, linked.imports, linked.content_id) if linked else (0, 0, 0, None)),
+            record.path,
         )
-        old_defined: set[str] = set()
-        old_used: set[int] = set()
         if known is None:
-            cursor = self._db.execute(
-                "INSERT INTO file (language, size, mtime_ns, settled, hash, problem, symbols, uses, imports, path)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            self._db.execute(
+                "INSERT INTO file (language, size, mtime_ns, settled, hash, problem, symbols, uses, imports,"
+                " content_id, path) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
-            file_id = cursor.lastrowid
-            assert file_id is not None
         else:
-            file_id = known.file_id
-            old_defined, old_used = self._names_of(file_id)
+            self._leave_content(known.file_id, left)
             self._db.execute(
                 "UPDATE file SET language = ?, size = ?, mtime_ns = ?, settled = ?, hash = ?, problem = ?,"
-                " symbols = ?, uses = ?, imports = ? WHERE path = ?",
+                " symbols = ?, uses = ?, imports = ?, content_id = ? WHERE path = ?",
                 row,
             )
-        self._forget_names(file_id, old_defined - record.defined, old_used - record.used)
-        self._db.executemany(
-            "INSERT INTO definition VALUES (?, ?)", [(name, file_id) for name in record.defined - old_defined]
-        )
-        uses.extend((crc, file_id) for crc in record.used - old_used)
-        if record.outline is not None:
-            self._db.execute("INSERT OR REPLACE INTO parsed VALUES (?, ?, ?)", (file_id, record.outline, record.uses))
-        elif known is not None:
-            self._db.execute("DELETE FROM parsed WHERE file_id = ?", (file_id,))
 
-    def _delete(self, file_id: int) -> None:
-        self._forget_names(file_id, *self._names_of(file_id))
-        self._db.execute("DELETE FROM parsed WHERE file_id = ?", (file_id,))
-        self._db.execute("DELETE FROM file WHERE id = ?", (file_id,))
-
-    def _names_of(self, file_id: int) -> tuple[set[str], set[int]]:
-        row = self._db.execute("SELECT outline, uses FROM parsed WHERE file_id = ?", (file_id,)).fetchone()
-        if row is None:
-            return set(), set()
-        symbols, _ = decode_outline(row[0])
-        return {symbol[0] for symbol in symbols}, {name_crc(name) for name in names_used(row[1])}
-
-    def _forget_names(self, file_id: int, defined: Iterable[str], used: Iterable[int]) -> None:
-        self._db.executemany(
-            "DELETE FROM definition WHERE name = ? AND file_id = ?", [(name, file_id) for name in defined]
-        )
-        self._db.executemany("DELETE FROM use WHERE name_crc = ? AND file_id = ?", [(crc, file_id) for crc in used])
+    def _leave_content(self, file_id: int, left: set[int]) -> None:
+        row = self._db.execute("SELECT content_id FROM file WHERE id = ?", (file_id,)).fetchone()
+        if row[0] is not None:
+            left.add(row[0])
 
     def _meta(self, key: str) -> str | int | None:
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
@@ -299,7 +292,8 @@ class Store:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
+        """All or nothing."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield

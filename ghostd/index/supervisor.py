@@ -237,7 +237,10 @@ def _base_order(root: Path, store: Path, config: IndexConfig) -> dict[str, Any]:
         # Else each commit would change the root.
         escaped = re.sub(r"([][*?!# \\])", r"\\\1", own)
         limits["exclude"] = [*limits["exclude"], f"/{escaped}/"]
-    return {"root": str(root), "store": str(store), "limits": limits}
+    return {
+        **{"root": str(root), "store": str(store), "limits": limits},
+        **{"keep_bytes": config.keep_bytes, "max_postings": config.max_postings},
+    }
 
 
 def own_folder(root: Path, store: Path) -> str | None:

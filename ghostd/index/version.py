@@ -8,8 +8,8 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-_FORMAT = "3"
-"""Raise it when parse.py or rows.py give other rows for the same file."""
+_FORMAT = "4"
+"""Raise it when parse.py, rows.py, chunks.py or terms.py give other rows for the same file."""
 
 
 @cache

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from index_harness import following, write
 
 from ghostd.config import IndexConfig
 from ghostd.errors import RootError
+from ghostd.index.contents import Content
 from ghostd.index.rows import encode_outline, encode_uses, find_uses, name_crc
 from ghostd.index.service import index_once, open_index
 from ghostd.index.store import Record, Store, Totals, migrations, store_path
@@ -27,8 +29,7 @@ from ghostd.index.supervisor import Message, Supervisor
 
 def record(path: str, name: str, text: bytes = b"x") -> Record:
     """A file that defines and uses one name."""
-    return Record(
-        *(path, "python", len(text), 1, True, text.ljust(16, b"\0")),
+    content = Content(
         outline=encode_outline([[name, "function", 0, 1, 0, 1, 1, "", name]], []),
         uses=encode_uses({name.encode(): [0]}, [text]),
         defined=frozenset((name,)),
@@ -36,6 +37,8 @@ def record(path: str, name: str, text: bytes = b"x") -> Record:
         symbol_count=1,
         use_count=1,
     )
+    digest = blake2b(name.encode() + text, digest_size=16).digest()
+    return Record(path, "python", len(text), 1, True, digest, content=content)
 
 
 def rows(path: Path, query: str) -> list[tuple[object, ...]]:
@@ -50,10 +53,11 @@ def rows(path: Path, query: str) -> list[tuple[object, ...]]:
 
 def test_replacing_and_removing_a_file_leaves_no_row_of_it(tmp_path: Path) -> None:
     path = tmp_path / "s.sqlite3"
-    store = Store(path)
+    store = Store(path, keep_bytes=0)
     assert store.commit([record("a.py", "one"), record("b.py", "one")]).generation == 1
     assert store.commit([record("a.py", "two", b"y")]).generation == 2
-    assert rows(path, "SELECT name, file_id FROM definition ORDER BY name") == [("one", 2), ("two", 1)]
+    in_use = "SELECT name, path FROM definition JOIN file USING (content_id) ORDER BY name"
+    assert rows(path, in_use) == [("one", "b.py"), ("two", "a.py")]
     store.commit([Record("c.bin", "plaintext", 7, 1, True, None, "binary")])
     assert store.totals() == Totals(files=2, symbols=2, uses=2, imports=0, size_bytes=2, skipped=1)
     store.commit([Record("c.bin", "plaintext", 5, 1, True, b"h" * 16)], skips={"pipe": "a FIFO"})
@@ -62,7 +66,7 @@ def test_replacing_and_removing_a_file_leaves_no_row_of_it(tmp_path: Path) -> No
     commit = store.commit(removed=["a.py", "b.py", "never.py"])
     assert (commit.generation, commit.changed, commit.removed) == (5, (), ("a.py", "b.py"))
     assert store.totals() == Totals(0, 0, 0, 0, 0, 0)
-    for table in ("file", "parsed", "definition", "use"):
+    for table in ("file", "content", "parsed", "definition", "use"):
         assert rows(path, f"SELECT count(*) FROM {table}") == [(0,)], table
     store.close()
 
@@ -189,7 +193,7 @@ async def test_another_extractor_parses_all_again_and_the_old_rows_answer_meanwh
     os.utime(root / "a.py", ns=(10**18, 10**18))
     await index_once(store, root, IndexConfig())
     await asyncio.to_thread(age, store_path(store, root), root)
-    assert len(rows(store_path(store, root), "SELECT 1 FROM definition JOIN file ON file.id = file_id")) == 1
+    assert len(rows(store_path(store, root), "SELECT 1 FROM definition JOIN file USING (content_id)")) == 1
     report = await index_once(store, root, IndexConfig())
     assert (report.files, report.parsed) == (1, 1)
 

@@ -1,0 +1,238 @@
+"""Chunk search in the daemon: BM25 over the mapped segments and what is in none yet. Runs in the readers' threads."""
+
+from __future__ import annotations
+
+import heapq
+import sqlite3
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+
+from ghostd.index.chunk_segment import MAX_CHUNKS, Postings, gather, open_segment
+from ghostd.index.search import storable
+from ghostd.index.segment_file import DamagedChunks, SegmentInvalid, segment_path
+from ghostd.index.terms import weighted
+from ghostd.indexed import Chunk, FoundChunk
+
+K1 = 1.2
+B = 0.75
+_NAMES_AT_ONCE = 500
+MAX_TERMS = 1_000
+"""Terms of one search; the heaviest ones."""
+_DELTA_POSTINGS = 200_000
+"""What is searched of contents in no segment, the newest first: more only waits while a pass is running."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A segment, or the contents in none, as of one generation."""
+
+    postings: Postings
+    norms: npt.NDArray[np.float32]
+    """BM25's length term of each chunk."""
+    dead: npt.NDArray[np.int64]
+    """Places of the contents that no file has any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    generation: tuple[object, ...] = ()
+    parts: tuple[_Part, ...] = ()
+    chunks: int = 0
+
+
+@dataclass(slots=True)
+class ChunkSearch:
+    """The searcher of one root's store."""
+
+    store: Path
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _segments: dict[int, Postings] = field(default_factory=dict)
+    _loose: dict[int, bytes] = field(default_factory=dict)
+    """The chunks of contents in no segment."""
+    _delta: Postings | None = None
+    """The same, to be searched."""
+    _snapshot: _Snapshot = field(default_factory=_Snapshot)
+
+    def search(
+        self, db: sqlite3.Connection, words: Mapping[str, float], limit: int, leave_out: PurePosixPath | None
+    ) -> list[FoundChunk]:
+        """See the port `Index`. Raises sqlite3.Error, or DamagedChunks."""
+        terms = weighted(words)
+        if not terms or limit <= 0:
+            return []
+        if len(terms) > MAX_TERMS:
+            terms = dict(heapq.nlargest(MAX_TERMS, terms.items(), key=itemgetter(1)))
+        db.execute("BEGIN")  # one generation for all of it
+        try:
+            snapshot = self._current(db)
+            rows = _best(snapshot, terms, limit, _content_only_of(db, leave_out))
+            return _named(db, rows, leave_out)
+        finally:
+            db.execute("COMMIT")
+
+    def reset(self) -> None:
+        """The store has been replaced by another."""
+        with self._lock:
+            self._segments, self._loose, self._delta, self._snapshot = {}, {}, None, _Snapshot()
+
+    def _current(self, db: sqlite3.Connection) -> _Snapshot:
+        """The snapshot of the connection's generation."""
+        query = "SELECT (SELECT value FROM meta WHERE key = 'generation'), count(*), max(id) FROM segment"
+        generation = db.execute(query).fetchone()
+        with self._lock:
+            if generation != self._snapshot.generation:
+                try:
+                    self._snapshot = self._read(db, generation)
+                except (SegmentInvalid, OSError, ValueError) as error:
+                    raise DamagedChunks(str(error)) from None
+            return self._snapshot
+
+    def _read(self, db: sqlite3.Connection, generation: tuple[object, ...]) -> _Snapshot:
+        numbers = [number for (number,) in db.execute("SELECT id FROM segment ORDER BY id")]
+        self._segments = {
+            number: self._segments.get(number) or open_segment(segment_path(self.store, number)) for number in numbers
+        }
+        dead = np.array(
+            [number for (number,) in db.execute("SELECT id FROM content WHERE released IS NOT NULL")], np.uint32
+        )
+        sources = list(self._segments.values())
+        loose = self._read_loose(db)
+        if loose.keys() != self._loose.keys():
+            self._loose, self._delta = loose, None
+        if self._loose:
+            if self._delta is None:
+                self._delta = gather(list(self._loose.items()))
+            sources.append(self._delta)
+        chunks = sum(len(source.first_lines) for source in sources)
+        average = sum(int(source.lengths.sum(dtype=np.int64)) for source in sources) / max(chunks, 1)
+        parts = []
+        for source in sources:
+            norms = (K1 * (1 - B + B * source.lengths / max(average, 1.0))).astype(np.float32)
+            parts.append(_Part(source, norms, np.flatnonzero(np.isin(source.contents, dead))))
+        return _Snapshot(generation, tuple(parts), chunks)
+
+    def _read_loose(self, db: sqlite3.Connection) -> dict[int, bytes]:
+        query = (
+            "SELECT id, chunks, postings FROM content WHERE segment IS NULL AND postings > 0 AND released IS NULL"
+            " ORDER BY id DESC"
+        )
+        found: dict[int, bytes] = {}
+        all_chunks = all_postings = 0
+        for content_id, chunks, postings in db.execute(query):
+            all_chunks += chunks
+            all_postings += postings
+            if all_chunks > MAX_CHUNKS or (all_postings > _DELTA_POSTINGS and found):
+                break
+            blob = self._loose.get(content_id)
+            if blob is None:
+                row = db.execute("SELECT chunks FROM parsed WHERE content_id = ?", (content_id,)).fetchone()
+                blob = row[0] if row else b""
+            found[content_id] = blob
+        return found
+
+
+def _best(
+    snapshot: _Snapshot, terms: Mapping[int, float], limit: int, omitted: int | None
+) -> list[tuple[float, int, int, int]]:
+    """(score, content, first line, last line) of the best chunks, the best first."""
+    keys = np.array(sorted(terms), np.uint32)
+    weights = np.array([terms[key] for key in keys.tolist()])
+    slices = [_slices(part.postings, keys) for part in snapshot.parts]
+    frequency = np.zeros(len(keys))
+    for starts, stops in slices:
+        frequency += stops - starts
+    # A term without postings in one part must not count in the others either.
+    for part in snapshot.parts:
+        weights[np.isin(keys, part.postings.frequent[::2])] = 0.0
+    weights *= np.log(1 + (snapshot.chunks - frequency + 0.5) / (frequency + 0.5)) * (K1 + 1)
+    rows: list[tuple[float, int, int, int]] = []
+    for part, (starts, stops) in zip(snapshot.parts, slices, strict=True):
+        counted = np.flatnonzero((stops > starts) & (weights > 0))
+        if len(counted):
+            rows += _best_of(part, weights[counted], starts[counted], stops[counted], limit, omitted)
+    rows.sort(key=lambda row: (-row[0], row[1], row[2]))
+    return rows[:limit]
+
+
+def _slices(postings: Postings, keys: npt.NDArray[np.uint32]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Where each term's postings start and stop."""
+    if not len(postings.terms):
+        return np.zeros(len(keys), np.int64), np.zeros(len(keys), np.int64)
+    places = np.searchsorted(postings.terms, keys)
+    places[places == len(postings.terms)] = 0
+    there = postings.terms[places] == keys
+    starts = np.where(there, postings.starts[places], 0).astype(np.int64)
+    return starts, np.where(there, postings.starts[places + 1], 0).astype(np.int64)
+
+
+def _best_of(
+    part: _Part,
+    weights: npt.NDArray[np.float64],
+    starts: npt.NDArray[np.int64],
+    stops: npt.NDArray[np.int64],
+    limit: int,
+    omitted: int | None,
+) -> list[tuple[float, int, int, int]]:
+    postings = part.postings
+    bounds = list(zip(starts.tolist(), stops.tolist(), strict=True))
+    chunks = np.concatenate([postings.chunks[start:stop] for start, stop in bounds])
+    counts = np.concatenate([postings.counts[start:stop] for start, stop in bounds]).astype(np.float32)
+    gains = np.repeat(weights.astype(np.float32), stops - starts) * counts / (counts + part.norms[chunks])
+    scores = np.bincount(chunks, gains, minlength=len(postings.first_lines))
+    begins = postings.content_starts
+    for place in part.dead.tolist():
+        scores[begins[place] : begins[place + 1]] = 0.0
+    if omitted is not None:
+        for place in np.flatnonzero(postings.contents == omitted).tolist():
+            scores[begins[place] : begins[place + 1]] = 0.0
+    if len(scores) > limit:
+        # All that are as good as the last one, so that ties are decided by their place.
+        least = np.partition(scores, len(scores) - limit)[len(scores) - limit]
+        best = np.flatnonzero(scores >= max(least, np.nextafter(0, 1)))
+    else:
+        best = np.flatnonzero(scores > 0)
+    best = best[np.argsort(-scores[best], kind="stable")][:limit]
+    contents = postings.contents[np.searchsorted(begins, best, side="right") - 1]
+    first_lines = postings.first_lines[best].astype(np.int64)
+    last_lines = first_lines + postings.line_counts[best] - 1
+    found = (scores[best].tolist(), contents.tolist(), first_lines.tolist(), last_lines.tolist())
+    return list(zip(*found, strict=True))
+
+
+def _content_only_of(db: sqlite3.Connection, path: PurePosixPath | None) -> int | None:
+    """The content that this file alone has."""
+    if path is None:
+        return None
+    row = db.execute(
+        "SELECT content_id FROM file AS it WHERE path = ? AND NOT EXISTS"
+        " (SELECT 1 FROM file WHERE content_id = it.content_id AND path != it.path)",
+        (storable(str(path)),),
+    ).fetchone()
+    return row[0] if row else None
+
+
+def _named(
+    db: sqlite3.Connection, rows: Sequence[tuple[float, int, int, int]], leave_out: PurePosixPath | None
+) -> list[FoundChunk]:
+    """The chunks with their files' names; of equal files the first one."""
+    contents = list({row[1] for row in rows})
+    other_than = storable(str(leave_out)) if leave_out is not None else ""
+    paths: dict[int, PurePosixPath] = {}
+    for start in range(0, len(contents), _NAMES_AT_ONCE):
+        some = contents[start : start + _NAMES_AT_ONCE]
+        marks = ", ".join("?" * len(some))
+        query = (
+            f"SELECT content_id, min(path) FROM file WHERE content_id IN ({marks}) AND path != ? GROUP BY content_id"  # noqa: S608
+        )
+        paths.update((number, PurePosixPath(path)) for number, path in db.execute(query, (*some, other_than)))
+    return [
+        FoundChunk(Chunk(paths[content], first, last), score)
+        for score, content, first, last in rows
+        if content in paths
+    ]

@@ -1,0 +1,147 @@
+"""A file → its chunks, and which terms stand in each, as one compressed blob.
+
+Chunks are whole lines, cut where definitions start (with the comments and attributes above them), so that a chunk is
+one thing rather than the end of one and the start of another. 16 lines found most of what hidden lines needed, at
+1,000 and 2,000 tokens of context (56 and 67 % of the identifiers; 10 lines 53 and 63, 24 lines 53 and 65, 40 lines 45
+and 58).
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from array import array
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, chain, count
+from typing import Any
+
+from ghostd.index.terms import WORDS, TermKeys
+
+MAX_LINES = 16
+MAX_CHUNKS = 65_000
+"""Chunks of one file; a segment numbers its chunks in 16 bits."""
+HEADER = struct.Struct("=III")
+"""Chunks, distinct terms, postings."""
+_LEVEL = 1
+
+_STARTS = frozenset(
+    (
+        *("class", "function", "method", "test", "enum", "interface", "struct", "trait", "union", "module"),
+        *("macro", "type"),
+    )
+)
+"""Kinds of symbols at which a file is cut."""
+_ABOVE = re.compile(rb"\s*(//|/\*|\*|#|@|--|;|\[)")
+"""How a line begins that belongs to the definition below it: a comment, an attribute or a decorator."""
+_MAX_ABOVE = 8
+_SECTIONS = {
+    "markdown": re.compile(rb"#{1,6}\s"),
+    "toml": re.compile(rb"\["),
+    "ini": re.compile(rb"\["),
+}
+"""What a section's first line looks like, where a blank line is not what tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunked:
+    """The chunks of one content."""
+
+    blob: bytes = b""
+    chunks: int = 0
+    postings: int = 0
+
+
+def chunk_file(
+    lines: Sequence[bytes], symbols: Iterable[Sequence[Any]] | None, language: str, keys: TermKeys
+) -> Chunked:
+    """The chunks of a file and their terms; `symbols` as `parse` gives them, None where there is no grammar.
+
+    `lines` are the file's without their line feeds.
+    """
+    starts = _sections(lines, language) if symbols is None else _definitions(lines, symbols)
+    firsts, lasts, counters = array("I"), bytearray(), []
+    terms_in = keys.__getitem__
+    for first, last in pieces(lines, starts):
+        words = WORDS.findall(b"\n".join(lines[first:last]))
+        counter = Counter(chain.from_iterable(map(terms_in, words)))
+        if counter and len(firsts) < MAX_CHUNKS:
+            firsts.append(first + 1)
+            lasts.append(last - first)
+            counters.append(counter)
+    if not counters:
+        return Chunked()
+    sizes = array("H", map(len, counters))
+    numbers = dict(zip(dict.fromkeys(chain.from_iterable(counters)), count(), strict=False))
+    code = "H" if len(numbers) < 65536 else "I"
+    places = array(code, map(numbers.__getitem__, chain.from_iterable(counters)))
+    often = list(chain.from_iterable(counter.values() for counter in counters))
+    if max(often) > 255:
+        often = [min(times, 255) for times in often]
+    body = b"".join(
+        (
+            HEADER.pack(len(firsts), len(numbers), len(places)),
+            *(array("I", numbers).tobytes(), firsts.tobytes(), bytes(lasts), sizes.tobytes()),
+            *(places.tobytes(), bytes(often)),
+        )
+    )
+    return Chunked(zlib.compress(body, _LEVEL), len(firsts), len(places))
+
+
+def pieces(lines: Sequence[bytes], starts: Iterable[int]) -> list[tuple[int, int]]:
+    """Half-open ranges of lines, from 0, of at most MAX_LINES, without blank edges; cut at `starts` where one is.
+
+    Neighbours that fit into one piece together are joined.
+    """
+    found: list[tuple[int, int]] = []
+
+    def add(first: int, last: int) -> None:
+        while first < last and not lines[first].strip():
+            first += 1
+        while first < last and not lines[last - 1].strip():
+            last -= 1
+        if first < last:
+            found.append((first, last))
+
+    begin = end = 0
+    for bound in chain(starts, (len(lines),)):
+        if bound - begin > MAX_LINES and end > begin:
+            add(begin, end)
+            begin = end
+        while bound - begin > MAX_LINES:
+            add(begin, begin + MAX_LINES)
+            begin += MAX_LINES
+        end = bound
+    add(begin, end)
+    return found
+
+
+def _definitions(lines: Sequence[bytes], symbols: Iterable[Sequence[Any]]) -> list[int]:
+    """The lines at which definitions start, ascending."""
+    offsets = list(accumulate((len(line) + 1 for line in lines), initial=0))
+    found = set()
+    for symbol in symbols:
+        if symbol[1] in _STARTS:
+            line = bisect_right(offsets, symbol[2]) - 1
+            top = max(line - _MAX_ABOVE, 0)
+            while line > top and _ABOVE.match(lines[line - 1]):
+                line -= 1
+            found.add(line)
+    return sorted(found)
+
+
+def _sections(lines: Sequence[bytes], language: str) -> list[int]:
+    """The lines at which paragraphs, headings, tables or statements start."""
+    heading = _SECTIONS.get(language)
+    found = []
+    blank = True
+    for number, line in enumerate(lines):
+        if not line or line.isspace():
+            blank = True
+        elif blank or (heading is not None and heading.match(line)):
+            found.append(number)
+            blank = False
+    return found
