@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 import msgspec
 
-from ghostd.errors import InvalidRequest, UnsupportedParameter, UpstreamError, UpstreamMalformed, UpstreamRejected
-from ghostd.models import KeyState, ModelInfo
+from ghostd.errors import UnsupportedParameter, UpstreamMalformed
 from ghostd.providers.anthropic.catalog import AnthropicModels
 from ghostd.providers.anthropic.errors import anthropic_failure, anthropic_refusal
 from ghostd.providers.anthropic.events import ErrorFields, UsageCount, UsageFields
@@ -16,17 +15,16 @@ from ghostd.providers.anthropic.reply import MessageReader
 from ghostd.providers.anthropic.request import messages_body
 from ghostd.providers.http.failures import headed
 from ghostd.providers.keys import Key
+from ghostd.providers.own_dialect import ConversationsOnly, only_conversations
 from ghostd.providers.streaming import (
     EventPieces,
     kept_headers,
     pass_on,
     pass_whole_on,
     read_deltas,
-    refusing,
     renamed,
     within,
 )
-from ghostd.providers.unsupported import Unsupported
 from ghostd.providers.upstream import Endpoint, Upstream
 from ghostd.types import (
     ChatRequest,
@@ -34,7 +32,6 @@ from ghostd.types import (
     Delta,
     Embeddings,
     EmbedRequest,
-    FillRequest,
     Relayed,
     RelayRequest,
     Usage,
@@ -70,36 +67,20 @@ _COUNTED = frozenset(("model", "messages", "system", "tools", "tool_choice", "th
 """What of a request its count may be asked with."""
 
 
-class AnthropicProvider:
+class AnthropicProvider(ConversationsOnly):
     """One base URL of a service that speaks the Messages API."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self.name = endpoint.name
-        self.endpoint = endpoint.base_url
-        self._endpoint = endpoint
-        self._unsupported = Unsupported(endpoint.name, drop=endpoint.settings.drop_unsupported)
         self._models = AnthropicModels(endpoint.settings)
-        self.open_ended = self._models.open_ended
+        upstream = Upstream(
+            endpoint, authorize=authorization, refusal=anthropic_refusal, headers={"anthropic-version": _VERSION}
+        )
+        super().__init__(endpoint, self._models, upstream)
         self._beta = next(
             (value for name, value in endpoint.settings.headers.items() if name.lower() == "anthropic-beta"), ""
         )
         # Some give the base URL with the version, as other dialects have it.
         self._prefix = "" if endpoint.base_url.endswith("/v1") else "/v1"
-        self._upstream = Upstream(
-            endpoint, authorize=authorization, refusal=anthropic_refusal, headers={"anthropic-version": _VERSION}
-        )
-
-    def models(self) -> Sequence[ModelInfo]:
-        """Those configured, else those listed at the last check."""
-        return self._models.models()
-
-    def model(self, name: str) -> ModelInfo:
-        """What is known of a model of this name."""
-        return self._models.model(name)
-
-    def keys(self) -> Sequence[KeyState]:
-        """The keys and how they fare."""
-        return self._endpoint.keys.states()
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
         """Stream the assistant's next message."""
@@ -120,32 +101,17 @@ class AnthropicProvider:
     async def count_tokens(self, request: ChatRequest | CompletionRequest) -> int:
         """What the service counts; that costs nothing."""
         if isinstance(request, CompletionRequest):
-            raise UnsupportedParameter(f"The model '{request.model}' holds conversations only.", "model")
+            raise only_conversations(request.model)
         made = messages_body(request, self._models.traits(request.model), self._unsupported)
         fields = _FIELDS.decode(made.body)
-        response = await self._upstream.send(
+        body = await self._ask(
             "POST",
             f"{self._prefix}{_PATHS['anthropic.count_tokens']}",
             _encode({name: value for name, value in fields.items() if name in _COUNTED}),
             timeouts=request.timeouts,
             headers=self._betas(",".join(made.betas)),
         )
-        try:
-            return _COUNT.decode(await response.read()).input_tokens
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise UpstreamMalformed("the reply is not a count of tokens", self.name) from None
-        except UpstreamError as error:
-            raise headed(error, self.name) from None
-        finally:
-            response.close()
-
-    def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
-        """Not offered: the API knows conversations only."""
-        return refusing(UnsupportedParameter(f"The model '{request.model}' holds conversations only.", "model"))
-
-    def fill(self, request: FillRequest) -> AsyncGenerator[Delta, None]:
-        """Not offered."""
-        return refusing(UnsupportedParameter(f"The model '{request.model}' holds conversations only.", "model"))
+        return self._decoded(_COUNT, body, "is not a count of tokens").input_tokens
 
     async def embed(self, request: EmbedRequest) -> Embeddings:
         """Not offered."""
@@ -154,24 +120,13 @@ class AnthropicProvider:
     async def relay(self, request: RelayRequest) -> AsyncGenerator[Relayed, None]:
         """Pass a request on: "anthropic.messages", "anthropic.count_tokens"."""
         path = _PATHS.get(request.operation)
-        if path is None or not request.fields:
-            raise InvalidRequest(f"{self.name} cannot take a request of the kind '{request.operation}' as it is.")
         headers = {name: value for name, value in request.headers.items() if name.startswith("anthropic-")}
         headers.update(self._betas(headers.get("anthropic-beta", "")))
         # The official SDKs' beta methods add this query; it is of no consequence to the API.
         query = "?beta=true" if "anthropic-beta" in request.headers else ""
-        try:
-            response = await self._upstream.send(
-                "POST",
-                f"{self._prefix}{path}{query}",
-                renamed(request.fields, request.model, _encode),
-                timeouts=request.timeouts,
-                expect="sse" if request.stream else "json",
-                headers=headers,
-            )
-        except UpstreamRejected as error:
-            error.operation = request.operation
-            raise
+        where = None if path is None else f"{self._prefix}{path}{query}"
+        body = renamed(request.fields, request.model, _encode)
+        response = await self._relayed(request, where, body, streamed_as="sse", headers=headers)
         kept = kept_headers(response.headers, _KEPT_HEADERS, "anthropic-")
         if not request.stream:
             check = _check_count if request.operation == "anthropic.count_tokens" else _check_message
@@ -185,17 +140,11 @@ class AnthropicProvider:
 
     async def check(self, timeout_s: float) -> None:
         """Ask for the list of models, and remember it."""
-        response = await self._upstream.send(
-            "GET",
-            f"{self._prefix}/models?limit=1000",
-            timeouts=within(timeout_s),
-        )
+        body = await self._ask("GET", f"{self._prefix}/models?limit=1000", timeouts=within(timeout_s))
         try:
-            self._models.read_list(await response.read())
+            self._models.read_list(body)
         except UpstreamMalformed as error:
             raise headed(error, self.name) from None
-        finally:
-            response.close()
 
     def _betas(self, asked: str) -> Mapping[str, str]:
         """The header that asks for beta features: what this request needs beside what the configuration asks for."""

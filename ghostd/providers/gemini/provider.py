@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from urllib.parse import quote
 
 import msgspec
 
-from ghostd.errors import InvalidRequest, UnsupportedParameter, UpstreamError, UpstreamMalformed, UpstreamRejected
-from ghostd.models import KeyState, ModelInfo
+from ghostd.errors import UpstreamError, UpstreamMalformed
 from ghostd.providers.gemini.catalog import GeminiModels
 from ghostd.providers.gemini.errors import gemini_failure, gemini_refusal
 from ghostd.providers.gemini.models import gemini_traits
@@ -18,9 +16,9 @@ from ghostd.providers.gemini.reply import ContentReader, UsageMetadata
 from ghostd.providers.gemini.request import embed_body, generate_body
 from ghostd.providers.http.failures import headed
 from ghostd.providers.keys import Key
+from ghostd.providers.own_dialect import ConversationsOnly, only_conversations, unit, whole_read
 from ghostd.providers.single_call import first_call_only
-from ghostd.providers.streaming import EventPieces, pass_on, pass_whole_on, read_deltas, refusing, renamed, within
-from ghostd.providers.unsupported import Unsupported
+from ghostd.providers.streaming import EventPieces, pass_on, pass_whole_on, read_deltas, renamed, within
 from ghostd.providers.upstream import Endpoint, Upstream
 from ghostd.types import (
     ChatRequest,
@@ -28,7 +26,6 @@ from ghostd.types import (
     Delta,
     Embeddings,
     EmbedRequest,
-    FillRequest,
     Relayed,
     RelayRequest,
     Usage,
@@ -57,31 +54,14 @@ _COUNT = msgspec.json.Decoder(_TokenCount)
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-class GeminiProvider:
+class GeminiProvider(ConversationsOnly):
     """One base URL of a service that speaks the Gemini API."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self.name = endpoint.name
-        self.endpoint = endpoint.base_url
-        self._endpoint = endpoint
-        self._unsupported = Unsupported(endpoint.name, drop=endpoint.settings.drop_unsupported)
         self._models = GeminiModels(endpoint.settings)
-        self.open_ended = self._models.open_ended
+        super().__init__(endpoint, self._models, Upstream(endpoint, authorize=authorization, refusal=gemini_refusal))
         # Some give the base URL with the version.
         self._prefix = "" if endpoint.base_url.endswith(("/v1beta", "/v1", "/v1alpha")) else "/v1beta"
-        self._upstream = Upstream(endpoint, authorize=authorization, refusal=gemini_refusal)
-
-    def models(self) -> Sequence[ModelInfo]:
-        """Those configured, else those listed at the last check."""
-        return self._models.models()
-
-    def model(self, name: str) -> ModelInfo:
-        """What is known of a model of this name."""
-        return self._models.model(name)
-
-    def keys(self) -> Sequence[KeyState]:
-        """The keys and how they fare."""
-        return self._endpoint.keys.states()
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
         """Stream the assistant's next message."""
@@ -103,31 +83,12 @@ class GeminiProvider:
     async def count_tokens(self, request: ChatRequest | CompletionRequest) -> int:
         """What the service counts; that costs nothing."""
         if isinstance(request, CompletionRequest):
-            raise UnsupportedParameter(f"The model '{request.model}' holds conversations only.", "model")
+            raise only_conversations(request.model)
         body = generate_body(request, gemini_traits(request.model), self._unsupported)
         fields = {"model": _resource(request.model), **_FIELDS.decode(body)}
-        response = await self._upstream.send(
-            "POST",
-            self._path(request.model, "countTokens"),
-            _encode({"generateContentRequest": fields}),
-            timeouts=request.timeouts,
-        )
-        try:
-            return _COUNT.decode(await response.read()).total_tokens
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise UpstreamMalformed("the reply is not a count of tokens", self.name) from None
-        except UpstreamError as error:
-            raise headed(error, self.name) from None
-        finally:
-            response.close()
-
-    def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
-        """Not offered: the API knows conversations only."""
-        return refusing(UnsupportedParameter(f"The model '{request.model}' holds conversations only.", "model"))
-
-    def fill(self, request: FillRequest) -> AsyncGenerator[Delta, None]:
-        """Not offered."""
-        return refusing(UnsupportedParameter(f"The model '{request.model}' holds conversations only.", "model"))
+        path, asked = self._path(request.model, "countTokens"), _encode({"generateContentRequest": fields})
+        told = await self._ask("POST", path, asked, timeouts=request.timeouts)
+        return self._decoded(_COUNT, told, "is not a count of tokens").total_tokens
 
     async def embed(self, request: EmbedRequest) -> Embeddings:
         """Embed each input, a hundred at a time. The usage is 0 for models whose tokens the API does not tell."""
@@ -144,30 +105,19 @@ class GeminiProvider:
             reply = await self._embedded(request, body)
             if len(reply.embeddings) != len(batch):
                 raise UpstreamMalformed("the reply does not have a vector for each input", self.name)
-            vectors.extend(_unit(vector.values) for vector in reply.embeddings)
+            vectors.extend(unit(vector.values) for vector in reply.embeddings)
             tokens += reply.usage_metadata.prompt_token_count
         return Embeddings(tuple(vectors), Usage(tokens, 0))
 
     async def relay(self, request: RelayRequest) -> AsyncGenerator[Relayed, None]:
         """Pass a request on: "gemini.generate", streamed or not; the model's name is in the URL."""
-        if request.operation != "gemini.generate" or not request.fields:
-            raise InvalidRequest(f"{self.name} cannot take a request of the kind '{request.operation}' as it is.")
         method = "streamGenerateContent?alt=sse" if request.stream else "generateContent"
-        try:
-            response = await self._upstream.send(
-                "POST",
-                self._path(request.model, method),
-                renamed(request.fields, None, _encode),
-                timeouts=request.timeouts,
-                expect="sse" if request.stream else "json",
-            )
-        except UpstreamRejected as error:
-            error.operation = request.operation
-            raise
+        path = self._path(request.model, method) if request.operation == "gemini.generate" else None
+        response = await self._relayed(request, path, renamed(request.fields, None, _encode), streamed_as="sse")
         stops = b"stopSequences" in request.fields.get("generationConfig", b"")
         reader = ContentReader(gemini_failure, stops=stops)
         if not request.stream:
-            yield await pass_whole_on(response, lambda body: _check(body, reader), self.name, {})
+            yield await pass_whole_on(response, lambda body: whole_read(body, reader), self.name, {})
             return
         pieces = EventPieces(self._endpoint.limits, self.name)
         async with aclosing(pass_on(response, pieces, reader, self.name, {})) as relayed:
@@ -176,30 +126,16 @@ class GeminiProvider:
 
     async def check(self, timeout_s: float) -> None:
         """Ask for the list of models, and remember it."""
-        response = await self._upstream.send(
-            "GET",
-            f"{self._prefix}/models?pageSize=1000",
-            timeouts=within(timeout_s),
-        )
+        body = await self._ask("GET", f"{self._prefix}/models?pageSize=1000", timeouts=within(timeout_s))
         try:
-            self._models.read_list(await response.read())
+            self._models.read_list(body)
         except UpstreamError as error:
             raise headed(error, self.name) from None
-        finally:
-            response.close()
 
     async def _embedded(self, request: EmbedRequest, body: bytes) -> _Batch:
-        response = await self._upstream.send(
-            "POST", self._path(request.model, "batchEmbedContents"), body, timeouts=request.timeouts
-        )
-        try:
-            return _BATCH_REPLY.decode(await response.read())
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise UpstreamMalformed("the reply does not hold embeddings", self.name) from None
-        except UpstreamError as error:
-            raise headed(error, self.name) from None
-        finally:
-            response.close()
+        path = self._path(request.model, "batchEmbedContents")
+        told = await self._ask("POST", path, body, timeouts=request.timeouts)
+        return self._decoded(_BATCH_REPLY, told, "does not hold embeddings")
 
     def _path(self, model: str, method: str) -> str:
         return f"{self._prefix}/{_resource(model)}:{method}"
@@ -216,15 +152,3 @@ def _resource(model: str) -> str:
     if slash and kind in ("models", "tunedModels"):
         return f"{kind}/{quote(name, safe='')}"
     return f"models/{quote(model, safe='')}"
-
-
-def _unit(values: Sequence[float]) -> tuple[float, ...]:
-    """Of length 1: shortened vectors come as they were cut."""
-    length = math.sqrt(math.fsum(value * value for value in values))
-    return tuple(value / length for value in values) if length else tuple(values)
-
-
-def _check(body: bytes, reader: ContentReader) -> tuple[Usage | None, str | None]:
-    reader.watch(body)
-    reader.end()
-    return reader.usage(), reader.stop_reason

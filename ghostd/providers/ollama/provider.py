@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-import math
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from urllib.parse import urlsplit
 
 import msgspec
 
-from ghostd.errors import InvalidRequest, UpstreamError, UpstreamMalformed, UpstreamRejected
-from ghostd.models import KeyState, ModelInfo
+from ghostd.errors import UpstreamError, UpstreamMalformed
 from ghostd.providers.http.failures import headed
 from ghostd.providers.keys import Key
 from ghostd.providers.ollama.catalog import OllamaModels
@@ -19,9 +17,9 @@ from ghostd.providers.ollama.errors import ollama_failure, ollama_refusal
 from ghostd.providers.ollama.forced import calls_of, is_forced
 from ghostd.providers.ollama.reply import LineReader
 from ghostd.providers.ollama.request import chat_body, complete_body, embed_body, fill_body
+from ghostd.providers.own_dialect import OwnDialectProvider, unit, whole_read
 from ghostd.providers.single_call import first_call_only
 from ghostd.providers.streaming import LinePieces, pass_on, pass_whole_on, read_deltas, renamed, within
-from ghostd.providers.unsupported import Unsupported
 from ghostd.providers.upstream import Endpoint, Upstream
 from ghostd.types import (
     ChatRequest,
@@ -32,7 +30,6 @@ from ghostd.types import (
     FillRequest,
     Relayed,
     RelayRequest,
-    Timeouts,
     Usage,
 )
 
@@ -51,29 +48,12 @@ class _Vectors(msgspec.Struct):
 _VECTORS = msgspec.json.Decoder(_Vectors)
 
 
-class OllamaProvider:
+class OllamaProvider(OwnDialectProvider):
     """One Ollama server."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self.name = endpoint.name
-        self.endpoint = endpoint.base_url
-        self._endpoint = endpoint
-        self._unsupported = Unsupported(endpoint.name, drop=endpoint.settings.drop_unsupported)
         self._models = OllamaModels(endpoint.settings, remote=not _is_loopback(endpoint.base_url))
-        self.open_ended = self._models.open_ended
-        self._upstream = Upstream(endpoint, authorize=authorization, refusal=ollama_refusal)
-
-    def models(self) -> Sequence[ModelInfo]:
-        """Those configured, else those listed at the last check."""
-        return self._models.models()
-
-    def model(self, name: str) -> ModelInfo:
-        """What is known of a model of this name."""
-        return self._models.model(name)
-
-    def keys(self) -> Sequence[KeyState]:
-        """The keys and how they fare."""
-        return self._endpoint.keys.states()
+        super().__init__(endpoint, self._models, Upstream(endpoint, authorize=authorization, refusal=ollama_refusal))
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
         """Stream the assistant's next message."""
@@ -106,40 +86,26 @@ class OllamaProvider:
     async def embed(self, request: EmbedRequest) -> Embeddings:
         """Embed each input."""
         body = embed_body(request, self._unsupported)
-        response = await self._upstream.send("POST", "/api/embed", body, timeouts=request.timeouts)
+        told = await self._ask("POST", "/api/embed", body, timeouts=request.timeouts)
         try:
-            reply = _vectors(await response.read())
+            reply = _vectors(told)
         except UpstreamError as error:
             raise headed(error, self.name) from None
-        finally:
-            response.close()
         vectors = reply.embeddings or []
         if len(vectors) != len(request.inputs):
             raise UpstreamMalformed("the reply does not have a vector for each input", self.name)
-        return Embeddings(tuple(map(_unit, vectors)), Usage(reply.prompt_eval_count, 0))
+        return Embeddings(tuple(map(unit, vectors)), Usage(reply.prompt_eval_count, 0))
 
     async def relay(self, request: RelayRequest) -> AsyncGenerator[Relayed, None]:
         """Pass a request on: "ollama.chat", "ollama.generate", "ollama.embed"."""
-        path = _PATHS.get(request.operation)
-        if path is None or not request.fields:
-            raise InvalidRequest(f"{self.name} cannot take a request of the kind '{request.operation}' as it is.")
-        try:
-            response = await self._upstream.send(
-                "POST",
-                path,
-                renamed(request.fields, request.model, _encode),
-                timeouts=request.timeouts,
-                expect="ndjson" if request.stream else "json",
-            )
-        except UpstreamRejected as error:
-            error.operation = request.operation
-            raise
+        body = renamed(request.fields, request.model, _encode)
+        response = await self._relayed(request, _PATHS.get(request.operation), body, streamed_as="ndjson")
         if request.operation == "ollama.embed":
             yield await pass_whole_on(response, _check_vectors, self.name, {})
             return
         reader = LineReader(ollama_failure, stops=b'"stop"' in request.fields.get("options", b""))
         if not request.stream:
-            yield await pass_whole_on(response, lambda body: _check(body, reader), self.name, {})
+            yield await pass_whole_on(response, lambda body: whole_read(body, reader), self.name, {})
             return
         pieces = LinePieces(self._endpoint.limits, self.name)
         async with aclosing(pass_on(response, pieces, reader, self.name, {})) as relayed:
@@ -152,11 +118,11 @@ class OllamaProvider:
         What cannot be told about a model is no reason to fail: it may have been removed in between.
         """
         timeouts = within(timeout_s)
-        self._models.read_tags(await self._ask("GET", "/api/tags", b"", timeouts))
+        self._models.read_tags(await self._ask("GET", "/api/tags", timeouts=timeouts))
         unknown = self._models.unknown()[:_MAX_DESCRIBED]
         try:
             for name, digest in unknown:
-                body = await self._ask("POST", "/api/show", _encode({"model": name}), timeouts)
+                body = await self._ask("POST", "/api/show", _encode({"model": name}), timeouts=timeouts)
                 self._models.read_show(digest, body)
         except UpstreamError:
             return
@@ -174,15 +140,6 @@ class OllamaProvider:
             async for delta in deltas:
                 yield delta
 
-    async def _ask(self, method: str, path: str, body: bytes, timeouts: Timeouts) -> bytes:
-        response = await self._upstream.send(method, path, body, timeouts=timeouts)
-        try:
-            return await response.read()
-        except UpstreamError as error:
-            raise headed(error, self.name) from None
-        finally:
-            response.close()
-
 
 def authorization(key: Key) -> Mapping[str, str]:
     """The header that carries a key: ollama.com's, or that of a proxy before a server of one's own."""
@@ -195,12 +152,6 @@ def _is_loopback(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
-
-
-def _unit(vector: Sequence[float]) -> tuple[float, ...]:
-    """Of length 1: the server shortens and normalizes, but older ones did not."""
-    length = math.sqrt(math.fsum(value * value for value in vector))
-    return tuple(value / length for value in vector) if length else tuple(vector)
 
 
 def _vectors(body: bytes) -> _Vectors:
@@ -217,9 +168,3 @@ def _vectors(body: bytes) -> _Vectors:
 
 def _check_vectors(body: bytes) -> tuple[Usage | None, str | None]:
     return Usage(_vectors(body).prompt_eval_count, 0), None
-
-
-def _check(body: bytes, reader: LineReader) -> tuple[Usage | None, str | None]:
-    reader.watch(body)
-    reader.end()
-    return reader.usage(), reader.stop_reason
