@@ -108,7 +108,8 @@ class Limits:
 
 
 def _left(kind: str, limit: int, left: float) -> Left:
-    return Left(kind, limit, max(0, int(left)), max(0.0, (limit - left) * _MINUTE_S / limit))
+    remaining = int(left) if left > 0 else 0
+    return Left(kind, limit, remaining, (limit - left) * _MINUTE_S / limit if left < limit else 0.0)
 
 
 def _moved(left: float, before: int | None, now: int | None) -> float:
