@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import heapq
 import re
+import string
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 
 from ghostd.navigation.matching import Fit, fit
 
@@ -13,8 +15,12 @@ MAX_QUERY_CHARS = 200
 """No name is longer."""
 
 _LOOKED_AT = 1000
-"""How many names are looked at that may fit by subwords, and as many that have the query in them; the rest of a large
-project's fits such a query too vaguely to matter."""
+_LOOKED_AT_IN_ALL = 2500
+"""How many names are looked at that may fit in one way, and in one way or another; the rest of a large project's fits
+such a query too vaguely to matter."""
+
+
+_LETTERS = string.ascii_letters.encode() + b"\n" + bytes(range(0x80, 0x100))
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +31,8 @@ class Names:
     """UTF-8, each name between two line feeds."""
     folded: bytes
     """The same in lower case, byte for byte at the same place."""
+    separators: bytes = b""
+    """What there is besides letters: a subword starts behind each."""
 
     @property
     def size_bytes(self) -> int:
@@ -39,11 +47,10 @@ class Names:
             return []
         found: dict[str, Fit] = {}
         exact, beginning = b"\n" + typed + b"\n", b"\n" + typed
-        for patterns in ([exact, beginning], _loosely(typed)):
-            for pattern in patterns:
-                for name in self._lines(pattern):
-                    if name not in found and (fits := fit(query, name)) is not None:
-                        found[name] = fits
+        for patterns in ([exact, beginning], _loosely(typed, self.separators)):
+            for name in islice(chain.from_iterable(map(self._lines, patterns)), _LOOKED_AT_IN_ALL):
+                if name not in found and (fits := fit(query, name)) is not None:
+                    found[name] = fits
             if len(found) >= limit:
                 break  # whatever else there is fits worse
         return heapq.nsmallest(limit, ((fits, name) for name, fits in found.items()))
@@ -68,7 +75,7 @@ def gather(names: Sequence[str]) -> Names:
     """The names in one piece."""
     lines = "\n".join(["", *names, ""]).encode("utf-8", "replace")
     folded = lines.lower() if lines.isascii() else b"\n".join([b"", *map(_folded, names), b""])
-    return Names(lines, folded)
+    return Names(lines, folded, bytes(set(lines.translate(None, _LETTERS))))
 
 
 def _folded(name: str) -> bytes:
@@ -77,7 +84,7 @@ def _folded(name: str) -> bytes:
     return lower if len(lower) == len(plain) else plain.lower()
 
 
-def _loosely(typed: bytes) -> list[bytes | re.Pattern[bytes]]:
+def _loosely(typed: bytes, separators: bytes) -> list[bytes | re.Pattern[bytes]]:
     """What finds the names that may fit by their subwords, and those that have the query in them.
 
     Nothing in the expressions can be matched in two ways, so a search takes time in proportion to the names; and each
@@ -88,8 +95,12 @@ def _loosely(typed: bytes) -> list[bytes | re.Pattern[bytes]]:
         return []
     rest = b"".join(b"[^%b\\n]*+[%b]" % (letter, letter) for letter in letters[1:])
     first = re.escape(typed.lstrip(b"_")[:1])
-    starts = [b"\\n_*+[%b]" % letters[0], first.upper(), b"_" + first] if first.isalpha() else [first]
-    return [*(re.compile(start + rest) for start in starts), typed]
+    starts = [first]
+    if first.isalpha():
+        behind = (re.escape(bytes([separator])) + first for separator in separators)
+        starts = [b"\\n_*+[%b]" % letters[0], first.upper(), *behind]
+    first_of_all, *others = (re.compile(start + rest) for start in starts)
+    return [first_of_all, typed, *others]
 
 
 def _either_case(letter: int) -> bytes:
