@@ -17,6 +17,7 @@ from ghostd.navigation.found import Found, distance
 from ghostd.navigation.locals import binding
 from ghostd.navigation.places import chain_before
 from ghostd.ports import Index
+from ghostd.resolve.resolved import ResolvedImport
 from ghostd.resolve.resolver import Resolver
 from ghostd.resolve.scopes import type_at
 
@@ -64,28 +65,26 @@ class Meanings:
             if symbol.name == name and symbol.name_span.start <= asked.offset <= symbol.name_span.end:
                 return Meaning((Found(root, symbol),), known=True)
         chain = chain_before(asked.text, asked.offset)
-        if imported := await self._imported(asked, chain, view):
+        known = await self._known(asked, chain, outline, view)
+        if known is not None:
+            return known
+        return Meaning(await same_name(root, asked.path, name, view, member=bool(chain)), known=False)
+
+    async def _known(self, asked: Asked, chain: str, outline: list[Symbol], view: Index) -> Meaning | None:
+        """What the function, the file and its imports say; None where they say nothing."""
+        root, name = asked.root, asked.name
+        imports = await self.resolver.imports(root, asked.path, view)
+        if imported := _imported(asked, chain, imports):
             return Meaning([Found(root, _whole(name, path)) for path in imported], known=True)
         if not chain and (bound := binding(asked.text, outline, name, asked.offset)) is not None:
             return _own_name(asked, *bound)
         found = await self._resolved(asked, chain, outline, view)
-        if found:
+        if not found and chain != "?":
+            modules = await self.resolver.module_of(root, asked.path, _dotted(chain, name), view)
+            found = [_whole(name, path) for path in modules]
+        if found or _is_foreign(_dotted(chain, name).partition(".")[0], imports):
             return Meaning([Found(root, symbol) for symbol in found], known=True)
-        modules = await self.resolver.module_of(root, asked.path, _dotted(chain, name), view) if chain != "?" else ()
-        if modules:
-            return Meaning([Found(root, _whole(name, path)) for path in modules], known=True)
-        return Meaning(await same_name(root, asked.path, name, view, member=bool(chain)), known=False)
-
-    async def _imported(self, asked: Asked, chain: str, view: Index) -> Sequence[PurePosixPath]:
-        """The file of the module whose name, in an import statement, ends at this one."""
-        line = asked.text.count(b"\n", 0, asked.offset) + 1
-        for each in await self.resolver.imports(asked.root, asked.path, view):
-            module = _PARTS.split(each.statement.module)
-            if each.statement.line == line and module[-1] == asked.name and each.targets:
-                dotted = _PARTS.split(_dotted(chain, asked.name))
-                if chain == "?" or module[-len(dotted) :] == dotted:
-                    return each.targets[:1]
-        return ()
+        return None
 
     async def _resolved(self, asked: Asked, chain: str, outline: Sequence[Symbol], view: Index) -> Sequence[Symbol]:
         root, path, name = asked.root, asked.path, asked.name
@@ -116,6 +115,29 @@ async def same_name(
         return unlike, distance(path, symbol.path), symbol.path, symbol.span.start
 
     return [Found(root, symbol) for symbol in sorted(symbols, key=rank)]
+
+
+def _imported(asked: Asked, chain: str, imports: Sequence[ResolvedImport]) -> Sequence[PurePosixPath]:
+    """The file of the module whose name, in an import statement, ends at the name that is asked for."""
+    line = asked.text.count(b"\n", 0, asked.offset) + 1
+    for each in imports:
+        module = _PARTS.split(each.statement.module)
+        if each.statement.line == line and module[-1] == asked.name and each.targets:
+            dotted = _PARTS.split(_dotted(chain, asked.name))
+            if chain == "?" or module[-len(dotted) :] == dotted:
+                return each.targets[:1]
+    return ()
+
+
+def _is_foreign(name: str, imports: Sequence[ResolvedImport]) -> bool:
+    """Whether a file imports a name from outside of the project."""
+    for each in imports:
+        if each.external:
+            statement = each.statement
+            bound = statement.as_names or statement.names or _PARTS.split(statement.module)[:1]
+            if name in bound:
+                return True
+    return False
 
 
 def _own_name(asked: Asked, function: Symbol, where: Span) -> Meaning:

@@ -113,6 +113,18 @@ async def test_names_that_could_mean_anything_are_left_out(tmp_path: Path) -> No
         assert await outgoing(client, await item(client, tmp_path / "use.py", 0, 5)) == []
 
 
+async def test_what_is_imported_from_outside_of_the_project_is_nothing_in_it(tmp_path: Path) -> None:
+    files = {
+        "a.py": "class Bag:\n    def get(self): ...\n    def join(self): ...\n\n\ndef echo(): ...\n",
+        "use.py": (
+            "import os\nimport os.path as p\nfrom click import echo\n\n\n"
+            "def caller(bag):\n    os.environ.get(1)\n    p.join()\n    echo()\n    bag.get()\n"
+        ),
+    }
+    async with editor(tmp_path, files) as client:
+        assert await outgoing(client, await item(client, tmp_path / "use.py", 5, 5)) == [("get", [9])]
+
+
 async def test_there_is_no_item_where_no_function_is_meant(tmp_path: Path) -> None:
     async with editor(tmp_path) as client:
         for line, character in ((0, 0), (4, 5), (99, 99)):
