@@ -33,8 +33,8 @@ class _Part:
     """A segment, or the contents in none, as of one generation."""
 
     postings: Postings
-    norms: npt.NDArray[np.float32]
-    """BM25's length term of each chunk."""
+    factors: npt.NDArray[np.float64]
+    """What BM25 makes of a chunk's length: by so much each of its terms counts."""
     dead: npt.NDArray[np.int64]
     """Places of the contents that no file has any more."""
 
@@ -113,8 +113,9 @@ class ChunkSearch:
         average = sum(int(source.lengths.sum(dtype=np.int64)) for source in sources) / max(chunks, 1)
         parts = []
         for source in sources:
-            norms = (K1 * (1 - B + B * source.lengths / max(average, 1.0))).astype(np.float32)
-            parts.append(_Part(source, norms, np.flatnonzero(np.isin(source.contents, dead))))
+            # Every term stands once in a chunk, so the length alone decides how much it counts.
+            factors = (K1 + 1) / (1 + K1 * (1 - B + B * source.lengths.astype(np.float64) / max(average, 1.0)))
+            parts.append(_Part(source, factors, np.flatnonzero(np.isin(source.contents, dead))))
         return _Snapshot(generation, tuple(parts), chunks)
 
     def _read_loose(self, db: sqlite3.Connection) -> dict[int, bytes]:
@@ -150,7 +151,7 @@ def _best(
     # A term without postings in one part must not count in the others either.
     for part in snapshot.parts:
         weights[np.isin(keys, part.postings.frequent[::2])] = 0.0
-    weights *= np.log(1 + (snapshot.chunks - frequency + 0.5) / (frequency + 0.5)) * (K1 + 1)
+    weights *= np.log(1 + (snapshot.chunks - frequency + 0.5) / (frequency + 0.5))
     rows: list[tuple[float, int, int, int]] = []
     for part, (starts, stops) in zip(snapshot.parts, slices, strict=True):
         counted = np.flatnonzero((stops > starts) & (weights > 0))
@@ -182,9 +183,8 @@ def _best_of(
     postings = part.postings
     bounds = list(zip(starts.tolist(), stops.tolist(), strict=True))
     chunks = np.concatenate([postings.chunks[start:stop] for start, stop in bounds])
-    counts = np.concatenate([postings.counts[start:stop] for start, stop in bounds]).astype(np.float32)
-    gains = np.repeat(weights.astype(np.float32), stops - starts) * counts / (counts + part.norms[chunks])
-    scores = np.bincount(chunks, gains, minlength=len(postings.first_lines))
+    sums = np.bincount(chunks, np.repeat(weights, stops - starts), minlength=len(postings.first_lines))
+    scores = sums * part.factors
     begins = postings.content_starts
     for place in part.dead.tolist():
         scores[begins[place] : begins[place + 1]] = 0.0

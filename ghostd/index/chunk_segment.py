@@ -1,7 +1,7 @@
 """An inverted index of some contents' chunks in one immutable file, mapped into memory.
 
-Numpy arrays: the terms' keys ascending, where each one's postings start, the postings (chunk, count), the chunks' lines
-and lengths, and which content has which chunks. A file that is damaged is told by its checksum; it is built again from
+Numpy arrays: the terms' keys ascending, where each one's postings start, the postings (chunks), the chunks' lines and
+lengths, and which content has which chunks. A file that is damaged is told by its checksum; it is built again from
 the contents' own blobs in the store.
 """
 
@@ -41,12 +41,11 @@ class Postings:
     first_lines: npt.NDArray[np.uint32]
     line_counts: npt.NDArray[np.uint8]
     lengths: npt.NDArray[np.uint16]
-    """Terms in each chunk, repeated ones counted each time."""
+    """Terms in each chunk."""
     terms: npt.NDArray[np.uint32]
     starts: npt.NDArray[np.uint32]
     """Each term's first posting, and the number of all postings."""
     chunks: npt.NDArray[np.uint16]
-    counts: npt.NDArray[np.uint8]
     frequent: npt.NDArray[np.uint32]
     """Pairs of a term that is too frequent to have postings and the number of its chunks."""
 
@@ -55,7 +54,7 @@ class Postings:
         """In the order of the file: the widest elements first, so that all are aligned."""
         return (
             *(self.contents, self.content_starts, self.first_lines, self.terms, self.starts, self.frequent),
-            *(self.lengths, self.chunks, self.line_counts, self.counts),
+            *(self.lengths, self.chunks, self.line_counts),
         )
 
 
@@ -63,7 +62,6 @@ def gather(blobs: Sequence[tuple[int, bytes]]) -> Postings:
     """The postings of contents, from (content, blob); they must have MAX_CHUNKS chunks at most. Raises ValueError."""
     keys: list[Numbers] = []
     places: list[Numbers] = []
-    counts: list[Numbers] = []
     first_lines: list[Numbers] = []
     line_counts: list[Numbers] = []
     starts = [0]
@@ -74,22 +72,19 @@ def gather(blobs: Sequence[tuple[int, bytes]]) -> Postings:
             continue
         keys.append(found[0])
         places.append(found[1])
-        counts.append(found[2])
-        first_lines.append(found[3])
-        line_counts.append(found[4])
-        starts.append(starts[-1] + len(found[3]))
+        first_lines.append(found[2])
+        line_counts.append(found[3])
+        starts.append(starts[-1] + len(found[2]))
     if starts[-1] > MAX_CHUNKS:
         raise ValueError(f"{starts[-1]} chunks do not fit into one segment")
     key = _joined(keys, np.uint32)
     place = _joined(places, np.uint16)
-    count = _joined(counts, np.uint8)
-    lengths = np.bincount(place, weights=count, minlength=starts[-1])
-    # One sort of 64-bit numbers instead of an indirect one: key, chunk and count fit side by side.
-    packed = (key.astype(np.uint64) << 24) | (place.astype(np.uint64) << 8) | count
+    lengths = np.bincount(place, minlength=starts[-1])
+    # One sort of 64-bit numbers instead of an indirect one: key and chunk fit side by side.
+    packed = (key.astype(np.uint64) << 16) | place
     packed.sort()
-    key = (packed >> 24).astype(np.uint32)
-    place = ((packed >> 8) & 0xFFFF).astype(np.uint16)
-    count = (packed & 0xFF).astype(np.uint8)
+    key = (packed >> 16).astype(np.uint32)
+    place = (packed & 0xFFFF).astype(np.uint16)
     edges = np.flatnonzero(key[1:] != key[:-1]) + 1 if len(key) else np.zeros(0, np.int64)
     first = np.concatenate((np.zeros(min(len(key), 1), np.int64), edges))
     terms = key[first]
@@ -99,7 +94,7 @@ def gather(blobs: Sequence[tuple[int, bytes]]) -> Postings:
     frequent = np.stack((terms[is_frequent], how_many[is_frequent].astype(np.uint32)), axis=1).ravel()
     if is_frequent.any():
         kept = np.repeat(~is_frequent, how_many)
-        place, count = place[kept], count[kept]
+        place = place[kept]
         terms, how_many = terms[~is_frequent], how_many[~is_frequent]
     return Postings(
         np.array([content for content, _ in blobs], np.uint32),
@@ -110,7 +105,6 @@ def gather(blobs: Sequence[tuple[int, bytes]]) -> Postings:
         terms,
         np.concatenate((np.zeros(1, np.int64), np.cumsum(how_many))).astype(np.uint32),
         place,
-        count,
         frequent,
     )
 
@@ -147,19 +141,17 @@ def open_segment(path: Path) -> Postings:
     shape: Iterable[tuple[type[np.generic], int]] = (
         *((np.uint32, contents), (np.uint32, contents + 1), (np.uint32, chunks), (np.uint32, terms)),
         *((np.uint32, terms + 1), (np.uint32, 2 * frequent), (np.uint16, chunks), (np.uint16, postings)),
-        *((np.uint8, chunks), (np.uint8, postings)),
+        (np.uint8, chunks),
     )
     try:
-        (content, starts, first, term, term_start, often, lengths, place, lines, count) = (
-            take(*part) for part in shape
-        )
+        (content, starts, first, term, term_start, often, lengths, place, lines) = (take(*part) for part in shape)
     except ValueError as error:
         raise SegmentInvalid(f"damaged header: {error}") from None
-    return Postings(content, starts, first, lines, lengths, term, term_start, place, count, often)
+    return Postings(content, starts, first, lines, lengths, term, term_start, place, often)
 
 
-def _decoded(blob: bytes, before: int) -> tuple[Numbers, Numbers, Numbers, Numbers, Numbers]:
-    """Term, chunk and count of each posting, and the chunks' first lines and numbers of lines."""
+def _decoded(blob: bytes, before: int) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+    """Term and chunk of each posting, and the chunks' first lines and numbers of lines."""
     try:
         body = zlib.decompress(blob)
     except zlib.error as error:
@@ -170,14 +162,14 @@ def _decoded(blob: bytes, before: int) -> tuple[Numbers, Numbers, Numbers, Numbe
     parts: list[Numbers] = []
     for kind, length in (
         *((np.uint32, distinct), (np.uint32, chunks), (np.uint8, chunks), (np.uint16, chunks)),
-        *((code, postings), (np.uint8, postings)),
+        (code, postings),
     ):
         part = np.frombuffer(body, kind, length, position)
         parts.append(part)
         position += part.nbytes
-    terms, first_lines, line_counts, sizes, places, counts = parts
+    terms, first_lines, line_counts, sizes, places = parts
     chunk = np.repeat(np.arange(before, before + chunks, dtype=np.uint32), sizes)
-    return terms[places.astype(np.int64)], chunk, counts, first_lines, line_counts
+    return terms[places], chunk, first_lines, line_counts
 
 
 def _joined(parts: list[Numbers], kind: type[np.generic]) -> Numbers:

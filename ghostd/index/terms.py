@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 MAX_WORD_BYTES = 100
 """Longer ones are data (base64, digests), not names."""
@@ -17,22 +17,29 @@ _MAX_REMEMBERED = 200_000
 
 WORDS = re.compile(rb"[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*")
 """Identifiers, in code, comments and strings alike; any character beyond ASCII counts as a letter."""
-_PARTS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+|[^\x00-\x7f]+")
+_STOP = frozenset(
+    b"an and are as assert at be by class cls def elif else except false for from if import in is it none not of on or"
+    b" pass raise return self that the this to true try we with".split()
+)
+"""Terms that stand nearly everywhere and are left out: a fifth of all postings, and not a point of what is found."""
+_PARTS = re.compile(rb"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+|[\x80-\xff]+")
 
 
-def terms_of(word: str) -> tuple[str, ...]:
+def terms_of(word: bytes) -> tuple[bytes, ...]:
     """The word and, when it has several, its parts; lower case, each once.
 
-    "HTTPServerError2" has the parts "http", "server", "error" and "2". A single character says nothing and is left out.
+    "HTTPServerError2" has the parts "http", "server" and "error". What says nothing is left out: a
+    single character, and the most frequent words.
     """
-    whole = word.lower()
-    parts = (part.lower() for part in _PARTS.findall(word)) if whole != word or not word.isalpha() else ()
-    return tuple(dict.fromkeys(term for term in (whole, *parts) if len(term) > 1 and term.strip("_")))
-
-
-def term_key(term: str) -> int:
-    """How a term is known in the index."""
-    return zlib.crc32(term.encode("utf-8", "replace"))
+    if word.isalpha() and word.islower():
+        return (word,) if len(word) > 1 and word not in _STOP else ()
+    parts = _PARTS.findall(word)
+    if not parts:
+        return ()
+    terms = [word.lower(), *map(bytes.lower, parts)] if len(parts) > 1 or parts[0] != word else [word.lower()]
+    if not word.isascii():
+        terms = [term.decode("utf-8", "replace").lower().encode() for term in terms]
+    return tuple(dict.fromkeys(term for term in terms if len(term) > 1 and term not in _STOP))
 
 
 class TermKeys(dict[bytes, tuple[int, ...]]):
@@ -41,7 +48,7 @@ class TermKeys(dict[bytes, tuple[int, ...]]):
     def __missing__(self, word: bytes) -> tuple[int, ...]:
         if len(self) >= _MAX_REMEMBERED:
             self.clear()
-        keys = () if len(word) > MAX_WORD_BYTES else tuple(map(term_key, terms_of(word.decode("utf-8", "replace"))))
+        keys = () if len(word) > MAX_WORD_BYTES else tuple(map(zlib.crc32, terms_of(word)))
         self[word] = keys
         return keys
 
@@ -49,15 +56,10 @@ class TermKeys(dict[bytes, tuple[int, ...]]):
 def weighted(words: Mapping[str, float]) -> dict[int, float]:
     """The keys of the terms in these words, each with the largest weight that it has in one of them."""
     found: dict[int, float] = {}
-    for word, weight in words.items():
-        for term in _in_query(word):
-            key = term_key(term)
-            if weight > found.get(key, 0.0):
-                found[key] = weight
+    for text, weight in words.items():
+        for word in WORDS.findall(text.encode("utf-8", "replace")):
+            if len(word) <= MAX_WORD_BYTES:
+                for key in map(zlib.crc32, terms_of(word)):
+                    if weight > found.get(key, 0.0):
+                        found[key] = weight
     return found
-
-
-def _in_query(text: str) -> Iterator[str]:
-    for word in WORDS.findall(text.encode("utf-8", "replace")):
-        if len(word) <= MAX_WORD_BYTES:
-            yield from terms_of(word.decode("utf-8", "replace"))
