@@ -77,19 +77,21 @@ class Lines:
     def __init__(self, text: bytes, encoding: Encoding) -> None:
         self.text = text
         self._encoding = encoding
+        self._is_ascii = text.isascii()
         self._starts = [0, *(found.end() for found in _LINE_ENDS.finditer(text))]
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and character of a byte offset; of the end for one beyond it."""
         offset = max(0, min(offset, len(self.text)))
         line = bisect_right(self._starts, offset) - 1
-        before = self.text[self._starts[line] : offset].decode(errors="ignore")
+        start = self._starts[line]
+        end = self._starts[line + 1] if line + 1 < len(self._starts) else len(self.text)
+        while end > start and self.text[end - 1] in b"\r\n":
+            end -= 1
+        offset = min(offset, end)  # not behind the line's end
+        if self._is_ascii:
+            return line, offset - start
+        before = self.text[start:offset].decode(errors="ignore")
         if line == 0:
             before = before.removeprefix("\ufeff")  # editors do not show the byte order mark, and do not count it
-        return line, min(unit_count(before, self._encoding), self._length(line))
-
-    def _length(self, line: int) -> int:
-        """Units of a line without its end."""
-        end = self._starts[line + 1] if line + 1 < len(self._starts) else len(self.text)
-        shown = self.text[self._starts[line] : end].rstrip(b"\r\n").decode(errors="ignore")
-        return unit_count(shown.removeprefix("\ufeff") if line == 0 else shown, self._encoding)
+        return line, unit_count(before, self._encoding)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+from ghostd_lsp.positions import Encoding, Lines, char_index, split_lines
 
 from ghostd.indexed import Span
 from ghostd.navigation.lines import FileLines
@@ -84,3 +85,19 @@ def test_lines_and_columns_are_inside_of_any_text() -> None:
             assert 1 <= column <= len(text) + 1
             assert "\n" not in lines.line(line, 50)
     assert FileLines("\ufeffab".encode()).place(4) == (1, 2)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32"])
+def test_positions_of_bytes_are_those_of_characters(encoding: Encoding) -> None:
+    """LSP 3.18, "Text Documents": a position is never behind its line's end, nor inside of a character."""
+    chance = random.Random(4)
+    for letters in ("ab \n\r", "aé😀\n\r\f\u2028"):
+        for _ in range(200):
+            text = "".join(chance.choices(letters, k=14))
+            lines, split = Lines(text.encode(), encoding), split_lines(text)
+            for at in range(len(text) + 1):
+                if text[at - 1 : at + 1] == "\r\n":
+                    continue  # inside of a line end
+                line, character = lines.position(len(text[:at].encode()))
+                assert char_index(split[line], character, encoding) == at - len("".join(split[:line]))
+            assert lines.position(10**9) == lines.position(len(text.encode()))
