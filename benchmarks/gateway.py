@@ -131,7 +131,7 @@ class Bench:
 
     def idle(self, seconds: float) -> None:
         """What the servers take when nobody asks them."""
-        time.sleep(1)
+        time.sleep(4)  # ghostd loads what it has put off at its start
         before = {server.name: server.cpu_s() for server in self.running}
         time.sleep(seconds)
         for server in self.running:
