@@ -1,0 +1,339 @@
+"""From a place in a file to the pieces that may be quoted for it, out of ready structures."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from ghostd.committed import CoChange, FileChange
+from ghostd.context.buffers import pieces_of_buffer
+from ghostd.context.candidate import Candidate, Surroundings, names_in
+from ghostd.context.outlines import OutlinePiece
+from ghostd.context.query import Query, query_of
+from ghostd.context.selection import ContextRequest
+from ghostd.context.texts import Texts
+from ghostd.indexed import FoundChunk, Symbol
+from ghostd.ports import GitHistory, Index
+from ghostd.resolve.heads import bases
+from ghostd.resolve.resolved import ResolvedImport
+from ghostd.resolve.resolver import Resolver
+from ghostd.resolve.scopes import scope_at
+
+SEARCHED = 100
+"""Chunks that are asked of the search."""
+MAX_DEFINING_FILES = 6
+"""A name that more files define says little."""
+MAX_DEFINITIONS = 40
+DEFINITION_LINES = 16
+MAX_OUTLINED_FILES = 24
+MAX_PIECES_OF_FILE = 4
+"""Outline pieces of a file that name nothing nearby."""
+MAX_IMPORTED_NAMES = 80
+MAX_HUNKS = 12
+_CO_CHANGED = 5
+_CO_CHANGE_BOOST = 0.6
+_UNCOMMITTED_BOOST = 0.8
+_OPEN_BOOST = 0.4
+_TYPES = frozenset(("class", "struct", "interface", "trait", "enum", "union"))
+_FUNCTIONS = frozenset(("function", "method", "test"))
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the sources are; `history` is None where git history is switched off."""
+
+    index: Index
+    resolver: Resolver
+    texts: Texts
+    history: GitHistory | None = None
+
+
+@dataclass(slots=True)
+class Gathered:
+    """The candidates for a place, with what they are judged against."""
+
+    candidates: list[Candidate]
+    around: Surroundings
+    late: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the sources say."""
+
+    chunks: Sequence[FoundChunk] = ()
+    imports: Sequence[ResolvedImport] = ()
+    outline: Sequence[Symbol] = ()
+    co_changed: Sequence[CoChange] = ()
+    uncommitted: Sequence[FileChange] = ()
+
+
+async def gather(parts: Parts, request: ContextRequest) -> Gathered:
+    """All that may be quoted, each piece once. Sources that fail or are late are named and left out."""
+    return await _Gathering(parts, request, query_of(request.prefix, request.suffix)).run()
+
+
+class _Gathering:
+    """One run."""
+
+    def __init__(self, parts: Parts, request: ContextRequest, query: Query) -> None:
+        self.parts, self.request, self.query = parts, request, query
+        self.root, self.path = request.root, request.path
+        self.seen = parts.index.seen_by(request.session) if request.session else parts.index
+        self.deadline = time.monotonic() + request.deadline_s
+        self.late: list[str] = []
+        self.open = {_relative(self.root, document.path): document.text for document in request.open_documents}
+        self.candidates: list[Candidate] = []
+
+    async def run(self) -> Gathered:
+        found = await self._ask_sources()
+        scope = scope_at(found.outline, len(self.request.prefix.encode("utf-8", "replace")))
+        own_type = next((symbol for symbol in reversed(scope) if symbol.kind in _TYPES), None)
+        own_bases = (
+            frozenset(name.rpartition(".")[2] for name in bases(own_type)) if own_type is not None else frozenset()
+        )
+        enclosing = next((symbol.name for symbol in reversed(scope) if symbol.kind in _FUNCTIONS), "")
+        defining = await self._defining_files(found.imports, own_bases)
+        imported = _imported(found.imports, defining)
+        near = {
+            name: files
+            for name, files in defining.items()
+            if (name in self.query.nearby or name in own_bases) and len(files) <= MAX_DEFINING_FILES
+        }
+        best = found.chunks[0].score if found.chunks else 0.0
+        around = Surroundings(
+            path=self.path,
+            query=self.query,
+            defined_in={name: len(files) for name, files in defining.items()},
+            imported=imported,
+            bases=own_bases,
+            enclosing=enclosing,
+            best_search=best,
+            file_scores=_file_scores(found.chunks, best),
+        )
+        await self._within("search", self._chunks(found.chunks), None)
+        await self._within("definition", self._definitions(near), None)
+        await self._within("outline", self._outlines(imported, near, found.co_changed, own_bases), None)
+        await self._within("uncommitted", self._uncommitted(found.uncommitted), None)
+        self._open_documents()
+        self._boost(found.co_changed)
+        return Gathered(self.candidates, around, self.late)
+
+    async def _ask_sources(self) -> _Found:
+        history = self.parts.history
+        asked: dict[str, Awaitable[object]] = {
+            "chunks": self.parts.index.search(self.root, self.query.words, SEARCHED, leave_out=self.path),
+            "imports": self.parts.resolver.imports(self.root, self.path, self.seen),
+            "outline": self.seen.outline(self.root, self.path),
+        }
+        if history is not None:
+            asked["co_changed"] = history.co_changed(self.root, self.path, _CO_CHANGED)
+            asked["uncommitted"] = history.uncommitted(self.root)
+        answers = await asyncio.gather(*(self._within(name, answer, ()) for name, answer in asked.items()))
+        return _Found(**dict(zip(asked, answers, strict=True)))  # type: ignore[arg-type]
+
+    async def _within(self, name: str, answer: Awaitable[T], otherwise: T) -> T:
+        """The answer, unless it is late."""
+        try:
+            async with asyncio.timeout(max(0.0, self.deadline - time.monotonic())):
+                return await answer
+        except TimeoutError:
+            self.late.append(name.replace("_", "-"))
+            return otherwise
+
+    async def _defining_files(
+        self, imports: Sequence[ResolvedImport], own_bases: Collection[str]
+    ) -> dict[str, set[PurePosixPath]]:
+        """Name nearby, imported or based on → the other files that define it."""
+        imported = [name for one in imports if one.targets for name in one.statement.names if name != "*"]
+        names = dict.fromkeys([*self.query.nearby, *own_bases, *imported[:MAX_IMPORTED_NAMES]])
+        places = await self._within("definition", self.parts.index.files_defining(self.root, list(names)), ())
+        found: dict[str, set[PurePosixPath]] = defaultdict(set)
+        for name, path in places:
+            if path != self.path:
+                found[name].add(path)
+        return found
+
+    async def _chunks(self, chunks: Sequence[FoundChunk]) -> None:
+        for found in chunks:
+            chunk = found.chunk
+            await self._add(chunk.path, chunk.first_line, chunk.last_line, search_score=found.score)
+
+    async def _definitions(self, near: dict[str, set[PurePosixPath]]) -> None:
+        ranked = sorted(near, key=lambda name: -self.query.nearby.get(name, 1.5))
+        places = [(name, path) for name in ranked for path in sorted(near[name])][:MAX_DEFINITIONS]
+        there = {(one.path, one.first_line) for one in self.candidates}
+        for symbol in await self.parts.index.definitions_in(self.root, places) if places else ():
+            if (symbol.path, symbol.line) in there or symbol.kind in ("field", "enum_member"):
+                continue
+            lines = await self.parts.texts.lines(self.root, symbol.path)
+            if lines is not None:
+                last = _last_line(lines, symbol)
+                await self._add(symbol.path, symbol.line, last, defines=frozenset((symbol.name,)))
+
+    async def _add(
+        self,
+        path: PurePosixPath,
+        first_line: int,
+        last_line: int,
+        *,
+        search_score: float = 0.0,
+        defines: frozenset[str] = frozenset(),
+        note: str = "",
+        boost: float = 0.0,
+    ) -> None:
+        piece = await self.parts.texts.piece(self.root, path, first_line, last_line)
+        if piece is None:
+            return
+        if path in self.open and piece.text not in self.open[path]:
+            return  # what the editor shows is quoted instead
+        candidate = Candidate(
+            "chunk",
+            path,
+            first_line,
+            last_line,
+            "uncommitted" if note else "search" if search_score else "definition",
+            piece.text,
+            search_score,
+            defines=piece.defines | defines,
+            boost=boost,
+            tokens=self._tokens(piece.size_bytes, path),
+            names=piece.names,
+        )
+        if note:
+            candidate.notes.append(note)
+        self.candidates.append(candidate)
+
+    async def _outlines(
+        self,
+        imported: dict[PurePosixPath, frozenset[str]],
+        near: dict[str, set[PurePosixPath]],
+        co_changed: Sequence[CoChange],
+        own_bases: frozenset[str],
+    ) -> None:
+        wanted = dict.fromkeys([*imported, *(path for files in near.values() for path in files)])
+        wanted.update(dict.fromkeys(one.path for one in co_changed))
+        wanted.pop(self.path, None)
+        telling = self.query.nearby.keys() | own_bases
+        for path in list(wanted)[:MAX_OUTLINED_FILES]:
+            pieces = await self.parts.texts.outline(self.root, path)
+            names = telling | imported.get(path, frozenset())
+            chosen = [piece for piece in pieces if piece.names & names]
+            others = [piece for piece in pieces if not piece.names & names] if path in imported else []
+            for piece in (*chosen[: 2 * MAX_PIECES_OF_FILE], *others[:MAX_PIECES_OF_FILE]):
+                self.candidates.append(self._outlined(piece))
+
+    def _outlined(self, piece: OutlinePiece) -> Candidate:
+        return Candidate(
+            "outline",
+            piece.path,
+            piece.first_line,
+            piece.last_line,
+            "outline",
+            piece.text,
+            container=piece.container,
+            defines=piece.names,
+            tokens=self._tokens(len(piece.text.encode("utf-8", "replace")), piece.path),
+            names=names_in(piece.text),
+        )
+
+    async def _uncommitted(self, changes: Sequence[FileChange]) -> None:
+        """What the user is changing elsewhere, as it is after the change."""
+        left = MAX_HUNKS
+        for change in changes:
+            if change.path == self.path or change.kind == "deleted":
+                continue
+            for hunk in change.hunks:
+                if left and hunk.last_line >= hunk.first_line:
+                    left -= 1
+                    last = min(hunk.last_line, hunk.first_line + DEFINITION_LINES - 1)
+                    await self._add(
+                        change.path, hunk.first_line, last, note="changed, not committed", boost=_UNCOMMITTED_BOOST
+                    )
+
+    def _open_documents(self) -> None:
+        """Pieces of open buffers that say what their files do not."""
+        for path, text in self.open.items():
+            if path == self.path:
+                continue
+            for first, last, piece in pieces_of_buffer(text, self.query):
+                self.candidates.append(
+                    Candidate(
+                        "chunk",
+                        path,
+                        first,
+                        last,
+                        "open",
+                        piece.text,
+                        defines=piece.defines,
+                        names=piece.names,
+                        tokens=self._tokens(piece.size_bytes, path),
+                    )
+                )
+
+    def _boost(self, co_changed: Sequence[CoChange]) -> None:
+        highest = max((one.score for one in co_changed), default=0.0)
+        together = {one.path: one for one in co_changed if one.path != self.path}
+        for candidate in self.candidates:
+            if candidate.path in self.open:
+                candidate.boost += _OPEN_BOOST
+                candidate.notes.append("open in the editor")
+            if (change := together.get(candidate.path)) is not None and highest:
+                candidate.boost += _CO_CHANGE_BOOST * change.score / highest
+                candidate.notes.append(f"changed together in {change.commits} commits")
+
+    def _tokens(self, size_bytes: int, path: PurePosixPath) -> int:
+        """A quotation's tokens, with the line that names its file."""
+        return max(1, round((size_bytes + len(str(path)) + 4) / self.request.bytes_per_token))
+
+
+def _imported(
+    imports: Iterable[ResolvedImport], defining: dict[str, set[PurePosixPath]]
+) -> dict[PurePosixPath, frozenset[str]]:
+    """Files that are imported, or that an imported package takes the names from, with those names."""
+    found: dict[PurePosixPath, set[str]] = {}
+    for one in imports:
+        for target in one.targets:
+            found.setdefault(target, set())
+        for name in one.statement.names:
+            for path in defining.get(name, ()):
+                if any(path == target or target.parent in path.parents for target in one.targets[:1]):
+                    found.setdefault(path, set()).add(name)
+    return {path: frozenset(names) for path, names in found.items()}
+
+
+def _file_scores(chunks: Sequence[FoundChunk], best: float) -> dict[PurePosixPath, float]:
+    counted: dict[PurePosixPath, int] = defaultdict(int)
+    found: dict[PurePosixPath, float] = defaultdict(float)
+    for one in chunks:
+        if counted[one.chunk.path] < 3:
+            counted[one.chunk.path] += 1
+            found[one.chunk.path] += one.score / best
+    return found
+
+
+def _last_line(lines: Sequence[str], symbol: Symbol) -> int:
+    """The last line of a definition, or of what is quoted of it."""
+    left = symbol.span.end - symbol.name_span.start
+    line = symbol.line
+    while line <= len(lines) and line < symbol.line + DEFINITION_LINES:
+        left -= len(lines[line - 1].encode("utf-8", "replace")) + 1
+        if left <= 0:
+            break
+        line += 1
+    return min(line, symbol.line + DEFINITION_LINES - 1, len(lines))
+
+
+def _relative(root: Path, path: Path) -> PurePosixPath:
+    return (
+        PurePosixPath(path.relative_to(root).as_posix())
+        if path.is_relative_to(root)
+        else PurePosixPath(path.as_posix())
+    )

@@ -1,0 +1,221 @@
+"""The words around a cursor, and what each of them counts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+LINES_BEFORE = 10
+LINES_AFTER = 3
+_NEAR_LINES = 5
+_FAR_WEIGHT = 0.5
+_LINE_WEIGHT = 1.5
+"""What the user has typed of the line itself says most."""
+_DECAY_LINES = 3.0
+MIN_NAME_CHARS = 3
+MAX_NEARBY = 60
+_MAX_LINE_CHARS = 500
+
+IDENTIFIER = re.compile(r"[^\W\d]\w*")
+
+KEYWORDS = frozenset(
+    [
+        "False",
+        "None",
+        "True",
+        "and",
+        "as",
+        "assert",
+        "async",
+        "await",
+        "break",
+        "class",
+        "continue",
+        "def",
+        "del",
+        "elif",
+        "else",
+        "except",
+        "finally",
+        "for",
+        "from",
+        "global",
+        "if",
+        "import",
+        "in",
+        "is",
+        "lambda",
+        "nonlocal",
+        "not",
+        "or",
+        "pass",
+        "raise",
+        "return",
+        "try",
+        "while",
+        "with",
+        "yield",
+        "self",
+        "cls",
+        "abstract",
+        "boolean",
+        "case",
+        "catch",
+        "const",
+        "constructor",
+        "debugger",
+        "default",
+        "delete",
+        "do",
+        "enum",
+        "export",
+        "extends",
+        "false",
+        "function",
+        "get",
+        "implements",
+        "instanceof",
+        "interface",
+        "keyof",
+        "let",
+        "module",
+        "namespace",
+        "never",
+        "new",
+        "null",
+        "number",
+        "of",
+        "package",
+        "private",
+        "protected",
+        "public",
+        "readonly",
+        "set",
+        "static",
+        "string",
+        "super",
+        "switch",
+        "this",
+        "throw",
+        "true",
+        "type",
+        "typeof",
+        "undefined",
+        "unknown",
+        "var",
+        "void",
+        "any",
+        "crate",
+        "dyn",
+        "extern",
+        "fn",
+        "impl",
+        "loop",
+        "match",
+        "mod",
+        "move",
+        "mut",
+        "pub",
+        "ref",
+        "struct",
+        "trait",
+        "unsafe",
+        "use",
+        "where",
+        "comptime",
+        "defer",
+        "errdefer",
+        "error",
+        "inline",
+        "noalias",
+        "orelse",
+        "test",
+        "threadlocal",
+        "union",
+        "unreachable",
+        "usingnamespace",
+        "usize",
+        "u8",
+        "u16",
+        "u32",
+        "u64",
+        "i8",
+        "i16",
+        "i32",
+        "i64",
+        "f32",
+        "f64",
+        "bool",
+        "str",
+        "int",
+        "float",
+        "char",
+        "long",
+        "short",
+        "double",
+        "signed",
+        "unsigned",
+        "sizeof",
+        "typedef",
+        "goto",
+        "auto",
+        "register",
+        "volatile",
+        "template",
+        "typename",
+        "virtual",
+        "using",
+        "func",
+        "chan",
+        "defer",
+        "go",
+        "map",
+        "range",
+        "select",
+        "end",
+        "then",
+        "local",
+        "nil",
+        "elsif",
+        "unless",
+        "until",
+        "begin",
+        "rescue",
+        "ensure",
+    ]
+)
+"""Of the languages that the index parses. They say nothing of what a line is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to look for."""
+
+    words: Mapping[str, float]
+    """Identifiers, with weights for the search."""
+    nearby: Mapping[str, float]
+    """Identifiers of at least MIN_NAME_CHARS, by closeness to the cursor (1 on its line); the closest MAX_NEARBY."""
+
+
+def query_of(prefix: str, suffix: str) -> Query:
+    """The query for a cursor between two texts."""
+    before = prefix[-_MAX_LINE_CHARS * (LINES_BEFORE + 1) :].split("\n")
+    after = suffix[: _MAX_LINE_CHARS * (LINES_AFTER + 1)].split("\n")
+    lines = [(0, f"{before[-1]} {after[0]}")]
+    lines += [(distance, line) for distance, line in enumerate(reversed(before[-1 - LINES_BEFORE : -1]), 1)]
+    lines += [(distance, line) for distance, line in enumerate(after[1 : 1 + LINES_AFTER], 1)]
+    words: dict[str, float] = {}
+    nearby: dict[str, float] = {}
+    for distance, line in lines:
+        weight = _LINE_WEIGHT if distance == 0 else 1.0 if distance <= _NEAR_LINES else _FAR_WEIGHT
+        closeness = 1 / (1 + distance / _DECAY_LINES)
+        for word in IDENTIFIER.findall(line[:_MAX_LINE_CHARS]):
+            if word in KEYWORDS:
+                continue
+            words[word] = max(words.get(word, 0.0), weight)
+            if len(word) >= MIN_NAME_CHARS:
+                nearby[word] = max(nearby.get(word, 0.0), closeness)
+    if len(nearby) > MAX_NEARBY:
+        nearby = dict(sorted(nearby.items(), key=lambda item: -item[1])[:MAX_NEARBY])
+    return Query(words, nearby)

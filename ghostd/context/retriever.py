@@ -1,0 +1,121 @@
+"""The retriever: what a prompt should quote of the project for one place in a file."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from ghostd.context.candidate import features, reasons
+from ghostd.context.gather import Gathered, Parts, gather
+from ghostd.context.pack import Scored, key_of, pack
+from ghostd.context.scorer import Weights, trained
+from ghostd.context.secrets_in_text import without_secrets
+from ghostd.context.selection import MAX_LEFT_OUT, Context, ContextChunk, ContextRequest, LeftOut, tokens_of
+from ghostd.context.texts import Texts
+from ghostd.ports import GitHistory, Index
+from ghostd.resolve.resolver import Resolver
+
+_MAX_REMEMBERED = 200
+"""Places (a session's file) of which the last quotation is remembered."""
+
+_Place = tuple[str, Path, PurePosixPath]
+_Key = tuple[object, ...]
+
+
+class Retriever:
+    """Made once for each daemon. Use from the event loop's thread."""
+
+    def __init__(
+        self, index: Index, resolver: Resolver, history: GitHistory | None = None, weights: Weights | None = None
+    ) -> None:
+        texts = Texts(index)
+        self.parts = Parts(index, resolver, texts, history)
+        self._weights = weights
+        self._unsubscribe = index.subscribe(texts.hear)
+        self._quoted: OrderedDict[_Place, tuple[_Key, ...]] = OrderedDict()
+
+    def close(self) -> None:
+        """Stop to listen to the index."""
+        self._unsubscribe()
+
+    async def select(self, request: ContextRequest) -> Context:
+        """What to quote. Never fails: what cannot be read is left out, and a root that is not indexed gives nothing."""
+        started = time.perf_counter()
+        gathered = await gather(self.parts, request)
+        place = request.session, request.root, request.path
+        before = self._quoted.get(place, ())
+        weights = self._weights or trained()
+        scored = score(gathered, weights)
+        taken, why_not = pack(
+            scored,
+            request.budget_tokens,
+            length_exponent=weights.length_exponent,
+            novelty=weights.novelty,
+            kept=frozenset(before),
+        )
+        chunks = [_quoted(scored[one], gathered, request) for one in taken]
+        order = _prompt_order([key_of(scored[one].candidate) for one in taken], before)
+        if request.session:
+            self._remember(place, tuple(key_of(scored[taken[one]].candidate) for one in order))
+        return Context(
+            chunks=tuple(chunks),
+            prompt_order=tuple(order),
+            left_out=tuple(_left_out(scored, why_not)),
+            budget_tokens=request.budget_tokens,
+            tokens=sum(chunk.tokens for chunk in chunks),
+            candidates=len(scored),
+            seconds=time.perf_counter() - started,
+            late=tuple(dict.fromkeys(gathered.late)),
+        )
+
+    def _remember(self, place: _Place, keys: tuple[_Key, ...]) -> None:
+        self._quoted[place] = keys
+        self._quoted.move_to_end(place)
+        while len(self._quoted) > _MAX_REMEMBERED:
+            self._quoted.popitem(last=False)
+
+
+def score(gathered: Gathered, weights: Weights) -> list[Scored]:
+    """The candidates with their probabilities, in the order found."""
+    return [
+        Scored(one, weights.probability(one.kind, features(one, gathered.around), one.boost))
+        for one in gathered.candidates
+    ]
+
+
+def _quoted(scored: Scored, gathered: Gathered, request: ContextRequest) -> ContextChunk:
+    one = scored.candidate
+    text, redactions = without_secrets(one.text) if request.redact else (one.text, 0)
+    return ContextChunk(
+        path=one.path,
+        first_line=one.first_line,
+        last_line=one.last_line,
+        text=text,
+        source=one.source,
+        score=round(scored.probability, 4),
+        tokens=one.tokens if not redactions else tokens_of(text, request.bytes_per_token),
+        why=tuple(reasons(one, gathered.around)),
+        redactions=redactions,
+    )
+
+
+def _left_out(scored: Sequence[Scored], why_not: dict[int, str]) -> list[LeftOut]:
+    ranked = sorted(why_not, key=lambda place: -scored[place].probability)[:MAX_LEFT_OUT]
+    found = []
+    for place in ranked:
+        one = scored[place].candidate
+        probability = round(scored[place].probability, 4)
+        found.append(
+            LeftOut(one.path, one.first_line, one.last_line, one.source, probability, one.tokens, why_not[place])
+        )
+    return found
+
+
+def _prompt_order(keys: Sequence[_Key], before: Sequence[_Key]) -> list[int]:
+    """What was quoted before, in its old order; then what is new, the most valuable last, next to the cursor."""
+    places = {key: place for place, key in enumerate(keys)}
+    old = [places[key] for key in before if key in places]
+    kept = set(old)
+    return old + [place for place in reversed(range(len(keys))) if place not in kept]

@@ -1,0 +1,46 @@
+"""Secrets in the text of a repository, taken out before it leaves the machine.
+
+Forms that their issuers document, and what is assigned to a name that says it is a secret.
+"""
+
+from __future__ import annotations
+
+import re
+
+REDACTED = "[redacted]"
+
+_FORMS = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+    r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"  # AWS
+    r"|\bgh[pousr]_[A-Za-z0-9]{36,255}\b|\bgithub_pat_\w{22,255}\b"
+    r"|\bglpat-[\w-]{20,}"
+    r"|\bxox[abeoprs]-[\w-]{10,}"  # Slack
+    r"|\bsk-(?:ant-|proj-|or-)?[\w-]{20,}"
+    r"|\bAIza[\w-]{35}"
+    r"|\b(?:sk|rk)_live_[A-Za-z0-9]{16,}"  # Stripe
+    r"|\bnpm_[A-Za-z0-9]{36}\b|\bpypi-[\w-]{32,}|\bhf_[A-Za-z0-9]{30,}\b"
+    r"|\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+"  # JWT (RFC 7519)
+)
+_ASSIGNED = re.compile(
+    r"(?i)((?:secret|passwd|password|api_?key|access_?key|auth_?token|access_?token|private_?key)\w*[\"']?\s*(?::=|[:=])\s*[\"'])"
+    r"([^\"'\s]{8,})([\"'])"
+)
+_IN_URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@\"']*:)([^\s/@\"']{3,})(@)")
+_NOT_SECRET = re.compile(r"[{}<>$%]|^(?:example|changeme|password|secret|dummy|test)", re.IGNORECASE)
+
+
+def without_secrets(text: str) -> tuple[str, int]:
+    """The text with each secret replaced, and how many there were."""
+    text, count = _FORMS.subn(REDACTED, text)
+    replaced = 0
+
+    def assigned(match: re.Match[str]) -> str:
+        nonlocal replaced
+        if _NOT_SECRET.search(match[2]):
+            return match[0]
+        replaced += 1
+        return f"{match[1]}{REDACTED}{match[3]}"
+
+    text = _ASSIGNED.sub(assigned, text)
+    text = _IN_URL.sub(assigned, text)
+    return text, count + replaced

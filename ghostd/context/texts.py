@@ -1,0 +1,113 @@
+"""The lines and outlines of files that were quoted lately, kept until they change."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from ghostd.context.candidate import names_in
+from ghostd.context.outlines import OutlinePiece, pieces_of
+from ghostd.indexed import ChangeBatch
+from ghostd.ports import Index
+
+MAX_CHARS = 6_000_000
+"""Text kept in memory, of all roots together."""
+MAX_OUTLINES = 400
+MAX_PIECES = 6_000
+_MAX_QUOTED_LINE_CHARS = 400
+"""Longer lines are data: they are cut in a quotation."""
+
+_DEFINES = re.compile(
+    r"\b(?:def|class|fn|func|function|struct|enum|union|interface|trait|type|const|var|let|mod|module|macro_rules!)"
+    r"\s+(?:\([^)]*\)\s*)?([^\W\d]\w*)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some lines of a file, and what they tell."""
+
+    text: str
+    names: frozenset[str]
+    defines: frozenset[str]
+    """Names that a keyword of a definition stands before."""
+    size_bytes: int
+
+
+@dataclass(slots=True)
+class Texts:
+    """Reads through to the index. Use from the event loop's thread."""
+
+    index: Index
+    _lines: OrderedDict[tuple[Path, PurePosixPath], list[str]] = field(default_factory=OrderedDict)
+    _outlines: OrderedDict[tuple[Path, PurePosixPath], list[OutlinePiece]] = field(default_factory=OrderedDict)
+    _pieces: OrderedDict[tuple[Path, PurePosixPath, int, int], Piece] = field(default_factory=OrderedDict)
+    _chars: int = 0
+
+    def hear(self, batch: ChangeBatch) -> None:
+        """Forget what has changed."""
+        gone = {*batch.changed, *batch.removed}
+        for path in gone:
+            lines = self._lines.pop((batch.root, path), None)
+            if lines is not None:
+                self._chars -= sum(map(len, lines))
+            self._outlines.pop((batch.root, path), None)
+        for key in [key for key in self._pieces if key[0] == batch.root and key[1] in gone]:
+            del self._pieces[key]
+
+    async def lines(self, root: Path, path: PurePosixPath) -> Sequence[str] | None:
+        """A file's lines; None where it cannot be read."""
+        key = root, path
+        found = self._lines.get(key)
+        if found is not None:
+            self._lines.move_to_end(key)
+            return found
+        text = await self.index.text(root, path)
+        if text is None:
+            return None
+        lines = text.decode("utf-8", "replace").split("\n")
+        self._lines[key] = lines
+        self._chars += sum(map(len, lines))
+        while self._chars > MAX_CHARS and len(self._lines) > 1:
+            _, old = self._lines.popitem(last=False)
+            self._chars -= sum(map(len, old))
+        return lines
+
+    async def outline(self, root: Path, path: PurePosixPath) -> list[OutlinePiece]:
+        """A file's outline in pieces."""
+        key = root, path
+        found = self._outlines.get(key)
+        if found is None:
+            found = self._outlines[key] = pieces_of(await self.index.outline(root, path))
+            while len(self._outlines) > MAX_OUTLINES:
+                self._outlines.popitem(last=False)
+        self._outlines.move_to_end(key)
+        return found
+
+    async def piece(self, root: Path, path: PurePosixPath, first_line: int, last_line: int) -> Piece | None:
+        """Some lines of a file; None where there are none."""
+        key = root, path, first_line, last_line
+        found = self._pieces.get(key)
+        if found is None:
+            lines = await self.lines(root, path)
+            if lines is None:
+                return None
+            found = piece_of(lines[first_line - 1 : last_line])
+            if found is None:
+                return None
+            self._pieces[key] = found
+            while len(self._pieces) > MAX_PIECES:
+                self._pieces.popitem(last=False)
+        self._pieces.move_to_end(key)
+        return found
+
+
+def piece_of(lines: Sequence[str]) -> Piece | None:
+    """What these lines tell; None where they are blank."""
+    text = "\n".join(line.rstrip("\r")[:_MAX_QUOTED_LINE_CHARS] for line in lines).strip("\n").rstrip()
+    if not text.strip():
+        return None
+    return Piece(text, names_in(text), frozenset(_DEFINES.findall(text)), len(text.encode("utf-8", "replace")))
