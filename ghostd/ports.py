@@ -394,8 +394,9 @@ class Index(Protocol):
     ) -> Sequence[FoundChunk]:
         """The chunks that fit these identifiers and words best, by BM25, the best first.
 
-        A word counts by its weight; identifiers are also looked for by their parts (camelCase, snake_case). Chunks
-        of the file `leave_out` are not found.
+        A word counts by its weight; identifiers are also looked for by their parts (camelCase, snake_case), single
+        characters and the most frequent words not at all. Chunks of the file `leave_out` are not found; of files
+        with equal content only one is named.
         """
         ...
 

@@ -234,12 +234,17 @@ class IndexedRoot:
             self._generation = done["generation"]
             self.report = _report(self.root, done)
             self.state = "ready"
-            self.detail = ""
+            self.detail = self._left_out(done["chunks_left_out"])
             self.settled.set()
         if self._pending or self._rescan:
             self._schedule()
         elif not self._jobs:
             self.on_quiet()
+
+    def _left_out(self, files: int) -> str:
+        if not files:
+            return ""
+        return f"chunk search leaves out {files} files: index.max_postings ({self.config.max_postings}) is reached"
 
     def _ended(self, kind: str) -> None:
         self._jobs.pop(kind, None)

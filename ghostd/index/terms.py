@@ -22,7 +22,8 @@ _STOP = frozenset(
     b" pass raise return self that the this to true try we with".split()
 )
 """Terms that stand nearly everywhere and are left out: a fifth of all postings, and not a point of what is found."""
-_PARTS = re.compile(rb"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+|[\x80-\xff]+")
+_PARTS = re.compile(rb"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
+_RUNS = re.compile(r"[^\W\d_]+|\d+")
 
 
 def terms_of(word: bytes) -> tuple[bytes, ...]:
@@ -33,13 +34,25 @@ def terms_of(word: bytes) -> tuple[bytes, ...]:
     """
     if word.isalpha() and word.islower():
         return (word,) if len(word) > 1 and word not in _STOP else ()
-    parts = _PARTS.findall(word)
-    if not parts:
+    terms = [word.lower(), *map(bytes.lower, _PARTS.findall(word))] if word.isascii() else _beyond_ascii(word)
+    if len(terms) == 1:  # underscores only
         return ()
-    terms = [word.lower(), *map(bytes.lower, parts)] if len(parts) > 1 or parts[0] != word else [word.lower()]
-    if not word.isascii():
-        terms = [term.decode("utf-8", "replace").lower().encode() for term in terms]
     return tuple(dict.fromkeys(term for term in terms if len(term) > 1 and term not in _STOP))
+
+
+def _beyond_ascii(word: bytes) -> list[bytes]:
+    """The same with the letters of all scripts; slower."""
+    text = word.decode("utf-8", "replace")
+    parts = [text]
+    for run in _RUNS.findall(text):
+        start = 0
+        for end in range(1, len(run)):
+            follows_lower = not run[end - 1].isupper() or run[end + 1 : end + 2].islower()
+            if run[end].isupper() and follows_lower:
+                parts.append(run[start:end])
+                start = end
+        parts.append(run[start:])
+    return [part.lower().encode() for part in parts]
 
 
 class TermKeys(dict[bytes, tuple[int, ...]]):

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from ghostd.errors import RootError
-from ghostd.indexed import Import, Reference, Span, Symbol
+from ghostd.indexed import Chunk, Import, Reference, Span, Symbol
 from ghostd.ports import Index
 
 APP = PurePosixPath("app.py")
@@ -166,6 +166,51 @@ class IndexContract(ABC):
             assert list(await index.uses(project, APP)) == [r for r in REFERENCES if r.path == APP]
             assert list(await index.uses(project, NOTES)) == []
             assert list(await index.uses(project, PurePosixPath("gone.py"))) == []
+
+    async def test_a_search_finds_the_chunks_that_hold_a_word(self, project: Path, tmp_path: Path) -> None:
+        async with self.opened(tmp_path / "store") as index:
+            await self._ready(index, project)
+            assert [found.chunk for found in await index.search(project, {"side": 1.0})] == [Chunk(SHAPES, 1, 6)]
+            assert [found.chunk for found in await index.search(project, {"notes": 1.0})] == [Chunk(NOTES, 1, 1)]
+            assert {found.chunk.path for found in await index.search(project, {"area": 1.0})} == {APP, SHAPES}
+            assert all(found.score > 0 for found in await index.search(project, {"area": 1.0}))
+            assert list(await index.search(project, {"sid": 1.0, "unused": 1.0})) == []
+
+    async def test_a_search_takes_identifiers_apart_and_minds_no_case(self, project: Path, tmp_path: Path) -> None:
+        async with self.opened(tmp_path / "store") as index:
+            await self._ready(index, project)
+            for word in ("SIDE", "side_by", "OneSide", "HTTPSide2", "left side"):
+                assert [f.chunk.path for f in await index.search(project, {word: 1.0})] == [SHAPES], word
+            assert [f.chunk.path for f in await index.search(project, {"mainArea": 1.0})] == [APP, SHAPES]
+
+    async def test_a_heavier_word_counts_more_in_a_search(self, project: Path, tmp_path: Path) -> None:
+        async with self.opened(tmp_path / "store") as index:
+            await self._ready(index, project)
+            for weights, best in (({"side": 9.0, "main": 1.0}, SHAPES), ({"side": 1.0, "main": 9.0}, APP)):
+                found = await index.search(project, weights)
+                assert found[0].chunk.path == best
+                assert found[0].score > found[1].score
+            assert [f.chunk.path for f in await index.search(project, {"side": 0.0, "main": 1.0})] == [APP]
+            assert list(await index.search(project, {"side": -1.0, "main": float("nan")})) == []
+
+    async def test_a_search_leaves_out_one_file_and_ends_at_its_limit(self, project: Path, tmp_path: Path) -> None:
+        async with self.opened(tmp_path / "store") as index:
+            await self._ready(index, project)
+            words = {"area": 1.0, "main": 1.0}
+            assert [f.chunk.path for f in await index.search(project, words, leave_out=APP)] == [SHAPES]
+            assert [f.chunk.path for f in await index.search(project, words, 1)] == [APP]
+            assert [f.chunk.path for f in await index.search(project, words, 1, leave_out=APP)] == [SHAPES]
+            assert list(await index.search(project, words, 0)) == []
+            assert list(await index.search(project, words, -1)) == []
+
+    async def test_a_search_for_what_no_file_can_hold_finds_nothing(self, project: Path, tmp_path: Path) -> None:
+        async with self.opened(tmp_path / "store") as index:
+            await self._ready(index, project)
+            for word in ("", " ", "\udc80", "\0", "x" * 100_000, "+-*/", "' OR 1=1", "_", "__"):
+                assert list(await index.search(project, {word: 1.0})) == [], word
+            assert list(await index.search(project, {})) == []
+            assert list(await index.search(project, {"side": 1.0}, leave_out=PurePosixPath("\udc80"))) != []
+            assert list(await index.search(tmp_path / "elsewhere", {"side": 1.0})) == []
 
     async def test_every_defined_name_is_listed_once_in_order(self, project: Path, tmp_path: Path) -> None:
         async with self.opened(tmp_path / "store") as index:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -11,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from ghostd.errors import RootError
 from ghostd.indexed import (
     ChangeBatch,
+    Chunk,
     FoundChunk,
     Import,
     IndexedFile,
@@ -32,7 +34,7 @@ class MemoryIndex:
     file_list: list[IndexedFile] = field(default_factory=list)
     texts: dict[PurePosixPath, bytes] = field(default_factory=dict)
     chunk_list: list[FoundChunk] = field(default_factory=list)
-    """What a search finds, whatever it is for."""
+    """What a search finds, whatever it is for; empty: it looks into `texts`, each of which is one chunk."""
     _roots: dict[Path, RootStatus] = field(default_factory=dict)
     _callbacks: list[Callable[[ChangeBatch], None]] = field(default_factory=list)
 
@@ -144,8 +146,18 @@ class MemoryIndex:
     async def search(
         self, root: Path, words: Mapping[str, float], limit: int = 50, *, leave_out: PurePosixPath | None = None
     ) -> Sequence[FoundChunk]:
-        """The chunks that a test put in."""
-        return [found for found in self.chunk_list if found.chunk.path != leave_out and root in self._roots][:limit]
+        """The chunks that a test put in, or the texts that hold most of the words."""
+        if root not in self._roots or limit <= 0:
+            return []
+        found = self.chunk_list or sorted(self._matching(words), key=lambda item: (-item.score, item.chunk.path))
+        return [item for item in found if item.chunk.path != leave_out][:limit]
+
+    def _matching(self, words: Mapping[str, float]) -> Iterator[FoundChunk]:
+        for path, text in self.texts.items():
+            terms = _terms(text.decode("utf-8", "replace"))
+            score = sum(weight for word, weight in words.items() for _ in _terms(word) & terms if weight > 0)
+            if score:
+                yield FoundChunk(Chunk(path, 1, len(text.splitlines())), score)
 
     def overlay(self, session: str, path: Path, text: str | None) -> None:
         """Not kept."""
@@ -159,3 +171,9 @@ class MemoryIndex:
 
     def _symbols(self, root: Path) -> list[Symbol]:
         return self.symbol_list if root in self._roots else []
+
+
+def _terms(text: str) -> set[str]:
+    """The identifiers and their parts in lower case, without single characters."""
+    parts = re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+", text)
+    return {term.lower() for term in (*re.findall(r"\w+", text), *parts) if len(term) > 1}

@@ -28,7 +28,8 @@ class TestMemoryIndex(IndexContract):
             IndexedFile(path, language_of(path.name), len(text), 1, blake2b(text.encode(), digest_size=16).digest())
             for path, text in SAMPLE.items()
         ]
-        yield MemoryIndex(list(SYMBOLS), list(REFERENCES), list(IMPORTS), files)
+        texts = {path: text.encode() for path, text in SAMPLE.items()}
+        yield MemoryIndex(list(SYMBOLS), list(REFERENCES), list(IMPORTS), files, texts)
 
 
 @pytest.mark.e2e
