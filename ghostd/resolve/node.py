@@ -40,10 +40,10 @@ _ADDED = (
     ".svelte",
 )
 _REPLACED = {
-    ".js": (".ts", ".tsx", ".d.ts", ".js", ".jsx"),
-    ".jsx": (".tsx", ".ts", ".d.ts", ".jsx", ".js"),
-    ".mjs": (".mts", ".d.mts", ".mjs"),
-    ".cjs": (".cts", ".d.cts", ".cjs"),
+    **dict.fromkeys((".ts", ".js"), (".ts", ".tsx", ".d.ts", ".js", ".jsx")),
+    **dict.fromkeys((".tsx", ".jsx"), (".tsx", ".ts", ".d.ts", ".jsx", ".js")),
+    **dict.fromkeys((".mts", ".mjs"), (".mts", ".d.mts", ".mjs")),
+    **dict.fromkeys((".cts", ".cjs"), (".cts", ".d.cts", ".cjs")),
 }
 _BUILT = frozenset(("dist", "lib", "build", "out", "es", "esm", "cjs", "types", "dts", "umd", "mjs", "_esm", "_cjs"))
 """Folders of a package that hold what is made from its source."""
@@ -142,6 +142,8 @@ class NodeResolver:
     def _by_ending(self, place: str) -> str:
         files = self.tree.files
         stem, dot, ending = place.rpartition(".")
+        if stem.endswith(".d") and place in files:
+            return place
         for replaced in _REPLACED.get(dot + ending, ()):
             if f"{stem}{replaced}" in files:
                 return f"{stem}{replaced}"

@@ -1,7 +1,7 @@
 """The modules that a build.zig gives to `@import`, read literally from its text.
 
-Understood: `b.addModule`, `b.createModule`, `addImport`, `addAnonymousImport`, `.imports = &.{…}`, the root source files
-of programs, and a build.zig.zon's dependencies with a `.path`; https://ziglang.org/learn/build-system/#modules. What a
+Understood: `b.addModule`, `b.createModule`, `addImport`, `addAnonymousImport`, `.imports = &.{…}`, root source files of
+programs, and a build.zig.zon's dependencies with a `.path`; https://ziglang.org/learn/build-system/#modules. What a
 build script computes is not.
 """
 
