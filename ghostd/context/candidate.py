@@ -15,7 +15,8 @@ Kind = Literal["chunk", "outline"]
 
 FEATURES = (
     "bias", "search", "search²", "log search", "defines nearby", "folder", "same folder", "imported",
-    "defines imported", "file", "both tests", "only this is a test", "only that is a test", "defines base", "log tokens", "outlines nearby",
+    "defines imported", "file", "both tests", "only this is a test", "only that is a test", "defines base",
+    "log tokens", "outlines nearby",
     "outlines imported", "definitions", "overlap", "sister file", "calls this",
 )  # fmt: skip
 """In the order of a weight vector; the meanings stand where `features` computes them."""

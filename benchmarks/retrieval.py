@@ -1,0 +1,156 @@
+"""How much of what a hidden line needs is found by retrieval, beside BM25 alone, outlines of imports and chance.
+
+Each package is indexed as a project; lines whose identifiers are defined in other files, and stand nowhere else in
+their own, are hidden. The scorer's weights were trained on the packages of TRAINING, the table is of the others.
+
+Run: python benchmarks/retrieval.py [--lines N] [--only NAME …]
+     python benchmarks/retrieval.py --train        (fits ghostd/context/weights.json anew)
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from completion_corpora import Corpus, fetch
+
+from ghostd.config import IndexConfig
+from ghostd.context.candidate import FEATURES
+from ghostd.context.evaluate import BUDGETS, METHODS, Recall, evaluate, hidden_lines, means, training_rows
+from ghostd.context.retriever import Retriever
+from ghostd.index.service import open_index
+from ghostd.index.watch import NoWatch
+from ghostd.resolve.resolver import Resolver
+
+TRAINING = (
+    *("requests==2.34.2", "httpx==0.28.1", "click==8.5.1", "jinja2==3.1.6", "werkzeug==3.1.9", "tornado==6.6.1"),
+    *("pytest==9.2.0", "aiohttp==3.14.5", "trio==0.35.0", "poetry==2.5.1", "pydantic==2.14.4", "fastapi==0.165.0"),
+)
+HELD_OUT = ("django==5.2.19", "scrapy==2.19.0", "sqlalchemy==2.1.9", "celery==5.7.0", "rich==15.0.0")
+WEIGHTS = Path(__file__).resolve().parent.parent / "ghostd" / "context" / "weights.json"
+KINDS = ("chunk", "outline")
+LENGTH_EXPONENT = 0.8
+NOVELTY = 0.5
+
+
+async def on_project(root: Path, store: Path, work):
+    """What `work` makes of a retriever over this project."""
+    async with open_index(store, IndexConfig(), NoWatch()) as index:
+        await index.add_root(root)
+        await index.wait_ready(root)
+        resolver = Resolver(index)
+        retriever = Retriever(index, resolver)
+        try:
+            return await work(retriever, root)
+        finally:
+            retriever.close()
+            resolver.close()
+
+
+async def measure(retriever: Retriever, root: Path, count: int, seed: int, languages: tuple[str, ...]) -> Recall:
+    """The recall on one project."""
+    lines = await hidden_lines(retriever.parts.index, root, count, seed, languages)
+    *_, last = Recall(), *[report async for report in evaluate(retriever, root, lines)]
+    return last
+
+
+def row(name: str, report: Recall) -> str:
+    """A line of the table."""
+    cells = [
+        " / ".join(f"{100 * report.recall[method][budget]:.0f}" for budget in BUDGETS) if report.recall else "–"
+        for method in METHODS
+    ]
+    cpu = sorted(report.cpu_ms) or [0.0]
+    p95 = cpu[int(0.95 * (len(cpu) - 1))]
+    return f"| {name} | {report.lines} | {' | '.join(cells)} | {statistics.median(cpu):.1f} | {p95:.1f} |"
+
+
+def table(reports: dict[str, Recall]) -> str:
+    """The table of the projects, with the mean."""
+    heads = " | ".join(f"{method} @1k / 2k / 4k" for method in METHODS)
+    lines = [f"| project | lines | {heads} | CPU ms p50 | p95 |", "|---" * (len(METHODS) + 4) + "|"]
+    lines += [row(name, report) for name, report in reports.items()]
+    if len(reports) > 1:
+        lines.append(row("mean", means(reports)))
+    return "\n".join(lines)
+
+
+def train(count: int, seed: int) -> None:
+    """Fit the weights: logistic regression by Newton's method, for chunks and for outlines."""
+    rows: dict[str, list[tuple[list[float], float]]] = defaultdict(list)
+
+    async def collect(retriever: Retriever, root: Path) -> int:
+        lines = await hidden_lines(retriever.parts.index, root, count, seed, ("python",))
+        async for candidates in training_rows(retriever, root, lines):
+            for kind, numbers, share in candidates:
+                rows[kind].append((numbers, share))
+        return len(lines)
+
+    used = 0
+    for name in TRAINING:
+        with tempfile.TemporaryDirectory() as store:
+            used += asyncio.run(on_project(fetch(Corpus(name)), Path(store), collect))
+        print(f"{name}: {used} lines so far, {sum(map(len, rows.values()))} candidates", flush=True)
+    weights = {kind: fit(rows[kind]) for kind in KINDS}
+    data = {
+        "trained_on": list(TRAINING),
+        "lines": used,
+        "length_exponent": LENGTH_EXPONENT,
+        "novelty": NOVELTY,
+        "weights": {
+            kind: dict(zip(FEATURES, [round(float(x), 4) for x in weights[kind]], strict=True)) for kind in KINDS
+        },
+    }
+    WEIGHTS.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def fit(rows: list[tuple[list[float], float]], ridge: float = 1.0) -> np.ndarray:
+    """The weights of a logistic regression of "holds a wanted name"."""
+    x = np.array([numbers for numbers, _ in rows])
+    y = np.array([float(share > 0) for _, share in rows])
+    weights = np.zeros(x.shape[1])
+    for _ in range(60):
+        p = 1 / (1 + np.exp(-x @ weights))
+        gradient = x.T @ (p - y) + ridge * weights
+        hessian = (x * (p * (1 - p))[:, None]).T @ x + ridge * np.eye(x.shape[1])
+        step = np.linalg.solve(hessian, gradient)
+        weights -= step
+        if np.abs(step).max() < 1e-5:
+            break
+    return weights
+
+
+def main() -> None:
+    """Measure, or train."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lines", type=int, default=100, help="hidden lines of each project (default: 100)")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--only", action="append", help="only the projects whose name starts so; repeatable")
+    parser.add_argument("--train", action="store_true", help="fit the scorer's weights anew, on the training packages")
+    options = parser.parse_args()
+    if options.train:
+        train(options.lines, options.seed)
+        return
+    reports: dict[str, Recall] = {}
+    for name in HELD_OUT:
+        if options.only and not any(name.startswith(start) for start in options.only):
+            continue
+        with tempfile.TemporaryDirectory() as store:
+
+            async def work(retriever: Retriever, root: Path) -> Recall:
+                return await measure(retriever, root, options.lines, options.seed, ("python",))
+
+            reports[name] = asyncio.run(on_project(fetch(Corpus(name)), Path(store), work))
+        print(row(name, reports[name]), flush=True)
+    print()
+    print(table(reports))
+
+
+if __name__ == "__main__":
+    main()
