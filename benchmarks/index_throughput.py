@@ -1,4 +1,6 @@
-"""Index throughput: a cold pass, a warm start and a saved file, against universal-ctags and bare py-tree-sitter.
+"""Index throughput: a cold pass, a warm start, a saved file, searches, a branch switch.
+
+Against universal-ctags and bare py-tree-sitter.
 
 Run: python benchmarks/index_throughput.py [--root DIR] [--runs N]
 
@@ -15,6 +17,8 @@ import argparse
 import asyncio
 import json
 import os
+import random
+import re
 import resource
 import shutil
 import subprocess
@@ -22,12 +26,14 @@ import sys
 import tarfile
 import tempfile
 import time
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ghostd.config import IndexConfig
 from ghostd.index.service import index_once, open_index
 
 DJANGO = "django==5.2"
+QUERY_WORDS = 80
+SWITCHED = 300
 CACHE = Path(__file__).resolve().parent.parent / ".cache"
 
 BARE = """
@@ -99,13 +105,15 @@ def one_pass(root: Path, store: Path) -> dict[str, float]:
     return found
 
 
-async def save_latencies(root: Path, store: Path, count: int) -> list[float]:
-    """Milliseconds from a save until a query finds the new definition."""
+async def save_latencies(root: Path, store: Path, count: int) -> tuple[list[float], list[float]]:
+    """Milliseconds from a save until a query finds the new definition, and until a search finds its words, too."""
     found: list[float] = []
+    searched: list[float] = []
     target = root / "benchmark_saved_file.py"
     async with open_index(store, IndexConfig()) as index:
         await index.add_root(root)
         await index.wait_ready(root)
+        await index.search(root, {"saved": 1.0})  # loads numpy
         try:
             for number in range(count):
                 committed = asyncio.Event()
@@ -115,11 +123,57 @@ async def save_latencies(root: Path, store: Path, count: int) -> list[float]:
                 await asyncio.wait_for(committed.wait(), 10)
                 assert await index.definitions(root, f"saved_{number}")
                 found.append((time.perf_counter() - began) * 1000)
+                assert (await index.search(root, {f"saved_{number}": 1.0}))[0].chunk.path.name == target.name
+                searched.append((time.perf_counter() - began) * 1000)
                 end()
                 await asyncio.sleep(0.05)
         finally:
             target.unlink()
-    return sorted(found)
+    return sorted(found), sorted(searched)
+
+
+async def search_costs(root: Path, store: Path, count: int) -> list[float]:
+    """CPU milliseconds of searches for the words around random lines."""
+    rng = random.Random(7)
+    files = [path for path in sorted(root.rglob("*.py")) if path.stat().st_size > 5_000]
+    queries: list[tuple[PurePosixPath, dict[str, float]]] = []
+    while len(queries) < count:
+        path = rng.choice(files)
+        lines = path.read_text(encoding="utf-8").splitlines()
+        at = rng.randrange(len(lines))
+        near = {word: 1.0 for line in lines[max(at - 60, 0) : at + 20] for word in re.findall(r"[A-Za-z_]\w+", line)}
+        if len(near) >= QUERY_WORDS:
+            queries.append((PurePosixPath(path.relative_to(root)), dict(list(near.items())[:QUERY_WORDS])))
+    costs: list[float] = []
+    async with open_index(store, IndexConfig()) as index:
+        await index.add_root(root)
+        await index.wait_ready(root)
+        await index.search(root, {"first": 1.0})
+        for path, words in queries:
+            began = time.process_time()
+            assert len(await index.search(root, words, 50, leave_out=PurePosixPath(path))) == 50
+            costs.append((time.process_time() - began) * 1000)
+    return sorted(costs)
+
+
+def switch_costs(root: Path, store: Path, count: int) -> tuple[float, float, float]:
+    """CPU seconds of passes after so many files have changed and changed back, and of one without any change."""
+    paths = sorted(root.rglob("*.py"), key=lambda path: (-path.stat().st_size, path))[::9][:count]
+    before = {path: path.read_bytes() for path in paths}
+    for path, text in before.items():
+        path.write_bytes(text + b"\n\ndef of_the_other_branch():\n    return 1\n")
+    time.sleep(0.1)  # so that a file is not looked at once more for having just been written
+    there = one_pass(root, store)["cpu_s"]
+    for path, text in before.items():
+        path.write_bytes(text)
+    time.sleep(0.1)
+    back = one_pass(root, store)["cpu_s"]
+    return there, back, one_pass(root, store)["cpu_s"]
+
+
+def percentiles(values: list[float]) -> str:
+    """Of sorted values."""
+    return f"p50 {values[len(values) // 2]:.1f}, p95 {values[int(len(values) * 0.95)]:.1f}"
 
 
 def timed_child(command: list[str], text: str) -> float:
@@ -183,9 +237,14 @@ def main() -> None:
             )
         else:
             print("  ctags              not installed (Debian: universal-ctags)")
-        latencies = asyncio.run(save_latencies(python, work / "py-0", 40))
-        p50, p95 = latencies[len(latencies) // 2], latencies[int(len(latencies) * 0.95)]
-        print(f"  saved → found      p50 {p50:.0f} ms, p95 {p95:.0f} ms (40 saves)")
+        defined, searched = asyncio.run(save_latencies(python, work / "py-0", 40))
+        print(f"  saved → defined    {percentiles(defined)} ms (40 saves)")
+        print(f"  saved → searched   {percentiles(searched)} ms, after the former")
+        costs = asyncio.run(search_costs(python, work / "py-0", 200))
+        print(f"  search             {percentiles(costs)} CPU-ms (200 searches for {QUERY_WORDS} words)")
+        there, back, warm = switch_costs(python, work / "py-0", SWITCHED)
+        print(f"  branch switch      {SWITCHED} files: {there - warm:.2f} CPU-s more than a warm start", end="")
+        print(f", back {back - warm:.2f} ({100 * (back - warm) / cold:.1f} % of the cold pass)")
 
 
 if __name__ == "__main__":
