@@ -45,6 +45,16 @@ class CoChange:
 
 
 @dataclass(frozen=True, slots=True)
+class CoChangeScore:
+    """How often a file that was hidden from a commit is among the 5 that changed most with the commit's others."""
+
+    hits: int
+    floor_hits: int
+    """With the 5 last changed files of the others' folders in their place."""
+    tried: int
+
+
+@dataclass(frozen=True, slots=True)
 class BlameSpan:
     """Consecutive lines that one commit last changed."""
 

@@ -96,6 +96,31 @@ class IndexConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """What is known of contents that no file of a root has any more, kept for the way back to another branch."""
     max_postings: Count = 20_000_000
     """Words in chunks of one root that chunk search keeps, at some 4 bytes each; further files are not found by it."""
+    max_open_documents: Count = 500
+    """Editors' open documents that stand in for their files; those changed longest ago count as their files."""
+    max_open_chars: Count = 32 * 1024 * 1024
+    """Characters of these documents together."""
+
+
+class HistoryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Git history of the indexed folders."""
+
+    enabled: bool = True
+    """Whether to read it."""
+    max_commits: Count = 20_000
+    """Commits of one repository, the newest first; older ones are not read."""
+    max_files_per_commit: Annotated[int, Meta(ge=2)] = 50
+    """Commits that touched more files say nothing about which files belong together."""
+    half_life_days: Annotated[float, Meta(gt=0)] = 180.0
+    """Age at which a commit counts half."""
+    max_read_cpu_s: Seconds = 60.0
+    """CPU time of one reading of commits."""
+    max_diff_bytes: Bytes = 262_144
+    """Text of one answer about changes; the files beyond it are named without their lines."""
+    max_file_bytes: Bytes = 1024 * 1024
+    """Larger files are compared and blamed by name only."""
+    timeout_s: Seconds = 5.0
+    """Time of one question, e.g. a blame; one that takes longer is answered with nothing."""
 
 
 class CompletionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -206,6 +231,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     http: HttpConfig = HttpConfig()
     index: IndexConfig = IndexConfig()
+    history: HistoryConfig = HistoryConfig()
     completion: CompletionConfig = CompletionConfig()
     project_model: ProjectModelConfig = ProjectModelConfig()
     local: LocalConfig = LocalConfig()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ghostd import __version__, plugins
 from ghostd.batches.service import open_batches
+from ghostd.committed import HistoryState
 from ghostd.config import Config
 from ghostd.engine import Engine, Frontend, FrontendHost
 from ghostd.errors import ConfigError, RootError
@@ -22,6 +23,7 @@ from ghostd.gateway.dialects.responses.doors import responses_doors
 from ghostd.gateway.doors import api_routes, batch_doors, file_doors, load_dialects, ollama_doors, symbol_doors
 from ghostd.gateway.inside import Inside
 from ghostd.gateway.routes import Later
+from ghostd.history.service import open_history
 from ghostd.index.service import open_index
 from ghostd.indexed import RootStatus
 from ghostd.ledger.service import open_ledger
@@ -36,7 +38,7 @@ from ghostd.local.control_types import (
 from ghostd.local.model_control import model_routes
 from ghostd.local.paths import Paths, expand
 from ghostd.navigation.navigator import navigator
-from ghostd.ports import Index, ProjectModel, Provider, SecretStore
+from ghostd.ports import GitHistory, Index, ProjectModel, Provider, SecretStore
 from ghostd.project_model.provider import project_model
 from ghostd.providers.http.client import http_client
 from ghostd.resolve.resolver import Resolver
@@ -62,6 +64,7 @@ class Daemon:
     def __init__(
         self,
         index: Index,
+        history: GitHistory,
         engine: Engine,
         project: ProjectModel | None,
         paths: Paths,
@@ -69,6 +72,7 @@ class Daemon:
         upstreams: Upstreams,
     ) -> None:
         self.index = index
+        self.history = history
         self.engine = engine
         self.upkeep: Upkeep | None = None
         self._secrets = secrets
@@ -175,6 +179,7 @@ class Daemon:
             skipped=status.skipped,
             learned=self._project is not None and self._project.learned(status.root),
             detail=status.detail,
+            history=_history_line(self.history.state(status.root)),
         )
 
 
@@ -219,6 +224,7 @@ async def _parts(
 ) -> AsyncIterator[Daemon]:
     async with AsyncExitStack() as parts:
         index = await parts.enter_async_context(open_index(paths.indexes, config.index))
+        history = await parts.enter_async_context(open_history(paths.cache / "history", config.history, index))
         providers: list[Provider] = []
         project: ProjectModel | None = None
         if config.project_model.enabled:
@@ -242,7 +248,7 @@ async def _parts(
         engine = Engine(registry=Registry(config, providers), ledger=ledger)
         parts.push_async_callback(engine.router.close)
         upstreams = Upstreams(http, secrets)
-        daemon = Daemon(index, engine, project, paths, secrets, upstreams)
+        daemon = Daemon(index, history, engine, project, paths, secrets, upstreams)
         ports: list[int] = []
         upkeep = Upkeep(
             config,
@@ -323,6 +329,15 @@ def _frontend(name: str) -> Frontend:
         known = ", ".join(plugins.known("ghostd.frontends"))
         raise ConfigError(f"`frontends`: no front-end is called {name!r}; installed: {known}")
     return frontend
+
+
+def _history_line(found: HistoryState) -> str:
+    if found.state == "none":
+        return ""
+    if found.state == "failed":
+        return f"git history failed: {found.detail}"
+    part = "" if found.complete else " so far" if found.state == "reading" else " (not all)"
+    return f"{found.commits} commits{part}"
 
 
 def _bracketed(host: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol, runtime_checkable
 
 from ghostd.batch import Batch, NewBatch, StoredFile
-from ghostd.committed import BlameSpan, Branch, CoChange, CommitInfo, FileChange, HistoryState
+from ghostd.committed import BlameSpan, Branch, CoChange, CoChangeScore, CommitInfo, FileChange, HistoryState
 from ghostd.indexed import (
     ChangeBatch,
     FoundChunk,
@@ -443,6 +443,10 @@ class GitHistory(Protocol):
 
     async def churn(self, root: Path, limit: int = 50) -> Sequence[CoChange]:
         """The files that change most, by the time-decayed number of commits; the score is that number."""
+        ...
+
+    async def co_change_score(self, root: Path, commits: int = 200) -> CoChangeScore:
+        """How well co-change foretells the last commits, each judged by those before it alone."""
         ...
 
     async def blame(self, root: Path, path: PurePosixPath) -> Sequence[BlameSpan]:

@@ -76,6 +76,8 @@ def _root_row(root: RootState) -> str:
         parts.append(f"{root.skipped} skipped")
     if not root.learned and root.state == "ready":
         parts.append("being learned")
+    if root.history:
+        parts.append(root.history)
     if root.detail:
         parts.append(root.detail)
     return ", ".join(parts)

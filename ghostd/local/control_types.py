@@ -20,6 +20,8 @@ class RootState(msgspec.Struct, frozen=True):
     learned: bool
     """Whether ghostd/project covers it."""
     detail: str = ""
+    history: str = ""
+    """How far git history has been read, or why not; "" where it has not been asked for."""
 
 
 class SkipState(msgspec.Struct, frozen=True):

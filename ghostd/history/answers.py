@@ -1,0 +1,155 @@
+"""Answers from the cache: which files change together, which change often, and the last commits."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from typing import Any
+
+from ghostd.config import HistoryConfig
+from ghostd.history.locate import Location
+from ghostd.history.score import Touched, companions, hits, weight
+
+_MAX_COMMITS = 500
+"""Of one file, the last ones."""
+_MAX_NAMES = 10
+"""Earlier names of one file."""
+
+
+def co_changed(
+    database: sqlite3.Connection, location: Location, path: bytes, limit: int, config: HistoryConfig
+) -> list[Any]:
+    """[path, score, commits] of the files that changed with this one and exist."""
+    names = _names(database, path)
+    if not names:
+        return []
+    marks = ",".join("?" * len(names))
+    rows = database.execute(
+        f"SELECT DISTINCT c.number, c.time_s FROM changes h JOIN commits c ON c.number = h.commit_number"  # noqa: S608
+        f" WHERE h.path IN ({marks}) AND c.live AND c.size BETWEEN 2 AND ? ORDER BY c.time_s DESC LIMIT ?",
+        (*names, config.max_files_per_commit, _MAX_COMMITS),
+    ).fetchall()
+    newer: dict[int, int] = {}
+    commits = []
+    for number, time_s in rows:
+        touched = [int(n) for (n,) in database.execute("SELECT path FROM changes WHERE commit_number = ?", (number,))]
+        others = {_now(database, other, newer) for other in touched if other not in names}
+        commits.append(Touched(time_s, (str(names[0]), *map(str, others))))
+    found = companions(str(names[0]), commits, _newest(database), config.half_life_days)
+    answer: list[Any] = []
+    for other, (score, count) in sorted(found.items(), key=lambda item: (-item[1][0], int(item[0]))):
+        shown = _shown(database, location, int(other))
+        if shown is not None and int(other) not in names:
+            answer.append([shown, score, count])
+            if len(answer) >= limit:
+                break
+    return answer
+
+
+def churn(database: sqlite3.Connection, location: Location, limit: int, config: HistoryConfig) -> list[Any]:
+    """[path, decayed commits, commits] of the files that change most and exist."""
+    now = _newest(database)
+    scores: dict[int, tuple[float, int]] = {}
+    newer: dict[int, int] = {}
+    for path, time_s in database.execute(
+        "SELECT h.path, c.time_s FROM changes h JOIN commits c ON c.number = h.commit_number WHERE c.live"
+    ):
+        current = _now(database, path, newer)
+        score, count = scores.get(current, (0.0, 0))
+        scores[current] = (score + weight(now - time_s, 2, config.half_life_days), count + 1)
+    answer: list[Any] = []
+    for number, (score, count) in sorted(scores.items(), key=lambda item: (-item[1][0], item[0])):
+        shown = _shown(database, location, number)
+        if shown is not None:
+            answer.append([shown, score, count])
+            if len(answer) >= limit:
+                break
+    return answer
+
+
+def commits(database: sqlite3.Connection, location: Location, path: bytes | None, limit: int) -> list[Any]:
+    """[id, time, subject] of the last commits, or of those that touched a file under any of its names."""
+    if path is not None:
+        names = _names(database, path)
+        chosen = f"h.path IN ({','.join('?' * len(names))})"
+        arguments: tuple[Any, ...] = tuple(names)
+    else:
+        prefix = os.fsencode(location.prefix)
+        if not prefix:
+            return _lists(
+                database.execute(
+                    "SELECT id, time_s, subject FROM commits WHERE live ORDER BY time_s DESC, number LIMIT ?", (limit,)
+                )
+            )
+        chosen = "h.path IN (SELECT number FROM paths WHERE substr(path, 1, ?) = ?)"
+        arguments = (len(prefix), prefix)
+    return _lists(
+        database.execute(
+            f"SELECT DISTINCT c.id, c.time_s, c.subject FROM changes h JOIN commits c ON c.number = h.commit_number"  # noqa: S608
+            f" WHERE {chosen} AND c.live ORDER BY c.time_s DESC, c.number LIMIT ?",
+            (*arguments, limit),
+        )
+    )
+
+
+def score(database: sqlite3.Connection, location: Location, count: int, config: HistoryConfig) -> tuple[int, int, int]:
+    """(hits, the floor's hits, tried) of co-change over the last `count` commits."""
+    prefix = os.fsencode(location.prefix)
+    history: list[Touched] = []
+    for number, time_s in database.execute(
+        "SELECT number, time_s FROM commits WHERE live AND size BETWEEN 2 AND 1000 ORDER BY time_s, number DESC"
+    ).fetchall():
+        rows = database.execute(
+            "SELECT p.path FROM changes h JOIN paths p ON p.number = h.path WHERE h.commit_number = ?", (number,)
+        )
+        paths = tuple(os.fsdecode(path) for (path,) in rows if path.startswith(prefix))
+        history.append(Touched(time_s, paths))
+    return hits(history, count, half_life_days=config.half_life_days, max_files=config.max_files_per_commit)
+
+
+def _lists(rows: sqlite3.Cursor) -> list[Any]:
+    return [list(row) for row in rows]
+
+
+def _newest(database: sqlite3.Connection) -> int:
+    return int(database.execute("SELECT coalesce(max(time_s), 0) FROM commits WHERE live").fetchone()[0])
+
+
+def _names(database: sqlite3.Connection, path: bytes) -> list[int]:
+    """The path's number and those of its earlier names."""
+    row = database.execute("SELECT number FROM paths WHERE path = ?", (path,)).fetchone()
+    found = [int(row[0])] if row else []
+    for number in found:  # grows
+        older = database.execute(
+            "SELECT r.old FROM renames r JOIN commits c ON c.number = r.commit_number WHERE r.new = ? AND c.live",
+            (number,),
+        )
+        found.extend(old for (old,) in older.fetchall() if old not in found and len(found) < _MAX_NAMES)
+    return found
+
+
+def _now(database: sqlite3.Connection, number: int, known: dict[int, int]) -> int:
+    """What a file is called now."""
+    if number in known:
+        return known[number]
+    at, met = number, {number}
+    while True:
+        row = database.execute(
+            "SELECT r.new FROM renames r JOIN commits c ON c.number = r.commit_number WHERE r.old = ? AND c.live"
+            " ORDER BY c.time_s DESC LIMIT 1",
+            (at,),
+        ).fetchone()
+        if row is None or row[0] in met or len(met) > _MAX_NAMES:
+            break
+        at = int(row[0])
+        met.add(at)
+    known[number] = at
+    return at
+
+
+def _shown(database: sqlite3.Connection, location: Location, number: int) -> str | None:
+    """The path below the root, if it lies there and exists."""
+    path = os.fsdecode(database.execute("SELECT path FROM paths WHERE number = ?", (number,)).fetchone()[0])
+    if not path.startswith(location.prefix) or not os.path.lexists(location.worktree / path):
+        return None
+    return path[len(location.prefix) :]

@@ -1,0 +1,235 @@
+"""What differs: the working tree, the branch; and who last changed a line. All bounded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pygit2
+
+from ghostd.config import HistoryConfig
+from ghostd.history.locate import Location
+from ghostd.history.objects import find_ref, head
+from ghostd.history.reading import commit_of, subject_of
+from ghostd.history.worktree import blob_id, content_if_changed, read_below, staged
+
+_MAX_DEPTH = 128
+_MAX_ENTRIES = 500_000
+_MAX_COMMITS = 200
+_MAX_CHANGES = 5000
+_BASES = ("main", "master", "trunk", "develop")
+_Tree = dict[bytes, tuple[str, int]]
+
+
+class _Hunks:
+    """Makes hunks until the limit on text is met."""
+
+    def __init__(self, repository: pygit2.Repository, config: HistoryConfig) -> None:
+        self._repository = repository
+        self._left = config.max_diff_bytes
+        self._max_file = config.max_file_bytes
+
+    def content(self, blob: str) -> bytes | None:
+        """A blob's bytes; None where it is missing or too large."""
+        try:
+            found = self._repository.get(pygit2.Oid(hex=blob))
+        except pygit2.GitError:
+            return None
+        return found.data if isinstance(found, pygit2.Blob) and found.size <= self._max_file else None
+
+    def between(self, old: bytes | None, new: bytes | None) -> list[Any]:
+        """[first line, last line, removed, added] of each changed place."""
+        if old is None or new is None or b"\0" in old[:8000] or b"\0" in new[:8000] or self._left <= 0:
+            return []
+        found: list[Any] = []
+        for hunk in pygit2.Patch.create_from(old, new, context_lines=0).hunks:
+            parts: dict[str, list[bytes]] = {"-": [], "+": []}
+            for line in hunk.lines:
+                if line.origin in parts:
+                    parts[line.origin].append(line.raw_content)
+            texts = {origin: b"".join(pieces) for origin, pieces in parts.items()}
+            self._left -= len(texts["-"]) + len(texts["+"])
+            if self._left < 0:
+                return []
+            first = hunk.new_start if hunk.new_lines else hunk.new_start + 1
+            removed, added = (texts[origin].decode("utf-8", "replace") for origin in "-+")
+            found.append([first, first + hunk.new_lines - 1, removed, added])
+        return found
+
+
+def uncommitted(  # noqa: PLR0912
+    repository: pygit2.Repository, location: Location, others: list[str], config: HistoryConfig
+) -> list[Any]:
+    """[path, kind, old path, hunks] of what differs from the last commit; `others` may be untracked files."""
+    prefix = os.fsencode(location.prefix)
+    _, commit_id = head(location)
+    commit = commit_of(repository, commit_id) if commit_id else None
+    old = _flat(commit.tree, prefix) if commit is not None else {}
+    hunks = _Hunks(repository, config)
+    new: dict[bytes, tuple[str, bytes | None]] = {}
+    gone: set[bytes] = set()
+    tracked = set()
+    for entry in staged(location):
+        if not entry.path.startswith(prefix):
+            continue
+        tracked.add(entry.path)
+        content = content_if_changed(location.worktree, entry, config.max_file_bytes)
+        before = old.get(entry.path, ("", 0))[0]
+        if content is True:
+            if not os.path.lexists(location.worktree / os.fsdecode(entry.path)):
+                gone.add(entry.path)
+            else:
+                new[entry.path] = ("?", None)
+        elif content is False:
+            if entry.blob != before:
+                new[entry.path] = (entry.blob, hunks.content(entry.blob))
+        else:
+            assert isinstance(content, bytes)
+            blob = blob_id(content)
+            if blob != before:
+                new[entry.path] = (blob, content)
+    for path in old:
+        if path not in tracked:
+            gone.add(path)
+    for name in others:
+        path = prefix + os.fsencode(name)
+        if path not in tracked:
+            data = read_below(location.worktree, path, config.max_file_bytes)
+            if data is not None:
+                gone.discard(path)
+                if (blob := blob_id(data)) != old.get(path, ("", 0))[0]:
+                    new[path] = (blob, data)
+    return _changes(old, new, gone, hunks, len(prefix))
+
+
+def branch(repository: pygit2.Repository, location: Location, config: HistoryConfig) -> Any:
+    """[name, base, merge base, [commit], [change]]; None before the first commit."""
+    name, commit_id = head(location)
+    commit = commit_of(repository, commit_id) if commit_id else None
+    if commit is None:
+        return None
+    for base, base_id in _bases(location, name):
+        try:
+            merge_base = repository.merge_base(commit.id, pygit2.Oid(hex=base_id))
+            parted = None if merge_base is None else commit_of(repository, str(merge_base))
+            if parted is None:
+                continue
+            own = []
+            walk = repository.walk(commit.id, pygit2.enums.SortMode.TIME)
+            walk.hide(parted.id)
+            for one in walk:
+                own.append([str(one.id), one.commit_time, subject_of(one)])
+                if len(own) >= _MAX_COMMITS:
+                    break
+            prefix = os.fsencode(location.prefix)
+            changes = _between_trees(repository, parted.tree, commit.tree, prefix, config)
+        except (pygit2.GitError, KeyError):
+            continue
+        return [name, base, str(parted.id), own, changes]
+    return [name, "", "", [], []]
+
+
+def blame(repository: pygit2.Repository, location: Location, path: bytes, config: HistoryConfig) -> list[Any]:
+    """[first line, last line, [commit]] of a file as last committed."""
+    _, commit_id = head(location)
+    commit = commit_of(repository, commit_id) if commit_id else None
+    if commit is None:
+        return []
+    try:
+        blob = commit.tree[path.decode()]
+        if not isinstance(blob, pygit2.Blob) or blob.size > config.max_file_bytes or blob.is_binary:
+            return []
+        found = repository.blame(path.decode(), newest_commit=commit.id)
+    except (pygit2.GitError, KeyError, ValueError):
+        return []
+    spans: list[Any] = []
+    for hunk in found:
+        one = commit_of(repository, str(hunk.final_commit_id))
+        if one is None:
+            return []
+        first, last = hunk.final_start_line_number, hunk.final_start_line_number + hunk.lines_in_hunk - 1
+        who = [str(one.id), one.commit_time, subject_of(one)]
+        if spans and spans[-1][2][0] == who[0]:
+            spans[-1][1] = last
+        else:
+            spans.append([first, last, who])
+    return spans
+
+
+def _bases(location: Location, name: str) -> Iterator[tuple[str, str]]:
+    """Branches that this one may have started from, the likeliest first."""
+    default, commit = find_ref(location, "refs/remotes/origin/HEAD")
+    candidates = [default] if commit else []
+    for base in _BASES:
+        candidates += [f"refs/heads/{base}", f"refs/remotes/origin/{base}"]
+    for candidate in candidates:
+        commit = find_ref(location, candidate)[1]
+        if commit and candidate != f"refs/heads/{name}":
+            short = candidate.removeprefix("refs/heads/").removeprefix("refs/remotes/")
+            yield short, commit
+
+
+def _between_trees(
+    repository: pygit2.Repository, before: pygit2.Tree, after: pygit2.Tree, prefix: bytes, config: HistoryConfig
+) -> list[Any]:
+    old: _Tree = {}
+    new: dict[bytes, tuple[str, bytes | None]] = {}
+    gone: set[bytes] = set()
+    hunks = _Hunks(repository, config)
+    diff = before.diff_to_tree(after, flags=pygit2.enums.DiffOption.SKIP_BINARY_CHECK)
+    for delta in diff.deltas:
+        path = delta.new_file.raw_path
+        if not path.startswith(prefix):
+            continue
+        if delta.status != pygit2.enums.DeltaStatus.ADDED:
+            old[path] = (str(delta.old_file.id), 0)
+        if delta.status == pygit2.enums.DeltaStatus.DELETED:
+            gone.add(path)
+        else:
+            blob = str(delta.new_file.id)
+            new[path] = (blob, hunks.content(blob))
+        if len(new) + len(gone) >= _MAX_CHANGES:
+            break
+    return _changes(old, new, gone, hunks, len(prefix))
+
+
+def _changes(
+    old: _Tree, new: dict[bytes, tuple[str, bytes | None]], gone: set[bytes], hunks: _Hunks, cut: int
+) -> list[Any]:
+    by_blob = {old[path][0]: path for path in gone if path in old}
+    found: list[Any] = []
+    moved = set()
+    for path, (blob, content) in sorted(new.items())[:_MAX_CHANGES]:
+        shown = os.fsdecode(path[cut:])
+        if path in old:
+            found.append([shown, "modified", None, hunks.between(hunks.content(old[path][0]), content)])
+        elif blob in by_blob and by_blob[blob] not in moved:
+            moved.add(by_blob[blob])
+            found.append([shown, "renamed", os.fsdecode(by_blob[blob][cut:]), []])
+        else:
+            found.append([shown, "added", None, hunks.between(b"", content)])
+    for path in sorted(gone - moved)[:_MAX_CHANGES]:
+        if path in old:
+            found.append([os.fsdecode(path[cut:]), "deleted", None, hunks.between(hunks.content(old[path][0]), b"")])
+    return sorted(found, key=lambda change: os.fsencode(change[0]))
+
+
+def _flat(tree: pygit2.Tree, prefix: bytes) -> _Tree:
+    """Path → (blob, mode) of the files whose path starts with `prefix`."""
+    found: _Tree = {}
+    pending = [(b"", tree, 0)]
+    while pending:
+        base, folder, depth = pending.pop()
+        for entry in folder:
+            path = base + (entry.raw_name or b"")
+            if entry.filemode == pygit2.enums.FileMode.TREE:
+                below = path + b"/"
+                if depth < _MAX_DEPTH and (below.startswith(prefix) or prefix.startswith(below)):
+                    assert isinstance(entry, pygit2.Tree)
+                    pending.append((below, entry, depth + 1))
+            elif path.startswith(prefix) and entry.filemode != pygit2.enums.FileMode.COMMIT:
+                found[path] = (str(entry.id), int(entry.filemode))
+                if len(found) >= _MAX_ENTRIES:
+                    return found
+    return found

@@ -1,0 +1,115 @@
+"""A repository's objects and branches, read without its configuration.
+
+libgit2 is given the folder of objects and nothing else: it then knows no config, no alternates, no filters, no
+attributes and no hooks, and has nothing to fetch missing objects with. Branches are read here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+
+import pygit2
+
+from ghostd.history.locate import Location, read_small
+
+_MAX_REF_BYTES = 4096
+_MAX_PACKED_BYTES = 64 * 1024 * 1024
+_MAX_LINKS = 5
+_MAX_PACKS = 10_000
+_ID = re.compile(rb"[0-9a-f]{40}\s*")
+_NAME = re.compile(r"refs/[^\0-\x20\x7f~^:?*\[\\]+")
+
+
+class HistoryError(Exception):
+    """A repository cannot be read; the message says why."""
+
+
+def open_objects(location: Location) -> pygit2.Repository:
+    """The repository's objects alone. Raises HistoryError."""
+    for level in (
+        *(pygit2.enums.ConfigLevel.SYSTEM, pygit2.enums.ConfigLevel.GLOBAL),
+        *(pygit2.enums.ConfigLevel.XDG, pygit2.enums.ConfigLevel.PROGRAMDATA),
+    ):
+        pygit2.settings.search_path[level] = ""
+    folder = location.common_dir / "objects"
+    _check_packs(folder / "pack")
+    odb = pygit2.Odb()
+    try:
+        odb.add_backend(pygit2.OdbBackendPack(os.fspath(folder)), 1)
+        odb.add_backend(pygit2.OdbBackendLoose(os.fspath(folder), -1, False), 2)
+    except (pygit2.GitError, OSError, ValueError) as error:
+        raise HistoryError(f"its objects cannot be read: {error}") from None
+    repository = pygit2.Repository()
+    repository.set_odb(odb)
+    return repository
+
+
+def pack_state(location: Location) -> tuple[int, int]:
+    """Changes when packs come and go."""
+    folder = location.common_dir / "objects" / "pack"
+    try:
+        status = folder.lstat()
+    except OSError:
+        return (0, 0)
+    return (status.st_ino, status.st_mtime_ns)
+
+
+def _check_packs(folder: Path) -> None:
+    try:
+        if stat.S_ISLNK(folder.lstat().st_mode):
+            raise HistoryError("objects/pack is a link")
+        with os.scandir(folder) as entries:
+            for number, entry in enumerate(entries):
+                if number > _MAX_PACKS:
+                    raise HistoryError(f"it has more than {_MAX_PACKS} pack files")
+                if not entry.is_file(follow_symlinks=False):
+                    raise HistoryError(f"objects/pack/{entry.name!a} is no regular file")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise HistoryError(f"objects/pack cannot be listed: {error.strerror}") from None
+
+
+def head(location: Location) -> tuple[str, str]:
+    """(branch, commit) that is checked out; the branch is "" when detached, the commit "" before the first one."""
+    text = read_small(location.git_dir / "HEAD", _MAX_REF_BYTES) or b""
+    if not text.startswith(b"ref:"):
+        return "", _id(text)
+    name = os.fsdecode(text.removeprefix(b"ref:").strip())
+    return name.removeprefix("refs/heads/"), find_ref(location, name)[1]
+
+
+def find_ref(location: Location, name: str) -> tuple[str, str]:
+    """(name after symbolic links, commit) of a branch; the commit is "" where there is none."""
+    for _ in range(_MAX_LINKS):
+        if not _NAME.fullmatch(name) or ".." in name or "//" in name:
+            return name, ""
+        place = location.common_dir / name
+        if Path(os.path.realpath(place.parent)) != Path(os.path.realpath(location.common_dir)) / Path(name).parent:
+            return name, ""
+        text = read_small(place, _MAX_REF_BYTES)
+        if text is None:
+            return name, _packed(location, name)
+        if not text.startswith(b"ref:"):
+            return name, _id(text)
+        name = os.fsdecode(text.removeprefix(b"ref:").strip())
+    return name, ""
+
+
+def shallow(location: Location) -> frozenset[str]:
+    """The commits whose parents were not cloned."""
+    text = read_small(location.common_dir / "shallow", _MAX_PACKED_BYTES) or b""
+    return frozenset(line.decode("ascii", "replace") for line in text.split())
+
+
+def _packed(location: Location, name: str) -> str:
+    text = read_small(location.common_dir / "packed-refs", _MAX_PACKED_BYTES) or b""
+    end = b" " + os.fsencode(name)
+    return next((_id(line[:40]) for line in text.splitlines() if line.endswith(end) and len(line) == 40 + len(end)), "")
+
+
+def _id(text: bytes) -> str:
+    return text.strip().decode() if _ID.fullmatch(text) else ""

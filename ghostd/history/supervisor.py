@@ -1,0 +1,187 @@
+"""The daemon's side of the history's process: starts it for a question, ends it when idle or stuck."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ghostd.config import HistoryConfig
+
+log = logging.getLogger(__name__)
+
+IDLE_S = 30.0
+"""Without a question or a reading the process is ended."""
+_STUCK_S = 60.0
+"""A reading says something after each step; one that says nothing for so long is ended."""
+_GOODBYE_S = 2.0
+_MAX_STRIKES = 3
+"""Deaths in a row, after which questions are given up."""
+_BACK_OFF_S = 30.0
+"""Then no process is started for so long."""
+_LINE_BYTES = 64 * 1024 * 1024
+_ENVIRONMENT = ("LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH")
+"""What the process inherits: no secrets, no home, no GIT_ variables."""
+
+State = list[Any]
+
+
+@dataclass(slots=True)
+class _Question:
+    order: dict[str, Any]
+    answer: asyncio.Future[Any]
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """Runs the process while there are questions. `run()` is a task of the history."""
+
+    folder: Path
+    config: HistoryConfig
+    on_state: Callable[[str, State], None]
+    _questions: dict[int, _Question] = field(default_factory=dict)
+    _wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    _process: asyncio.subprocess.Process | None = None
+    _idle: asyncio.Timeout | None = None
+    _last: int = 0
+    _strikes: int = 0
+    _rests_until: float = 0.0
+    _reading: set[str] = field(default_factory=set)
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id; None while there is none."""
+        return self._process.pid if self._process else None
+
+    async def ask(self, order: dict[str, Any], timeout_s: float | None) -> Any:
+        """The answer; None where it took too long (the process is ended then) or cannot be had."""
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._rests_until:
+            return None
+        self._last += 1
+        number = self._last
+        question = self._questions[number] = _Question({**order, "job": number}, loop.create_future())
+        if self._process is not None:
+            self._write(question.order)
+        if self._idle is not None and self._idle.when() is not None and not self._idle.expired():
+            self._idle.reschedule(loop.time() + _STUCK_S)
+        self._wanted.set()
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await question.answer
+        except TimeoutError:
+            log.warning("%s: a question about its history (%s) took too long", order["root"], order["op"])
+            self._questions.pop(number, None)
+            self._kill()
+            return None
+        finally:
+            self._questions.pop(number, None)
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            while self._questions:
+                await self._serve()
+
+    async def _serve(self) -> None:
+        try:
+            process = await self._spawn()
+        except OSError as error:
+            self._give_up(f"the history's process cannot be started: {error}")
+            return
+        self._process = process
+        try:
+            for question in tuple(self._questions.values()):
+                self._write(question.order)
+            if await self._listen(process):
+                return
+        finally:
+            self._process = None
+            self._reading.clear()
+            await _end(process)
+        self._strikes += 1
+        if self._strikes >= _MAX_STRIKES:
+            self._give_up("the history's process keeps ending")
+
+    async def _listen(self, process: asyncio.subprocess.Process) -> bool:
+        """Dispatch messages; True when there was nothing to do for long."""
+        assert process.stdout is not None
+        while True:
+            busy = bool(self._questions or self._reading)
+            try:
+                async with asyncio.timeout(_STUCK_S if busy else IDLE_S) as self._idle:
+                    line = await process.stdout.readline()
+            except TimeoutError:
+                if not self._questions and not self._reading:
+                    return True
+                process.kill()
+                return False
+            finally:
+                self._idle = None
+            if not line.endswith(b"\n"):
+                return False
+            self._dispatch(json.loads(line))
+
+    def _dispatch(self, message: dict[str, Any]) -> None:
+        root, state = message["root"], message["state"]
+        (self._reading.add if state[0] == "reading" else self._reading.discard)(root)
+        self.on_state(root, state)
+        question = self._questions.pop(message.get("job", 0), None)
+        if question is not None:
+            self._strikes = 0
+            if not question.answer.done():
+                question.answer.set_result(message["result"])
+
+    def _give_up(self, problem: str) -> None:
+        log.error("%s; no history for %d s", problem, _BACK_OFF_S)
+        self._strikes = 0
+        self._rests_until = asyncio.get_running_loop().time() + _BACK_OFF_S
+        questions, self._questions = self._questions, {}
+        for question in questions.values():
+            self.on_state(question.order["root"], ["failed", "", 0, False, problem])
+            if not question.answer.done():
+                question.answer.set_result(None)
+
+    def _kill(self) -> None:
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+
+    def _write(self, order: dict[str, Any]) -> None:
+        if self._process is not None and self._process.stdin is not None and not self._process.stdin.is_closing():
+            self._process.stdin.write(json.dumps(order, separators=(",", ":")).encode() + b"\n")
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        arguments = (str(os.getpid()), str(self.folder), msgspec.json.encode(self.config).decode())
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-P", "-m", "ghostd.history.worker", *arguments),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+            cwd="/",
+            limit=_LINE_BYTES,
+        )
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End it in bounded time; the cache survives a kill."""
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        async with asyncio.timeout(_GOODBYE_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
