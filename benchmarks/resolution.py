@@ -52,7 +52,8 @@ const found = {};
 for (const file of JSON.parse(fs.readFileSync(0, 'utf8'))) {
   const own = found[file] = {};
   for (const {fileName} of ts.preProcessFile(fs.readFileSync(file, 'utf8'), true, true).importedFiles) {
-    own[fileName] = ts.resolveModuleName(fileName, file, options, ts.sys, cache).resolvedModule?.resolvedFileName ?? null;
+    const {resolvedModule} = ts.resolveModuleName(fileName, file, options, ts.sys, cache);
+    own[fileName] = resolvedModule?.resolvedFileName ?? null;
   }
 }
 console.log(JSON.stringify(found));
@@ -135,9 +136,9 @@ async def judge_node(
         ours = {}
         for found in await resolver.imports(root, PurePosixPath(path).relative_to(root)):
             ours[found.statement.module] = str(root / found.targets[0]) if found.targets else None
-        for module, place in wanted.items():
+        for module, answer in wanted.items():
             total += 1
-            place = place if place in indexed else None
+            place = answer if answer in indexed else None
             if ours.get(module) == place:
                 right += 1
             else:

@@ -56,7 +56,9 @@ def _statements(captures: dict[str, list[Node]], source: bytes) -> list[ImportRo
     for start in sorted(statements):
         node = statements[start]
         inside: list[tuple[str, Node]] = []
-        while position < len(parts) and parts[position][0] < node.end_byte:
+        body = node.child_by_field_name("body") if node.type == "mod_item" else None
+        end = node.end_byte if body is None else body.start_byte
+        while position < len(parts) and parts[position][0] < end:
             inside.append(parts[position][1:])
             position += 1
         rows.extend(_rows(node, inside, source))

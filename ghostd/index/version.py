@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-_FORMAT = "5"
+_FORMAT = "6"
 """Raise it when parse.py, rows.py, chunks.py or terms.py give other rows for the same file."""
 
 

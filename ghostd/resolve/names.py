@@ -73,7 +73,8 @@ class _Search:
     origin: str
     seen: Index | None
     """Answers for the file `origin`."""
-    _visited: set[tuple[str, str, str]] = field(default_factory=set)
+    _found: dict[tuple[str, str, str], Found] = field(default_factory=dict)
+    """What has been looked for; nothing, while it is being looked for."""
     _defining: dict[str, frozenset[str]] = field(default_factory=dict)
 
     async def dotted(self, path: str, name: str) -> Found:
@@ -88,7 +89,7 @@ class _Search:
             found, used = await self.find(path, parts[0]), 1
         if not found and self.family == "rust" and len(parts) > 1:
             statement = Import(PurePosixPath(path), "::".join(parts[:-1]), (parts[-1],), 0)
-            return await self._imported(path, statement, parts[-1], parts[-1])
+            return await self._imported(path, statement, parts[-1])
         for part in parts[used:]:
             found = await self._inside(found, part)
         return found
@@ -96,9 +97,12 @@ class _Search:
     async def find(self, path: str, name: str, container: str = "") -> Found:
         """What a plain name means in a file, or in one of its inline modules."""
         key = path, name, container
-        if key in self._visited or len(self._visited) >= MAX_STEPS:
-            return _NOTHING
-        self._visited.add(key)
+        if key not in self._found and len(self._found) < MAX_STEPS:
+            self._found[key] = _NOTHING
+            self._found[key] = await self._find(path, name, container)
+        return self._found.get(key, _NOTHING)
+
+    async def _find(self, path: str, name: str, container: str) -> Found:
         found = Found(await self._own(path, name, container))
         imports = await self._imports(path)
         stars: list[Import] = []
@@ -115,7 +119,7 @@ class _Search:
                 if own == "*":
                     stars.append(statement)
                 elif own == name:
-                    found |= await self._imported(path, statement, remote, name)
+                    found |= await self._imported(path, statement, remote)
         if found:
             return await self._past_aliases(found)
         return await self._through_stars(path, stars, name)
@@ -151,13 +155,13 @@ class _Search:
             return await self.seen.imports(self.project.root, PurePosixPath(path))
         return await self.project.imports(PurePosixPath(path))
 
-    async def _imported(self, path: str, statement: Import, remote: str, own: str) -> Found:
+    async def _imported(self, path: str, statement: Import, remote: str) -> Found:
         """What an import brings: `remote` is the name there, "" for the module as a whole."""
         resolution = self.resolver.resolve(path, statement)
         if resolution.external:
             return _NOTHING
         if not remote:
-            return await self._whole(resolution, own)
+            return await self._whole(path, resolution)
         found = _NOTHING
         if resolution.targets and remote not in resolution.submodules:
             found = await self._at(resolution.targets[0], resolution.rest, remote)
@@ -169,13 +173,13 @@ class _Search:
             found = Found(modules=resolution.targets[:1])
         return found
 
-    async def _whole(self, resolution: Resolution, own: str) -> Found:
+    async def _whole(self, path: str, resolution: Resolution) -> Found:
         if not resolution.targets:
             return _NOTHING
         target = resolution.targets[0]
         if resolution.rest:
             return await self._at(target, resolution.rest[:-1], resolution.rest[-1])
-        if self.family == "node":
+        if path.endswith((".js", ".cjs", ".jsx")):
             # `const Foo = require("./foo")` where that says `module.exports = Foo`.
             default = await self.find(target, "default")
             return Found(default.symbols, resolution.targets[:1])
@@ -308,5 +312,8 @@ def _bound(statement: Import, family: Family) -> Iterable[tuple[str, str]]:
 
 
 def _only_declares(symbol: Symbol, family: Family) -> bool:
-    """Whether a symbol is but a local name for something imported (Zig's `const x = @import(…)`, Rust's `mod x;`)."""
-    return family == "zig" and symbol.kind == "constant" and "@import(" in symbol.signature
+    """Whether a symbol is but a local name for something imported, which the import statement tells, too."""
+    if symbol.kind not in ("constant", "variable"):
+        return False
+    call = {"zig": "@import(", "node": "require("}.get(family)
+    return call is not None and call in symbol.signature

@@ -97,7 +97,8 @@ class Resolver:
     def _project(self, root: Path) -> Project:
         keeper = self._graphs.pop(root, None)
         if keeper is None:
-            keeper = GraphKeeper(Project(self._index, root))
+            generation = next((status.generation for status in self._index.roots() if status.root == root), 0)
+            keeper = GraphKeeper(Project(self._index, root, generation))
         self._graphs[root] = keeper  # the last one used is the last one forgotten
         if len(self._graphs) > _MAX_ROOTS:
             del self._graphs[next(iter(self._graphs))]

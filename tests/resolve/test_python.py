@@ -1,5 +1,7 @@
 """Python's imports and names, as its reference and the packaging guide have them."""
 
+# ruff: noqa: E501 (lines of source in other languages)
+
 from __future__ import annotations
 
 from pathlib import Path
