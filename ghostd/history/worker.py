@@ -112,7 +112,7 @@ class _Worker:
         _, found = head(location)
         if root.database is None:
             root.database = open_cache(self._file(location))
-        if found != root.head or (root.problem and now):
+        if found != root.head or root.problem:
             root.head, root.problem = found, ""
             root.reading = (
                 read_history(root.repository, root.database, found, shallow(location), self.config) if found else None
