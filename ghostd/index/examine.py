@@ -75,6 +75,15 @@ def examine(
     return _parsed(record, source, lines, guard)
 
 
+def examine_text(path: str, source: bytes, limits: Limits, guard: Guard) -> Record:
+    """The row that a file of this text would have."""
+    lines = source.split(b"\n")
+    digest = hashlib.blake2b(source, digest_size=16).digest()
+    record = Record(path, language_of(path.rpartition("/")[2]), len(source), 0, True, digest)
+    problem = _problem(source, lines, limits)
+    return _parsed(record, source, lines, guard) if problem is None else _with_problem(record, problem)
+
+
 def failed(root: str, path: str, reason: str, limits: Limits) -> Record:
     """The row of a file that the parser did not survive; it is tried again when its content changes.
 
@@ -121,12 +130,12 @@ def _parsed(record: Record, source: bytes, lines: list[bytes], guard: Guard) -> 
 
 def _content(language: str, grammar: str | None, source: bytes, lines: list[bytes]) -> Content:
     if grammar is None:
-        chunked = chunk_file(lines, None, language, _keys)
+        chunked = chunk_file(source, lines, None, language, _keys)
         return Content(chunks=chunked.blob, chunk_count=chunked.chunks, posting_count=chunked.postings)
     from ghostd.index.parse import parse
 
     parsed = parse(grammar, source)
-    chunked = chunk_file(lines, parsed.symbols, language, _keys)
+    chunked = chunk_file(source, lines, parsed.symbols, language, _keys)
     return Content(
         outline=encode_outline(parsed.symbols, parsed.imports),
         uses=encode_uses(parsed.references, lines),

@@ -16,6 +16,7 @@ import select
 import signal
 import sqlite3
 import sys
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from typing import Any
 
 from ghostd.index import inotify
 from ghostd.index.chunk_build import ChunkBuilder
-from ghostd.index.examine import Guard
+from ghostd.index.examine import Guard, examine_text
 from ghostd.index.passes import Message, RootContext, complete_pass, update
 from ghostd.index.scan import Limits
 from ghostd.index.slot import Slot
@@ -85,6 +86,9 @@ class _Worker:
                 context.store.close()
             self._send(order["job"], {"done": None})
             return
+        if kind == "overlay":
+            self._send(order["job"], self._overlay(order))
+            return
         try:
             context = self._context(order)
         except (sqlite3.Error, OSError) as error:
@@ -94,9 +98,20 @@ class _Worker:
         work = complete_pass(context) if kind == "pass" else update(context, order["paths"])
         self.jobs.append(_Job(order["job"], context, work, kind == "update"))
 
+    def _overlay(self, order: dict[str, Any]) -> Message:
+        """What an open document says; at once, as somebody is typing."""
+        root, path, limits = order["root"], order["path"], _limits(order)
+        if path in order["failed"]:
+            return {"error": order["failed"][path]}
+        record = examine_text(path, order["text"].encode(), limits, self._guard(root, limits.parse_timeout_ms / 1000))
+        content = record.content
+        blobs = (content.outline, content.uses) if content is not None else (None, None)
+        outline, uses = (blob and b64encode(blob).decode() for blob in blobs)
+        return {"done": {"language": record.language, "outline": outline, "uses": uses}}
+
     def _context(self, order: dict[str, Any]) -> RootContext:
         root = order["root"]
-        limits = Limits(**{**order["limits"], "exclude": tuple(order["limits"]["exclude"])})
+        limits = _limits(order)
         context = self.contexts.get(root)
         if context is None:
             store = Store(Path(order["store"]), keep_bytes=order["keep_bytes"])
@@ -166,6 +181,10 @@ class _Worker:
             data = data[os.write(self.output, data) :]
 
 
+def _limits(order: dict[str, Any]) -> Limits:
+    return Limits(**{**order["limits"], "exclude": tuple(order["limits"]["exclude"])})
+
+
 def _limit_memory(more_mb: int) -> None:
     """Let the address space grow by so much; a parser that wants more gets an error, or aborts."""
     if sys.platform != "linux":
@@ -197,6 +216,7 @@ def main(arguments: list[str]) -> None:
     gc.set_threshold(100_000, 20, 100)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _limit_memory(memory_mb)
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy only sorts here
     output = os.dup(1)
     os.dup2(2, 1)
     with suppress(BrokenPipeError):

@@ -101,13 +101,13 @@ def is_indexed(db: sqlite3.Connection, path: PurePosixPath) -> bool:
 def outline(db: sqlite3.Connection, path: PurePosixPath) -> list[Symbol]:
     """The file's definitions."""
     blob = _outline_of(db, path)
-    return [_symbol(path, row) for row in decode_outline(blob)[0]] if blob else []
+    return [symbol_of(path, row) for row in decode_outline(blob)[0]] if blob else []
 
 
 def imports(db: sqlite3.Connection, path: PurePosixPath) -> list[Import]:
     """The file's imports."""
     blob = _outline_of(db, path)
-    return [_import(path, row) for row in decode_imports(blob)] if blob else []
+    return [import_of(path, row) for row in decode_imports(blob)] if blob else []
 
 
 def imports_after(db: sqlite3.Connection, after: str, limit: int) -> list[tuple[PurePosixPath, list[Import]]]:
@@ -120,7 +120,7 @@ def imports_after(db: sqlite3.Connection, after: str, limit: int) -> list[tuple[
     found = []
     for name, blob in rows:
         path = PurePosixPath(name)
-        found.append((path, [_import(path, row) for row in decode_imports(blob)]))
+        found.append((path, [import_of(path, row) for row in decode_imports(blob)]))
     return found
 
 
@@ -136,7 +136,7 @@ def definitions(db: sqlite3.Connection, name: str, limit: int) -> list[Symbol]:
             break
         blob = db.execute("SELECT outline FROM parsed WHERE content_id = ?", (content_id,)).fetchone()
         if blob is not None:
-            found.extend(_symbol(path, row) for row in decode_outline(blob[0])[0] if row[0] == name)
+            found.extend(symbol_of(path, row) for row in decode_outline(blob[0])[0] if row[0] == name)
     return found[:limit]
 
 
@@ -194,7 +194,7 @@ def definitions_in(db: sqlite3.Connection, places: Sequence[tuple[str, PurePosix
     for name, path in places:
         blob = _outline_of(db, path)
         if blob is not None:
-            found.extend(_symbol(path, row) for row in find_symbols(blob, name))
+            found.extend(symbol_of(path, row) for row in find_symbols(blob, name))
     return found
 
 
@@ -227,11 +227,13 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _import(path: PurePosixPath, row: list[Any]) -> Import:
+def import_of(path: PurePosixPath, row: list[Any]) -> Import:
+    """An import from its row in an outline."""
     module, names, line, as_names, kind, container = row
     return Import(path, module, tuple(names), line, tuple(as_names), kind, container)
 
 
-def _symbol(path: PurePosixPath, row: list[Any]) -> Symbol:
+def symbol_of(path: PurePosixPath, row: list[Any]) -> Symbol:
+    """A definition from its row in an outline."""
     name, kind, start, end, name_start, name_end, line, container, signature = row
     return Symbol(name, kind, path, Span(start, end), Span(name_start, name_end), line, container, signature)

@@ -20,7 +20,9 @@ from ghostd.index import search
 from ghostd.index.indexed_root import IndexedRoot
 from ghostd.index.inside import read_inside
 from ghostd.index.lock import RootLock, acquire
+from ghostd.index.overlays import Overlays
 from ghostd.index.search import Reader
+from ghostd.index.seen import SeenIndex
 from ghostd.index.segment_file import DamagedChunks
 from ghostd.index.store import store_path
 from ghostd.index.supervisor import Supervisor
@@ -57,6 +59,10 @@ class SqliteIndex:
     _roots: dict[Path, IndexedRoot] = field(default_factory=dict)
     _callbacks: list[Callable[[ChangeBatch], None]] = field(default_factory=list)
     _adding: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _overlays: Overlays = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._overlays = Overlays(self.config, self._supervisor, lambda path: self.root_of(path) is not None)
 
     def roots(self) -> Sequence[RootStatus]:
         """Every root, in the order added."""
@@ -88,6 +94,7 @@ class SqliteIndex:
                 del self._roots[root]
                 lock.release()
                 raise
+            self._overlays.begin_waiting()
 
     async def remove_root(self, root: Path) -> None:
         """Stop to watch a folder; its stored index stays on disk."""
@@ -179,13 +186,15 @@ class SqliteIndex:
 
     def overlay(self, session: str, path: Path, text: str | None) -> None:
         """Note what an open document says."""
+        self._overlays.tell(session, path, text)
 
     def forget_session(self, session: str) -> None:
         """Drop all of a session's overlays."""
+        self._overlays.forget(session)
 
     def seen_by(self, session: str) -> Index:
         """The index as one session sees it."""
-        return self
+        return SeenIndex(self, self._overlays, session) if self._overlays.has(session) else self
 
     @property
     def worker_pid(self) -> int | None:

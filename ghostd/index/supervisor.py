@@ -46,6 +46,8 @@ Message = dict[str, Any]
 class _Job:
     order: dict[str, Any]
     on_message: Callable[[Message], None]
+    text: bytes
+    """The order's "text" as JSON; empty: it has none."""
 
 
 @dataclass(slots=True)
@@ -71,10 +73,10 @@ class Supervisor:
         """The worker's process id; None while there is none."""
         return self._process.pid if self._process else None
 
-    def submit(self, order: dict[str, Any], on_message: Callable[[Message], None]) -> int:
+    def submit(self, order: dict[str, Any], on_message: Callable[[Message], None], text: bytes = b"") -> int:
         """Queue a job. Its last message holds "done", "error" or "lost"."""
         self._last += 1
-        self._jobs[self._last] = _Job(order, on_message)
+        self._jobs[self._last] = _Job(order, on_message, text)
         if self._process is not None:
             self._send(self._last)
         if self._idle is not None and self._idle.when() is not None and not self._idle.expired():
@@ -191,12 +193,14 @@ class Supervisor:
             job.on_message({"error": problem})
 
     def _send(self, number: int) -> None:
-        order = self._jobs[number].order
-        self._write({**order, "job": number, "failed": self._failed.get(order["root"], {})})
+        job = self._jobs[number]
+        failed = self._failed.get(job.order["root"], {})
+        self._write({**job.order, "job": number, "failed": failed}, job.text)
 
-    def _write(self, order: dict[str, Any]) -> None:
+    def _write(self, order: dict[str, Any], text: bytes = b"") -> None:
         if self._process is not None and self._process.stdin is not None and not self._process.stdin.is_closing():
-            self._process.stdin.write(json.dumps(order, separators=(",", ":")).encode() + b"\n")
+            line = json.dumps(order, separators=(",", ":")).encode()
+            self._process.stdin.write(b'%s,"text":%s}\n' % (line[:-1], text) if text else line + b"\n")
 
     async def _spawn(self, slot: Slot) -> asyncio.subprocess.Process:
         descriptors = [slot.descriptor] if self.inotify_fd < 0 else [slot.descriptor, self.inotify_fd]
@@ -223,15 +227,25 @@ def update_order(root: Path, store: Path, config: IndexConfig, paths: list[str])
     return {"op": "update", "paths": paths, **_base_order(root, store, config)}
 
 
-def _base_order(root: Path, store: Path, config: IndexConfig) -> dict[str, Any]:
+def overlay_order(session: str, path: Path, config: IndexConfig) -> dict[str, Any]:
+    """The order to parse what an open document says; the text goes beside it."""
+    # Not a root's name: what happens to the text is not laid to the file.
+    return {"op": "overlay", "root": f"open in {session}: ", "path": str(path), "limits": _limits(config)}
+
+
+def _limits(config: IndexConfig) -> dict[str, Any]:
     settings = msgspec.to_builtins(config)
-    limits = {
+    return {
         name: settings[name]
         for name in (
             *("exclude", "max_file_bytes", "max_line_bytes", "max_depth", "max_files"),
             *("parse_timeout_ms", "parse_memory_mb"),
         )
     }
+
+
+def _base_order(root: Path, store: Path, config: IndexConfig) -> dict[str, Any]:
+    limits = _limits(config)
     own = own_folder(root, store)
     if own is not None:
         # Else each commit would change the root.

@@ -1,0 +1,140 @@
+"""What editors' open documents say, by session: the newest text of each is parsed by the worker process.
+
+A document has one job at a time; what is told meanwhile replaces what waits. All of it runs on the event loop.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from ghostd.config import IndexConfig
+from ghostd.index.supervisor import Message, Supervisor, overlay_order
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a document, with what the worker found in it."""
+
+    text: str
+    language: str = ""
+    outline: bytes | None = None
+    """See `rows`; None: no grammar, or it could not be parsed."""
+    uses: bytes | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Document:
+    session: str
+    path: Path
+    text: str
+    seen: Version | None = None
+    """None until it has been parsed once: its file still stands."""
+    job: int | None = None
+    given_up: bool = False
+    """The worker did not survive it: it is seen without symbols until it is closed."""
+
+
+@dataclass(slots=True)
+class Overlays:
+    """The open documents of all sessions, those told last at the end."""
+
+    config: IndexConfig
+    supervisor: Supervisor
+    in_root: Callable[[Path], bool]
+    changes: int = 0
+    """Grows with everything that changes an answer of `versions`."""
+    _documents: dict[tuple[str, Path], _Document] = field(default_factory=dict)
+    _chars: int = 0
+
+    def tell(self, session: str, path: Path, text: str | None) -> None:
+        """Note a document's text; None: it is closed."""
+        path = Path(os.path.normpath(path))
+        document = self._documents.pop((session, path), None)
+        if document is not None:
+            self._chars -= len(document.text)
+        if text is None or len(text) > self.config.max_file_bytes or not path.is_absolute():
+            if document is not None:
+                self._drop(document)
+            return
+        if document is None:
+            document = _Document(session, path, text)
+        document.text = text
+        self._documents[session, path] = document
+        self._chars += len(text)
+        self._bound()
+        self._begin(document)
+
+    def forget(self, session: str) -> None:
+        """Drop a session's documents."""
+        for key in [key for key in self._documents if key[0] == session]:
+            self._remove(key)
+
+    def begin_waiting(self) -> None:
+        """A root has come: parse what lies in it."""
+        for document in self._documents.values():
+            if document.seen is None:
+                self._begin(document)
+
+    def has(self, session: str) -> bool:
+        """Whether the session has any document."""
+        return any(key[0] == session for key in self._documents)
+
+    def versions(self, session: str, root: Path) -> Iterator[tuple[Path, Version]]:
+        """(path below `root`, version) of the session's documents in a root."""
+        for (whose, path), document in self._documents.items():
+            if whose == session and document.seen is not None and path.is_relative_to(root) and path != root:
+                yield path.relative_to(root), document.seen
+
+    def _bound(self) -> None:
+        """Drop those told longest ago; each stays the newest of its kind by being told again."""
+        limits = self.config.max_open_documents, self.config.max_open_chars
+        while self._documents and (len(self._documents) > limits[0] or self._chars > limits[1]):
+            key = next(iter(self._documents))
+            _log.info("%s counts as its file: more is open than index.max_open_documents or max_open_chars", key[1])
+            self._remove(key)
+
+    def _remove(self, key: tuple[str, Path]) -> None:
+        document = self._documents.pop(key)
+        self._chars -= len(document.text)
+        self._drop(document)
+
+    def _drop(self, document: _Document) -> None:
+        self.changes += 1
+        if document.job is not None:
+            self.supervisor.cancel(document.job)
+
+    def _begin(self, document: _Document) -> None:
+        if document.given_up:
+            document.seen = Version(document.text)
+            self.changes += 1
+            return
+        current = self._documents.get((document.session, document.path))
+        if document.job is not None or current is not document or not self.in_root(document.path):
+            return
+        text = document.text
+        # Lone surrogates, of an editor that cuts a character in two, have no UTF-8.
+        body = msgspec.json.encode(text if text.isascii() else text.encode("utf-8", "replace").decode())
+        order = overlay_order(document.session, document.path, self.config)
+        document.job = self.supervisor.submit(order, lambda message: self._hear(document, text, message), body)
+
+    def _hear(self, document: _Document, text: str, message: Message) -> None:
+        document.job = None
+        if "error" in message:
+            document.given_up = True
+            document.seen = Version(document.text)
+        else:
+            found = message["done"]
+            outline, uses = (found[name] and b64decode(found[name]) for name in ("outline", "uses"))
+            document.seen = Version(text, found["language"], outline, uses)
+        self.changes += 1
+        if document.text is not text:
+            self._begin(document)

@@ -1,0 +1,118 @@
+"""What a session's open documents say stands in for their files, for this session alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from ghostd.config import IndexConfig
+from ghostd.index.service import SqliteIndex, open_index
+
+pytestmark = pytest.mark.e2e
+
+APP = PurePosixPath("app.py")
+NEW = PurePosixPath("new.py")
+
+
+async def ready(index: SqliteIndex, root: Path) -> None:
+    (root / APP).write_text("import os\n\n\ndef old():\n    return helper()\n")
+    (root / "other.py").write_text("def kept():\n    return 1\n")
+    await index.add_root(root)
+    await index.wait_ready(root)
+
+
+async def until(true: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(30):
+        while not await true():
+            await asyncio.sleep(0)
+
+
+async def outline(index: SqliteIndex, root: Path, path: PurePosixPath, session: str = "one") -> Sequence[str]:
+    return [symbol.name for symbol in await index.seen_by(session).outline(root, path)]
+
+
+async def test_an_open_document_stands_in_for_its_file_until_it_is_closed(root: Path, store: Path) -> None:
+    async with open_index(store, IndexConfig()) as index:
+        await ready(index, root)
+        assert index.seen_by("one") is index
+        text = "import sys\n\n\ndef fresh():\n    return other_helper()\n"
+        index.overlay("one", root / APP, text)
+
+        async def is_seen() -> bool:
+            return await outline(index, root, APP) == ["fresh"]
+
+        await until(is_seen)
+        seen = index.seen_by("one")
+        assert [found.module for found in await seen.imports(root, APP)] == ["sys"]
+        assert [s.path for s in await seen.definitions(root, "fresh")] == [APP]
+        assert list(await seen.definitions(root, "old")) == []
+        assert [s.name for s in await seen.symbols(root, "")] == ["fresh", "kept"]
+        assert list(await seen.names(root)) == ["fresh", "kept"]
+        assert [use.line for use in await seen.references(root, "other_helper")] == [5]
+        assert list(await seen.references(root, "helper")) == []
+        assert list(await seen.files_defining(root, ["fresh", "old"])) == [("fresh", APP)]
+        assert [s.name for s in await seen.definitions_in(root, [("fresh", APP), ("old", APP)])] == ["fresh"]
+        assert await seen.text(root, APP) == text.encode()
+        assert await outline(index, root, APP, "two") == ["old"]
+        index.overlay("one", root / APP, None)
+        assert index.seen_by("one") is index
+        assert await outline(index, root, APP) == ["old"]
+
+
+async def test_a_document_without_a_file_is_seen_and_the_last_text_wins(root: Path, store: Path) -> None:
+    async with open_index(store, IndexConfig()) as index:
+        await ready(index, root)
+        for number in range(50):
+            index.overlay("one", root / NEW, f"def version_{number}(): ...\n")
+
+        async def is_seen() -> bool:
+            return await outline(index, root, NEW) == ["version_49"]
+
+        await until(is_seen)
+        assert [file.path for file in await index.seen_by("one").files(root)] == [APP, NEW, PurePosixPath("other.py")]
+        index.forget_session("one")
+        assert await outline(index, root, NEW) == []
+
+
+async def test_what_the_index_leaves_out_stays_left_out_when_it_is_open(root: Path, store: Path) -> None:
+    (root / ".gitignore").write_text("private.py\n")
+    (root / "private.py").write_text("def secret(): ...\n")
+    async with open_index(store, IndexConfig()) as index:
+        await ready(index, root)
+        index.overlay("one", root / "private.py", "def secret(): ...\n")
+        index.overlay("one", root / NEW, "def later(): ...\n")
+
+        async def is_seen() -> bool:
+            return await outline(index, root, NEW) == ["later"]
+
+        await until(is_seen)
+        assert list(await index.seen_by("one").definitions(root, "secret")) == []
+        assert await index.seen_by("one").text(root, PurePosixPath("private.py")) is None
+
+
+async def test_of_too_many_documents_those_told_longest_ago_count_as_their_files(root: Path, store: Path) -> None:
+    async with open_index(store, IndexConfig(max_open_documents=1)) as index:
+        await ready(index, root)
+        index.overlay("one", root / APP, "def fresh(): ...\n")
+        index.overlay("one", root / NEW, "def later(): ...\n")
+
+        async def is_seen() -> bool:
+            return await outline(index, root, NEW) == ["later"]
+
+        await until(is_seen)
+        assert await outline(index, root, APP) == ["old"]
+
+
+async def test_a_text_that_takes_the_parser_too_long_is_seen_without_symbols(root: Path, store: Path) -> None:
+    async with open_index(store, IndexConfig(parse_timeout_ms=1)) as index:
+        await ready(index, root)
+        index.overlay("one", root / NEW, "def found(): ...\n" * 20_000)
+
+        async def is_seen() -> bool:
+            return await index.seen_by("one").text(root, NEW) is not None
+
+        await until(is_seen)
+        assert await outline(index, root, NEW) == []
