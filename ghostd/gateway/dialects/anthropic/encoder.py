@@ -10,6 +10,7 @@ import msgspec
 
 from ghostd.gateway.answering import Reply, with_metadata
 from ghostd.gateway.calls import BYTES_PER_TOKEN
+from ghostd.gateway.dialects.anthropic.arguments import Arguments
 from ghostd.gateway.dialects.anthropic.blocks import Block, Blocks, Step, Thoughts
 from ghostd.gateway.dialects.anthropic.errors import ANTHROPIC
 from ghostd.gateway.dialects.anthropic.request import ThinkingFields
@@ -43,6 +44,7 @@ class MessageEncoder:
         self._opening = b""
         self._ending = _Ending()
         self._said = _Said()
+        self._arguments = Arguments()
 
     def whole(self, call: Call, model: str, replies: list[Reply]) -> bytes:
         """The body of a reply that is not streamed."""
@@ -97,13 +99,20 @@ class MessageEncoder:
         what, block, text = step
         if what == "open":
             self._index += 1
+            self._arguments = Arguments()
             return _event({"type": "content_block_start", "index": self._index, "content_block": _empty_block(block)})
         if what == "piece":
             kind, member = _DELTAS[block.kind]
+            if block.kind == "tool_use":
+                text = self._arguments.feed(text)
+                if not text:
+                    return b""
             return self._delta({"type": kind, member: text})
         sealed = b""
         if block.kind == "thinking":  # all at once: the official SDKs keep the last piece only
             sealed = self._delta({"type": "signature_delta", "signature": block.seal()})
+        elif block.kind == "tool_use" and (rest := self._arguments.finish()):
+            sealed = self._delta({"type": "input_json_delta", "partial_json": rest})
         return sealed + _event({"type": "content_block_stop", "index": self._index})
 
     def _delta(self, delta: Fields) -> bytes:
