@@ -19,6 +19,7 @@ MAX_FIELD_BYTES = 1024 * 1024
 _SHOWN = 100
 _HOST = istr("Host")
 _ORIGIN = istr("Origin")
+_FETCH_SITE = istr("Sec-Fetch-Site")
 _CONTENT_ENCODING = istr("Content-Encoding")
 _CONTENT_TYPE = istr("Content-Type")
 _CONTENT_LENGTH = istr("Content-Length")
@@ -101,6 +102,8 @@ class Guard:
         sent_type = headers.get(_CONTENT_TYPE)
         if sent_type is None and _TRANSFER_ENCODING not in headers and not headers.get(_CONTENT_LENGTH, "").strip("0"):
             return  # no body: some SDKs cancel things so; what browsers send from elsewhere has an Origin
+        if sent_type is not None and self._takes_form(path, sent_type) and _is_foreign(request):
+            raise HttpError(403, "origin_not_allowed", "Forms that a page of another site sends are not allowed.")
         if not (
             (sent_type is not None and (_is_json(sent_type) or self._takes_form(path, sent_type)))
             or _is_untyped(request, path, sent_type)
@@ -159,6 +162,12 @@ def _is_untyped(request: Request, path: str, sent_type: str | None) -> bool:
     if not path.startswith("/api/") or (sent_type or _FORM).partition(";")[0].strip().lower() != _FORM:
         return False
     return not any(name.lower() in _FROM_PAGES or name.lower().startswith("sec-fetch-") for name in request.headers)
+
+
+def _is_foreign(request: Request) -> bool:
+    """Whether a browser says that a page of another site has sent this, and does not say which."""
+    headers = request.headers
+    return _ORIGIN not in headers and headers.get(_FETCH_SITE, "none").lower() not in ("none", "same-origin")
 
 
 def _is_json(content_type: str) -> bool:
