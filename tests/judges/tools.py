@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,28 @@ def python_with(name: str, *requirements: str) -> Path:
             pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
             _run([*pip, *requirements])
             _note(folder, requirements)
+    return folder / "bin" / "python"
+
+
+def python_without(name: str, requirement: str, *left_out: str) -> Path:
+    """The interpreter of a virtual environment that has this, e.g. "open-webui==0.12.4", and what it needs, but for
+    those distributions that it can do without and that are large.
+    """
+    folder = CACHE / "python" / name
+    parts = (requirement, *(f"without {other}" for other in left_out))
+    with _Lock(folder):
+        if not _made_of(folder, parts):
+            shutil.rmtree(folder, ignore_errors=True)
+            _run([sys.executable, "-m", "venv", str(folder)])
+            python = str(folder / "bin" / "python")
+            pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+            _run([*pip, "--no-deps", requirement])
+            distribution = requirement.partition("==")[0]
+            listed = f"import importlib.metadata as m; print(*m.requires({distribution!r}), sep='\\n')"
+            found = subprocess.run([python, "-c", listed], capture_output=True, text=True, check=True).stdout
+            needed = [line for line in found.splitlines() if "extra ==" not in line]
+            _run([*pip, *(line for line in needed if re.split(r"[^\w.-]", line)[0].lower() not in left_out)])
+            _note(folder, parts)
     return folder / "bin" / "python"
 
 
