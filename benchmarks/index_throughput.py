@@ -149,9 +149,9 @@ async def search_costs(root: Path, store: Path, count: int) -> list[float]:
         await index.add_root(root)
         await index.wait_ready(root)
         await index.search(root, {"first": 1.0})
-        for path, words in queries:
+        for own, words in queries:
             began = time.process_time()
-            assert len(await index.search(root, words, 50, leave_out=PurePosixPath(path))) == 50
+            assert len(await index.search(root, words, 50, leave_out=own)) == 50
             costs.append((time.process_time() - began) * 1000)
     return sorted(costs)
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import json
 import logging
+import resource
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,14 +139,19 @@ class ChunkBuilder:
         return found
 
     def _write(self, joined: Sequence[int], contents: Sequence[int]) -> None:
-        from ghostd.index.chunk_segment import gather, write_segment
-
         db = self.store.db
         blobs = []
         for content_id in contents:
             row = db.execute("SELECT chunks FROM parsed WHERE content_id = ?", (content_id,)).fetchone()
             if row is not None:
                 blobs.append((content_id, row[0]))
+        with _without_memory_limit():
+            self._write_blobs(joined, contents, blobs)
+
+    def _write_blobs(self, joined: Sequence[int], contents: Sequence[int], blobs: list[tuple[int, bytes]]) -> None:
+        from ghostd.index.chunk_segment import gather, write_segment
+
+        db = self.store.db
         postings = gather(blobs)
         with self.store.transaction():
             counts = (len(postings.first_lines), len(postings.chunks))
@@ -172,6 +179,32 @@ class ChunkBuilder:
         for segment in segments:
             with suppress(OSError):
                 segment_path(self.store.path, segment).unlink()
+
+
+@contextmanager
+def _without_memory_limit() -> Iterator[None]:
+    """Lift the limit that is meant for parsers: loading numpy and a bounded sort may need more.
+
+    What is still taken afterwards is added to it.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    before = _address_space()
+    resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+    try:
+        yield
+    finally:
+        if soft != resource.RLIM_INFINITY:
+            soft += max(_address_space() - before, 0)
+            if hard != resource.RLIM_INFINITY:
+                soft = min(soft, hard)
+            resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def _address_space() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
 def _problem(path: Path) -> str:

@@ -13,10 +13,9 @@ import re
 import struct
 import zlib
 from array import array
-from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain, count
+from itertools import chain, count
 from typing import Any
 
 from ghostd.index.terms import WORDS, TermKeys
@@ -57,18 +56,18 @@ class Chunked:
 
 
 def chunk_file(
-    lines: Sequence[bytes], symbols: Iterable[Sequence[Any]] | None, language: str, keys: TermKeys
+    source: bytes, lines: Sequence[bytes], symbols: Iterable[Sequence[Any]] | None, language: str, keys: TermKeys
 ) -> Chunked:
     """The chunks of a file and their terms; `symbols` as `parse` gives them, None where there is no grammar.
 
-    `lines` are the file's without their line feeds.
+    `lines` are the source's without their line feeds.
     """
-    starts = _sections(lines, language) if symbols is None else _definitions(lines, symbols)
+    starts = _sections(lines, language) if symbols is None else _definitions(source, lines, symbols)
     first_lines, line_counts = array("I"), bytearray()
     found: list[set[int]] = []
     terms_in = keys.__getitem__
     for first, last in pieces(lines, starts):
-        terms = set(chain.from_iterable(map(terms_in, WORDS.findall(b"\n".join(lines[first:last])))))
+        terms: set[int] = set().union(*map(terms_in, set(WORDS.findall(b"\n".join(lines[first:last])))))
         if terms and len(found) < MAX_CHUNKS:
             first_lines.append(first + 1)
             line_counts.append(last - first)
@@ -117,13 +116,12 @@ def pieces(lines: Sequence[bytes], starts: Iterable[int]) -> list[tuple[int, int
     return found
 
 
-def _definitions(lines: Sequence[bytes], symbols: Iterable[Sequence[Any]]) -> list[int]:
+def _definitions(source: bytes, lines: Sequence[bytes], symbols: Iterable[Sequence[Any]]) -> list[int]:
     """The lines at which definitions start, ascending."""
-    offsets = list(accumulate((len(line) + 1 for line in lines), initial=0))
     found = set()
     for symbol in symbols:
         if symbol[1] in _STARTS:
-            line = bisect_right(offsets, symbol[2]) - 1
+            line = symbol[6] - 1 - source.count(b"\n", symbol[2], symbol[4])
             top = max(line - _MAX_ABOVE, 0)
             while line > top and _ABOVE.match(lines[line - 1]):
                 line -= 1
