@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import NamedTuple
@@ -14,6 +15,13 @@ from ghostd.index.use_trees import flatten_use
 _MAX_DEPTH = 32
 """So far up is looked for what surrounds a statement."""
 _MAX_LISTED = 5000
+
+_MAX_MACRO_CHARS = 20_000
+_MACRO_ITEM = re.compile(
+    r"//[^\n]*|/\*.*?\*/|(?P<pub>\bpub(?:\s*\([^)\n]*\))?\s+)?"
+    r"\b(?:mod\s+(?P<mod>(?:r#)?\w+)\s*;|use\s+(?P<use>[\w:*{}\s,#]{1,2000});)",
+    re.DOTALL,
+)
 
 _PASSED = frozenset(("await_expression", "parenthesized_expression", "non_null_expression", "as_expression"))
 _ALL = re.compile(rb"^__all__[ \t]*(?::[^=\n]+)?(?:(?:\+?=)[ \t]*|\.(?:extend|append)\()([^\n]*)", re.MULTILINE)
@@ -97,7 +105,7 @@ class _Read:
 def _rows(statement: Node, parts: list[tuple[str, Node]], source: bytes) -> list[ImportRow]:
     line = statement.start_point[0] + 1
     kinds = {kind for kind, _ in parts}
-    if "tree" in kinds or "mod" in kinds:
+    if not kinds.isdisjoint(("tree", "mod", "macro")):
         return _rust_rows(statement, parts, line, source)
     if "dotted" in kinds:
         return [_dotted(_text(source, *n.byte_range), "all" in kinds, line) for k, n in parts if k == "dotted"]
@@ -184,12 +192,25 @@ def _rust_rows(statement: Node, parts: list[tuple[str, Node]], line: int, source
                 ImportRow(module, names, line, as_names, given, container)
                 for module, names, as_names in flatten_use(text)
             )
+        elif kind == "macro":
+            rows.extend(_items_of_macro(text, line))
         elif kind == "mod" and statement.child_by_field_name("body") is not None:
             rows.append(ImportRow("", [], line, [text], "mod", container))
         elif kind == "mod":
             path = _path_attribute(statement, source)
             rows.append(ImportRow(path or text, [], line, [text] if path else [], "mod", container))
     return rows
+
+
+def _items_of_macro(text: str, line: int) -> Iterator[ImportRow]:
+    """The `mod x;` and `use …;` in a macro's braces (`cfg_rt! { pub mod task; }`), which the grammar leaves alone."""
+    for item in _MACRO_ITEM.finditer(text[:_MAX_MACRO_CHARS]):
+        at = line + text.count("\n", 0, item.start())
+        if item["mod"]:
+            yield ImportRow(item["mod"], [], at, [], "mod")
+        elif item["use"]:
+            kind = "reexport" if item["pub"] else "import"
+            yield from (ImportRow(module, names, at, own, kind) for module, names, own in flatten_use(item["use"]))
 
 
 def _modules_around(statement: Node, source: bytes) -> str:

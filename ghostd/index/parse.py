@@ -10,9 +10,11 @@ in Go, `Type::` in C++). `@local` marks an anonymous function, inside of which v
 anonymous type, inside of which they are not. Where several patterns take the same name, the most specific kind wins.
 `@import` is a whole import, with `@import.module`, `@import.name`, `@import.as` (the new name of what precedes it),
 `@import.all`, `@import.default` and `@import.namespace` (what these are called in the file) and `@import.specifier`
-(JavaScript's `a as b`) inside, or `@import.tree` (Rust's `use` tree), `@import.mod` (its `mod x;`) or `@import.dotted`
-(Java). `@exports` is what a file gives on by a list or as its default. `@reference` is any use of a name, and is a
-pattern of a single node: a pattern that waits for a later sibling makes the query quadratic in the tree's depth.
+(JavaScript's `a as b`) inside, or `@import.tree` (Rust's `use` tree), `@import.mod`, `@import.macro` (a macro's items
+of these names), or `@import.dotted` (Java). `@exports` is what a file gives on by a list or as its default.
+
+`@reference` is any use of a name, and is a pattern of a single node: a pattern that waits for a later sibling makes
+the query quadratic in the tree's depth.
 """
 
 from __future__ import annotations

@@ -30,3 +30,5 @@
 (extern_crate_declaration name: (identifier) @import.module) @import
 (extern_crate_declaration name: (identifier) alias: (identifier) @import.as)
 (mod_item name: (identifier) @import.mod) @import
+(source_file (macro_invocation (token_tree) @import.macro) @import)
+(source_file (expression_statement (macro_invocation (token_tree) @import.macro) @import))
