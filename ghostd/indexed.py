@@ -78,6 +78,17 @@ class Import:
 
 
 @dataclass(frozen=True, slots=True)
+class FileNames:
+    """What one file defines and uses."""
+
+    path: PurePosixPath
+    symbols: tuple[Symbol, ...]
+    """Its definitions, in source order."""
+    uses: tuple[str, ...]
+    """The names that it uses, each once; defined anywhere, or nowhere in the root."""
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """An indexed piece of a file: some consecutive lines."""
 

@@ -11,6 +11,7 @@ from ghostd.batch import Batch, NewBatch, StoredFile
 from ghostd.committed import BlameSpan, Branch, CoChange, CoChangeScore, CommitInfo, FileChange, HistoryState
 from ghostd.indexed import (
     ChangeBatch,
+    FileNames,
     FoundChunk,
     Import,
     IndexedFile,
@@ -355,6 +356,10 @@ class Index(Protocol):
 
         Ordered by path as text. To go through a whole root, ask again with the last path.
         """
+        ...
+
+    async def names_after(self, root: Path, after: str = "", limit: int = 500) -> Sequence[FileNames]:
+        """What each file that was parsed defines and uses: likewise, the next `limit` files behind the path `after`."""
         ...
 
     async def definitions(self, root: Path, name: str, limit: int = 50) -> Sequence[Symbol]:

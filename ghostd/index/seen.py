@@ -15,6 +15,7 @@ from ghostd.index.rows import all_uses, decode_outline
 from ghostd.index.search import import_of, symbol_of
 from ghostd.indexed import (
     ChangeBatch,
+    FileNames,
     FoundChunk,
     Import,
     IndexedFile,
@@ -110,6 +111,17 @@ class SeenIndex:
             if version.outline is not None and after < str(path) and (last is None or str(path) <= last):
                 found[path] = await asyncio.to_thread(_imports, path, version)
         return sorted(found.items(), key=lambda item: str(item[0]))[: max(limit, 0)]
+
+    async def names_after(self, root: Path, after: str = "", limit: int = 500) -> Sequence[FileNames]:
+        """What the next parsed files and documents behind `after` define and use."""
+        documents = await self._documents(root)
+        found = {file.path: file for file in await self.index.names_after(root, after, limit)}
+        last = str(max(found, key=str)) if len(found) >= limit > 0 else None
+        for path, version in documents.items():
+            found.pop(path, None)
+            if version.outline is not None and after < str(path) and (last is None or str(path) <= last):
+                found[path] = await asyncio.to_thread(_names, path, version)
+        return sorted(found.values(), key=lambda file: str(file.path))[: max(limit, 0)]
 
     async def definitions(self, root: Path, name: str, limit: int = 50) -> Sequence[Symbol]:
         """Definitions of exactly this name, ordered by path."""
@@ -248,6 +260,11 @@ def _symbols(path: PurePosixPath, version: Version) -> list[Symbol]:
 
 def _imports(path: PurePosixPath, version: Version) -> list[Import]:
     return [import_of(path, row) for row in decode_outline(version.outline)[1]] if version.outline else []
+
+
+def _names(path: PurePosixPath, version: Version) -> FileNames:
+    uses = dict.fromkeys(use.name for use in _uses(path, version))
+    return FileNames(path, tuple(_symbols(path, version)), tuple(uses))
 
 
 def _uses(path: PurePosixPath, version: Version) -> list[Reference]:

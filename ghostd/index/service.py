@@ -20,6 +20,7 @@ from ghostd.index import search
 from ghostd.index.indexed_root import IndexedRoot
 from ghostd.index.inside import read_inside
 from ghostd.index.lock import RootLock, acquire
+from ghostd.index.names_read import names_after
 from ghostd.index.overlays import Overlays
 from ghostd.index.search import Reader
 from ghostd.index.seen import SeenIndex
@@ -29,6 +30,7 @@ from ghostd.index.supervisor import Supervisor
 from ghostd.index.watch import NoWatch, Watch, open_watch
 from ghostd.indexed import (
     ChangeBatch,
+    FileNames,
     FoundChunk,
     Import,
     IndexedFile,
@@ -140,6 +142,10 @@ class SqliteIndex:
     ) -> Sequence[tuple[PurePosixPath, Sequence[Import]]]:
         """The imports of the next `limit` parsed files behind `after`."""
         return await self._read(root, lambda db: search.imports_after(db, after, limit), [])
+
+    async def names_after(self, root: Path, after: str = "", limit: int = 500) -> Sequence[FileNames]:
+        """What the next `limit` parsed files behind `after` define and use."""
+        return await self._read(root, lambda db: names_after(db, after, limit), [])
 
     async def definitions(self, root: Path, name: str, limit: int = 50) -> Sequence[Symbol]:
         """Definitions of exactly this name, ordered by path."""

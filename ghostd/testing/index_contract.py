@@ -124,6 +124,28 @@ class IndexContract(ABC):
             assert list(await index.imports_after(project, "", 0)) == []
             assert list(await index.imports_after(tmp_path / "elsewhere")) == []
 
+    async def test_all_names_are_read_by_and_by(self, project: Path, tmp_path: Path) -> None:
+        async with self.opened(tmp_path / "store") as index:
+            await self._ready(index, project)
+            everything = []
+            for path in (APP, SHAPES):
+                uses = frozenset(use.name for use in await index.uses(project, path))
+                everything.append((path, [symbol for symbol in SYMBOLS if symbol.path == path], uses))
+
+            async def read(
+                after: str = "", limit: int = 500
+            ) -> list[tuple[PurePosixPath, list[Symbol], frozenset[str]]]:
+                files = await index.names_after(project, after, limit)
+                assert all(len(set(file.uses)) == len(file.uses) for file in files)
+                return [(file.path, list(file.symbols), frozenset(file.uses)) for file in files]
+
+            assert any(uses for _, _, uses in everything)
+            assert await read() == everything
+            assert await read("", 1) == everything[:1]
+            assert await read("app.py", 1) == everything[1:]
+            assert await read("lib/shapes.py") == await read("", 0) == []
+            assert list(await index.names_after(tmp_path / "elsewhere")) == []
+
     async def test_definitions_match_the_whole_name(self, project: Path, tmp_path: Path) -> None:
         async with self.opened(tmp_path / "store") as index:
             await self._ready(index, project)

@@ -13,6 +13,7 @@ from ghostd.errors import RootError
 from ghostd.indexed import (
     ChangeBatch,
     Chunk,
+    FileNames,
     FoundChunk,
     Import,
     IndexedFile,
@@ -106,6 +107,17 @@ class MemoryIndex:
         paths = {str(path) for path in parsed} if root in self._roots else set()
         next_paths = sorted(path for path in paths if path > after)[: max(limit, 0)]
         return [(PurePosixPath(path), await self.imports(root, PurePosixPath(path))) for path in next_paths]
+
+    async def names_after(self, root: Path, after: str = "", limit: int = 500) -> Sequence[FileNames]:
+        """The files with symbols, imports or references."""
+        found = []
+        places = {str(item.path) for item in self.symbol_list} | {str(item.path) for item in self.import_list}
+        places |= {str(item.path) for item in self.reference_list}
+        for path in sorted(path for path in places if root in self._roots and path > after):
+            symbols = await self.outline(root, PurePosixPath(path))
+            uses = dict.fromkeys(use.name for use in await self.uses(root, PurePosixPath(path)))
+            found.append(FileNames(PurePosixPath(path), tuple(symbols), tuple(uses)))
+        return found[: max(limit, 0)]
 
     async def definitions(self, root: Path, name: str, limit: int = 50) -> Sequence[Symbol]:
         """Symbols of this name."""
