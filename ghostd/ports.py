@@ -11,6 +11,7 @@ from ghostd.batch import Batch, NewBatch, StoredFile
 from ghostd.committed import BlameSpan, Branch, CoChange, CoChangeScore, CommitInfo, FileChange, HistoryState
 from ghostd.indexed import (
     ChangeBatch,
+    Chunk,
     FileNames,
     FoundChunk,
     Import,
@@ -392,6 +393,14 @@ class Index(Protocol):
 
     async def text(self, root: Path, path: PurePosixPath) -> bytes | None:
         """The indexed file's bytes as they are now; None when it is not indexed, gone or unreadable."""
+        ...
+
+    async def read_texts(self, root: Path, paths: Sequence[PurePosixPath]) -> Mapping[PurePosixPath, bytes]:
+        """`text` of several files at once; those that give None are left out."""
+        ...
+
+    async def chunks(self, root: Path, path: PurePosixPath) -> Sequence[Chunk]:
+        """The file's chunks in order; empty for an unknown file, and for one without a word in it."""
         ...
 
     async def search(

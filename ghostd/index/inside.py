@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """Not blocking: a FIFO may have taken the file's place."""
+
+
+def read_several(root: Path, paths: Iterable[PurePosixPath], max_bytes: int) -> dict[PurePosixPath, bytes]:
+    """`read_inside` of several files, without those that give None."""
+    found = ((path, read_inside(root, path, max_bytes)) for path in paths)
+    return {path: data for path, data in found if data is not None}
 
 
 def read_inside(root: Path, path: PurePosixPath, max_bytes: int) -> bytes | None:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
+from ghostd.index.chunks import chunk_lines
 from ghostd.index.rows import all_uses, decode_imports, decode_outline, find_symbols, find_uses, name_crc
 from ghostd.index.store import BUSY_TIMEOUT_S
-from ghostd.indexed import Import, IndexedFile, Reference, Skip, Span, Symbol
+from ghostd.indexed import Chunk, Import, IndexedFile, Reference, Skip, Span, Symbol
 
 T = TypeVar("T")
 
@@ -90,6 +91,11 @@ def skips(db: sqlite3.Connection) -> list[Skip]:
     found = dict(db.execute("SELECT path, problem FROM file WHERE problem IS NOT NULL"))
     found.update(db.execute("SELECT path, reason FROM skip"))
     return [Skip(PurePosixPath(path), reason) for path, reason in sorted(found.items())]
+
+
+def which_indexed(db: sqlite3.Connection, paths: Sequence[PurePosixPath]) -> list[PurePosixPath]:
+    """Those of these files that are indexed."""
+    return [path for path in paths if is_indexed(db, path)]
 
 
 def is_indexed(db: sqlite3.Connection, path: PurePosixPath) -> bool:
@@ -208,6 +214,13 @@ def uses(db: sqlite3.Connection, path: PurePosixPath) -> list[Reference]:
         Reference(name.decode("utf-8", "replace"), path, Span(start, end), line)
         for name, start, end, line in (all_uses(row[0]) if row else ())
     ]
+
+
+def chunks(db: sqlite3.Connection, path: PurePosixPath) -> list[Chunk]:
+    """One file's chunks."""
+    query = "SELECT parsed.chunks FROM file JOIN parsed USING (content_id) WHERE path = ? AND problem IS NULL"
+    row = db.execute(query, (storable(str(path)),)).fetchone()
+    return [Chunk(path, first, last) for first, last in chunk_lines(row[0])] if row else []
 
 
 def _outline_of(db: sqlite3.Connection, path: PurePosixPath) -> bytes | None:

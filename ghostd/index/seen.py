@@ -15,6 +15,7 @@ from ghostd.index.rows import all_uses, decode_outline
 from ghostd.index.search import import_of, symbol_of
 from ghostd.indexed import (
     ChangeBatch,
+    Chunk,
     FileNames,
     FoundChunk,
     Import,
@@ -184,6 +185,17 @@ class SeenIndex:
         """What the document said when its definitions were read, or the file's bytes."""
         version = (await self._documents(root)).get(path)
         return await self.index.text(root, path) if version is None else _bytes(version)
+
+    async def read_texts(self, root: Path, paths: Sequence[PurePosixPath]) -> Mapping[PurePosixPath, bytes]:
+        """`text` of several files at once."""
+        documents = await self._documents(root)
+        found = dict(await self.index.read_texts(root, [path for path in paths if path not in documents]))
+        found.update((path, _bytes(documents[path])) for path in paths if path in documents)
+        return found
+
+    async def chunks(self, root: Path, path: PurePosixPath) -> Sequence[Chunk]:
+        """The file's chunks; a document has none, as its file's lines are no longer its."""
+        return [] if path in await self._documents(root) else await self.index.chunks(root, path)
 
     async def search(
         self, root: Path, words: Mapping[str, float], limit: int = 50, *, leave_out: PurePosixPath | None = None

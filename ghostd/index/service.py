@@ -18,7 +18,7 @@ from ghostd.config import IndexConfig
 from ghostd.errors import RootError
 from ghostd.index import search
 from ghostd.index.indexed_root import IndexedRoot
-from ghostd.index.inside import read_inside
+from ghostd.index.inside import read_inside, read_several
 from ghostd.index.lock import RootLock, acquire
 from ghostd.index.names_read import names_after
 from ghostd.index.overlays import Overlays
@@ -30,6 +30,7 @@ from ghostd.index.supervisor import Supervisor
 from ghostd.index.watch import NoWatch, Watch, open_watch
 from ghostd.indexed import (
     ChangeBatch,
+    Chunk,
     FileNames,
     FoundChunk,
     Import,
@@ -180,6 +181,16 @@ class SqliteIndex:
         if not await self._read(root, lambda db: search.is_indexed(db, path), False):
             return None
         return await asyncio.to_thread(read_inside, _key(root), path, self.config.max_file_bytes)
+
+    async def read_texts(self, root: Path, paths: Sequence[PurePosixPath]) -> Mapping[PurePosixPath, bytes]:
+        """`text` of several files at once."""
+        known = await self._read(root, lambda db: search.which_indexed(db, paths), [])
+        limit, folder = self.config.max_file_bytes, _key(root)
+        return await asyncio.to_thread(read_several, folder, known, limit) if known else {}
+
+    async def chunks(self, root: Path, path: PurePosixPath) -> Sequence[Chunk]:
+        """The file's chunks in order."""
+        return await self._read(root, lambda db: search.chunks(db, path), [])
 
     async def search(
         self, root: Path, words: Mapping[str, float], limit: int = 50, *, leave_out: PurePosixPath | None = None

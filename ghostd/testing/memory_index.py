@@ -155,6 +155,20 @@ class MemoryIndex:
         """A file's text."""
         return self.texts.get(path) if root in self._roots else None
 
+    async def read_texts(self, root: Path, paths: Sequence[PurePosixPath]) -> Mapping[PurePosixPath, bytes]:
+        """Several files' texts."""
+        return {path: self.texts[path] for path in paths if path in self.texts and root in self._roots}
+
+    async def chunks(self, root: Path, path: PurePosixPath) -> Sequence[Chunk]:
+        """The chunks that a test put in, or the whole text as one."""
+        if root not in self._roots:
+            return []
+        if self.chunk_list:
+            found = {item.chunk for item in self.chunk_list if item.chunk.path == path}
+            return sorted(found, key=lambda chunk: chunk.first_line)
+        text = self.texts.get(path, b"").decode("utf-8", "replace")
+        return [Chunk(path, 1, len(text.splitlines()))] if _terms(text) else []
+
     async def search(
         self, root: Path, words: Mapping[str, float], limit: int = 50, *, leave_out: PurePosixPath | None = None
     ) -> Sequence[FoundChunk]:
