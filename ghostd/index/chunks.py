@@ -88,6 +88,18 @@ def chunk_file(
     return Chunked(zlib.compress(body, _LEVEL), len(found), len(places))
 
 
+def chunk_lines(blob: bytes) -> list[tuple[int, int]]:
+    """First and last line, from 1, of each chunk in a blob."""
+    if not blob:
+        return []
+    body = zlib.decompress(blob)
+    count, terms, _ = HEADER.unpack_from(body)
+    start = HEADER.size + 4 * terms
+    first_lines = array("I", body[start : start + 4 * count])
+    line_counts = body[start + 4 * count : start + 5 * count]
+    return [(first, first + lines - 1) for first, lines in zip(first_lines, line_counts, strict=True)]
+
+
 def pieces(lines: Sequence[bytes], starts: Iterable[int]) -> list[tuple[int, int]]:
     """Half-open ranges of lines, from 0, of at most MAX_LINES, without blank edges; cut at `starts` where one is.
 

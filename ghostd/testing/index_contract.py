@@ -198,6 +198,20 @@ class IndexContract(ABC):
             assert all(found.score > 0 for found in await index.search(project, {"area": 1.0}))
             assert list(await index.search(project, {"sid": 1.0, "unused": 1.0})) == []
 
+    async def test_the_chunks_of_a_file_are_those_that_a_search_finds(self, project: Path, tmp_path: Path) -> None:
+        async with self.opened(tmp_path / "store") as index:
+            await self._ready(index, project)
+            for path in (APP, SHAPES, NOTES):
+                chunks = await index.chunks(project, path)
+                assert [chunk.first_line for chunk in chunks] == sorted(chunk.first_line for chunk in chunks)
+                words = {"area": 1.0, "main": 1.0, "notes": 1.0, "side": 1.0}
+                found = {one.chunk for one in await index.search(project, words) if one.chunk.path == path}
+                assert found == set(chunks)
+                assert found
+            for nothing in (PurePosixPath("no/such.py"), PurePosixPath("\udc80")):
+                assert list(await index.chunks(project, nothing)) == []
+            assert list(await index.chunks(tmp_path / "elsewhere", APP)) == []
+
     async def test_a_search_takes_identifiers_apart_and_minds_no_case(self, project: Path, tmp_path: Path) -> None:
         async with self.opened(tmp_path / "store") as index:
             await self._ready(index, project)
