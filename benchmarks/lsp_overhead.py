@@ -152,16 +152,14 @@ async def serve_ghostd(path: Path) -> None:
     """ghostd's front-end with a scripted model."""
     from ghostd_lsp.frontend import serve
 
-    from ghostd.config import Config
-    from ghostd.engine import Engine, FrontendHost
-    from ghostd.navigation.navigator import navigator
-    from ghostd.resolve.resolver import Resolver
+    from ghostd.engine import Engine
+    from ghostd.testing.host import frontend_host
     from ghostd.testing.memory_index import MemoryIndex
     from ghostd.testing.scripted import ScriptedProvider
 
     provider = ScriptedProvider(pieces=(TEXT,))
     index = MemoryIndex()
-    async with serve(FrontendHost(Engine([provider]), index, Config(), path, navigator(index, Resolver(index)))):
+    async with serve(frontend_host(Engine([provider]), index, path)):
         while True:
             await asyncio.sleep(1)
             provider.requests.clear()

@@ -123,6 +123,17 @@ class HistoryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """Time of one question, e.g. a blame; one that takes longer is answered with nothing."""
 
 
+class ContextConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What prompts quote of the rest of the project."""
+
+    enabled: bool = True
+    """Whether anything is looked for."""
+    budget_tokens: Annotated[int, Meta(ge=1, le=32_000)] = 1_000
+    """Tokens that it may take where a request says nothing."""
+    deadline_ms: Annotated[int, Meta(ge=1, le=60_000)] = 250
+    """Time to look for it; sources that have not answered by then are left out, and named."""
+
+
 class CompletionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Inline completion for editors."""
 
@@ -232,6 +243,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     http: HttpConfig = HttpConfig()
     index: IndexConfig = IndexConfig()
     history: HistoryConfig = HistoryConfig()
+    context: ContextConfig = ContextConfig()
     completion: CompletionConfig = CompletionConfig()
     project_model: ProjectModelConfig = ProjectModelConfig()
     local: LocalConfig = LocalConfig()

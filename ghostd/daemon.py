@@ -14,13 +14,22 @@ from ghostd import __version__, plugins
 from ghostd.batches.service import open_batches
 from ghostd.committed import HistoryState
 from ghostd.config import Config
+from ghostd.context.service import ContextService
 from ghostd.engine import Engine, Frontend, FrontendHost
 from ghostd.errors import ConfigError, RootError
 from ghostd.files.service import open_files
 from ghostd.gateway.app import serve_http
 from ghostd.gateway.attachments import Attachments
 from ghostd.gateway.dialects.responses.doors import responses_doors
-from ghostd.gateway.doors import api_routes, batch_doors, file_doors, load_dialects, ollama_doors, symbol_doors
+from ghostd.gateway.doors import (
+    api_routes,
+    batch_doors,
+    context_doors,
+    file_doors,
+    load_dialects,
+    ollama_doors,
+    symbol_doors,
+)
 from ghostd.gateway.inside import Inside
 from ghostd.gateway.routes import Later
 from ghostd.history.service import open_history
@@ -35,6 +44,7 @@ from ghostd.local.control_types import (
     SkipState,
     Status,
 )
+from ghostd.local.evaluate_control import evaluation_routes
 from ghostd.local.model_control import model_routes
 from ghostd.local.paths import Paths, expand
 from ghostd.navigation.navigator import navigator
@@ -263,8 +273,10 @@ async def _parts(
         resolver = Resolver(index)
         parts.callback(resolver.close)
         navigation = navigator(index, resolver)
+        context = ContextService(index, resolver, history, config.context, lambda: engine.registry)
+        parts.callback(context.close)
         for name in config.frontends:
-            host = FrontendHost(daemon.engine, index, config, paths.runtime / f"{name}.sock", navigation)
+            host = FrontendHost(daemon.engine, index, config, paths.runtime / f"{name}.sock", navigation, context)
             await parts.enter_async_context(_frontend(name)(host))
         kept = await parts.enter_async_context(open_responses(paths.responses, config.responses))
         responses = await parts.enter_async_context(responses_doors(engine, kept, config.responses))
@@ -275,8 +287,14 @@ async def _parts(
                 config.http,
                 paths.http_socket,
                 lambda: {},
-                [*control_routes(daemon), *model_routes(local)],
-                doors=[ollama_doors(daemon.engine, store), *responses, *background, symbol_doors(navigation)],
+                [*control_routes(daemon), *model_routes(local), *evaluation_routes(context)],
+                doors=[
+                    ollama_doors(daemon.engine, store),
+                    *responses,
+                    *background,
+                    symbol_doors(navigation),
+                    context_doors(context),
+                ],
                 attachments=attachments,
                 drain_s=config.drain_s,
             )

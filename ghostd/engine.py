@@ -14,6 +14,7 @@ from ghostd.completion.fill import fill_along, fill_with, nothing
 from ghostd.completion.postprocess import ended_by
 from ghostd.completion.stops import stopped_at
 from ghostd.config import Config
+from ghostd.context.service import ContextService
 from ghostd.errors import GhostdError, InvalidRequest, ModelNotFound, UnsupportedParameter, WorkerFailed
 from ghostd.models import ModelInfo
 from ghostd.navigation.navigator import Navigator
@@ -314,6 +315,7 @@ class FrontendHost:
     socket_path: Path
     """Unix socket to listen on, in a folder of mode 0700; the front-end makes and removes it."""
     navigator: Navigator
+    context: ContextService
 
 
 Frontend = Callable[[FrontendHost], AbstractAsyncContextManager[None]]

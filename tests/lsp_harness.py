@@ -15,9 +15,8 @@ from ghostd_lsp.serving import serve_session
 
 from ghostd.config import Config
 from ghostd.engine import Engine, FrontendHost
-from ghostd.navigation.navigator import navigator
 from ghostd.ports import Index, Provider
-from ghostd.resolve.resolver import Resolver
+from ghostd.testing.host import frontend_host
 from ghostd.testing.memory_index import MemoryIndex
 from ghostd.testing.scripted import ScriptedProvider
 
@@ -196,7 +195,7 @@ def make_host(
     """A host without a daemon."""
     index = index or MemoryIndex()
     engine = Engine(providers or [ScriptedProvider()])
-    return FrontendHost(engine, index, config or Config(), socket_path, navigator(index, Resolver(index)))
+    return frontend_host(engine, index, socket_path, config)
 
 
 @asynccontextmanager

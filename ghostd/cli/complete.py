@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import click
 
-from ghostd.cli.options import real_path
+from ghostd.cli.places import parse_place
 from ghostd.errors import InvalidRequest
 from ghostd.local.client import Client
 from ghostd.local.paths import find_paths
@@ -23,7 +22,7 @@ def complete(place: str, model: str, max_tokens: int, min_confidence: float | No
 
     LINE and COLUMN count from 1; without COLUMN the whole line's text is completed.
     """
-    path, number, column = _parse(place)
+    path, number, column = parse_place(place)
     lines = _lines(path)
     if number > len(lines):
         raise InvalidRequest(f"{path} has {len(lines)} lines, there is no line {number}")
@@ -45,13 +44,6 @@ def complete(place: str, model: str, max_tokens: int, min_confidence: float | No
     text = choices[0]["text"]
     click.echo(line[:at] + click.style(text, bold=True) if text else "(no completion that the model is sure of)")
     click.echo(f"by {reply['model']}", err=True)
-
-
-def _parse(place: str) -> tuple[Path, int, int | None]:
-    match = re.fullmatch(r"(.+?):(\d+)(?::(\d+))?", place)
-    if match is None or int(match[2]) < 1 or (match[3] and int(match[3]) < 1):
-        raise InvalidRequest(f"{place!r} is no FILE:LINE[:COLUMN] with numbers from 1, e.g. src/main.py:12:5")
-    return real_path(Path(match[1])), int(match[2]), int(match[3]) if match[3] else None
 
 
 def _lines(path: Path) -> list[str]:

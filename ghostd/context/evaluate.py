@@ -13,6 +13,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path, PurePosixPath
 
 from ghostd.context.gather import gather
@@ -35,12 +36,13 @@ _MAX_OF_FILE = 6
 _RANDOM_LINES = 16
 _BUILTINS = frozenset(dir(builtins))
 _SKIPPED = ("#", "//", "/*", "*", "import ", "from ", "use ", "pub use ", "mod ", '"""', "'''", "export * ", "export {")
-_LANGUAGES = frozenset(
+LANGUAGES = frozenset(
     (
         *("python", "typescript", "typescriptreact", "javascript", "javascriptreact", "rust", "zig", "go", "c", "cpp"),
         *("java", "lua", "ruby", "csharp"),
     )
 )
+"""Whose lines are hidden."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class Recall:
 
 
 async def hidden_lines(
-    index: Index, root: Path, count: int, seed: int = 0, languages: Iterable[str] = _LANGUAGES
+    index: Index, root: Path, count: int, seed: int = 0, languages: Iterable[str] = LANGUAGES
 ) -> list[HiddenLine]:
     """Up to `count` lines, drawn evenly from all lines of the root's files of these languages; seeded."""
     wanted = frozenset(languages)
@@ -82,9 +84,9 @@ async def hidden_lines(
     draw = random.Random(seed)  # noqa: S311 (a sample, no secret)
     found: dict[tuple[PurePosixPath, int], HiddenLine] = {}
     of_file: dict[PurePosixPath, int] = {}
-    sizes = [max(1, file.size_bytes) for file in files]
+    sizes = list(accumulate(max(1, file.size_bytes) for file in files))
     for _ in range(count * TRIES_PER_LINE):
-        file = draw.choices(files, sizes)[0]
+        file = draw.choices(files, cum_weights=sizes)[0]
         if of_file.get(file.path, 0) >= _MAX_OF_FILE:
             continue
         hidden = await _hide(index, root, file, draw)
@@ -129,7 +131,7 @@ async def evaluate(
     draw = random.Random(seed)  # noqa: S311
     sums = {method: dict.fromkeys(budgets, 0.0) for method in methods}
     total = Recall()
-    files = [file.path for file in await retriever.parts.index.files(root) if file.language in _LANGUAGES]
+    files = [file.path for file in await retriever.parts.index.files(root) if file.language in LANGUAGES]
     for hidden in lines:
         for method in methods:
             for budget in budgets:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Collection, Iterable, Sequence
@@ -24,6 +25,8 @@ from ghostd.resolve.resolved import ResolvedImport
 from ghostd.resolve.resolver import Resolver
 from ghostd.resolve.scopes import scope_at
 
+log = logging.getLogger(__name__)
+
 SEARCHED = 100
 """Chunks that are asked of the search."""
 MAX_DEFINING_FILES = 6
@@ -35,6 +38,8 @@ MAX_PIECES_OF_FILE = 4
 """Outline pieces of a file that name nothing nearby."""
 MAX_IMPORTED_NAMES = 80
 MAX_HUNKS = 12
+_HISTORY_SHARE = 0.4
+"""Of the deadline: what lies ready in memory does not wait longer for what is read from a repository."""
 _CO_CHANGED = 5
 _CO_CHANGE_BOOST = 0.6
 _UNCOMMITTED_BOOST = 0.8
@@ -133,20 +138,27 @@ class _Gathering:
             "imports": self.parts.resolver.imports(self.root, self.path, self.seen),
             "outline": self.seen.outline(self.root, self.path),
         }
+        soon = self.deadline - (1 - _HISTORY_SHARE) * self.request.deadline_s
+        until = dict.fromkeys(asked, self.deadline)
         if history is not None:
             asked["co_changed"] = history.co_changed(self.root, self.path, _CO_CHANGED)
             asked["uncommitted"] = history.uncommitted(self.root)
-        answers = await asyncio.gather(*(self._within(name, answer, ()) for name, answer in asked.items()))
+        answers = await asyncio.gather(
+            *(self._within(name, answer, (), until.get(name, soon)) for name, answer in asked.items())
+        )
         return _Found(**dict(zip(asked, answers, strict=True)))  # type: ignore[arg-type]
 
-    async def _within(self, name: str, answer: Awaitable[T], otherwise: T) -> T:
-        """The answer, unless it is late."""
+    async def _within(self, name: str, answer: Awaitable[T], otherwise: T, until: float | None = None) -> T:
+        """The answer, unless it is late or fails."""
         try:
-            async with asyncio.timeout(max(0.0, self.deadline - time.monotonic())):
+            async with asyncio.timeout(max(0.0, (until or self.deadline) - time.monotonic())):
                 return await answer
         except TimeoutError:
-            self.late.append(name.replace("_", "-"))
-            return otherwise
+            pass
+        except Exception:
+            log.exception("context: the source %s failed", name)
+        self.late.append(name.replace("_", "-"))
+        return otherwise
 
     async def _defining_files(
         self, imports: Sequence[ResolvedImport], own_bases: Collection[str]

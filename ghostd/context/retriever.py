@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -46,7 +47,9 @@ class Retriever:
         gathered = await gather(self.parts, request)
         place = request.session, request.root, request.path
         before = self._quoted.get(place, ())
-        weights = self._weights or trained()
+        if self._weights is None:
+            self._weights = await asyncio.to_thread(trained)  # reads a file
+        weights = self._weights
         scored = score(gathered, weights)
         taken, why_not = pack(
             scored,
@@ -69,6 +72,11 @@ class Retriever:
             seconds=time.perf_counter() - started,
             late=tuple(dict.fromkeys(gathered.late)),
         )
+
+    def forget_session(self, session: str) -> None:
+        """A session has ended: what was quoted for it says nothing any more."""
+        for place in [place for place in self._quoted if place[0] == session]:
+            del self._quoted[place]
 
     def _remember(self, place: _Place, keys: tuple[_Key, ...]) -> None:
         self._quoted[place] = keys

@@ -15,6 +15,7 @@ import msgspec
 
 from ghostd import __version__
 from ghostd.config_files import FilesConfig
+from ghostd.context.service import ContextService
 from ghostd.engine import Engine
 from ghostd.gateway import dialects
 from ghostd.gateway.dialect import Dialect
@@ -113,6 +114,11 @@ def batch_doors(batches: Batches) -> Later:
 def symbol_doors(navigator: Navigator) -> Later:
     """What the indexed projects define and use."""
     return Later(("/v1/ghostd/symbols", "/v1/ghostd/references"), partial(_symbols, navigator))
+
+
+def context_doors(service: ContextService) -> Later:
+    """What prompts would quote of the indexed projects."""
+    return Later(("/v1/ghostd/context",), partial(_context, service))
 
 
 async def load_dialects(after_s: float) -> None:
@@ -234,3 +240,9 @@ def _symbols(navigator: Navigator) -> Iterable[Route]:
     from ghostd.gateway.dialects import ghostd_symbols
 
     return ghostd_symbols.routes(navigator)
+
+
+def _context(service: ContextService) -> Iterable[Route]:
+    from ghostd.gateway.dialects import ghostd_context
+
+    return ghostd_context.routes(service)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import http.client
 import socket
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
 
+from ghostd.context_reports import ContextReport, EvaluationOrder, RetrievalReport
 from ghostd.errors import GhostdError, InstanceError
 from ghostd.local.control_types import Done, HealthReport, Problem, RootReport, Status
 from ghostd.local.model_types import ModelsReport
@@ -19,6 +22,9 @@ from ghostd.symbol_reports import ReferenceList, SymbolList
 
 T = TypeVar("T")
 
+_JSON = {"Content-Type": "application/json"}
+_STEP_S = 900.0
+"""The longest time between two reports of an evaluation: before the first one a repository's history may be read."""
 _NOT_RUNNING = "ghostd is not running. Start it with `ghostd start`, or `ghostd run` to see what it does."
 
 
@@ -98,6 +104,31 @@ class Client:
         """`GET /v1/ghostd/references`; likewise."""
         return self._call("GET", f"/v1/ghostd/references?{urlencode(query)}", ReferenceList)
 
+    def context(self, body: dict[str, object]) -> ContextReport:
+        """`POST /v1/ghostd/context`; raises GhostdError for what is wrong in the body."""
+        return self._call("POST", "/v1/ghostd/context", ContextReport, body)
+
+    def evaluate(self, order: EvaluationOrder) -> Generator[RetrievalReport, None, None]:
+        """How good retrieval is on a project, so far; closing it ends the work. Raises GhostdError."""
+        connection = _UnixConnection(self._paths.http_socket, _STEP_S)
+        try:
+            with _failures_told():
+                connection.request("POST", "/ghostd/v1/index/eval", msgspec.json.encode(order), _JSON)
+                response = connection.getresponse()
+                if response.status >= 400:
+                    raise GhostdError(_problem(response.read(), response.status))
+            while True:
+                with _failures_told():
+                    line = response.readline()
+                if not line:
+                    return
+                if line.startswith(b'data: {"error"'):
+                    raise GhostdError(_problem(line.removeprefix(b"data: "), response.status))
+                if line.startswith(b"data: "):
+                    yield msgspec.json.decode(line.removeprefix(b"data: "), type=RetrievalReport)
+        finally:
+            connection.close()
+
     def _call(
         self,
         method: str,
@@ -107,23 +138,30 @@ class Client:
         timeout_s: float | None = None,
     ) -> T:
         connection = _UnixConnection(self._paths.http_socket, timeout_s or self._timeout_s)
-        headers = {"Content-Type": "application/json"} if body is not None else {}
+        data = body if isinstance(body, bytes | None) else msgspec.json.encode(body)
         try:
-            data = body if isinstance(body, bytes | None) else msgspec.json.encode(body)
-            connection.request(method, path, data, headers)
-            response = connection.getresponse()
-            data = response.read()
-        except (FileNotFoundError, ConnectionRefusedError):
-            raise InstanceError(_NOT_RUNNING) from None
-        except TimeoutError:
-            raise InstanceError("ghostd is running but did not answer in time; `ghostd logs` may say why.") from None
-        except (OSError, http.client.HTTPException):
-            raise InstanceError("ghostd ended while it was answering; `ghostd logs` may say why.") from None
+            with _failures_told():
+                connection.request(method, path, data, _JSON if body is not None else {})
+                response = connection.getresponse()
+                data = response.read()
         finally:
             connection.close()
         if response.status >= 400:
             raise GhostdError(_problem(data, response.status))
         return msgspec.json.decode(data, type=reply)
+
+
+@contextmanager
+def _failures_told() -> Iterator[None]:
+    """What fails at the socket as an InstanceError."""
+    try:
+        yield
+    except (FileNotFoundError, ConnectionRefusedError):
+        raise InstanceError(_NOT_RUNNING) from None
+    except TimeoutError:
+        raise InstanceError("ghostd is running but did not answer in time; `ghostd logs` may say why.") from None
+    except (OSError, http.client.HTTPException):
+        raise InstanceError("ghostd ended while it was answering; `ghostd logs` may say why.") from None
 
 
 def _problem(data: bytes, status: int) -> str:

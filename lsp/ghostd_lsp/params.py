@@ -256,6 +256,22 @@ class CallsParams(Params, frozen=True):
     item: CallHierarchyItem
 
 
+class ExecuteCommandParams(Params, frozen=True):
+    """workspace/executeCommand."""
+
+    command: str
+    arguments: Sequence[Any] | None = None
+
+
+class ContextParams(Params, frozen=True):
+    """The argument of the command ghostd.context."""
+
+    text_document: TextDocumentIdentifier
+    position: Position
+    max_tokens: int | None = None
+    """The budget; None: the setting context.budget_tokens."""
+
+
 class Settings(Params, frozen=True):
     """The settings that an editor pushes."""
 

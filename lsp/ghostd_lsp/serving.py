@@ -14,6 +14,7 @@ from ghostd import __version__
 from ghostd.engine import FrontendHost
 from ghostd_lsp.calls import incoming_calls, outgoing_calls, prepare_calls
 from ghostd_lsp.completion import TRIGGER_CHARACTERS, plain_completion
+from ghostd_lsp.context import COMMANDS, execute_command
 from ghostd_lsp.definitions import definition, hover, references
 from ghostd_lsp.inline_completion import inline_completion
 from ghostd_lsp.params import (
@@ -25,6 +26,7 @@ from ghostd_lsp.params import (
     DidCloseParams,
     DidOpenParams,
     DocumentSymbolParams,
+    ExecuteCommandParams,
     InitializeParams,
     InlineCompletionParams,
     Params,
@@ -72,6 +74,7 @@ def _begin(session: Session, protocol: SessionProtocol, writer: asyncio.StreamWr
         types.TEXT_DOCUMENT_COMPLETION: Request(
             CompletionParams, lambda params: plain_completion(session, params), _document_of
         ),
+        types.WORKSPACE_EXECUTE_COMMAND: Request(ExecuteCommandParams, lambda params: execute_command(session, params)),
         **_navigation(session),
     }
     notifications = {
@@ -123,6 +126,7 @@ def _capabilities(session: Session) -> types.ServerCapabilities:
         ),
         inline_completion_provider=types.InlineCompletionOptions(),
         completion_provider=plain,
+        execute_command_provider=types.ExecuteCommandOptions(COMMANDS),
         workspace_symbol_provider=symbols and types.WorkspaceSymbolOptions(resolve_provider=True),
         document_symbol_provider=symbols and types.DocumentSymbolOptions(label="ghostd"),
         definition_provider=symbols,

@@ -99,6 +99,7 @@ class Session:
         if self._hearing is not None:
             self._hearing.cancel()
         self.host.index.forget_session(self.id)
+        self.host.context.forget_session(self.id)
 
     def tell_once(self, problem: str) -> None:
         """window/logMessage, unless it would repeat the last problem."""
@@ -245,12 +246,13 @@ class Session:
         document = self._documents.get(snapshot.uri)
         return document is None or document.revision != snapshot.revision
 
-    def others(self, snapshot: Snapshot) -> tuple[OpenDocument, ...]:
+    def others(self, snapshot: Snapshot | None = None) -> tuple[OpenDocument, ...]:
         """The other open files, most recently used first, within OPEN_DOCUMENTS and OPEN_DOCUMENTS_CHARS."""
+        uri = None if snapshot is None else snapshot.uri
         found: list[OpenDocument] = []
         left = OPEN_DOCUMENTS_CHARS
         for document in reversed(self._documents.values()):
-            if document.path is None or document.uri == snapshot.uri or document.too_large:
+            if document.path is None or document.uri == uri or document.too_large:
                 continue
             text = document.text()
             if len(found) == OPEN_DOCUMENTS:

@@ -8,10 +8,8 @@ from pathlib import Path
 
 from ghostd_lsp.frontend import serve
 
-from ghostd.config import Config
-from ghostd.engine import Engine, FrontendHost
-from ghostd.navigation.navigator import navigator
-from ghostd.resolve.resolver import Resolver
+from ghostd.engine import Engine
+from ghostd.testing.host import frontend_host
 from ghostd.testing.memory_index import MemoryIndex
 from ghostd.testing.scripted import ScriptedProvider
 
@@ -19,7 +17,7 @@ from ghostd.testing.scripted import ScriptedProvider
 async def main(socket_path: Path, text: str) -> None:
     index = MemoryIndex()
     engine = Engine([ScriptedProvider(pieces=(text,))])
-    host = FrontendHost(engine, index, Config(), socket_path, navigator(index, Resolver(index)))
+    host = frontend_host(engine, index, socket_path)
     async with serve(host):
         print("ready", flush=True)
         await asyncio.Event().wait()

@@ -138,10 +138,8 @@ def test_the_lsp_library_is_imported_by_the_first_editor_and_not_before(path: Pa
     code = f"""
 import asyncio, sys
 from pathlib import Path
-from ghostd.config import Config
-from ghostd.engine import Engine, FrontendHost
-from ghostd.navigation.navigator import navigator
-from ghostd.resolve.resolver import Resolver
+from ghostd.engine import Engine
+from ghostd.testing.host import frontend_host
 from ghostd.testing.memory_index import MemoryIndex
 from ghostd_lsp.frontend import serve
 
@@ -151,7 +149,7 @@ def loaded():
 async def main():
     path = Path({str(path)!r})
     index = MemoryIndex()
-    async with serve(FrontendHost(Engine([]), index, Config(), path, navigator(index, Resolver(index)))):
+    async with serve(frontend_host(Engine([]), index, path)):
         before = loaded()
         reader, writer = await asyncio.open_unix_connection(path)
         body = b'{{"jsonrpc":"2.0","id":1,"method":"initialize","params":{{"capabilities":{{}}}}}}'

@@ -37,6 +37,7 @@ async def test_initialize_names_encoding_sync_and_inline_completion() -> None:
             "positionEncoding": "utf-16",
             "textDocumentSync": {"openClose": True, "change": 2},
             "inlineCompletionProvider": {},
+            "executeCommandProvider": {"commands": ["ghostd.context"]},
             "workspaceSymbolProvider": {"resolveProvider": True},
             "documentSymbolProvider": {"label": "ghostd"},
             "definitionProvider": True,

@@ -60,6 +60,64 @@ local function tell_served()
   end
 end
 
+--- A piece of the project in words.
+local function told(piece)
+  local place = ("%s:%d-%d"):format(piece.path, piece.first_line, piece.last_line)
+  return ("%s  %s, score %.2f, %d tokens"):format(place, piece.source, piece.score, piece.tokens)
+end
+
+--- The lines that show a context.
+local function lines_of(report)
+  local lines = {
+    ("Context of %s:%d:%d in %s"):format(report.path, report.line, report.column, report.root),
+    ("%d of %d tokens, %d of %d pieces, %.0f ms"):format(
+      report.tokens, report.budget, #report.chunks, report.candidates, report.seconds * 1000
+    ),
+  }
+  if #report.late > 0 then
+    table.insert(lines, "not in time: " .. table.concat(report.late, ", "))
+  end
+  for _, piece in ipairs(report.chunks) do
+    vim.list_extend(lines, { "", "## " .. told(piece), table.concat(piece.why, "; "), "" })
+    for _, line in ipairs(vim.split(piece.text, "\n")) do
+      table.insert(lines, "    " .. line)
+    end
+  end
+  if #report.left_out > 0 then
+    vim.list_extend(lines, { "", "## left out", "" })
+  end
+  for _, piece in ipairs(report.left_out) do
+    table.insert(lines, told(piece) .. ": " .. piece.reason)
+  end
+  return lines
+end
+
+--- Show in a scratch buffer what a prompt would quote of the project at the cursor.
+---@param tokens integer? The budget; nil: as ghostd is configured.
+function M.context(tokens)
+  local client = vim.lsp.get_clients({ name = "ghostd", bufnr = 0 })[1]
+  if not client then
+    vim.notify("ghostd does not serve this buffer", vim.log.levels.WARN)
+    return
+  end
+  local argument = vim.lsp.util.make_position_params(0, client.offset_encoding)
+  argument.maxTokens = tokens
+  client:request("workspace/executeCommand", { command = "ghostd.context", arguments = { argument } }, function(failure, report)
+    if failure then
+      vim.notify("ghostd: " .. failure.message, vim.log.levels.ERROR)
+      return
+    end
+    vim.cmd("botright new")
+    local buffer = vim.api.nvim_get_current_buf()
+    vim.bo[buffer].buftype = "nofile"
+    vim.bo[buffer].bufhidden = "wipe"
+    vim.bo[buffer].swapfile = false
+    vim.bo[buffer].filetype = "markdown"
+    vim.api.nvim_buf_set_lines(buffer, 0, -1, false, lines_of(report))
+    vim.bo[buffer].modifiable = false
+  end, 0)
+end
+
 --- Start ghostd for every buffer that it serves.
 ---@param options ghostd.Options?
 function M.setup(options)
@@ -91,6 +149,9 @@ function M.setup(options)
       vim.schedule(tell_served)
     end,
   })
+  vim.api.nvim_create_user_command("GhostdContext", function(command)
+    M.context(tonumber(command.args))
+  end, { nargs = "?", desc = "Show what a prompt would quote of the project at the cursor" })
   vim.lsp.enable("ghostd")
 end
 

@@ -1,0 +1,25 @@
+"""What the daemon hands a front-end, without a daemon."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ghostd.config import Config
+from ghostd.context.service import ContextService
+from ghostd.engine import Engine, FrontendHost
+from ghostd.navigation.navigator import navigator
+from ghostd.ports import GitHistory, Index
+from ghostd.resolve.resolver import Resolver
+
+
+def frontend_host(
+    engine: Engine,
+    index: Index,
+    socket_path: Path,
+    config: Config | None = None,
+    history: GitHistory | None = None,
+) -> FrontendHost:
+    """A host over these parts."""
+    config, resolver = config or Config(), Resolver(index)
+    context = ContextService(index, resolver, history, config.context, lambda: engine.registry)
+    return FrontendHost(engine, index, config, socket_path, navigator(index, resolver), context)

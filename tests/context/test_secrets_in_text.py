@@ -1,0 +1,71 @@
+"""Secrets are taken out; what only looks a little like one stays."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ghostd.context.secrets_in_text import REDACTED, without_secrets
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "AKIA" + "ABCDEFGHIJKLMNOP",
+        "ghp_" + "a1B2" * 9,
+        "github_pat_" + "a1B2" * 8,
+        "glpat-" + "a1B2" * 5,
+        "xoxb-" + "1234567890-abc",
+        "sk-ant-" + "a1B2" * 8,
+        "sk-proj-" + "a1B2" * 8,
+        "AIza" + "a1B2c" * 7,
+        "sk_live_" + "a1B2" * 6,
+        "npm_" + "a1B2" * 9,
+        "hf_" + "a1B2" * 9,
+        "eyJhbGciOiJIUzI1NiJ9" + ".eyJzdWIiOiIxMjM0In0" + ".c2lnbmF0dXJl",
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIB\nAAAA\n-----END RSA PRIVATE KEY-----",
+        "-----BEGIN PRIVATE KEY-----\ncut off",
+    ],
+)
+def test_keys_of_known_forms_are_taken_out_wherever_they_stand(secret: str) -> None:
+    text, count = without_secrets(f"key = {secret}\n")
+    assert (REDACTED in text, count, secret in text) == (True, 1, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('password = "correcthorse"', f'password = "{REDACTED}"'),
+        ("'api_key': 'abcdefgh12'", f"'api_key': '{REDACTED}'"),
+        ('DB_PASSWORD := "correcthorse"', f'DB_PASSWORD := "{REDACTED}"'),
+        ('url = "postgres://me:hunter22@db/x"', f'url = "postgres://me:{REDACTED}@db/x"'),
+    ],
+)
+def test_what_is_assigned_to_a_name_of_a_secret_is_taken_out(text: str, expected: str) -> None:
+    assert without_secrets(text) == (expected, 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'password = "changeme123"',
+        'password = "{settings.password}"',
+        'password = "short"',
+        "password = read_password()",
+        "token_count = 12345678",
+        "def password(self): ...",
+        "https://example.com:8080/path@home",
+        "sk-short",
+        "import sklearn",
+        "",
+    ],
+)
+def test_code_about_secrets_stays_as_it_is(text: str) -> None:
+    assert without_secrets(text) == (text, 0)
+
+
+@given(st.text())
+def test_what_is_clean_stays_clean(text: str) -> None:
+    once, _ = without_secrets(text)
+    assert without_secrets(once)[0] == once
