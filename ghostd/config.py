@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Meta
 
 from ghostd.config_checks import first_mistake
+from ghostd.config_embeddings import EmbeddingsConfig
 from ghostd.config_files import BatchesConfig, FilesConfig
 from ghostd.config_responses import ResponsesConfig
 from ghostd.config_routing import (
@@ -244,6 +245,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     index: IndexConfig = IndexConfig()
     history: HistoryConfig = HistoryConfig()
     context: ContextConfig = ContextConfig()
+    embeddings: EmbeddingsConfig = EmbeddingsConfig()
     completion: CompletionConfig = CompletionConfig()
     project_model: ProjectModelConfig = ProjectModelConfig()
     local: LocalConfig = LocalConfig()

@@ -106,6 +106,11 @@ class Engine:
         filling = _tiers(self.registry) if self._fills else ()
         return any(deployment.health.in_flight > 0 or deployment in filling for deployment in deployments)
 
+    @property
+    def idle(self) -> bool:
+        """Whether no model is being asked."""
+        return not self._fills and not any(one.health.in_flight for one in self.registry.used())
+
     # --- requests ---------------------------------------------------------------------
 
     def serve(self, call: Call) -> AsyncGenerator[Item, None]:

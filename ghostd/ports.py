@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from ghostd.batch import Batch, NewBatch, StoredFile
 from ghostd.committed import BlameSpan, Branch, CoChange, CoChangeScore, CommitInfo, FileChange, HistoryState
+from ghostd.embedded import SimilarState, Vector
 from ghostd.indexed import (
     ChangeBatch,
     Chunk,
@@ -473,6 +474,35 @@ class GitHistory(Protocol):
 
     async def branch(self, root: Path) -> Branch | None:
         """The current branch and how its commits differ from its base; None where there is no history."""
+        ...
+
+
+class Similar(Protocol):
+    """The projects' chunks as vectors, made by a model in the background; paths are relative to the root."""
+
+    def state(self, root: Path) -> SimilarState:
+        """How far the root's chunks have vectors."""
+        ...
+
+    async def wait_embedded(self, root: Path) -> SimilarState:
+        """Wait until all chunks of the root's current generation have vectors, as far as the limits go.
+
+        Returns at once where the settings refuse it; raises RootError for a root that is not indexed.
+        """
+        ...
+
+    async def vector(self, text: str) -> Vector:
+        """What the model makes of a text, to search for; raises GhostdError. May take as long as a model takes."""
+        ...
+
+    async def similar(
+        self, root: Path, vector: Vector, limit: int = 30, *, leave_out: PurePosixPath | None = None
+    ) -> Sequence[FoundChunk]:
+        """The chunks whose vectors are closest to this one, the closest first; the score is the cosine, above 0.
+
+        Never waits for a model. Chunks of the file `leave_out` are not found; of files with equal content only one
+        is named. A vector of another length than the chunks' finds nothing.
+        """
         ...
 
 
