@@ -15,14 +15,18 @@ import json
 import statistics
 import tempfile
 from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from completion_corpora import Corpus, fetch
+from completion_corpora import APART, Corpus, fetch
+from platformdirs import user_cache_path
+from resolution import crates, npm
 
 from ghostd.config import IndexConfig
-from ghostd.context.candidate import FEATURES
 from ghostd.context.evaluate import BUDGETS, METHODS, Recall, evaluate, hidden_lines, means, training_rows
+from ghostd.context.judge import FEATURES
 from ghostd.context.retriever import Retriever
 from ghostd.index.service import open_index
 from ghostd.index.watch import NoWatch
@@ -33,10 +37,36 @@ TRAINING = (
     *("pytest==9.2.0", "aiohttp==3.14.5", "trio==0.35.0", "poetry==2.5.1", "pydantic==2.14.4", "fastapi==0.165.0"),
 )
 HELD_OUT = ("django==5.2.19", "scrapy==2.19.0", "sqlalchemy==2.1.9", "celery==5.7.0", "rich==15.0.0")
+CACHE = user_cache_path("ghostd-resolution")
+LANGUAGES = {
+    "python": ("python",),
+    "typescript": ("typescript", "typescriptreact"),
+    "rust": ("rust",),
+    "zig": ("zig",),
+}
+GROUPS: dict[str, dict[str, Callable[[], Path]]] = {
+    "python": {name: partial(lambda name: fetch(Corpus(name)), name) for name in HELD_OUT},
+    "typescript": {
+        "effect": lambda: npm(CACHE) / "effect" / "src",
+        "rxjs": lambda: npm(CACHE) / "rxjs" / "src",
+    },
+    "rust": {
+        "tokio": lambda: crate("tokio"),
+        "regex-automata": lambda: crate("regex-automata"),
+        "syn": lambda: crate("syn"),
+    },
+    "zig": {"zig's std": lambda: fetch(next(c for c in APART if c.name == "ziglang")) / "ziglang" / "lib" / "std"},
+}
+"""Language → project → its folder, fetched where it is not there."""
 WEIGHTS = Path(__file__).resolve().parent.parent / "ghostd" / "context" / "weights.json"
 KINDS = ("chunk", "outline")
 LENGTH_EXPONENT = 0.8
-NOVELTY = 0.5
+NOVELTY = 0.9
+
+
+def crate(name: str) -> Path:
+    """A crate of Debian's."""
+    return next(path for path in sorted(crates(CACHE).iterdir()) if path.name.startswith(f"{name}-"))
 
 
 async def on_project(root: Path, store: Path, work):
@@ -137,19 +167,20 @@ def main() -> None:
     if options.train:
         train(options.lines, options.seed)
         return
-    reports: dict[str, Recall] = {}
-    for name in HELD_OUT:
-        if options.only and not any(name.startswith(start) for start in options.only):
-            continue
-        with tempfile.TemporaryDirectory() as store:
+    for group, projects in GROUPS.items():
+        reports: dict[str, Recall] = {}
+        for name, find in projects.items():
+            if options.only and not any(name.startswith(start) or group == start for start in options.only):
+                continue
+            with tempfile.TemporaryDirectory() as store:
 
-            async def work(retriever: Retriever, root: Path) -> Recall:
-                return await measure(retriever, root, options.lines, options.seed, ("python",))
+                async def work(retriever: Retriever, root: Path, wanted: tuple[str, ...] = LANGUAGES[group]) -> Recall:
+                    return await measure(retriever, root, options.lines, options.seed, wanted)
 
-            reports[name] = asyncio.run(on_project(fetch(Corpus(name)), Path(store), work))
-        print(row(name, reports[name]), flush=True)
-    print()
-    print(table(reports))
+                reports[name] = asyncio.run(on_project(find(), Path(store), work))
+            print(row(name, reports[name]), flush=True)
+        if reports:
+            print(f"\n{group}\n{table(reports)}\n", flush=True)
 
 
 if __name__ == "__main__":

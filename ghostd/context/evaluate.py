@@ -17,6 +17,7 @@ from itertools import accumulate
 from pathlib import Path, PurePosixPath
 
 from ghostd.context.gather import gather
+from ghostd.context.judge import Judge
 from ghostd.context.query import IDENTIFIER, KEYWORDS, query_of
 from ghostd.context.retriever import Retriever
 from ghostd.context.selection import ContextRequest, tokens_of
@@ -29,7 +30,7 @@ METHODS = ("ghostd", "bm25", "outline", "random")
 """What is compared: the retriever; the search alone; outlines of imported files; windows of lines at random."""
 MAX_FILE_BYTES = 300_000
 MIN_LINE_CHARS = 8
-TRIES_PER_LINE = 40
+TRIES_PER_LINE = 100
 """Lines looked at for each one that is wanted, before the search for more is given up."""
 _MAX_OF_FILE = 6
 """Hidden lines of one file."""
@@ -239,12 +240,12 @@ async def training_rows(
     retriever: Retriever, root: Path, lines: Sequence[HiddenLine]
 ) -> AsyncIterator[list[tuple[str, list[float], float]]]:
     """For each hidden line its candidates: kind, features, and the share of the names that it holds."""
-    from ghostd.context.candidate import features
 
     for hidden in lines:
         gathered = await gather(retriever.parts, _request(root, hidden, 1_000))
+        judge = Judge(gathered.around, gathered.candidates)
         yield [
-            (one.kind, features(one, gathered.around), len(one.names & hidden.names) / len(hidden.names))
+            (one.kind, judge.features(one), len(one.names & hidden.names) / len(hidden.names))
             for one in gathered.candidates
         ]
 

@@ -13,10 +13,11 @@ from typing import TypeVar
 
 from ghostd.committed import CoChange, FileChange
 from ghostd.context.buffers import pieces_of_buffer
-from ghostd.context.candidate import Candidate, Surroundings, names_in
+from ghostd.context.candidate import Candidate, Surroundings
 from ghostd.context.outlines import OutlinePiece
-from ghostd.context.query import Query, query_of
-from ghostd.context.selection import ContextRequest
+from ghostd.context.query import Query, names_in, own_names, query_of
+from ghostd.context.selection import ContextRequest, ContextSource
+from ghostd.context.similar import NOTE, Look, PlaceVectors, marked
 from ghostd.context.texts import Texts
 from ghostd.indexed import FoundChunk, Symbol
 from ghostd.ports import GitHistory, Index
@@ -27,7 +28,7 @@ from ghostd.resolve.scopes import scope_at
 
 log = logging.getLogger(__name__)
 
-SEARCHED = 100
+SEARCHED = 64
 """Chunks that are asked of the search."""
 MAX_DEFINING_FILES = 6
 """A name that more files define says little."""
@@ -58,6 +59,8 @@ class Parts:
     resolver: Resolver
     texts: Texts
     history: GitHistory | None = None
+    places: PlaceVectors | None = None
+    """None where there are no embeddings."""
 
 
 @dataclass(slots=True)
@@ -100,6 +103,7 @@ class _Gathering:
     async def run(self) -> Gathered:
         found = await self._ask_sources()
         scope = scope_at(found.outline, len(self.request.prefix.encode("utf-8", "replace")))
+        look = self.parts.places.look(self.request, scope) if self.parts.places is not None else None
         own_type = next((symbol for symbol in reversed(scope) if symbol.kind in _TYPES), None)
         own_bases = (
             frozenset(name.rpartition(".")[2] for name in bases(own_type)) if own_type is not None else frozenset()
@@ -122,12 +126,15 @@ class _Gathering:
             enclosing=enclosing,
             best_search=best,
             file_scores=_file_scores(found.chunks, best),
+            own_names=own_names(self.request.prefix, self.request.suffix),
         )
         await self._within("search", self._chunks(found.chunks), None)
         await self._within("definition", self._definitions(near), None)
         await self._within("outline", self._outlines(imported, near, found.co_changed, own_bases), None)
         await self._within("uncommitted", self._uncommitted(found.uncommitted), None)
         self._open_documents()
+        if look is not None:
+            await self._within("similar", self._similar(look), None)
         self._boost(found.co_changed)
         return Gathered(self.candidates, around, self.late)
 
@@ -174,6 +181,7 @@ class _Gathering:
         return found
 
     async def _chunks(self, chunks: Sequence[FoundChunk]) -> None:
+        await self.parts.texts.read(self.root, (found.chunk.path for found in chunks))
         for found in chunks:
             chunk = found.chunk
             await self._add(chunk.path, chunk.first_line, chunk.last_line, search_score=found.score)
@@ -200,6 +208,7 @@ class _Gathering:
         defines: frozenset[str] = frozenset(),
         note: str = "",
         boost: float = 0.0,
+        source: ContextSource | None = None,
     ) -> None:
         piece = await self.parts.texts.piece(self.root, path, first_line, last_line)
         if piece is None:
@@ -211,7 +220,7 @@ class _Gathering:
             path,
             first_line,
             last_line,
-            "uncommitted" if note else "search" if search_score else "definition",
+            source or ("uncommitted" if note else "search" if search_score else "definition"),
             piece.text,
             search_score,
             defines=piece.defines | defines,
@@ -269,6 +278,17 @@ class _Gathering:
                     await self._add(
                         change.path, hunk.first_line, last, note="changed, not committed", boost=_UNCOMMITTED_BOOST
                     )
+
+    async def _similar(self, look: Look) -> None:
+        """What means the same as the text around the cursor, as far as that is known by now."""
+        assert self.parts.places is not None
+        found = await self.parts.places.found(look, self.root, patient=self.request.patient)
+        if found is None:
+            self.late.append("similar")
+            return
+        for one, gain in marked(self.candidates, found):
+            chunk = one.chunk
+            await self._add(chunk.path, chunk.first_line, chunk.last_line, note=NOTE, boost=gain, source="similar")
 
     def _open_documents(self) -> None:
         """Pieces of open buffers that say what their files do not."""

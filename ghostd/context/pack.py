@@ -53,7 +53,7 @@ def pack(
             if used + candidate.tokens > budget_tokens:
                 reasons[place] = "no room"
                 continue
-            names = candidate.names
+            names = candidate.new or candidate.names
             fresh = len(names - seen) / len(names) if names else 1.0
             value = values[place] * (1 - novelty + novelty * fresh)
             if value > best_value:
@@ -64,7 +64,7 @@ def pack(
         chosen = scored[best].candidate
         taken.append(best)
         used += chosen.tokens
-        seen |= chosen.names
+        seen |= chosen.new or chosen.names
         for place in [place for place in left if _overlaps(scored[place].candidate, chosen)]:
             left.remove(place)
             reasons[place] = "overlaps a quoted piece"
@@ -77,11 +77,11 @@ def pack(
 
 def key_of(candidate: Candidate) -> tuple[object, ...]:
     """What tells a piece apart from others, as long as its text stays."""
-    return candidate.kind, candidate.path, candidate.container, candidate.text
+    return candidate.kind, candidate.place, candidate.container, candidate.text
 
 
 def _overlaps(one: Candidate, other: Candidate) -> bool:
-    if one.path != other.path or one.kind != other.kind:
+    if one.place != other.place or one.kind != other.kind:
         return False
     if one.kind == "outline":
         return one.container == other.container and one.first_line == other.first_line

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 LINES_BEFORE = 10
 LINES_AFTER = 3
@@ -199,7 +200,15 @@ class Query:
 
 
 def query_of(prefix: str, suffix: str) -> Query:
-    """The query for a cursor between two texts."""
+    """The query for a cursor between two texts.
+
+    The word that is being typed is left out: its beginning is no word of the project, and what is found must not change
+    with each of its letters.
+    """
+    unfinished = len(prefix)
+    while unfinished and (prefix[unfinished - 1].isalnum() or prefix[unfinished - 1] == "_"):
+        unfinished -= 1
+    prefix = prefix[:unfinished]
     before = prefix[-_MAX_LINE_CHARS * (LINES_BEFORE + 1) :].split("\n")
     after = suffix[: _MAX_LINE_CHARS * (LINES_AFTER + 1)].split("\n")
     lines = [(0, f"{before[-1]} {after[0]}")]
@@ -219,3 +228,32 @@ def query_of(prefix: str, suffix: str) -> Query:
     if len(nearby) > MAX_NEARBY:
         nearby = dict(sorted(nearby.items(), key=lambda item: -item[1])[:MAX_NEARBY])
     return Query(words, nearby)
+
+
+_BLOCK_CHARS = 4096
+_BLOCKS_BEFORE = 6
+_BLOCKS_AFTER = 3
+
+
+def own_names(prefix: str, suffix: str) -> frozenset[str]:
+    """The identifiers of a file around the cursor, and keywords: what need not be told again.
+
+    Read in blocks that stay as they are while the user types at the end of the prefix, so that only the last block
+    is read anew at each key. An identifier that two blocks share is lost.
+    """
+    last = len(prefix) // _BLOCK_CHARS
+    blocks = [
+        prefix[block * _BLOCK_CHARS : (block + 1) * _BLOCK_CHARS]
+        for block in range(max(0, last - _BLOCKS_BEFORE), last + 1)
+    ]
+    end = min(len(suffix), _BLOCKS_AFTER * _BLOCK_CHARS)
+    blocks += [suffix[start : start + _BLOCK_CHARS] for start in range(0, end, _BLOCK_CHARS)]
+    return KEYWORDS.union(*map(_names_of_block, blocks))
+
+
+def names_in(text: str) -> frozenset[str]:
+    """The identifiers of a text."""
+    return frozenset(IDENTIFIER.findall(text))
+
+
+_names_of_block = lru_cache(maxsize=128)(names_in)

@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from ghostd.context.candidate import features, reasons
 from ghostd.context.gather import Gathered, Parts, gather
+from ghostd.context.judge import Judge
 from ghostd.context.pack import Scored, key_of, pack
+from ghostd.context.query import query_of
 from ghostd.context.scorer import Weights, trained
 from ghostd.context.secrets_in_text import without_secrets
 from ghostd.context.selection import MAX_LEFT_OUT, Context, ContextChunk, ContextRequest, LeftOut, tokens_of
@@ -18,6 +20,9 @@ from ghostd.context.texts import Texts
 from ghostd.ports import GitHistory, Index
 from ghostd.resolve.resolver import Resolver
 
+_FRESH_S = 5.0
+"""How long an answer stands while neither the words around the cursor nor the index change."""
+_MAX_ANSWERS = 32
 _MAX_REMEMBERED = 200
 """Places (a session's file) of which the last quotation is remembered."""
 
@@ -25,32 +30,55 @@ _Place = tuple[str, Path, PurePosixPath]
 _Key = tuple[object, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The last answer for a place."""
+
+    question: tuple[object, ...]
+    context: Context
+    at: float
+    """Monotonic."""
+
+
 class Retriever:
     """Made once for each daemon. Use from the event loop's thread."""
 
     def __init__(
-        self, index: Index, resolver: Resolver, history: GitHistory | None = None, weights: Weights | None = None
+        self,
+        index: Index,
+        resolver: Resolver,
+        history: GitHistory | None = None,
+        weights: Weights | None = None,
+        similar: Similar | None = None,
     ) -> None:
         texts = Texts(index)
-        self.parts = Parts(index, resolver, texts, history)
+        self.parts = Parts(index, resolver, texts, history, PlaceVectors(similar) if similar is not None else None)
         self._weights = weights
         self._unsubscribe = index.subscribe(texts.hear)
         self._quoted: OrderedDict[_Place, tuple[_Key, ...]] = OrderedDict()
+        self._last: OrderedDict[_Place, _Answer] = OrderedDict()
 
     def close(self) -> None:
         """Stop to listen to the index."""
         self._unsubscribe()
+        if self.parts.places is not None:
+            self.parts.places.close()
 
     async def select(self, request: ContextRequest) -> Context:
         """What to quote. Never fails: what cannot be read is left out, and a root that is not indexed gives nothing."""
         started = time.perf_counter()
-        gathered = await gather(self.parts, request)
         place = request.session, request.root, request.path
+        question = self._question(request)
+        last = self._last.get(place)
+        if last is not None and last.question == question and time.monotonic() - last.at < _FRESH_S:
+            return replace(last.context, seconds=time.perf_counter() - started)
+        gathered = await gather(self.parts, request)
         before = self._quoted.get(place, ())
         if self._weights is None:
             self._weights = await asyncio.to_thread(trained)  # reads a file
         weights = self._weights
-        scored = score(gathered, weights)
+        judge = Judge(gathered.around, gathered.candidates)
+        scored = score(gathered, judge, weights)
         taken, why_not = pack(
             scored,
             request.budget_tokens,
@@ -58,11 +86,11 @@ class Retriever:
             novelty=weights.novelty,
             kept=frozenset(before),
         )
-        chunks = [_quoted(scored[one], gathered, request) for one in taken]
+        chunks = [_quoted(scored[one], judge, request) for one in taken]
         order = _prompt_order([key_of(scored[one].candidate) for one in taken], before)
         if request.session:
             self._remember(place, tuple(key_of(scored[taken[one]].candidate) for one in order))
-        return Context(
+        context = Context(
             chunks=tuple(chunks),
             prompt_order=tuple(order),
             left_out=tuple(_left_out(scored, why_not)),
@@ -72,11 +100,24 @@ class Retriever:
             seconds=time.perf_counter() - started,
             late=tuple(dict.fromkeys(gathered.late)),
         )
+        if request.session and not context.late:
+            self._last[place] = _Answer(question, context, time.monotonic())
+            self._last.move_to_end(place)
+            while len(self._last) > _MAX_ANSWERS:
+                self._last.popitem(last=False)
+        return context
+
+    def _question(self, request: ContextRequest) -> tuple[object, ...]:
+        """What an answer depends on: it stays the same while a word is being typed."""
+        generation = next((one.generation for one in self.parts.index.roots() if one.root == request.root), -1)
+        settings = request.budget_tokens, request.redact, request.bytes_per_token, request.open_documents
+        return generation, query_of(request.prefix, request.suffix), settings
 
     def forget_session(self, session: str) -> None:
         """A session has ended: what was quoted for it says nothing any more."""
-        for place in [place for place in self._quoted if place[0] == session]:
-            del self._quoted[place]
+        for kept in (self._quoted, self._last):
+            for place in [place for place in kept if place[0] == session]:
+                kept.pop(place)
 
     def _remember(self, place: _Place, keys: tuple[_Key, ...]) -> None:
         self._quoted[place] = keys
@@ -85,15 +126,12 @@ class Retriever:
             self._quoted.popitem(last=False)
 
 
-def score(gathered: Gathered, weights: Weights) -> list[Scored]:
+def score(gathered: Gathered, judge: Judge, weights: Weights) -> list[Scored]:
     """The candidates with their probabilities, in the order found."""
-    return [
-        Scored(one, weights.probability(one.kind, features(one, gathered.around), one.boost))
-        for one in gathered.candidates
-    ]
+    return [Scored(one, weights.probability(one.kind, judge.features(one), one.boost)) for one in gathered.candidates]
 
 
-def _quoted(scored: Scored, gathered: Gathered, request: ContextRequest) -> ContextChunk:
+def _quoted(scored: Scored, judge: Judge, request: ContextRequest) -> ContextChunk:
     one = scored.candidate
     text, redactions = without_secrets(one.text) if request.redact else (one.text, 0)
     return ContextChunk(
@@ -104,7 +142,7 @@ def _quoted(scored: Scored, gathered: Gathered, request: ContextRequest) -> Cont
         source=one.source,
         score=round(scored.probability, 4),
         tokens=one.tokens if not redactions else tokens_of(text, request.bytes_per_token),
-        why=tuple(reasons(one, gathered.around)),
+        why=tuple(judge.reasons(one)),
         redactions=redactions,
     )
 

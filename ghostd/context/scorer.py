@@ -12,8 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from operator import mul
 
-from ghostd.context.candidate import FEATURES, Kind
+from ghostd.context.candidate import Kind
+from ghostd.context.judge import FEATURES
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Weights:
 
     def probability(self, kind: Kind, numbers: Sequence[float], boost: float = 0.0) -> float:
         """What a piece of these features is worth; `boost` is added to the logit."""
-        logit = boost + sum(weight * number for weight, number in zip(self.of[kind], numbers, strict=True))
+        logit = boost + sum(map(mul, self.of[kind], numbers))
         return 1 / (1 + math.exp(-max(-50.0, min(50.0, logit))))
 
 

@@ -39,6 +39,8 @@ class ContextRequest:
     redact: bool = False
     """Take secrets out of what is quoted: it leaves this machine."""
     bytes_per_token: float = BYTES_PER_TOKEN
+    patient: bool = False
+    """Whether a source that asks a model is waited for, until the deadline; never on the way of a keystroke."""
     deadline_s: float = DEFAULT_DEADLINE_S
     """Sources that have not answered by then are left out, and named in `Context.late`."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from ghostd.context.candidate import names_in
 from ghostd.context.outlines import OutlinePiece, pieces_of
+from ghostd.context.query import names_in
 from ghostd.indexed import ChangeBatch
 from ghostd.ports import Index
 
@@ -45,15 +45,15 @@ class Texts:
     _lines: OrderedDict[tuple[Path, PurePosixPath], list[str]] = field(default_factory=OrderedDict)
     _outlines: OrderedDict[tuple[Path, PurePosixPath], list[OutlinePiece]] = field(default_factory=OrderedDict)
     _pieces: OrderedDict[tuple[Path, PurePosixPath, int, int], Piece] = field(default_factory=OrderedDict)
+    _sizes: dict[tuple[Path, PurePosixPath], int] = field(default_factory=dict)
     _chars: int = 0
 
     def hear(self, batch: ChangeBatch) -> None:
         """Forget what has changed."""
         gone = {*batch.changed, *batch.removed}
         for path in gone:
-            lines = self._lines.pop((batch.root, path), None)
-            if lines is not None:
-                self._chars -= sum(map(len, lines))
+            if self._lines.pop((batch.root, path), None) is not None:
+                self._chars -= self._sizes.pop((batch.root, path))
             self._outlines.pop((batch.root, path), None)
         for key in [key for key in self._pieces if key[0] == batch.root and key[1] in gone]:
             del self._pieces[key]
@@ -66,14 +66,23 @@ class Texts:
             self._lines.move_to_end(key)
             return found
         text = await self.index.text(root, path)
-        if text is None:
-            return None
+        return None if text is None else self._keep(key, text)
+
+    async def read(self, root: Path, paths: Iterable[PurePosixPath]) -> None:
+        """Have the lines of these files ready, read in one go."""
+        wanted = [path for path in dict.fromkeys(paths) if (root, path) not in self._lines]
+        if wanted:
+            for path, text in (await self.index.read_texts(root, wanted)).items():
+                self._keep((root, path), text)
+
+    def _keep(self, key: tuple[Path, PurePosixPath], text: bytes) -> list[str]:
         lines = text.decode("utf-8", "replace").split("\n")
         self._lines[key] = lines
-        self._chars += sum(map(len, lines))
+        self._chars += len(text)
+        self._sizes[key] = len(text)
         while self._chars > MAX_CHARS and len(self._lines) > 1:
-            _, old = self._lines.popitem(last=False)
-            self._chars -= sum(map(len, old))
+            old, _ = self._lines.popitem(last=False)
+            self._chars -= self._sizes.pop(old)
         return lines
 
     async def outline(self, root: Path, path: PurePosixPath) -> list[OutlinePiece]:
@@ -106,8 +115,10 @@ class Texts:
 
 
 def piece_of(lines: Sequence[str]) -> Piece | None:
-    """What these lines tell; None where they are blank."""
-    text = "\n".join(line.rstrip("\r")[:_MAX_QUOTED_LINE_CHARS] for line in lines).strip("\n").rstrip()
-    if not text.strip():
+    """What these lines tell, without blank lines and common indentation; None where they are blank."""
+    told = [line.rstrip()[:_MAX_QUOTED_LINE_CHARS] for line in lines if line.strip()]
+    if not told:
         return None
+    indent = min(len(line) - len(line.lstrip()) for line in told)
+    text = "\n".join([line[indent:] for line in told])
     return Piece(text, names_in(text), frozenset(_DEFINES.findall(text)), len(text.encode("utf-8", "replace")))

@@ -1,0 +1,147 @@
+"""The numbers by which a piece is judged, and what they mean in words."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from math import log, log1p
+
+from ghostd.context.candidate import Candidate, Surroundings, is_test, subject_of
+
+FEATURES = (
+    "bias", "search", "search²", "log search", "defines nearby", "folder", "same folder", "imported",
+    "defines imported", "file", "both tests", "only this is a test", "only that is a test", "defines base",
+    "log tokens", "outlines nearby", "outlines imported", "definitions", "overlap", "same subject", "calls this",
+    "new names", "best vote", "five votes", "votes", "share of new names",
+)  # fmt: skip
+"""In the order of a weight vector; the meanings stand where `Judge.features` computes them."""
+
+_MAX_SUM = 3.0
+_MIN_NAME_CHARS = 3
+_VOTES = 5
+
+
+class Judge:
+    """Judges all candidates of one place.
+
+    Chunks that the search finds vote for the identifiers that they have and the file at hand has not, by the square
+    of their scores: a name that many of them share is likely the one that is missing (pseudo-relevance feedback).
+    """
+
+    def __init__(self, around: Surroundings, candidates: Iterable[Candidate]) -> None:
+        self.around = around
+        self._of_file: dict[str, tuple[float, ...]] = {}
+        self._votes: defaultdict[str, float] = defaultdict(float)
+        best = around.best_search
+        own = around.own_names
+        for one in candidates:
+            one.new = one.names - own
+            if best and one.search_score:
+                weight = (one.search_score / best) ** 2
+                for name in one.new:
+                    self._votes[name] += weight
+
+    def features(self, candidate: Candidate) -> list[float]:
+        """The numbers of FEATURES."""
+        around = self.around
+        query, defines = around.query, candidate.defines
+        of_file = self._of_file.get(candidate.place)
+        if of_file is None:
+            of_file = self._of_file[candidate.place] = self._file_features(candidate)
+        folder, same_folder, imported, file_score, both, this_only, that_only, same_subject = of_file
+        score = candidate.search_score / around.best_search if around.best_search else 0.0
+        nearby = query.nearby.keys() & defines
+        defined = sum(query.nearby[name] / (around.defined_in.get(name) or 1) for name in nearby)
+        from_here = around.imported.get(candidate.path, frozenset()) if imported else frozenset()
+        container = candidate.container.rpartition(".")[2]
+        words = query.words
+        names = candidate.names
+        votes, count = self._votes_of(candidate, score)
+        return [
+            1.0,
+            score,
+            score * score,
+            log1p(candidate.search_score),
+            min(defined, _MAX_SUM),
+            folder,
+            same_folder,
+            imported,
+            min(2.0, len(from_here & defines)),
+            file_score,
+            both,
+            this_only,
+            that_only,
+            float(not around.bases.isdisjoint(defines)),
+            log(candidate.tokens or 1) / 5,
+            query.nearby.get(container, 0.0) if container else 0.0,
+            float(container in from_here),
+            min(len(defines), 20) / 10,
+            sum(words[word] for word in words.keys() & names) / (5 + len(names)),
+            same_subject,
+            float(around.enclosing in names and around.enclosing not in defines),
+            log1p(count),
+            log1p(votes[0]) if votes else 0.0,
+            log1p(sum(votes[:_VOTES])),
+            log1p(sum(votes)),
+            count / (1 + len(names)),
+        ]
+
+    def reasons(self, candidate: Candidate) -> list[str]:
+        """Why this piece, in words, the strongest reason first."""
+        around = self.around
+        query = around.query
+        found = list(candidate.notes)
+        nearby = sorted(candidate.defines & query.nearby.keys(), key=lambda name: (-query.nearby[name], name))
+        if nearby:
+            found.append(f"defines {_listed(nearby)}, named nearby")
+        based = sorted(around.bases & candidate.defines)
+        if based:
+            found.append(f"defines {_listed(based)}, a base of the enclosing type")
+        imported = around.imported.get(candidate.path)
+        if imported is not None:
+            names = sorted((imported & candidate.defines) - query.nearby.keys())
+            found.append(f"defines the imported {_listed(names)}" if names else "from an imported file")
+        if around.enclosing and around.enclosing in candidate.names - candidate.defines:
+            found.append(f"uses {around.enclosing}, the function at the cursor")
+        if candidate.search_score:
+            shared = sorted(
+                candidate.names & query.words.keys(), key=lambda word: (-query.words[word], -len(word), word)
+            )
+            found.append(f"shares {_listed(shared)}" if shared else "shares parts of names")
+        if subject_of(candidate.path) and subject_of(candidate.path) == subject_of(around.path):
+            found.append("on the same subject by its file's name")
+        elif candidate.path.parent == around.path.parent:
+            found.append("in the same folder")
+        return found
+
+    def _file_features(self, candidate: Candidate) -> tuple[float, ...]:
+        around, path = self.around, candidate.path
+        here, there = around.path.parts[:-1], path.parts[:-1]
+        common = 0
+        for left, right in zip(here, there, strict=False):
+            if left != right:
+                break
+            common += 1
+        this_test, that_test = is_test(around.path), is_test(path)
+        subject = subject_of(path)
+        return (
+            common / max(1, len(here), len(there)),
+            float(here == there),
+            float(path in around.imported),
+            min(around.file_scores.get(path, 0.0), _MAX_SUM),
+            float(this_test and that_test),
+            float(this_test and not that_test),
+            float(that_test and not this_test),
+            float(bool(subject) and subject == subject_of(around.path)),
+        )
+
+    def _votes_of(self, candidate: Candidate, score: float) -> tuple[list[float], int]:
+        """What other chunks say for its new names, highest first, and how many new names there are."""
+        own = score * score
+        votes = [self._votes.get(name, own) - own for name in candidate.new if len(name) >= _MIN_NAME_CHARS]
+        votes.sort(reverse=True)
+        return votes, len(votes)
+
+
+def _listed(names: Collection[str], most: int = 3) -> str:
+    return ", ".join(list(names)[:most]) + (" …" if len(names) > most else "")
