@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ghostd.config import ContextConfig
 from ghostd.errors import InvalidRequest, UnsupportedParameter
-from ghostd.ports import GitHistory, Index
+from ghostd.ports import GitHistory, Index, Similar
 from ghostd.resolve.resolver import Resolver
 from ghostd.routing.tokens import Tokens
 from ghostd.types import OpenDocument
@@ -62,12 +62,15 @@ class ContextService:
         history: GitHistory | None,
         config: ContextConfig,
         registry: Callable[[], Registry],
+        similar: Similar | None = None,
     ) -> None:
+        """`similar`: None where there are no embeddings."""
         self.index = index
         self.config = config
         self._resolver = resolver
         self._history = history
         self._registry = registry
+        self._similar = similar
         self._tokens = Tokens(registry)
         self._retriever: Retriever | None = None
         self._ratios: OrderedDict[str, float] = OrderedDict()
@@ -89,7 +92,7 @@ class ContextService:
         """Another one, with caches of its own; the caller closes it."""
         from ghostd.context.retriever import Retriever
 
-        return Retriever(self.index, self._resolver, self._history)
+        return Retriever(self.index, self._resolver, self._history, similar=self._similar)
 
     def close(self) -> None:
         """Stop to listen to the index."""
@@ -131,6 +134,7 @@ class ContextService:
             open_documents=asked.open_documents,
             redact=redact,
             bytes_per_token=self._ratios.get(asked.model, BYTES_PER_TOKEN),
+            patient=True,
             deadline_s=self.config.deadline_ms / 1000,
         )
         context, exact = await self._select(request, asked.model)
