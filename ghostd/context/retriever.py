@@ -16,8 +16,9 @@ from ghostd.context.query import query_of
 from ghostd.context.scorer import Weights, trained
 from ghostd.context.secrets_in_text import without_secrets
 from ghostd.context.selection import MAX_LEFT_OUT, Context, ContextChunk, ContextRequest, LeftOut, tokens_of
+from ghostd.context.similar import PlaceVectors
 from ghostd.context.texts import Texts
-from ghostd.ports import GitHistory, Index
+from ghostd.ports import GitHistory, Index, Similar
 from ghostd.resolve.resolver import Resolver
 
 _FRESH_S = 5.0
@@ -118,6 +119,8 @@ class Retriever:
         for kept in (self._quoted, self._last):
             for place in [place for place in kept if place[0] == session]:
                 kept.pop(place)
+        if self.parts.places is not None:
+            self.parts.places.forget_session(session)
 
     def _remember(self, place: _Place, keys: tuple[_Key, ...]) -> None:
         self._quoted[place] = keys

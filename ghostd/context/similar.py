@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ LINES_BEFORE = 20
 LINES_AFTER = 5
 REGION_LINES = 10
 """Cursors in the same lines of a file share a vector while a new one is made."""
+REST_S = 10.0
+"""How long the model is left alone after it has failed."""
 _MAX_VECTORS = 256
 _MAX_WANTED = 32
 _MAX_LINE_CHARS = 500
@@ -72,6 +75,7 @@ class PlaceVectors:
     _known: OrderedDict[_Key, _Known] = field(default_factory=OrderedDict)
     _wanted: OrderedDict[_Key, _Wanted] = field(default_factory=OrderedDict)
     _task: asyncio.Task[None] | None = None
+    _rest_until: float = 0.0
 
     def close(self) -> None:
         """End the work in the background."""
@@ -84,8 +88,11 @@ class PlaceVectors:
             del self._known[key]
 
     def look(self, request: ContextRequest, scope: Sequence[Symbol]) -> Look | None:
-        """Begin to find out what a place is about, unless that is known; None where no chunk has a vector."""
-        if not self.similar.state(request.root).embedded:
+        """Begin to find out what a place is about, unless that is known; None where no chunk has a vector.
+
+        Also None for a while after the model has failed.
+        """
+        if not self.similar.state(request.root).embedded or time.monotonic() < self._rest_until:
             return None
         text, about = text_around(request.prefix, request.suffix, scope, request.path)
         key = request.session, request.root, request.path, request.prefix.count("\n") // REGION_LINES
@@ -134,7 +141,9 @@ class PlaceVectors:
                 vector = await self.similar.vector(wanted.text)
             except GhostdError as error:
                 log.debug("context: no vector for a place: %s", error)
+                self._rest_until = time.monotonic() + REST_S
             except Exception:
+                self._rest_until = time.monotonic() + REST_S
                 log.exception("context: embedding a place failed")
             else:
                 self._known[key] = _Known(wanted.about, vector)
