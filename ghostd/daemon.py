@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from ghostd import __version__, plugins
@@ -15,6 +15,7 @@ from ghostd.batches.service import open_batches
 from ghostd.committed import HistoryState
 from ghostd.config import Config
 from ghostd.context.service import ContextService
+from ghostd.embedded import SimilarState
 from ghostd.engine import Engine, Frontend, FrontendHost
 from ghostd.errors import ConfigError, RootError
 from ghostd.files.service import open_files
@@ -38,6 +39,7 @@ from ghostd.indexed import RootStatus
 from ghostd.ledger.service import open_ledger
 from ghostd.local.control import control_routes
 from ghostd.local.control_types import (
+    EmbeddingState,
     ModelState,
     RootReport,
     RootState,
@@ -48,7 +50,7 @@ from ghostd.local.evaluate_control import evaluation_routes
 from ghostd.local.model_control import model_routes
 from ghostd.local.paths import Paths, expand
 from ghostd.navigation.navigator import navigator
-from ghostd.ports import GitHistory, Index, ProjectModel, Provider, SecretStore
+from ghostd.ports import GitHistory, Index, ProjectModel, Provider, SecretStore, Similar
 from ghostd.project_model.provider import project_model
 from ghostd.providers.http.client import http_client
 from ghostd.resolve.resolver import Resolver
@@ -91,6 +93,8 @@ class Daemon:
         self.warnings: list[str] = []
         self.stopping = asyncio.Event()
         """Set when the daemon should end."""
+        self.similar: Similar | None = None
+        """None where no model for embeddings is set."""
         self._project = project
         self._paths = paths
         self._started = time.monotonic()
@@ -190,6 +194,7 @@ class Daemon:
             learned=self._project is not None and self._project.learned(status.root),
             detail=status.detail,
             history=_history_line(self.history.state(status.root)),
+            embeddings=None if self.similar is None else _embedding_state(self.similar.state(status.root)),
         )
 
 
@@ -273,7 +278,9 @@ async def _parts(
         resolver = Resolver(index)
         parts.callback(resolver.close)
         navigation = navigator(index, resolver)
-        context = ContextService(index, resolver, history, config.context, lambda: engine.registry)
+        if config.embeddings.model:
+            daemon.similar = await parts.enter_async_context(_embeddings(config, paths, engine, index))
+        context = ContextService(index, resolver, history, config.context, lambda: engine.registry, daemon.similar)
         parts.callback(context.close)
         for name in config.frontends:
             host = FrontendHost(daemon.engine, index, config, paths.runtime / f"{name}.sock", navigation, context)
@@ -325,6 +332,14 @@ async def _background(
             yield attachments, [file_doors(files, config.files), batch_doors(batches)]
 
 
+def _embeddings(config: Config, paths: Paths, engine: Engine, index: Index) -> AbstractAsyncContextManager[Similar]:
+    """The vectors of the indexed projects; numpy is loaded only for those who want them."""
+    from ghostd.embedding_model import asking_engine
+    from ghostd.vectors.service import open_vectors
+
+    return open_vectors(index, paths.vectors, config.embeddings, asking_engine(config.embeddings, engine))
+
+
 async def _ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
@@ -356,6 +371,10 @@ def _history_line(found: HistoryState) -> str:
         return f"git history failed: {found.detail}"
     part = "" if found.complete else " so far" if found.state == "reading" else " (not all)"
     return f"{found.commits} commits{part}"
+
+
+def _embedding_state(found: SimilarState) -> EmbeddingState:
+    return EmbeddingState(found.state, found.model, found.embedded, found.chunks, found.left_out, found.detail)
 
 
 def _bracketed(host: str) -> str:

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from ghostd.local.client import Client
-from ghostd.local.control_types import ModelState, RootState, Status
+from ghostd.local.control_types import EmbeddingState, ModelState, RootState, Status
 from ghostd.local.paths import find_paths
 
 _LONGEST_WAIT_S = 1e9
@@ -78,9 +78,20 @@ def _root_row(root: RootState) -> str:
         parts.append("being learned")
     if root.history:
         parts.append(root.history)
+    if root.embeddings is not None:
+        parts.append(_embeddings(root.embeddings))
     if root.detail:
         parts.append(root.detail)
     return ", ".join(parts)
+
+
+def _embeddings(found: EmbeddingState) -> str:
+    """How far the chunks have vectors."""
+    many = f"{found.embedded} of {found.chunks}" if found.embedded != found.chunks else str(found.chunks)
+    told = f"{many} chunks embedded by {found.model}"
+    if found.state in ("failed", "refused"):
+        told += f" ({found.state})"
+    return f"{told}: {found.detail}" if found.detail else told
 
 
 def model_row(model: ModelState) -> str:

@@ -7,6 +7,21 @@ import msgspec
 from ghostd.routing_reports import DeploymentReport, KeyReport
 
 
+class EmbeddingState(msgspec.Struct, frozen=True):
+    """How far a root's chunks have vectors."""
+
+    state: str
+    """waiting, embedding, ready, failed or refused."""
+    model: str
+    embedded: int
+    """Chunks that have vectors."""
+    chunks: int
+    """Chunks that are to have some, these included."""
+    left_out: int = 0
+    """Files beyond the limits."""
+    detail: str = ""
+
+
 class RootState(msgspec.Struct, frozen=True):
     """One indexed root."""
 
@@ -22,6 +37,8 @@ class RootState(msgspec.Struct, frozen=True):
     detail: str = ""
     history: str = ""
     """How far git history has been read, or why not; "" where it has not been asked for."""
+    embeddings: EmbeddingState | None = None
+    """None where no model for them is set."""
 
 
 class SkipState(msgspec.Struct, frozen=True):

@@ -69,6 +69,11 @@ class Paths:
         return self.data / "batches"
 
     @property
+    def vectors(self) -> Path:
+        """Embeddings of the projects' chunks, one folder for each root."""
+        return self.data / "vectors"
+
+    @property
     def http_socket(self) -> Path:
         """Unix socket with the HTTP API and, only here, the control API."""
         return self.runtime / "ghostd.sock"
