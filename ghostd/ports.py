@@ -430,6 +430,10 @@ class Index(Protocol):
         """The index as one session sees it: its open documents stand in for their files."""
         ...
 
+    async def wait_seen(self, session: str) -> None:
+        """Wait until `seen_by` sees all that the session has told so far; may take long, bound it."""
+        ...
+
 
 class GitHistory(Protocol):
     """The projects' git history, read without running git or anything that a repository names.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -137,6 +139,10 @@ class ContextService:
             patient=True,
             deadline_s=self.config.deadline_ms / 1000,
         )
+        if asked.session:
+            with suppress(TimeoutError):  # then what it said before counts
+                async with asyncio.timeout(request.deadline_s):
+                    await self.index.wait_seen(asked.session)
         context, exact = await self._select(request, asked.model)
         ratio = self._ratios.get(asked.model, request.bytes_per_token)
         return report_of(context, request, asked.cursor, asked.model, exact, ratio)

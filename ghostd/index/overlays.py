@@ -5,6 +5,7 @@ A document has one job at a time; what is told meanwhile replaces what waits. Al
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from base64 import b64decode
@@ -54,6 +55,8 @@ class Overlays:
     """Grows with everything that changes an answer of `versions`."""
     _documents: dict[tuple[str, Path], _Document] = field(default_factory=dict)
     _chars: int = 0
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Replaced whenever it is set."""
 
     def tell(self, session: str, path: Path, text: str | None) -> None:
         """Note a document's text; None: it is closed."""
@@ -88,6 +91,11 @@ class Overlays:
         """Whether the session has any document."""
         return any(key[0] == session for key in self._documents)
 
+    async def wait_read(self, session: str) -> None:
+        """Wait until none of a session's documents is being read."""
+        while any(document.job is not None for key, document in self._documents.items() if key[0] == session):
+            await self._changed.wait()
+
     def versions(self, session: str, root: Path) -> Iterator[tuple[Path, Version]]:
         """(path below `root`, version) of the session's documents in a root."""
         for (whose, path), document in self._documents.items():
@@ -108,14 +116,14 @@ class Overlays:
         self._drop(document)
 
     def _drop(self, document: _Document) -> None:
-        self.changes += 1
+        self._note_change()
         if document.job is not None:
             self.supervisor.cancel(document.job)
 
     def _begin(self, document: _Document) -> None:
         if document.given_up:
             document.seen = Version(document.text)
-            self.changes += 1
+            self._note_change()
             return
         current = self._documents.get((document.session, document.path))
         if document.job is not None or current is not document or not self.in_root(document.path):
@@ -135,6 +143,11 @@ class Overlays:
             found = message["done"]
             outline, uses = (found[name] and b64decode(found[name]) for name in ("outline", "uses"))
             document.seen = Version(text, found["language"], outline, uses)
-        self.changes += 1
         if document.text is not text:
             self._begin(document)
+        self._note_change()
+
+    def _note_change(self) -> None:
+        self.changes += 1
+        self._changed.set()
+        self._changed = asyncio.Event()

@@ -220,6 +220,10 @@ class SeenIndex:
         """The index as another session sees it."""
         return self.index.seen_by(session)
 
+    async def wait_seen(self, session: str) -> None:
+        """For another session, too."""
+        await self.index.wait_seen(session)
+
     async def _documents(self, root: Path) -> Documents:
         """The documents whose files are indexed, or that have no file: what the index leaves out stays left out."""
         generation = next((status.generation for status in self.index.roots() if status.root == root), None)

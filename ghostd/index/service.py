@@ -213,6 +213,10 @@ class SqliteIndex:
         """The index as one session sees it."""
         return SeenIndex(self, self._overlays, session) if self._overlays.has(session) else self
 
+    async def wait_seen(self, session: str) -> None:
+        """Wait until a session's documents have been read."""
+        await self._overlays.wait_read(session)
+
     @property
     def worker_pid(self) -> int | None:
         """The worker's process id; None while none runs."""

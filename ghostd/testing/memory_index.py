@@ -195,6 +195,9 @@ class MemoryIndex:
         """The same for every session."""
         return self
 
+    async def wait_seen(self, session: str) -> None:
+        """At once."""
+
     def _symbols(self, root: Path) -> list[Symbol]:
         return self.symbol_list if root in self._roots else []
 

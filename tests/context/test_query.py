@@ -18,12 +18,12 @@ FAR = "\n".join(f"line_{number}" for number in range(40))
         ("return self.load(", ")\n", {"load"}, {"return", "self"}),
         ("a_name = ", "other()\nafter_it", {"a_name", "other", "after_it"}, set()),
         (
-            f"{FAR}\nhere",
+            f"{FAR}\nhere = ",
             f"\n{FAR.replace('line', 'next')}",
             {"here", "line_39", "line_30", "next_2"},
             {"line_29", "next_3"},
         ),
-        ("größe = 参数", "", {"größe", "参数"}, set()),
+        ("größe = 参数 + ", "", {"größe", "参数"}, set()),
         ("x = 12345", "", {"x"}, {"12345"}),
         ("", "", set(), set()),
     ],
@@ -45,8 +45,13 @@ def test_the_cursors_line_counts_most_then_what_is_near() -> None:
 
 
 def test_short_names_are_searched_for_but_their_definitions_are_not() -> None:
-    query = query_of("ab = abc", "")
+    query = query_of("ab = abc + ", "")
     assert ("ab" in query.words, "ab" in query.nearby, "abc" in query.nearby) == (True, False, True)
+
+
+@pytest.mark.parametrize("typed", ["", "n", "ne", "new_", "new_name"])
+def test_the_word_that_is_being_typed_changes_nothing(typed: str) -> None:
+    assert query_of(f"value = {typed}", ")") == query_of("value = ", ")")
 
 
 @given(st.text(), st.text())

@@ -139,7 +139,7 @@ async def test_a_change_that_is_not_committed_is_quoted_as_it_is_now(tmp_path: P
         found = await shop.at("shop/orders.py", "order = self.")
         (piece,) = [chunk for chunk in found.chunks if chunk.source == "uncommitted"]
     assert (str(piece.path), piece.first_line) == ("shop/storage.py", 11)
-    assert piece.text.startswith("    def fetch_row(self, key: str) -> object:")
+    assert piece.text.startswith("def fetch_row(self, key: str) -> object:\n    ")
     assert "changed, not committed" in piece.why
 
 
@@ -282,12 +282,12 @@ async def test_sessions_do_not_disturb_each_other_and_one_that_has_ended_is_forg
 @settings(deadline=None)
 @given(st.text(max_size=60), st.text(max_size=60), st.integers(1, 200))
 def test_any_text_around_any_cursor_is_answered_within_the_budget(prefix: str, suffix: str, budget: int) -> None:
-    root, text = Path("/"), prefix + suffix
+    root, text, weights = Path("/"), prefix + suffix, trained()
     index = MemoryIndex(texts={PurePosixPath(name): f"def alpha(): ...\n{text}".encode() for name in ("b.py", "c.py")})
 
     async def ask() -> None:
         await index.add_root(root)
-        retriever = Retriever(index, Resolver(index), weights=trained())
+        retriever = Retriever(index, Resolver(index), weights=weights)
         request = ContextRequest(root, PurePosixPath("a.py"), prefix, suffix, budget, redact=True, deadline_s=30.0)
         found = await retriever.select(request)
         assert found.tokens == sum(chunk.tokens for chunk in found.chunks) <= budget

@@ -116,3 +116,22 @@ async def test_a_text_that_takes_the_parser_too_long_is_seen_without_symbols(roo
 
         await until(is_seen)
         assert await outline(index, root, NEW) == []
+
+
+async def test_one_can_wait_until_a_session_is_seen_and_needs_not_for_another(root: Path, store: Path) -> None:
+    async with open_index(store, IndexConfig()) as index:
+        await ready(index, root)
+        await index.wait_seen("one")  # which has told nothing
+        index.overlay("one", root / APP, "def first(): ...\n")
+        index.overlay("one", root / APP, "def last(): ...\n")
+        index.overlay("one", root / NEW, "def another(): ...\n")
+        await index.wait_seen("two")
+        await index.wait_seen("one")
+        assert await outline(index, root, APP) == ["last"]
+        assert await outline(index, root, NEW) == ["another"]
+        index.overlay("one", root / APP, "def gone(): ...\n")
+        waiting = asyncio.ensure_future(index.wait_seen("one"))
+        await asyncio.sleep(0)
+        index.forget_session("one")
+        async with asyncio.timeout(30):
+            await waiting
