@@ -184,7 +184,7 @@ class Words(ScriptedProvider):
     async def count_tokens(self, request: Any) -> int:
         raise AssertionError
 
-    async def pieces(self, model: str, tokens: Sequence[int]) -> Sequence[bytes]:
+    async def pieces(self, model: str, tokens: Sequence[int]) -> Sequence[bytes]:  # type: ignore[override]
         raise AssertionError
 
     async def detokenize(self, model: str, tokens: Sequence[int]) -> bytes:
