@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from pathlib import Path
 
 from ghostd import __version__, plugins
+from ghostd.analysis.analyst import Analyst
 from ghostd.batches.service import open_batches
 from ghostd.committed import HistoryState
 from ghostd.config import Config
@@ -29,6 +30,7 @@ from ghostd.gateway.doors import (
     file_doors,
     load_dialects,
     ollama_doors,
+    project_doors,
     symbol_doors,
 )
 from ghostd.gateway.inside import Inside
@@ -301,6 +303,7 @@ async def _parts(
                     *background,
                     symbol_doors(navigation),
                     context_doors(context),
+                    project_doors(Analyst(index, resolver, history)),
                 ],
                 attachments=attachments,
                 drain_s=config.drain_s,

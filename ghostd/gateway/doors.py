@@ -14,6 +14,7 @@ from importlib import import_module
 import msgspec
 
 from ghostd import __version__
+from ghostd.analysis.analyst import Analyst
 from ghostd.config_files import FilesConfig
 from ghostd.context.service import ContextService
 from ghostd.engine import Engine
@@ -119,6 +120,11 @@ def symbol_doors(navigator: Navigator) -> Later:
 def context_doors(service: ContextService) -> Later:
     """What prompts would quote of the indexed projects."""
     return Later(("/v1/ghostd/context",), partial(_context, service))
+
+
+def project_doors(analyst: Analyst) -> Later:
+    """What the indexed projects are made of."""
+    return Later(("/v1/ghostd/project", "/v1/ghostd/repo-map"), partial(_project, analyst))
 
 
 async def load_dialects(after_s: float) -> None:
@@ -246,3 +252,9 @@ def _context(service: ContextService) -> Iterable[Route]:
     from ghostd.gateway.dialects import ghostd_context
 
     return ghostd_context.routes(service)
+
+
+def _project(analyst: Analyst) -> Iterable[Route]:
+    from ghostd.gateway.dialects import ghostd_project
+
+    return ghostd_project.routes(analyst)

@@ -166,10 +166,12 @@ class Exchange:
 
     def parameter(self, name: str) -> str:
         """A parameter of the target's query; "" where it is not there."""
+        return next(iter(self.parameters(name)), "")
+
+    def parameters(self, name: str) -> list[str]:
+        """All values of a parameter that may be repeated."""
         query = self.request.raw_path.partition("?")[2].partition("#")[0]
-        if not query:
-            return ""
-        return next((value for key, value in parse_qsl(query, keep_blank_values=True) if key == name), "")
+        return [value for key, value in parse_qsl(query, keep_blank_values=True) if key == name] if query else []
 
     async def read_fields(self) -> tuple[bytes, dict[str, bytes]]:
         """The body and its top-level members, each value still JSON text; raises like `read`."""

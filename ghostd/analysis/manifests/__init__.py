@@ -1,0 +1,1 @@
+"""Manifest files of many ecosystems: what a package is called, what it depends on, and what it runs."""
