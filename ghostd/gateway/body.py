@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from ghostd.errors import InvalidRequest
-from ghostd.gateway.errors import HttpError
+from ghostd.gateway.errors import HttpError, printable
 from ghostd.gateway.guard import too_large
 from ghostd.gateway.request import MalformedBody, Request
 
@@ -19,12 +19,15 @@ T = TypeVar("T")
 
 _WHERE = re.compile(r"^(?P<reason>.*?)(?: - at (?:`key[^`]*` in )?`\$\.?(?P<path>.*)`)?$", re.DOTALL)
 _MISSING = re.compile(r"missing required field `(\w+)`")
+_UNKNOWN = re.compile(r"contains unknown field `(.*)`$", re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _SQUARE = bytes.maketrans(b"{}", b"[]")
 _RUN = re.compile(rb"\[+|\]+")
 _BLOCK_BYTES = 1024 * 1024
 _PEELED = 8
 """Levels that `replace` takes away: faster than to look at each run of brackets while there are many short ones."""
+_SHOWN_CHARS = 200
+"""Of the name of a field that nobody knows."""
 _SURROGATE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
 
 
@@ -131,6 +134,10 @@ def _invalid_field(text: str) -> InvalidRequest:
     if missing := _MISSING.search(reason):
         path = f"{path}.{missing[1]}" if path else missing[1]
         return InvalidRequest(f"Missing required parameter: '{path}'.", path)
+    if unknown := _UNKNOWN.search(reason):
+        name = printable(unknown[1], _SHOWN_CHARS)
+        path = f"{path}.{name}" if path else name
+        return InvalidRequest(f"Unknown parameter: '{path}'.", path)
     if not path:
         return InvalidRequest(f"{reason}.")
     return InvalidRequest(f"Invalid value for '{path}': {reason}.", path)

@@ -94,3 +94,13 @@ async def test_many_requests_at_once_each_have_their_row() -> None:
         answers = await asyncio.gather(*(g.post(CHAT) for _ in range(50)))
         assert {answer.status for answer in answers} == {200}
         assert {answer.headers["x-ghostd-id"] for answer in answers} == {row.id for row in g.world.ledger.rows}
+
+
+async def test_a_field_that_nobody_knows_is_named() -> None:
+    """By `param`, as OpenAI names an unknown parameter."""
+    async with gateway(SETTINGS, upstream("a", whole())) as g:
+        body = {"id": "req_1", "kind": "shown", "com`ment": "secret"}
+        async with g.client.post(g.served.url + "/v1/ghostd/feedback", json=body) as reply:
+            error = (await reply.json())["error"]
+        assert (reply.status, error["param"]) == (400, "com`ment")
+        assert error["message"] == "Unknown parameter: 'com`ment'."
