@@ -11,7 +11,7 @@ from typing import Any
 from ghostd.workers.engines.contract import RequestInvalid
 
 MAX_ALTERNATIVES = 5000
-"""Of a whole schema. So many take a tenth of a second, and twenty times as many a minute."""
+"""Of a whole schema or grammar. So many take a tenth of a second, and twenty times as many a minute."""
 MAX_LEAST = 100_000
 """Characters or items that must come at least."""
 MAX_MOST = 1000
@@ -20,17 +20,27 @@ MAX_MOST = 1000
 MAX_DEPTH = 1000
 """Of groups inside groups in a grammar, which is read by recursion."""
 
+_QUOTED = re.compile(r'"(?:\\.|[^"\\])*"?|\[(?:\\.|[^\]\\])*\]?|#[^\n]*', re.DOTALL)
+"""Literals, classes of characters and comments, also those without an end."""
 _REPETITION = re.compile(r"\{\s*(\d*)\s*(?:,\s*(\d*)\s*)?\}")
 
 
 def check_grammar(grammar: str) -> None:
-    """Raises RequestInvalid for a GBNF grammar of groups so deep that reading it would end the process."""
-    depth = deepest = 0
-    for character in re.findall(r"[()]", grammar):
-        depth += 1 if character == "(" else -1
+    """Raises RequestInvalid for a GBNF grammar that would end the process, or hold it up.
+
+    Its groups may be too deep, since they are read by recursion, or its alternatives too many.
+    """
+    depth = deepest = choices = 0
+    for character in re.findall(r"[()|]", _QUOTED.sub("", grammar)):
+        choices += character == "|"
+        depth += (character == "(") - (character == ")")
         deepest = max(deepest, depth)
     if deepest > MAX_DEPTH:
         raise RequestInvalid(f"The grammar cannot be used: its groups are nested deeper than {MAX_DEPTH}.", "grammar")
+    if choices > MAX_ALTERNATIVES:
+        raise RequestInvalid(
+            f"The grammar cannot be used: it has {choices} alternatives (|), more than {MAX_ALTERNATIVES}.", "grammar"
+        )
 
 
 def bounded(schema: dict[str, Any]) -> None:

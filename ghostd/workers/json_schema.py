@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from ghostd.workers.engines.contract import RequestInvalid
@@ -11,6 +12,13 @@ from ghostd.workers.grammar_bounds import MAX_ALTERNATIVES, alternatives, bounde
 
 _TYPES = frozenset(("object", "array", "string", "number", "integer", "boolean", "null"))
 _MAX_DEPTH = 64
+MAX_SCHEMAS = 5000
+"""Inside of one schema, itself included: each property is one. OpenAI's limit on properties is the same."""
+MAX_OPTIONAL = 300
+"""Properties that are not required, of a whole schema: the rules for leaving some out grow with their square, so that
+300 take a quarter of a second, and 900 more than three."""
+MAX_REFERENCES = 500
+"""Different values of `$ref`, which are followed by recursion."""
 _IN_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _IN_OBJECTS = ("properties", "$defs", "definitions")
 _DIRECT = ("items", "additionalProperties")
@@ -27,24 +35,55 @@ def checked_schema(text: str) -> str:
         raise _invalid("it is not valid JSON", "") from None
     if schema == {}:
         schema = {"type": "object"}
-    found = _check(schema, schema, "", 0)
-    if found > MAX_ALTERNATIVES:
-        raise _invalid(f"it has {found} alternatives (enum, anyOf, oneOf), more than {MAX_ALTERNATIVES}", "")
+    _check(schema, schema, "", 0, _Size())
     return json.dumps(schema)
 
 
-def _check(schema: Any, root: Any, path: str, depth: int) -> int:
-    """How many alternatives it has."""
-    if isinstance(schema, bool) and path:
+@dataclass(slots=True)
+class _Size:
+    """What has been seen of a schema so far."""
+
+    schemas: int = 0
+    alternatives: int = 0
+    optional: int = 0
+    references: set[str] = field(default_factory=set)
+
+    def add(self, schema: dict[str, Any]) -> None:
+        """Count one more; raises RequestInvalid where it is too much."""
+        self.schemas += 1
+        self.alternatives += alternatives(schema)
+        self.optional += _optional(schema)
+        if isinstance(reference := schema.get("$ref"), str):
+            self.references.add(reference)
+        for what, found, most in (
+            ("properties and other schemas", self.schemas, MAX_SCHEMAS),
+            ("alternatives (enum, anyOf, oneOf)", self.alternatives, MAX_ALTERNATIVES),
+            ("properties that are not required", self.optional, MAX_OPTIONAL),
+            ("different $refs", len(self.references), MAX_REFERENCES),
+        ):
+            if found > most:
+                raise _invalid(f"it has more than {most} {what}", "")
+
+
+def _optional(schema: dict[str, Any]) -> int:
+    properties, required = schema.get("properties"), schema.get("required")
+    if not isinstance(properties, dict):
         return 0
+    needed = {name for name in required if isinstance(name, str)} if isinstance(required, list) else frozenset()
+    return len(properties.keys() - needed)
+
+
+def _check(schema: Any, root: Any, path: str, depth: int, size: _Size) -> None:
+    if isinstance(schema, bool) and path:
+        return
     if not isinstance(schema, dict):
         raise _invalid("a schema must be an object", path)
     if depth > _MAX_DEPTH:
         raise _invalid(f"it is nested deeper than {_MAX_DEPTH}", "")
+    size.add(schema)
     _check_keywords(schema, root, path)
-    return alternatives(schema) + sum(
-        _check(inner, root, place, depth + 1) for place, inner in _inner_schemas(schema, path)
-    )
+    for place, inner in _inner_schemas(schema, path):
+        _check(inner, root, place, depth + 1, size)
 
 
 def _check_keywords(schema: dict[str, Any], root: Any, path: str) -> None:

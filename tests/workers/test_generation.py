@@ -134,6 +134,57 @@ async def test_a_grammar_that_would_end_the_worker_is_refused(tiny: LocalProvide
     assert caught.value.param == "grammar"
 
 
+async def test_a_grammar_with_too_many_alternatives_is_refused(tiny: LocalProvider) -> None:
+    """What stands in literals, classes and comments is no alternative, and no group."""
+    many = "root ::= " + " | ".join(f'"{number}"' for number in range(20_000))
+    with pytest.raises(InvalidRequest, match=r"19999 alternatives .* more than 5000") as caught:
+        await text_of(tiny.complete(completion("qwen", ("x",), grammar=many)))
+    assert caught.value.param == "grammar"
+    quoted = f'# {"|(" * 6000}\nroot ::= "yes" "{"|(" * 6000}"? [{"|(" * 3000}]?'
+    assert (await text_of(tiny.complete(completion("qwen", ("x",), max_tokens=9, grammar=quoted)))).startswith("yes")
+
+
+def object_of(count: int, *, required: bool) -> dict[str, object]:
+    """A schema with so many properties."""
+    names = [f"p{number}" for number in range(count)]
+    return {"properties": {name: {"type": "null"} for name in names}, "required": names if required else []}
+
+
+@pytest.mark.parametrize(
+    ("schema", "problem"),
+    [
+        (object_of(20_000, required=True), "more than 5000 properties and other schemas"),
+        (object_of(301, required=False), "more than 300 properties that are not required"),
+        ({"anyOf": [{"$ref": f"#/$defs/{n}"} for n in range(501)], "$defs": {str(n): True for n in range(501)}},
+         r"more than 500 different \$refs"),
+        ({"enum": list(range(5001))}, "more than 5000 alternatives"),
+    ],
+    ids=["properties", "optional", "references", "alternatives"],
+)  # fmt: skip
+async def test_a_schema_that_would_hold_up_the_model_is_refused_by_its_limit(
+    tiny: LocalProvider, schema: object, problem: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=problem) as caught:
+        await text_of(tiny.complete(completion("qwen", ("x",), json_schema=json.dumps(schema))))
+    assert caught.value.param == "response_format"
+
+
+async def test_a_chain_of_references_is_followed_or_refused_in_words_for_people(tiny: LocalProvider) -> None:
+    chain = {str(n): {"type": "object", "properties": {"x": {"$ref": f"#/$defs/{n + 1}"}}} for n in range(290)}
+    schema = json.dumps({"$ref": "#/$defs/0", "$defs": {**chain, "290": {"type": "null"}}})
+    try:
+        text = await text_of(tiny.complete(completion("qwen", ("x",), max_tokens=4, json_schema=schema)))
+    except InvalidRequest as error:
+        assert (error.param, "nested too deeply" in str(error)) == ("response_format", True)
+    else:
+        assert text.startswith("{")
+
+
+async def test_a_schema_within_its_limits_is_followed(tiny: LocalProvider) -> None:
+    schema = json.dumps({"type": "object", **object_of(300, required=False)})
+    assert (await text_of(tiny.complete(completion("qwen", ("x",), max_tokens=4, json_schema=schema)))).startswith("{")
+
+
 async def test_a_json_schema_binds_the_reply(tiny: LocalProvider) -> None:
     schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
     request = completion("qwen", ("x",), max_tokens=200, json_schema=json.dumps(schema))

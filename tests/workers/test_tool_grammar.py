@@ -93,6 +93,16 @@ def test_a_strict_tool_whose_schema_cannot_be_enforced_is_refused(schema: object
     assert caught.value.param == "tools"
 
 
+@pytest.mark.parametrize(
+    "schema", [{"properties": {"x": {"type": "array", "items": {}, "prefixItems": [7]}}, "required": [{}]},
+               {"properties": {"x": {"allOf": [{"enum": {}}], "type": {}}}}]
+)  # fmt: skip
+def test_what_is_no_schema_is_refused_in_words_for_people(schema: object) -> None:
+    with pytest.raises(RequestInvalid) as caught:
+        calls_grammar(HERMES, tool_specs([["f", "", json.dumps(schema), True]]), several=False)
+    assert not re.search("unhashable|attribute|NoneType|Error", str(caught.value))
+
+
 def test_a_schema_that_is_too_large_is_refused() -> None:
     properties = {f"p{number}": {"type": "boolean"} for number in range(30_000)}
     specs = tool_specs([["f", "", json.dumps({"properties": properties}), True]])

@@ -165,10 +165,14 @@ def _schema_grammar(schema: str) -> str:
         AttributeError,
         AssertionError,
         NotImplementedError,
-        RecursionError,
     ) as error:
         raise RequestInvalid(
             f"The JSON schema cannot be turned into a grammar: {type(error).__name__}: {str(error)[:200]}",
+            "response_format",
+        ) from None
+    except RecursionError:
+        raise RequestInvalid(
+            "The JSON schema cannot be turned into a grammar: with its references followed it is nested too deeply.",
             "response_format",
         ) from None
 

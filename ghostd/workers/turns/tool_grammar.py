@@ -41,9 +41,15 @@ def _rule(rules: Rules, tool: ToolSpec, syntax: Syntax | None) -> ToolRule:
     except (SchemaUnusable, *_ODD) as error:
         if tool.strict:
             raise RequestInvalid(
-                f"The schema of the strict tool '{tool.name[:64]}' cannot be enforced: {error}.", "tools"
+                f"The schema of the strict tool '{tool.name[:64]}' cannot be enforced: {_problem(error)}.", "tools"
             ) from None
         return ToolRule(tool.name, _any_arguments(rules, syntax), {}, {}, free=True)
+
+
+def _problem(error: Exception) -> str:
+    if isinstance(error, SchemaUnusable):
+        return str(error)
+    return "it is nested too deeply" if isinstance(error, RecursionError) else "it is not a JSON schema"
 
 
 def _any_arguments(rules: Rules, syntax: Syntax | None) -> str:
