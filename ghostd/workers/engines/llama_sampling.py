@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import math
 import re
 import secrets
@@ -153,11 +154,21 @@ def _unusable_tools() -> RequestInvalid:
     return RequestInvalid("The tools' schemas make a grammar that the engine cannot use.", "tools")
 
 
+def _with_root_inside(schema: str) -> str:
+    """The schema, whose root is no reference: beside one the converter looks into no definitions."""
+    root = json.loads(schema)
+    if not (isinstance(root, dict) and "$ref" in root):
+        return schema
+    return json.dumps(
+        {**{key: value for key, value in root.items() if key != "$ref"}, "anyOf": [{"$ref": root["$ref"]}]}
+    )
+
+
 def _schema_grammar(schema: str) -> str:
     from llama_cpp.llama_grammar import json_schema_to_gbnf
 
     try:
-        return str(json_schema_to_gbnf(schema))
+        return str(json_schema_to_gbnf(_with_root_inside(schema)))
     except (
         ValueError,
         TypeError,
@@ -167,7 +178,7 @@ def _schema_grammar(schema: str) -> str:
         NotImplementedError,
     ) as error:
         raise RequestInvalid(
-            f"The JSON schema cannot be turned into a grammar: {type(error).__name__}: {str(error)[:200]}",
+            f"The JSON schema cannot be turned into a grammar: the engine stops at {str(error)[:200]!r}.",
             "response_format",
         ) from None
     except RecursionError:
