@@ -28,6 +28,9 @@ _TIMEOUT_S = 330.0
 @click.command()
 @click.argument("place", metavar="FILE:LINE[:COLUMN]")
 @click.option("--tokens", type=click.IntRange(1, _MAX_TOKENS), help="Budget; by default context.budget_tokens.")
+@click.option(
+    "--deadline-ms", type=click.IntRange(1, 60_000), default=5_000, show_default=True, help="Time to look for it."
+)
 @click.option("--model", help="Count with this model's tokenizer, where ghostd has it.")
 @click.option("--hide-line", is_flag=True, help="Leave the line out, as if it were still to be written.")
 @click.option("--redact/--no-redact", default=None, help="Take secrets out; by default where the model is elsewhere.")
@@ -36,6 +39,7 @@ _TIMEOUT_S = 330.0
 def context(
     place: str,
     tokens: int | None,
+    deadline_ms: int,
     model: str | None,
     hide_line: bool,
     redact: bool | None,
@@ -52,7 +56,7 @@ def context(
     client = Client(find_paths(), _TIMEOUT_S)
     root = _root_of(client, file)
     options = {"column": column, "max_tokens": tokens, "model": model, "redact": redact}
-    body = {"path": str(file), "line": line, "hide_line": hide_line}
+    body = {"path": str(file), "line": line, "hide_line": hide_line, "deadline_ms": deadline_ms}
     report = client.context(body | {name: value for name, value in options.items() if value is not None})
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2))
@@ -119,7 +123,7 @@ def _print_sums(report: ContextReport, root: RootState) -> None:
     if report.redacted:
         click.echo(f"{report.redactions} secret{'s' * (report.redactions != 1)} redacted")
     if report.late:
-        click.echo(click.style(f"not in time: {', '.join(report.late)} (context.deadline_ms)", fg="yellow"))
+        click.echo(click.style(f"not in time: {', '.join(report.late)} (--deadline-ms)", fg="yellow"))
     if root.state != "ready":
         click.echo(f"{root.path} is {root.state}: more will be found when it is ready", err=True)
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ghostd.context_reports import ContextReport
     from ghostd.routing.registry import Registry
 
+PATIENT_MS = 5_000
+"""How long a person who wants to see the context waits for it: a daemon that has just started has read nothing yet."""
 _MAX_RATIOS = 64
 _SAME_RATIO = 0.03
 """Two counts of bytes per token that differ by less are the same."""
@@ -43,6 +45,8 @@ class Asked:
     cursor: Cursor
     max_tokens: int | None = None
     """None: context.budget_tokens."""
+    deadline_ms: int | None = None
+    """None: context.deadline_ms."""
     model: str = ""
     """Whose tokenizer counts; "": tokens are estimated."""
     redact: bool | None = None
@@ -137,7 +141,7 @@ class ContextService:
             redact=redact,
             bytes_per_token=self._ratios.get(asked.model, BYTES_PER_TOKEN),
             patient=True,
-            deadline_s=self.config.deadline_ms / 1000,
+            deadline_s=(self.config.deadline_ms if asked.deadline_ms is None else asked.deadline_ms) / 1000,
         )
         if asked.session:
             with suppress(TimeoutError):  # then what it said before counts

@@ -9,7 +9,7 @@ import msgspec
 
 from ghostd.context.cursor import Cursor, cursor_between
 from ghostd.context.selection import MAX_BUDGET_TOKENS
-from ghostd.context.service import Asked
+from ghostd.context.service import PATIENT_MS, Asked
 from ghostd.types import OpenDocument
 from ghostd_lsp.decoding import convert_params
 from ghostd_lsp.documents import Snapshot, clamp
@@ -57,7 +57,7 @@ async def _context(
             raise RpcError(INVALID_PARAMS, f"{asked.text_document.uri:.200} is neither open nor indexed.")
         cursor = _cursor(session, text.decode("utf-8", "replace"), asked)
     report = await session.host.context.show(
-        Asked(root, path, cursor, asked.max_tokens, session=session.id, open_documents=others)
+        Asked(root, path, cursor, asked.max_tokens, PATIENT_MS, session=session.id, open_documents=others)
     )
     return msgspec.to_builtins(report)
 

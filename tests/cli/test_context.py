@@ -101,9 +101,11 @@ def test_each_piece_is_shown_with_its_reasons_then_what_was_left_out_then_the_su
         "2 pieces of 9 quoted, 12 ms\n"
         "29 of 100 tokens (estimated at 4.0 bytes each)\n"
         "1 secret redacted\n"
-        "not in time: uncommitted (context.deadline_ms)\n"
+        "not in time: uncommitted (--deadline-ms)\n"
     )
-    assert asked == [{"path": str(tmp_path / "orders.py"), "line": 5, "hide_line": False, "column": 3}]
+    assert asked == [
+        {"path": str(tmp_path / "orders.py"), "line": 5, "hide_line": False, "deadline_ms": 5000, "column": 3}
+    ]
     assert max(map(len, text.splitlines())) <= 100
 
 

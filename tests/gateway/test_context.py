@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Sequence
@@ -14,15 +15,17 @@ import aiohttp
 import pytest
 from index_harness import Followed, following, write
 
+from ghostd.committed import FileChange
 from ghostd.config import Config, ContextConfig
 from ghostd.config_routing import ProviderConfig
 from ghostd.context.service import ContextService
 from ghostd.engine import Engine
 from ghostd.gateway.doors import context_doors
-from ghostd.ports import Provider
+from ghostd.ports import GitHistory, Provider
 from ghostd.resolve.resolver import Resolver
 from ghostd.routing.registry import Registry
 from ghostd.testing.gateway import serving
+from ghostd.testing.memory_history import MemoryHistory
 from ghostd.testing.scripted import ScriptedProvider, ScriptedUpstreamProvider
 
 KEY = "sk-ant-" + "a1B2" * 8
@@ -69,6 +72,7 @@ async def door(
     providers: Sequence[Provider] = (),
     settings: ContextConfig | None = None,
     engine: Engine | None = None,
+    history: GitHistory | None = None,
 ) -> AsyncIterator[Door]:
     root = folder / "shop"
     root.mkdir()
@@ -78,7 +82,7 @@ async def door(
     async with following(root, folder / "store") as followed:
         resolver = Resolver(followed.index)
         config = settings or ContextConfig(deadline_ms=30_000)
-        service = ContextService(followed.index, resolver, None, config, lambda: engine.registry)
+        service = ContextService(followed.index, resolver, history, config, lambda: engine.registry)
         try:
             async with (
                 serving(engine=engine, doors=[context_doors(service)]) as served,
@@ -232,6 +236,8 @@ async def test_what_is_wrong_is_refused_with_the_field(tmp_path: Path) -> None:
         (good | {"column": 3, "hide_line": True}, "column"),
         (good | {"max_tokens": 0}, "max_tokens"),
         (good | {"max_tokens": 32_001}, "max_tokens"),
+        (good | {"deadline_ms": 0}, "deadline_ms"),
+        (good | {"deadline_ms": 60_001}, "deadline_ms"),
         (good | {"prefix": "x"}, "prefix"),
         (good | {"suffix": "x"}, "suffix"),
         ({"path": "orders.py", "prefix": "x", "text": "x"}, "text"),
@@ -265,6 +271,23 @@ async def test_several_roots_make_a_relative_path_ambiguous_and_inner_roots_own_
         assert (status, param, "needs `root`" in message) == (400, "path", True)
         reply = await shop.shown(path=str(inner / "deep.py"), line=1)
         assert (reply["root"], reply["path"]) == (str(inner), "deep.py")
+
+
+@dataclass
+class SlowHistory(MemoryHistory):
+    """Never answers."""
+
+    async def uncommitted(self, root: Path) -> Sequence[FileChange]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_a_source_that_does_not_answer_in_time_is_named(tmp_path: Path) -> None:
+    async with door(tmp_path, history=SlowHistory()) as shop:
+        await shop.shown(path="orders.py", line=5, deadline_ms=1000)
+        reply = await shop.shown(path="orders.py", line=5, deadline_ms=1000)
+    assert reply["late"] == ["uncommitted"]
+    assert "fetch_row" in reply["prompt"]
 
 
 async def test_it_can_be_switched_off(tmp_path: Path) -> None:

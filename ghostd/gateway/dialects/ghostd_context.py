@@ -50,6 +50,8 @@ class ContextBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Leave the cursor's line out, as if it were still to be written."""
     max_tokens: Annotated[int, msgspec.Meta(ge=1, le=MAX_BUDGET_TOKENS)] | None = None
     """The budget; absent: the setting context.budget_tokens."""
+    deadline_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] | None = None
+    """Time to look for it; absent: the setting context.deadline_ms."""
     model: Annotated[str, msgspec.Meta(min_length=1, max_length=512)] | None = None
     """Whose tokenizer counts, where ghostd has it; absent: tokens are estimated."""
     redact: bool | None = None
@@ -77,7 +79,16 @@ async def context(service: ContextService, exchange: Exchange) -> Response:
     root, path = _place(service.index, body)
     cursor, document = await _cursor(service.index, root, path, body)
     report = await service.show(
-        Asked(root, path, cursor, body.max_tokens, body.model or "", body.redact, document=document)
+        Asked(
+            root,
+            path,
+            cursor,
+            body.max_tokens,
+            body.deadline_ms,
+            body.model or "",
+            body.redact,
+            document=document,
+        )
     )
     return exchange.json(_ENCODER.encode(report))
 
