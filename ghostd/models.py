@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ghostd.fim_markers import Order
 from ghostd.types import Capability, Feature, Operation
 
 
@@ -22,6 +23,10 @@ class FimVocabulary:
     architecture: str = ""
     bos_id: int | None = None
     """Beginning-of-sequence token, where the vocabulary says that prompts start with one."""
+    order: Order | None = None
+    """What the self-test has found where the vocabulary leaves it open; None: not tested, or the form's own."""
+    works: bool = True
+    """False where the self-test has shown that the model does not fill in spite of its markers."""
 
 
 @dataclass(frozen=True, slots=True)

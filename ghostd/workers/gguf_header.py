@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ghostd.fim_markers import MARKER_TEXTS
+from ghostd.fim_markers import MARKER_TEXTS, WITNESS_TEXTS
 from ghostd.workers.gguf_reader import HeaderError, Keys, read_keys
 
 _FIM_KEYS = {
@@ -177,7 +177,7 @@ def _token_text(keys: Keys, token_id: int | None) -> str:
 
 
 def _fim_ids(keys: Keys) -> dict[str, int]:
-    wanted = {text.encode(): text for text in MARKER_TEXTS}
+    wanted = {text.encode(): text for text in MARKER_TEXTS | WITNESS_TEXTS}
     found = {wanted[token]: number for number, token in enumerate(keys.tokens) if token in wanted}
     for role, names in _FIM_KEYS.items():
         declared = next((keys.values[name] for name in names if name in keys.values), None)

@@ -29,6 +29,7 @@ from ghostd.workers.engines.contract import (
     RequestInvalid,
     Step,
 )
+from ghostd.workers.fim_test import FimFinding, try_fill
 from ghostd.workers.gguf_header import GgufHeader, read_header
 from ghostd.workers.gguf_reader import HeaderError
 from ghostd.workers.grammar_bounds import check_grammar
@@ -92,6 +93,9 @@ class Worker:
         """Test and calibrate the model. Raises LoadError when it cannot compute."""
         try:
             speeds = calibrate(self._engine, self._load.n_batch, embedding_only=self._header.embedding_only)
+            fim = FimFinding()
+            if not self._header.embedding_only:
+                fim = try_fill(self._engine, self._header, self._encoder)
         except (EngineFailed, RequestInvalid) as error:
             raise LoadError(f"its self-test failed: {error}") from None
         return Ready(
@@ -102,6 +106,8 @@ class Worker:
             decode_tokens_per_s=speeds.decode_tokens_per_s,
             engine=self._engine.name,
             threads=self._load.threads,
+            fim_order=fim.order or "",
+            fim_works=fim.works,
         )
 
     def _tell_progress(self, done: float) -> None:

@@ -113,6 +113,10 @@ class Ready:
     decode_tokens_per_s: float
     engine: str
     threads: int
+    fim_order: str = ""
+    """The order of fill-in-the-middle that the self-test has found; "" where there was nothing to find."""
+    fim_works: bool = True
+    """Whether what the model wrote into a hole was text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,8 +104,16 @@ class ModelProcess:
             return (
                 f"{facts.engine}, threads: {facts.threads}; reads {facts.prefill_tokens_per_s:.0f} and writes "
                 f"{facts.decode_tokens_per_s:.0f} tokens/s"
+                + ("" if facts.fim_works else "; does not fill in spite of its markers")
             )
         return ""
+
+    @property
+    def fim(self) -> tuple[str, bool]:
+        """What the self-test found of fill-in-the-middle (Ready.fim_order, fim_works), once the file was loaded."""
+        if self._facts is None or self._loaded_stamp != self.model.stamp:
+            return "", True
+        return self._facts.fim_order, self._facts.fim_works
 
     @property
     def context_tokens(self) -> int:

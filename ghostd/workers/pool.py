@@ -99,6 +99,11 @@ class ModelWorker:
         return self._host.detail
 
     @property
+    def fim(self) -> tuple[str, bool]:
+        """What the self-test found of fill-in-the-middle: an order or "", and whether it works."""
+        return self._host.fim
+
+    @property
     def context_tokens(self) -> int:
         """Context that is, or will be, allocated."""
         return self._host.context_tokens

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 
+from ghostd.fim_markers import form_of
 from ghostd.workers.engines.contract import RequestInvalid
 from ghostd.workers.gguf_header import GgufHeader
 
@@ -25,6 +26,11 @@ class PromptEncoder:
         self._vocabulary_size = vocabulary_size
         self._special = _pattern(header.special_texts)
         self._newline: list[int] | None = None
+        form = form_of(header.fim_ids)
+        # Code Llama and Codestral: a space before the prefix, none before the suffix, whichever comes first.
+        self._prefix_id, self._suffix_id = (
+            (header.fim_ids[form.prefix], header.fim_ids[form.suffix]) if form is not None else (-1, -1)
+        )
 
     def encode(self, prompt: Sequence[str | int | list[str]]) -> list[int]:
         """Ids of a prompt in pieces (see Generate.prompt), with a BOS where the vocabulary asks for one.
@@ -44,6 +50,8 @@ class PromptEncoder:
             else:
                 self.check((piece,), "prompt")
                 ids.append(piece)
+                if piece in (self._prefix_id, self._suffix_id):
+                    text_before = piece == self._suffix_id
         return self._with_bos(ids)
 
     def encode_text(self, text: str, *, special: bool, bos: bool) -> list[int]:

@@ -312,7 +312,7 @@ def _info(worker: ModelWorker) -> ModelInfo:
         capabilities=_capabilities(header) if header is not None else _UNREAD if model.unread else _ALL,
         created=model.stamp.mtime_ns // 1_000_000_000 if model.stamp is not None else 0,
         context_tokens=worker.context_tokens if header is not None else None,
-        fim=_fim(header),
+        fim=_fim(header, *worker.fim),
         path=model.path,
         size_bytes=header.size_bytes if header is not None else None,
         state=worker.state,
@@ -347,7 +347,9 @@ def _capabilities(header: GgufHeader) -> frozenset[Capability]:
     return frozenset(found)
 
 
-def _fim(header: GgufHeader | None) -> FimVocabulary | None:
-    if header is None or header.embedding_only or form_of(header.fim_ids) is None:
+def _fim(header: GgufHeader | None, order: str, works: bool) -> FimVocabulary | None:
+    if header is None or header.embedding_only or (form := form_of(header.fim_ids)) is None:
         return None
-    return FimVocabulary(header.fim_ids, header.architecture, header.bos_id if header.add_bos else None)
+    found = next((one for one in (form.order, form.or_order) if one == order), None)
+    bos_id = header.bos_id if header.add_bos else None
+    return FimVocabulary(header.fim_ids, header.architecture, bos_id, found, works)

@@ -19,7 +19,13 @@ def test_a_whole_file_tells_what_the_model_is(model_file: ModelFile) -> None:
     assert (header.architecture, header.context_tokens, header.kind) == ("llama", 2048, "model")
     assert header.size_bytes == model_file("qwen").stat().st_size
     repository = {"<|repo_name|>": 5, "<|file_sep|>": 6}
-    assert header.fim_ids == {"<|fim_prefix|>": 1, "<|fim_suffix|>": 2, "<|fim_middle|>": 3, **repository}
+    assert header.fim_ids == {
+        "<|fim_prefix|>": 1,
+        "<|fim_suffix|>": 2,
+        "<|fim_middle|>": 3,
+        "<|fim_pad|>": 4,
+        **repository,
+    }
     assert (header.bos_id, header.add_bos, header.embedding_only) == (None, False, False)
     assert header.chat_template is not None
     assert {"<|im_start|>", "<|im_end|>", "<|file_sep|>"} <= set(header.special_texts)
@@ -30,9 +36,9 @@ def test_a_whole_file_tells_what_the_model_is(model_file: ModelFile) -> None:
 @pytest.mark.parametrize(
     ("model", "markers", "bos"),
     [
-        ("starcoder", {"<fim_prefix>", "<fim_middle>", "<fim_suffix>"}, None),
+        ("starcoder", {"<fim_prefix>", "<fim_middle>", "<fim_suffix>", "<fim_pad>"}, None),
         ("codestral", {"[PREFIX]", "[SUFFIX]", "[MIDDLE]"}, 1),
-        ("codellama", {"▁<PRE>", "▁<SUF>", "▁<MID>"}, 1),
+        ("codellama", {"▁<PRE>", "▁<SUF>", "▁<MID>", "▁<EOT>"}, 1),
         ("chat-only", set(), None),
     ],
 )

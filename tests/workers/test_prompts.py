@@ -48,6 +48,21 @@ def test_only_the_first_text_of_a_prompt_gets_the_tokenizers_space(model_file: M
     assert text(ids) == "[1001] pre[1002]suf[1003]"
 
 
+def test_the_tokenizers_space_stands_before_the_prefix_wherever_that_is(model_file: ModelFile) -> None:
+    """Codestral's form has the suffix first (mistral-common: `[SUFFIX]return▁a[PREFIX]▁def▁f(`)."""
+    header = replace(read_header(model_file("codestral")), sentencepiece=True, add_bos=False, special_texts=())
+    pre, suf = header.fim_ids["[PREFIX]"], header.fim_ids["[SUFFIX]"]
+    ids = PromptEncoder(header, Characters(adds_space=True), 2000).encode((suf, "return a", pre, "def f("))
+    assert "".join(chr(token) if token not in (pre, suf) else "|" for token in ids) == "|return a| def f("
+
+
+def test_a_suffix_gets_no_space_where_the_prefix_is_empty(model_file: ModelFile) -> None:
+    header = replace(read_header(model_file("codellama")), sentencepiece=True, add_bos=False, special_texts=())
+    pre, suf = header.fim_ids["▁<PRE>"], header.fim_ids["▁<SUF>"]
+    ids = PromptEncoder(header, Characters(adds_space=True), 2000).encode((pre, suf, "x"))
+    assert ids == [pre, suf, ord("x")]
+
+
 def test_parts_of_one_text_are_joined_without_spaces(model_file: ModelFile) -> None:
     assert text(encoder(model_file, sentencepiece=True).encode(("a<x>b",))) == " a<x>b"
 
