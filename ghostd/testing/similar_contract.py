@@ -1,5 +1,7 @@
 """What every Similar must do."""
 
+# ruff: noqa: D102 (the names of the tests say it)
+
 from __future__ import annotations
 
 import asyncio

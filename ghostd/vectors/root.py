@@ -99,7 +99,8 @@ class EmbeddedRoot:
         if store is None:
             store = self.store = await asyncio.to_thread(open_store, self.folder)
         await asyncio.to_thread(store.use, key)
-        self.key = key
+        if key != self.key:
+            self.key, self.covered = key, -1
         paths: dict[bytes, list[PurePosixPath]] = {}
         for file in await self.index.files(self.root):
             paths.setdefault(file.content_hash, []).append(file.path)

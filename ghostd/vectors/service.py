@@ -96,12 +96,18 @@ class Vectors:
             while True:
                 await self._look()
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK_S):
+                    async with asyncio.timeout(self._pause()):
                         await self._wake.wait()
                 self._wake.clear()
         finally:
             for known in self._roots.values():
                 await asyncio.to_thread(known.close)
+
+    def _pause(self) -> float:
+        """Seconds until there may be something to do."""
+        now = asyncio.get_running_loop().time()
+        rests = [known.rest_until - now for known in self._roots.values() if known.problem]
+        return max(0.0, min((_LOOK_S, *rests)))
 
     async def _look(self) -> None:
         statuses = {status.root: status for status in self._index.roots()}
