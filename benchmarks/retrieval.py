@@ -4,6 +4,7 @@ Each package is indexed as a project; lines whose identifiers are defined in oth
 their own, are hidden. The scorer's weights were trained on the packages of TRAINING, the table is of the others.
 
 Run: python benchmarks/retrieval.py [--lines N] [--only NAME …]
+     python benchmarks/retrieval.py --typing [--lines N]
      python benchmarks/retrieval.py --train        (fits ghostd/context/weights.json anew)
 """
 
@@ -14,6 +15,7 @@ import asyncio
 import json
 import statistics
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
@@ -28,6 +30,7 @@ from ghostd.config import IndexConfig
 from ghostd.context.evaluate import BUDGETS, METHODS, Recall, evaluate, hidden_lines, means, training_rows
 from ghostd.context.judge import FEATURES
 from ghostd.context.retriever import Retriever
+from ghostd.context.selection import ContextRequest
 from ghostd.index.service import open_index
 from ghostd.index.watch import NoWatch
 from ghostd.resolve.resolver import Resolver
@@ -111,6 +114,33 @@ def table(reports: dict[str, Recall]) -> str:
     return "\n".join(lines)
 
 
+async def type_lines(retriever: Retriever, root: Path, count: int, seed: int) -> None:
+    """What retrieval takes at each key, when hidden lines are typed."""
+    lines = await hidden_lines(retriever.parts.index, root, count, seed, ("python",))
+    took: dict[str, list[float]] = {"first in a file": [], "first of a word": [], "inside of a word": []}
+    for number, hidden in enumerate(lines):
+        data = await retriever.parts.index.text(root, hidden.path) or b""
+        line = data.decode("utf-8", "replace").split("\n")[hidden.line - 1]
+        before = ""
+        for end in range(len(line) - len(line.lstrip()), len(line) + 1):
+            request = ContextRequest(
+                root, hidden.path, hidden.prefix + line[:end], hidden.suffix, 1_000, f"typing {number}", deadline_s=5.0
+            )
+            started = time.process_time()
+            await retriever.select(request)
+            spent = (time.process_time() - started) * 1e3
+            inside = line[end - 1 : end].isalnum() and before.isalnum()
+            before = line[end - 1 : end]
+            first = end == len(line) - len(line.lstrip())
+            took["first in a file" if first else "inside of a word" if inside else "first of a word"].append(spent)
+    took["all keys"] = [spent for values in took.values() for spent in values]
+    print("| key | count | CPU ms p50 | p95 | max |\n|---|---|---|---|---|")
+    for name, values in took.items():
+        values.sort()
+        p50, p95 = statistics.median(values), values[int(0.95 * (len(values) - 1))]
+        print(f"| {name} | {len(values)} | {p50:.1f} | {p95:.1f} | {values[-1]:.1f} |")
+
+
 def train(count: int, seed: int) -> None:
     """Fit the weights: logistic regression by Newton's method, for chunks and for outlines."""
     rows: dict[str, list[tuple[list[float], float]]] = defaultdict(list)
@@ -163,7 +193,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--only", action="append", help="only the projects whose name starts so; repeatable")
     parser.add_argument("--train", action="store_true", help="fit the scorer's weights anew, on the training packages")
+    parser.add_argument("--typing", action="store_true", help="what each key takes, on django")
     options = parser.parse_args()
+    if options.typing:
+
+        async def typed(retriever: Retriever, root: Path) -> None:
+            await type_lines(retriever, root, options.lines, options.seed)
+
+        with tempfile.TemporaryDirectory() as store:
+            asyncio.run(on_project(fetch(Corpus(HELD_OUT[0])), Path(store), typed))
+        return
     if options.train:
         train(options.lines, options.seed)
         return

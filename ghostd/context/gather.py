@@ -28,8 +28,10 @@ from ghostd.resolve.scopes import scope_at
 
 log = logging.getLogger(__name__)
 
-SEARCHED = 64
-"""Chunks that are asked of the search."""
+SEARCHED = 40
+SEARCHED_PER_TOKEN = 0.03
+MAX_SEARCHED = 250
+"""Chunks that are asked of the search: some, and more for a larger budget."""
 MAX_DEFINING_FILES = 6
 """A name that more files define says little."""
 MAX_DEFINITIONS = 40
@@ -140,8 +142,9 @@ class _Gathering:
 
     async def _ask_sources(self) -> _Found:
         history = self.parts.history
+        limit = min(MAX_SEARCHED, SEARCHED + round(SEARCHED_PER_TOKEN * self.request.budget_tokens))
         asked: dict[str, Awaitable[object]] = {
-            "chunks": self.parts.index.search(self.root, self.query.words, SEARCHED, leave_out=self.path),
+            "chunks": self.parts.index.search(self.root, self.query.words, limit, leave_out=self.path),
             "imports": self.parts.resolver.imports(self.root, self.path, self.seen),
             "outline": self.seen.outline(self.root, self.path),
         }
