@@ -5,11 +5,22 @@ Every upstream dialect translates from these and to them without loss.
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from typing import Literal
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+_TEXT_TYPES = frozenset(
+    f"application/{name}"
+    for name in ("javascript", "json", "sql", "toml", "x-httpd-php", "x-javascript", "x-sh", "x-yaml", "xml", "yaml")
+)
+"""Media types of texts, beside text/…"""
+
+
+def is_text(media_type: str) -> bool:
+    """Whether documents of the type are text that every model can read."""
+    return media_type.startswith("text/") or media_type in _TEXT_TYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +57,18 @@ class File:
     media_type: str = "application/pdf"
     name: str | None = None
     cache_ttl: str | None = None
+
+    @property
+    def text(self) -> str | None:
+        """What a document of text says, for models that take no others; None where it is none, or is not here."""
+        if self.data is None or self.media_type == "text/plain":
+            return self.data
+        if not is_text(self.media_type):
+            return None
+        try:
+            return base64.b64decode(self.data, validate=True).decode("utf-8")
+        except ValueError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 from multidict import istr
 
+from ghostd.conversation import is_text
 from ghostd.engine import Engine
 from ghostd.errors import InvalidRequest, RequestError
 from ghostd.gateway.body import decode
@@ -36,6 +37,7 @@ _PART_FEATURES: Mapping[bytes, Feature] = {
     b"document": "files",
     b"input_audio": "audio",
 }
+_FILE_TYPE = re.compile(rb'"file_data"\s*:\s*"data:([^;,"]{1,100})[;,]')
 _BASE64 = re.compile(rb"base64,[A-Za-z0-9+/=]{64,}")
 BYTES_PER_TOKEN = 4
 _IMAGE_TOKENS = 800
@@ -266,7 +268,13 @@ def part_features(messages: bytes) -> set[Feature]:
     """What the parts of messages need, told by their `type` as JSON text has it."""
     if b'"type"' not in messages:
         return set()
-    return {_PART_FEATURES[name] for name in _NAMED_PART.findall(messages)}
+    names = _NAMED_PART.findall(messages)
+    found = {_PART_FEATURES[name] for name in names}
+    if "files" in found and b"document" not in names:
+        texts = sum(is_text(kind.decode("ascii", "replace")) for kind in _FILE_TYPE.findall(messages))
+        if texts >= names.count(b"file") + names.count(b"input_file"):
+            found.discard("files")  # every model reads text
+    return found
 
 
 def _format(raw: bytes) -> str:

@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from ghostd.conversation import (
+    File,
     Message,
     NamedTool,
     Part,
@@ -76,7 +77,7 @@ def _turns(message: Message, index: int) -> Iterator[dict[str, Any]]:
 
 
 def _text(part: Part, index: int) -> str:
-    if isinstance(part, Text | Refusal):
+    if isinstance(part, Text | Refusal | File) and part.text is not None:
         return part.text
     kind = type(part).__name__.lower()
     raise UnsupportedParameter(

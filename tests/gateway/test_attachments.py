@@ -11,11 +11,13 @@ import pytest
 from gateway_harness import MESSAGES, Answer, Gateway
 from routing_harness import World, upstream
 
+from ghostd.conversation import File
 from ghostd.gateway.attachments import Attachments
 from ghostd.testing.file_contract import keep
 from ghostd.testing.gateway import serving
 from ghostd.testing.memory_files import MemoryFiles
-from ghostd.types import Relayed, RelayRequest, Usage
+from ghostd.testing.scripted import ScriptedProvider
+from ghostd.types import ChatRequest, Relayed, RelayRequest, Usage
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(50)
 PDF = b"%PDF-1.7 hello"
@@ -101,3 +103,36 @@ async def test_parts_of_the_responses_api_name_files_too(kind: str) -> None:
     if kind == "input_file":
         wanted = {"filename": "a.png", "file_data": url("image/png", PNG)}
     assert got["input"][0]["content"] == [{"type": kind, **wanted}]
+
+
+@pytest.mark.parametrize("filename", ["notes.txt", "notes.md", "notes.json", "notes.py"])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
+async def test_a_model_that_reads_text_only_gets_a_text_file_as_text(path: str, filename: str) -> None:
+    """The choice is ours: the reference has PDF in mind."""
+    files = MemoryFiles()
+    file = await keep(files, "ghosts häunt".encode(), filename=filename)
+    chat = path.endswith("completions")
+    part = {"type": "file", "file": {"file_id": file.id}} if chat else {"type": "input_file", "file_id": file.id}
+    said = [{"role": "user", "content": [part]}]
+    provider = ScriptedProvider(features=frozenset(("tools",)))
+    async with serving(provider, attachments=Attachments(files, 10_000)) as served, aiohttp.ClientSession() as client:
+        body = {"model": "scripted-model", ("messages" if chat else "input"): said}
+        async with client.post(served.url + path, json=body) as reply:
+            assert reply.status == 200, await reply.text()
+    (asked,) = provider.requests
+    assert isinstance(asked, ChatRequest)
+    (held,) = asked.messages[-1].parts
+    assert isinstance(held, File)
+    assert held.text == "ghosts häunt"
+
+
+async def test_a_pdf_for_a_model_that_reads_text_only_is_refused() -> None:
+    files = MemoryFiles()
+    file = await keep(files, PDF, filename="a.txt")
+    said = [{"role": "user", "content": [{"type": "file", "file": {"file_id": file.id}}]}]
+    provider = ScriptedProvider(features=frozenset(("tools",)))
+    async with serving(provider, attachments=Attachments(files, 10_000)) as served, aiohttp.ClientSession() as client:
+        body = {"model": "scripted-model", "messages": said}
+        async with client.post(served.url + "/v1/chat/completions", json=body) as reply:
+            assert (reply.status, (await reply.json())["error"]["param"]) == (400, "messages")
+    assert not provider.requests

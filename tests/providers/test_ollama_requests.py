@@ -111,12 +111,25 @@ async def test_a_conversation_with_tools_keeps_what_ties_calls_and_results_toget
     }
 
 
+async def test_a_document_of_text_is_text_to_it(upstream: ScriptedUpstream) -> None:
+    plain, marked = File(data="plain", media_type="text/plain"), File(data="IyBoaQ==", media_type="text/markdown")
+    result = ToolResult("c1", (marked,))
+    said = (
+        Message("user", (Text("see"), plain, marked)),
+        Message("assistant", (ToolCall("c1", "read", "{}"),)),
+        Message("tool", (result,)),
+    )
+    body = await _sent(upstream, _ask(*said))
+    assert [message["content"] for message in body["messages"]] == ["see\nplain\n# hi", "", "# hi"]
+
+
 @pytest.mark.parametrize(
     "part",
     [
         Image(url="https://example.org/a.png"),
         Audio("aGk=", "wav"),
         File(data="aGk="),
+        File(data="/w==", media_type="text/markdown"),
     ],
 )
 async def test_a_part_that_the_api_cannot_take_is_refused_by_its_path(

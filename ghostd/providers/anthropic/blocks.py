@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
@@ -21,7 +19,6 @@ Block = dict[str, object]
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TOOL_ID = re.compile(r"[a-zA-Z0-9_-]+")
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[\w.+-]+=[^;,]*)*;base64,", re.IGNORECASE)
-_TEXT_TYPES = ("application/json", "application/xml")
 
 
 class Turn(TypedDict):
@@ -167,14 +164,10 @@ def _document_source(file: File, path: str, unsupported: Unsupported) -> Block:
     data = file.data or ""
     if file.media_type == "application/pdf":
         return {"type": "base64", "media_type": file.media_type, "data": data}
-    if file.media_type == "text/plain":
-        return {"type": "text", "media_type": "text/plain", "data": data}
-    if file.media_type.startswith("text/") or file.media_type in _TEXT_TYPES:
-        try:
-            text = base64.b64decode(data, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
-            raise InvalidRequest(f"Invalid value for '{path}': not UTF-8 text in base64.", path) from None
+    if (text := file.text) is not None:
         return {"type": "text", "media_type": "text/plain", "data": text}
+    if file.media_type.startswith("text/"):
+        raise InvalidRequest(f"Invalid value for '{path}': not UTF-8 text in base64.", path)
     raise unsupported.refuse_part(path, f"the API takes PDF and text files, not {file.media_type[:80]}.")
 
 

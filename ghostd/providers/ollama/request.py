@@ -118,6 +118,8 @@ def _message(message: Message, path: str, unsupported: Unsupported) -> Fields:
                 thoughts.append(part.text)
             case ToolCall():
                 calls.append(_call(part))
+            case File() if (text := part.text) is not None:
+                texts.append(text)
             case _:
                 raise unsupported.refuse_part(f"{path}.content[{number}]", "the API takes text and images only.")
     role = "system" if message.role == "developer" else message.role
@@ -154,12 +156,12 @@ def _tool_result(result: ToolResult, names: dict[str, str], path: str, unsupport
     texts: list[str] = []
     images: list[str] = []
     for part in result.content:
-        if isinstance(part, File):
-            raise unsupported.refuse_part(path, "the API takes text and images only.")
         if isinstance(part, Image):
             images.append(_image(part, path, unsupported))
+        elif (text := part.text) is not None:
+            texts.append(text)
         else:
-            texts.append(part.text)
+            raise unsupported.refuse_part(path, "the API takes text and images only.")
     fields: Fields = {"role": "tool", "content": "\n".join(texts), "tool_call_id": result.call_id}
     name = names.get(result.call_id) or result.name
     if name is not None:

@@ -98,8 +98,8 @@ def _tool_results(
         for inner, part in enumerate(result.content):
             if isinstance(part, Text) or (isinstance(part, Image) and quirks.tool_images):
                 parts.append(_part(part, f"{where}.content[{inner}]", quirks, unsupported))
-            elif isinstance(part, File) and _is_text(part):
-                parts.append({"type": "text", "text": part.data or ""})
+            elif isinstance(part, File) and (text := part.text) is not None:
+                parts.append({"type": "text", "text": text})
             else:
                 shown.append({"type": "text", "text": f"The tool call {result.call_id} gave this:"})
                 shown.append(_part(part, f"{where}.content[{inner}]", quirks, unsupported))
@@ -124,8 +124,8 @@ def _part(part: object, path: str, quirks: Quirks, unsupported: Unsupported) -> 
 
 
 def _file(file: File, path: str, quirks: Quirks, unsupported: Unsupported) -> Json:
-    if _is_text(file):
-        return {"type": "text", "text": file.data}
+    if (text := file.text) is not None:
+        return {"type": "text", "text": text}
     if not quirks.files:
         raise unsupported.refuse_part(path, "it takes no files.")
     if file.file_id is not None:
@@ -134,10 +134,6 @@ def _file(file: File, path: str, quirks: Quirks, unsupported: Unsupported) -> Js
         raise unsupported.refuse_part(path, "it takes the content of files, not their URL.")
     data = file.url or f"data:{file.media_type};base64,{file.data}"
     return {"type": "file", "file": {"filename": file.name or _file_name(file.media_type), "file_data": data}}
-
-
-def _is_text(file: File) -> bool:
-    return file.media_type == "text/plain" and file.data is not None
 
 
 def _file_name(media_type: str) -> str:
