@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from ghostd.context.fitting import fitting
 from ghostd.context.gather import Gathered, Parts, gather
 from ghostd.context.judge import Judge
 from ghostd.context.pack import Scored, key_of, pack
 from ghostd.context.query import query_of
 from ghostd.context.scorer import Weights, trained
 from ghostd.context.secrets_in_text import without_secrets
-from ghostd.context.selection import MAX_LEFT_OUT, Context, ContextChunk, ContextRequest, LeftOut, tokens_of
+from ghostd.context.selection import MAX_LEFT_OUT, Context, ContextChunk, ContextRequest, LeftOut
 from ghostd.context.similar import PlaceVectors
 from ghostd.context.texts import Texts
 from ghostd.ports import GitHistory, Index, Similar
@@ -101,6 +103,8 @@ class Retriever:
             seconds=time.perf_counter() - started,
             late=tuple(dict.fromkeys(gathered.late)),
         )
+        if request.redact:
+            context = fitting(context)  # "[redacted]" may be longer than the secret
         if request.session and not context.late:
             self._last[place] = _Answer(question, context, time.monotonic())
             self._last.move_to_end(place)
@@ -137,6 +141,7 @@ def score(gathered: Gathered, judge: Judge, weights: Weights) -> list[Scored]:
 def _quoted(scored: Scored, judge: Judge, request: ContextRequest) -> ContextChunk:
     one = scored.candidate
     text, redactions = without_secrets(one.text) if request.redact else (one.text, 0)
+    longer = len(text.encode("utf-8", "replace")) - len(one.text.encode("utf-8", "replace")) if redactions else 0
     return ContextChunk(
         path=one.path,
         first_line=one.first_line,
@@ -144,7 +149,7 @@ def _quoted(scored: Scored, judge: Judge, request: ContextRequest) -> ContextChu
         text=text,
         source=one.source,
         score=round(scored.probability, 4),
-        tokens=one.tokens if not redactions else tokens_of(text, request.bytes_per_token),
+        tokens=max(1, one.tokens + math.ceil(longer / request.bytes_per_token)),
         why=tuple(judge.reasons(one)),
         redactions=redactions,
     )

@@ -11,6 +11,8 @@ REDACTED = "[redacted]"
 
 _FORMS = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+    r"|\A(?:(?!-----BEGIN )[\s\S])*?-----END [A-Z ]*PRIVATE KEY-----"  # of one whose beginning is cut off
+    r"|(?:^[ \t\"'+]*[A-Za-z0-9+/]{48,76}={0,2}(?:\\n)?[\"'+,; \t]*\r?(?:\n|\Z)){3,}"  # from the middle of one
     r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"  # AWS
     r"|\bgh[pousr]_[A-Za-z0-9]{36,255}\b|\bgithub_pat_\w{22,255}\b"
     r"|\bglpat-[\w-]{20,}"
@@ -19,7 +21,8 @@ _FORMS = re.compile(
     r"|\bAIza[\w-]{35}"
     r"|\b(?:sk|rk)_live_[A-Za-z0-9]{16,}"  # Stripe
     r"|\bnpm_[A-Za-z0-9]{36}\b|\bpypi-[\w-]{32,}|\bhf_[A-Za-z0-9]{30,}\b"
-    r"|\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+"  # JWT (RFC 7519)
+    r"|\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+",  # JWT (RFC 7519)
+    re.MULTILINE,
 )
 _ASSIGNED = re.compile(
     r"(?i)((?:secret|passwd|password|api_?key|access_?key|auth_?token|access_?token|private_?key)\w*[\"']?\s*(?::=|[:=])\s*[\"'])"

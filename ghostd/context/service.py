@@ -153,7 +153,8 @@ class ContextService:
 
     async def _select(self, request: ContextRequest, model: str) -> tuple[Context, bool]:
         """The selection, and whether the model's tokenizer has counted it."""
-        from ghostd.context.shown import counted, fitting
+        from ghostd.context.fitting import fitting
+        from ghostd.context.shown import counted
 
         context = await self.retriever.select(request)
         if not model:

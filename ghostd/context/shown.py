@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from ghostd.context.cursor import Cursor
 from ghostd.context.quote import comment_mark, prompt_of, quoted
-from ghostd.context.selection import MAX_LEFT_OUT, Context, ContextRequest, LeftOut
+from ghostd.context.selection import Context, ContextRequest
 from ghostd.context_reports import ContextReport, Counter, OmittedPiece, QuotedPiece
 
 _MIN_RATIO, _MAX_RATIO = 1.0, 16.0
@@ -39,31 +39,6 @@ async def counted(
     total = sum(chunk.tokens for chunk in chunks)
     ratio = min(max(size / max(total, 1), _MIN_RATIO), _MAX_RATIO)
     return Counted(replace(context, chunks=tuple(chunks), tokens=total), ratio)
-
-
-def fitting(context: Context) -> Context:
-    """The selection without its least valuable chunks that are beyond the budget after all."""
-    total, kept, gone = 0, [], []
-    for place, chunk in enumerate(context.chunks):
-        if total + chunk.tokens <= context.budget_tokens:
-            total += chunk.tokens
-            kept.append(place)
-        else:
-            gone.append(
-                LeftOut(
-                    chunk.path, chunk.first_line, chunk.last_line, chunk.source, chunk.score, chunk.tokens, "no room"
-                )
-            )
-    if not gone:
-        return context
-    now = {place: number for number, place in enumerate(kept)}
-    return replace(
-        context,
-        chunks=tuple(context.chunks[place] for place in kept),
-        prompt_order=tuple(now[place] for place in context.prompt_order if place in now),
-        left_out=(*gone, *context.left_out)[:MAX_LEFT_OUT],
-        tokens=total,
-    )
 
 
 def report_of(

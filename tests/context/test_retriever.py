@@ -128,7 +128,7 @@ async def test_nothing_of_the_file_itself_is_quoted_or_looked_at(tmp_path: Path)
             found = await shop.at(path, "", budget_tokens=8000, open_documents=opened)
             looked_at = {str(chunk.path) for chunk in found.chunks} | {str(piece.path) for piece in found.left_out}
             assert path not in looked_at
-            assert len(looked_at) > 1
+            assert looked_at
 
 
 async def test_a_change_that_is_not_committed_is_quoted_as_it_is_now(tmp_path: Path) -> None:
@@ -198,6 +198,19 @@ async def test_secrets_are_taken_out_where_that_is_asked_for(tmp_path: Path) -> 
     assert (secret in texts(clean), REDACTED in texts(clean)) == (False, True)
     assert sum(chunk.redactions for chunk in plain.chunks) == 0
     assert sum(chunk.redactions for chunk in clean.chunks) == texts(clean).count(REDACTED)
+
+
+@pytest.mark.parametrize("budget", range(20, 400, 20))
+async def test_redaction_that_makes_a_text_longer_does_not_exceed_the_budget(budget: int, tmp_path: Path) -> None:
+    urls = "".join(f'gross_price_{n} = "x://u:abc@h"\n' for n in range(20))
+    async with project(tmp_path, {"a.py": "gross_price_1 + gross_price_2 + x\n", "b.py": urls}) as shop:
+        found = await shop.at("a.py", "gross_price_2 +", budget_tokens=budget, redact=True)
+        plain = await shop.at("a.py", "gross_price_2 +", budget_tokens=budget)
+    size = len("".join(f"# {chunk.path}\n{chunk.text}\n" for chunk in found.chunks))
+    assert found.tokens == sum(chunk.tokens for chunk in found.chunks) <= budget
+    assert size / 4 <= budget + len(found.chunks)
+    assert sorted(found.prompt_order) == list(range(len(found.chunks)))
+    assert len(found.chunks) <= len(plain.chunks)
 
 
 async def test_the_budget_holds_at_every_place_and_what_is_left_out_has_reasons(tmp_path: Path) -> None:

@@ -33,6 +33,24 @@ def test_keys_of_known_forms_are_taken_out_wherever_they_stand(secret: str) -> N
     assert (REDACTED in text, count, secret in text) == (True, 1, False)
 
 
+LINE = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        f"{LINE}\n{LINE[:20]}\n-----END PRIVATE KEY-----\nlast = 1",
+        f"{LINE}\n{LINE}\n{LINE}",
+        f'    "{LINE}\\n"\n    "{LINE}\\n"\n    "{LINE}\\n"\nlast = 1',
+        f"first = 1\n{LINE}\n{LINE}\n{LINE}\nlast = 1",
+    ],
+)
+def test_a_private_key_that_is_cut_into_pieces_is_taken_out_of_each(piece: str) -> None:
+    text, count = without_secrets(piece)
+    assert (LINE in text, LINE[:20] in text, count) == (False, False, 1)
+    assert ("last = 1" in text) is ("last = 1" in piece)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -58,6 +76,8 @@ def test_what_is_assigned_to_a_name_of_a_secret_is_taken_out(text: str, expected
         "https://example.com:8080/path@home",
         "sk-short",
         "import sklearn",
+        f"{LINE}\n{LINE}\n",
+        "from_a_module_with_a_name_that_is_longer_than_most_of_them\n" * 4,
         "",
     ],
 )
