@@ -153,7 +153,7 @@ class HistoryReport(msgspec.Struct, frozen=True):
     """Subjects of the last ones."""
 
 
-class ProjectReport(msgspec.Struct, frozen=True):
+class ProjectReport(msgspec.Struct, frozen=True, tag_field="object", tag="ghostd.project"):
     """What a project is made of."""
 
     root: str
@@ -173,7 +173,6 @@ class ProjectReport(msgspec.Struct, frozen=True):
     tests: ProjectTests
     largest: list[SizedFile]
     history: HistoryReport
-    object: str = "ghostd.project"
 
 
 class MapSymbol(msgspec.Struct, frozen=True):
@@ -209,11 +208,10 @@ class RepoMapReport(msgspec.Struct, frozen=True):
     object: str = "ghostd.repo_map"
 
 
-class ProjectText(msgspec.Struct, frozen=True):
+class ProjectText(msgspec.Struct, frozen=True, tag_field="object", tag="ghostd.project_text"):
     """What a project is made of, as a prompt quotes it."""
 
     root: str
     text: str
     tokens: int
     """At 4 bytes each."""
-    object: str = "ghostd.project_text"

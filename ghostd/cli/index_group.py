@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ghostd.cli.analyze import analyze, repo_map
 from ghostd.cli.evaluate import evaluate
 from ghostd.cli.symbols import outline, references, symbols
 
@@ -13,5 +14,5 @@ def index() -> None:
     """Ask the index of the running ghostd, or evaluate retrieval from it."""
 
 
-for command in (symbols, references, outline, evaluate):
+for command in (symbols, references, outline, analyze, repo_map, evaluate):
     index.add_command(command)

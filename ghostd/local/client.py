@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -17,6 +17,7 @@ from ghostd.errors import GhostdError, InstanceError
 from ghostd.local.control_types import Done, HealthReport, Problem, RootReport, Status
 from ghostd.local.model_types import ModelsReport
 from ghostd.local.paths import Paths
+from ghostd.project_reports import ProjectReport, ProjectText, RepoMapReport
 from ghostd.routing_reports import Explanation
 from ghostd.symbol_reports import ReferenceList, SymbolList
 
@@ -128,6 +129,19 @@ class Client:
                     yield msgspec.json.decode(line.removeprefix(b"data: "), type=RetrievalReport)
         finally:
             connection.close()
+
+    def project(self, **query: str) -> ProjectReport:
+        """`GET /v1/ghostd/project`; likewise."""
+        return self._call("GET", f"/v1/ghostd/project?{urlencode(query)}", ProjectReport)
+
+    def project_text(self, **query: str) -> ProjectText:
+        """Likewise, with `format=text`."""
+        return self._call("GET", f"/v1/ghostd/project?{urlencode(query)}", ProjectText)
+
+    def repo_map(self, root: str, focus: Sequence[str], max_tokens: int) -> RepoMapReport:
+        """`GET /v1/ghostd/repo-map`; likewise."""
+        query = [("root", root), ("max_tokens", str(max_tokens)), *(("focus", file) for file in focus)]
+        return self._call("GET", f"/v1/ghostd/repo-map?{urlencode(query)}", RepoMapReport)
 
     def _call(
         self,

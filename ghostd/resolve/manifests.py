@@ -25,6 +25,10 @@ _STRING_OR_COMMENT = re.compile(r'("(?:[^"\\\n]|\\.)*")|//[^\n]*|/\*.*?\*/', re.
 _STRING_OR_COMMA = re.compile(r'("(?:[^"\\\n]|\\.)*")|,(?=\s*[}\]])')
 
 
+_LONG_KEY = re.compile(r"(?<![\w-])(?:(?:[\w-]{1,100}|\"[^\"\n]{0,100}\"|'[^'\n]{0,100}')[ \t]{0,9}\.[ \t]{0,9}){32}")
+"""tomllib's time for a key grows with the square of its parts."""
+
+
 def read_json(data: bytes | None) -> Table:
     """A JSON object, also with comments and trailing commas, as tsconfig.json and jsconfig.json have them."""
     if data is None or len(data) > MAX_MANIFEST_BYTES:
@@ -46,9 +50,16 @@ def read_toml(data: bytes | None) -> Table:
     if data is None or len(data) > MAX_MANIFEST_BYTES:
         return _EMPTY
     try:
-        return tomllib.loads(data.decode("utf-8"))
+        return parse_toml(data.decode("utf-8"))
     except (ValueError, RecursionError):
         return _EMPTY
+
+
+def parse_toml(text: str) -> Table:
+    """The same of a text; raises ValueError or RecursionError."""
+    if _LONG_KEY.search(text):
+        raise ValueError("a key has too many parts")
+    return tomllib.loads(text)
 
 
 def decoded(data: bytes | None) -> str:

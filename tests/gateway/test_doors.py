@@ -16,7 +16,15 @@ from ghostd.config_responses import ResponsesConfig
 from ghostd.engine import Engine
 from ghostd.gateway import dialects
 from ghostd.gateway.dialects.responses.doors import responses_doors
-from ghostd.gateway.doors import api_routes, batch_doors, control_doors, file_doors, load_dialects, symbol_doors
+from ghostd.gateway.doors import (
+    api_routes,
+    batch_doors,
+    control_doors,
+    file_doors,
+    load_dialects,
+    project_doors,
+    symbol_doors,
+)
 from ghostd.gateway.errors import HttpError
 from ghostd.gateway.routes import Later, Route, Routes
 
@@ -28,7 +36,7 @@ def all_doors() -> list[Later]:
         engine = Engine([])
         async with responses_doors(engine, None, ResponsesConfig()) as responses:
             others = [*control_doors(engine), file_doors(NOBODY, FilesConfig()), batch_doors(NOBODY)]
-            others.append(symbol_doors(NOBODY))
+            others += [symbol_doors(NOBODY), project_doors(NOBODY)]
             return [*api_routes(engine, dict), *responses, *others]
 
     return [door for door in asyncio.run(opened()) if isinstance(door, Later)]

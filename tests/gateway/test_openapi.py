@@ -18,7 +18,7 @@ from ghostd.engine import Engine
 from ghostd.gateway.dialects.openai import replies
 from ghostd.gateway.dialects.responses.doors import responses_doors
 from ghostd.gateway.doc import Doc
-from ghostd.gateway.doors import batch_doors, file_doors, public_routes, symbol_doors
+from ghostd.gateway.doors import batch_doors, file_doors, project_doors, public_routes, symbol_doors
 from ghostd.gateway.openapi.document import document, template
 from ghostd.gateway.openapi.schemas import Schemas
 from ghostd.gateway.routes import Route
@@ -35,6 +35,7 @@ def all_routes() -> list[Route]:
         engine = Engine([])
         async with responses_doors(engine, None, ResponsesConfig()) as responses:
             files = [file_doors(NOBODY, FilesConfig()), batch_doors(NOBODY), symbol_doors(NOBODY)]
+            files.append(project_doors(NOBODY))
             return public_routes(engine, dict, [*responses, *files]).all()
 
     return asyncio.run(opened())

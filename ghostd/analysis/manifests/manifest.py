@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ghostd.resolve.manifests import Table
+from ghostd.resolve.manifests import Table, parse_toml
 
 MAX_BYTES = 512 * 1024
 MAX_DEPENDENCIES = 1000
@@ -88,11 +87,11 @@ def text_of(data: bytes) -> str:
 def toml_of(data: bytes) -> Table:
     """A TOML manifest; raises ManifestProblem."""
     try:
-        return tomllib.loads(text_of(data))
-    except tomllib.TOMLDecodeError as error:
+        return parse_toml(text_of(data))
+    except ValueError as error:
         raise ManifestProblem(f"it is no TOML: {error}"[:_MAX_CHARS]) from None
-    except (RecursionError, ValueError):
-        raise ManifestProblem("it is no TOML, or nested too deeply") from None
+    except RecursionError:
+        raise ManifestProblem("it is nested too deeply") from None
 
 
 def json_of(data: bytes) -> Table:
