@@ -40,13 +40,15 @@ class CoChange:
 
     path: PurePosixPath
     score: float
-    """The commits that touched both, each weighed by its age and by how few files it touched."""
+    """Of files that go together: about the share of this one's commits that touched that one too, weighed by their
+    age and by how few files they touched, and a little more for its place, its name and a recent change. Of files that
+    change often: the commits, weighed by their age."""
     commits: int
 
 
 @dataclass(frozen=True, slots=True)
 class CoChangeScore:
-    """How often a file that was hidden from a commit is among the 5 that changed most with the commit's others."""
+    """How often a file that was hidden from a commit is among the 5 that go best with the commit's others."""
 
     hits: int
     floor_hits: int

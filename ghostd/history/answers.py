@@ -8,10 +8,8 @@ from typing import Any
 
 from ghostd.config import HistoryConfig
 from ghostd.history.locate import Location
-from ghostd.history.score import Touched, companions, hits, weight
+from ghostd.history.score import MAX_COMMITS, RECENT, Touched, decay, hits, ranked, strengths
 
-_MAX_COMMITS = 500
-"""Of one file, the last ones."""
 _MAX_NAMES = 10
 """Earlier names of one file."""
 
@@ -20,26 +18,31 @@ def co_changed(
     database: sqlite3.Connection, location: Location, path: bytes, limit: int, config: HistoryConfig
 ) -> list[Any]:
     """[path, score, commits] of the files that changed with this one and exist."""
-    names = _names(database, path)
+    names = names_of(database, path)
     if not names:
         return []
     marks = ",".join("?" * len(names))
     rows = database.execute(
-        f"SELECT DISTINCT c.number, c.time_s FROM changes h JOIN commits c ON c.number = h.commit_number"  # noqa: S608
-        f" WHERE h.path IN ({marks}) AND c.live AND c.size BETWEEN 2 AND ? ORDER BY c.time_s DESC LIMIT ?",
-        (*names, config.max_files_per_commit, _MAX_COMMITS),
+        "SELECT c.number, c.time_s, o.path FROM (SELECT DISTINCT c.number, c.time_s FROM changes h"  # noqa: S608
+        f" JOIN commits c ON c.number = h.commit_number WHERE h.path IN ({marks}) AND c.live"
+        " AND c.size BETWEEN 2 AND ? ORDER BY c.time_s DESC LIMIT ?) c JOIN changes o ON o.commit_number = c.number",
+        (*names, config.max_files_per_commit, MAX_COMMITS),
     ).fetchall()
     newer: dict[int, int] = {}
-    commits = []
-    for number, time_s in rows:
-        touched = [int(n) for (n,) in database.execute("SELECT path FROM changes WHERE commit_number = ?", (number,))]
-        others = {_now(database, other, newer) for other in touched if other not in names}
-        commits.append(Touched(time_s, (str(names[0]), *map(str, others))))
-    found = companions(str(names[0]), commits, _newest(database), config.half_life_days)
+    touched: dict[int, tuple[int, set[int]]] = {}
+    for number, time_s, other in rows:
+        now = names[0] if other in names else _now(database, other, newer)
+        touched.setdefault(number, (time_s, set()))[1].add(now)
+    texts = {number: _text(database, number) for _, numbers in touched.values() for number in numbers}
+    given = _text(database, names[0])
+    history = [
+        Touched(time_s, (given, *(texts[n] for n in numbers if n not in names))) for time_s, numbers in touched.values()
+    ]
+    table = strengths(given, history, _newest(database), config.half_life_days)
     answer: list[Any] = []
-    for other, (score, count) in sorted(found.items(), key=lambda item: (-item[1][0], int(item[0]))):
-        shown = _shown(database, location, int(other))
-        if shown is not None and int(other) not in names:
+    for other, score, count in ranked([table], [given], _ages(database)):
+        shown = _shown(location, other)
+        if shown is not None:
             answer.append([shown, score, count])
             if len(answer) >= limit:
                 break
@@ -56,10 +59,10 @@ def churn(database: sqlite3.Connection, location: Location, limit: int, config: 
     ):
         current = _now(database, path, newer)
         score, count = scores.get(current, (0.0, 0))
-        scores[current] = (score + weight(now - time_s, 2, config.half_life_days), count + 1)
+        scores[current] = (score + decay(now - time_s, config.half_life_days), count + 1)
     answer: list[Any] = []
     for number, (score, count) in sorted(scores.items(), key=lambda item: (-item[1][0], item[0])):
-        shown = _shown(database, location, number)
+        shown = _shown(location, _text(database, number))
         if shown is not None:
             answer.append([shown, score, count])
             if len(answer) >= limit:
@@ -70,7 +73,7 @@ def churn(database: sqlite3.Connection, location: Location, limit: int, config: 
 def commits(database: sqlite3.Connection, location: Location, path: bytes | None, limit: int) -> list[Any]:
     """[id, time, subject] of the last commits, or of those that touched a file under any of its names."""
     if path is not None:
-        names = _names(database, path)
+        names = names_of(database, path)
         chosen = f"h.path IN ({','.join('?' * len(names))})"
         arguments: tuple[Any, ...] = tuple(names)
     else:
@@ -95,16 +98,31 @@ def commits(database: sqlite3.Connection, location: Location, path: bytes | None
 def score(database: sqlite3.Connection, location: Location, count: int, config: HistoryConfig) -> tuple[int, int, int]:
     """(hits, the floor's hits, tried) of co-change over the last `count` commits."""
     prefix = os.fsencode(location.prefix)
-    history: list[Touched] = []
-    for number, time_s in database.execute(
-        "SELECT number, time_s FROM commits WHERE live AND size BETWEEN 2 AND 1000 ORDER BY time_s, number DESC"
-    ).fetchall():
-        rows = database.execute(
-            "SELECT p.path FROM changes h JOIN paths p ON p.number = h.path WHERE h.commit_number = ?", (number,)
-        )
-        paths = tuple(os.fsdecode(path) for (path,) in rows if path.startswith(prefix))
-        history.append(Touched(time_s, paths))
+    times: dict[int, int] = {}
+    paths: dict[int, list[str]] = {}
+    for number, time_s, path in database.execute(
+        "SELECT c.number, c.time_s, p.path FROM commits c JOIN changes h ON h.commit_number = c.number"
+        " JOIN paths p ON p.number = h.path WHERE c.live AND c.size >= 2 ORDER BY c.time_s, c.number DESC"
+    ):
+        times[number] = time_s
+        if path.startswith(prefix):
+            paths.setdefault(number, []).append(os.fsdecode(path))
+    history = [Touched(times[number], tuple(touched)) for number, touched in paths.items()]
     return hits(history, count, half_life_days=config.half_life_days, max_files=config.max_files_per_commit)
+
+
+def _ages(database: sqlite3.Connection) -> dict[str, int]:
+    """Path → how many commits ago it was touched, of the last ones."""
+    found: dict[str, int] = {}
+    rows = database.execute(
+        "SELECT number FROM commits WHERE live AND size >= 2 ORDER BY time_s DESC, number LIMIT ?", (RECENT,)
+    ).fetchall()
+    for age, (number,) in enumerate(rows):
+        for (path,) in database.execute(
+            "SELECT p.path FROM changes h JOIN paths p ON p.number = h.path WHERE h.commit_number = ?", (number,)
+        ):
+            found.setdefault(os.fsdecode(path), age)
+    return found
 
 
 def _lists(rows: sqlite3.Cursor) -> list[Any]:
@@ -115,7 +133,7 @@ def _newest(database: sqlite3.Connection) -> int:
     return int(database.execute("SELECT coalesce(max(time_s), 0) FROM commits WHERE live").fetchone()[0])
 
 
-def _names(database: sqlite3.Connection, path: bytes) -> list[int]:
+def names_of(database: sqlite3.Connection, path: bytes) -> list[int]:
     """The path's number and those of its earlier names."""
     row = database.execute("SELECT number FROM paths WHERE path = ?", (path,)).fetchone()
     found = [int(row[0])] if row else []
@@ -147,9 +165,12 @@ def _now(database: sqlite3.Connection, number: int, known: dict[int, int]) -> in
     return at
 
 
-def _shown(database: sqlite3.Connection, location: Location, number: int) -> str | None:
+def _text(database: sqlite3.Connection, number: int) -> str:
+    return os.fsdecode(database.execute("SELECT path FROM paths WHERE number = ?", (number,)).fetchone()[0])
+
+
+def _shown(location: Location, path: str) -> str | None:
     """The path below the root, if it lies there and exists."""
-    path = os.fsdecode(database.execute("SELECT path FROM paths WHERE number = ?", (number,)).fetchone()[0])
     if not path.startswith(location.prefix) or not os.path.lexists(location.worktree / path):
         return None
     return path[len(location.prefix) :]

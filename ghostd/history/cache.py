@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
-CREATE TABLE head (id TEXT NOT NULL, complete INTEGER NOT NULL, detail TEXT NOT NULL);
+CREATE TABLE head (id TEXT NOT NULL, complete INTEGER NOT NULL, detail TEXT NOT NULL, reach TEXT NOT NULL);
 CREATE TABLE commits (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, time_s INTEGER NOT NULL, subject TEXT NOT NULL,
     size INTEGER NOT NULL, live INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX commits_by_time ON commits (live, time_s DESC);
 CREATE TABLE paths (number INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE) STRICT;
 CREATE TABLE changes (path INTEGER NOT NULL, commit_number INTEGER NOT NULL, PRIMARY KEY (path, commit_number))
     STRICT, WITHOUT ROWID;
@@ -23,8 +24,11 @@ CREATE TABLE renames (
     old INTEGER NOT NULL, new INTEGER NOT NULL, commit_number INTEGER NOT NULL, PRIMARY KEY (old, new)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX renames_by_commit ON renames (commit_number);
+CREATE TABLE blames (key BLOB PRIMARY KEY, spans TEXT NOT NULL) STRICT;
 """
-"""`live` commits are in the current head's history. Paths are bytes, as git has them."""
+"""`live` commits are in the current head's history. Paths are bytes, as git has them.
+
+`reach` says under which limits all of a head's history was read; "" where reading was ended before."""
 
 
 def open_cache(path: Path) -> sqlite3.Connection:

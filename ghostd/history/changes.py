@@ -1,4 +1,4 @@
-"""What differs: the working tree, the branch; and who last changed a line. All bounded."""
+"""What differs: the working tree and the branch. All bounded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from ghostd.config import HistoryConfig
 from ghostd.history.locate import Location
 from ghostd.history.objects import find_ref, head
 from ghostd.history.reading import commit_of, subject_of
-from ghostd.history.worktree import blob_id, content_if_changed, read_below, staged
+from ghostd.history.staged import staged
+from ghostd.history.worktree import FOLDER, blob_id, content_if_changed, read_below, stands_for
 
 _MAX_DEPTH = 128
 _MAX_ENTRIES = 500_000
@@ -69,26 +70,29 @@ def uncommitted(  # noqa: PLR0912
     hunks = _Hunks(repository, config)
     new: dict[bytes, tuple[str, bytes | None]] = {}
     gone: set[bytes] = set()
-    tracked = set()
+    tracked: set[bytes] = set()
     for entry in staged(location):
+        if entry.mode == FOLDER:  # of a sparse index: nothing below it is checked out
+            tracked.update(path for path in old if path.startswith(entry.path))
+            continue
         if not entry.path.startswith(prefix):
             continue
         tracked.add(entry.path)
         content = content_if_changed(location.worktree, entry, config.max_file_bytes)
         before = old.get(entry.path, ("", 0))[0]
+        pointed = stands_for(hunks.content(entry.blob), content) if isinstance(content, bytes) else None
         if content is True:
             if not os.path.lexists(location.worktree / os.fsdecode(entry.path)):
                 gone.add(entry.path)
             else:
                 new[entry.path] = ("?", None)
-        elif content is False:
+        elif content is False or pointed:
             if entry.blob != before:
                 new[entry.path] = (entry.blob, hunks.content(entry.blob))
-        else:
-            assert isinstance(content, bytes)
-            blob = blob_id(content)
-            if blob != before:
-                new[entry.path] = (blob, content)
+        elif pointed is False:
+            new[entry.path] = ("?", None)
+        elif (blob := blob_id(content)) != before:
+            new[entry.path] = (blob, content)
     for path in old:
         if path not in tracked:
             gone.add(path)
@@ -128,33 +132,6 @@ def branch(repository: pygit2.Repository, location: Location, config: HistoryCon
             continue
         return [name, base, str(parted.id), own, changes]
     return [name, "", "", [], []]
-
-
-def blame(repository: pygit2.Repository, location: Location, path: bytes, config: HistoryConfig) -> list[Any]:
-    """[first line, last line, [commit]] of a file as last committed."""
-    _, commit_id = head(location)
-    commit = commit_of(repository, commit_id) if commit_id else None
-    if commit is None:
-        return []
-    try:
-        blob = commit.tree[path.decode()]
-        if not isinstance(blob, pygit2.Blob) or blob.size > config.max_file_bytes or blob.is_binary:
-            return []
-        found = repository.blame(path.decode(), newest_commit=commit.id)
-    except (pygit2.GitError, KeyError, ValueError):
-        return []
-    spans: list[Any] = []
-    for hunk in found:
-        one = commit_of(repository, str(hunk.final_commit_id))
-        if one is None:
-            return []
-        first, last = hunk.final_start_line_number, hunk.final_start_line_number + hunk.lines_in_hunk - 1
-        who = [str(one.id), one.commit_time, subject_of(one)]
-        if spans and spans[-1][2][0] == who[0]:
-            spans[-1][1] = last
-        else:
-            spans.append([first, last, who])
-    return spans
 
 
 def _bases(location: Location, name: str) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _MAX_POINTER_BYTES = 4096
-_MAX_CONFIG_BYTES = 256 * 1024
+MAX_CONFIG_BYTES = 256 * 1024
 _MAX_LEVELS = 64
 _WORKTREE = re.compile(rb'^[ \t]*worktree[ \t]*=[ \t]*"?([^"\r\n]+?)"?[ \t]*$', re.MULTILINE | re.IGNORECASE)
 
@@ -98,7 +98,7 @@ def _pointed(folder: Path) -> tuple[Path, Path] | None:
         return (git_dir, common_dir) if git_dir.parent == common_dir / "worktrees" else None
     if not any(git_dir.is_relative_to(Path(above, ".git", "modules")) for above in Path(here).parents):
         return None
-    names = _WORKTREE.findall(read_small(git_dir / "config", _MAX_CONFIG_BYTES) or b"")
+    names = _WORKTREE.findall(read_small(git_dir / "config", MAX_CONFIG_BYTES) or b"")
     return (git_dir, git_dir) if len(names) == 1 and _resolved(git_dir, names[0]) == Path(here) else None
 
 

@@ -13,12 +13,16 @@ from pathlib import Path
 
 import pygit2
 
-from ghostd.history.locate import Location, read_small
+from ghostd.history.locate import MAX_CONFIG_BYTES, Location, read_small
 
 _MAX_REF_BYTES = 4096
 _MAX_PACKED_BYTES = 64 * 1024 * 1024
 _MAX_LINKS = 5
 _MAX_PACKS = 10_000
+_MAX_LOOSE = 20_000
+"""Of one of the 256 folders."""
+_FAN_OUT = tuple(f"{number:02x}" for number in range(256))
+_EXTENSION = re.compile(rb'^[ \t]*(objectformat|refstorage)[ \t]*=[ \t]*"?(\w+)', re.MULTILINE | re.IGNORECASE)
 _ID = re.compile(rb"[0-9a-f]{40}\s*")
 _NAME = re.compile(r"refs/[^\0-\x20\x7f~^:?*\[\\]+")
 
@@ -34,8 +38,12 @@ def open_objects(location: Location) -> pygit2.Repository:
         *(pygit2.enums.ConfigLevel.XDG, pygit2.enums.ConfigLevel.PROGRAMDATA),
     ):
         pygit2.settings.search_path[level] = ""
+    _check_format(location)
     folder = location.common_dir / "objects"
-    _check_packs(folder / "pack")
+    _check_folder(folder / "pack", _MAX_PACKS)
+    _check_folder(folder / "info", _MAX_PACKS)
+    for name in _FAN_OUT:
+        _check_folder(folder / name, _MAX_LOOSE)
     odb = pygit2.Odb()
     try:
         odb.add_backend(pygit2.OdbBackendPack(os.fspath(folder)), 1)
@@ -47,30 +55,48 @@ def open_objects(location: Location) -> pygit2.Repository:
     return repository
 
 
-def pack_state(location: Location) -> tuple[int, int]:
-    """Changes when packs come and go."""
-    folder = location.common_dir / "objects" / "pack"
-    try:
-        status = folder.lstat()
-    except OSError:
-        return (0, 0)
-    return (status.st_ino, status.st_mtime_ns)
+def objects_state(location: Location) -> tuple[int, ...]:
+    """Changes when objects come and go."""
+    folder = os.fspath(location.common_dir / "objects")
+    found = []
+    for name in ("pack", "info", *_FAN_OUT):
+        try:
+            status = os.lstat(f"{folder}/{name}")
+        except OSError:
+            found.append(0)
+        else:
+            found += [status.st_ino, status.st_mtime_ns]
+    return tuple(found)
 
 
-def _check_packs(folder: Path) -> None:
+def _check_format(location: Location) -> None:
+    """Refuse what libgit2 would take for an empty repository."""
+    text = read_small(location.common_dir / "config", MAX_CONFIG_BYTES) or b""
+    extensions = {name.lower(): value.lower() for name, value in _EXTENSION.findall(text)}
+    if extensions.get(b"objectformat", b"sha1") != b"sha1":
+        raise HistoryError("its objects have SHA-256 names, which ghostd does not read")
+    if extensions.get(b"refstorage", b"files") != b"files":
+        raise HistoryError("its branches are kept in the reftable format, which ghostd does not read")
+
+
+def _check_folder(folder: Path, most: int) -> None:
+    """Refuse links, which lead elsewhere, and pipes, which would be waited for."""
+    shown = f"objects/{folder.name}"
     try:
         if stat.S_ISLNK(folder.lstat().st_mode):
-            raise HistoryError("objects/pack is a link")
+            raise HistoryError(f"{shown} is a link")
         with os.scandir(folder) as entries:
             for number, entry in enumerate(entries):
-                if number > _MAX_PACKS:
-                    raise HistoryError(f"it has more than {_MAX_PACKS} pack files")
-                if not entry.is_file(follow_symlinks=False):
-                    raise HistoryError(f"objects/pack/{entry.name!a} is no regular file")
+                if number > most:
+                    raise HistoryError(f"{shown} has more than {most} files")
+                if not entry.is_file(follow_symlinks=False) and not (
+                    folder.name == "info" and entry.is_dir(follow_symlinks=False)
+                ):
+                    raise HistoryError(f"{shown}/{entry.name!a} is no regular file")
     except FileNotFoundError:
         return
     except OSError as error:
-        raise HistoryError(f"objects/pack cannot be listed: {error.strerror}") from None
+        raise HistoryError(f"{shown} cannot be listed: {error.strerror}") from None
 
 
 def head(location: Location) -> tuple[str, str]:

@@ -19,6 +19,7 @@ _MAX_PATHS = 1000
 _MAX_SIMILAR = 20
 """Added and deleted files up to which renames with edits are looked for; beyond, equal contents alone."""
 _MAX_SUBJECT = 200
+_BEYOND = "older commits are beyond history.max_commits, or were not cloned"
 
 
 def commit_of(repository: pygit2.Repository, commit: str) -> pygit2.Commit | None:
@@ -45,39 +46,42 @@ def read_history(
 ) -> Iterator[int]:
     """Bring the cache to `head`, yielding how many commits it has after each step. Raises HistoryError."""
     started = time.process_time()
-    row = database.execute("SELECT id FROM head").fetchone()
-    old = str(row[0]) if row else ""
-    if old == head:
+    reach = f"{config.max_commits} {','.join(sorted(shallow))}"
+    row = database.execute("SELECT id, reach FROM head").fetchone()
+    old, was = (str(row[0]), str(row[1])) if row else ("", "")
+    if old == head and was == reach:
         return
-    numbers = {
-        str(i): int(n) for i, n, live in database.execute("SELECT id, number, live FROM commits") if live or not old
-    }
-    order, met, complete = _walk(repository, head, shallow, frozenset(numbers) if old else frozenset(), config)
-    if old and old not in met:  # another branch, or history was rewritten
-        old = ""
-        order, _, complete = _walk(repository, head, shallow, frozenset(), config)
-    detail = "" if complete else "older commits are beyond history.max_commits, or were not cloned"
-    if not old:
+    known: frozenset[str] = frozenset()
+    if was == reach:
+        known = frozenset(str(name) for (name,) in database.execute("SELECT id FROM commits WHERE live"))
+    order, met, complete = _walk(repository, head, shallow, known, config)
+    if known and old not in met:  # another branch, or history was rewritten
+        known = frozenset()
+        order, _, complete = _walk(repository, head, shallow, known, config)
+    detail = "" if complete else _BEYOND
+    if not known:
         with transaction(database):
             database.execute("DELETE FROM head")
             database.execute("UPDATE commits SET live = 0 WHERE live = 1")
-    done = 0
-    while done < len(order):
+            if was != reach:  # the parents of those that had none may have come
+                database.execute("DELETE FROM commits WHERE size = 0")
+    for done in range(0, len(order), _STEP):
         with transaction(database):
             for commit in order[done : done + _STEP]:
                 _keep(repository, database, commit, shallow)
-        done += _STEP
         yield database.execute("SELECT count(*) FROM commits WHERE live").fetchone()[0]
-        if time.process_time() - started > config.max_read_cpu_s:
-            complete, detail = False, f"reading was ended after history.max_read_cpu_s ({config.max_read_cpu_s:g} s)"
+        if time.process_time() - started > config.max_read_cpu_s and done + _STEP < len(order):
+            complete, reach = False, ""
+            detail = f"reading was ended after history.max_read_cpu_s ({config.max_read_cpu_s:g} s) and goes on later"
             break
     with transaction(database):
-        if old and complete:
+        if known and complete:
             row = database.execute("SELECT complete, detail FROM head").fetchone()
             complete, detail = bool(row[0]), str(row[1])
+        if _prune(database, config.max_commits):
+            complete, detail = False, detail or _BEYOND
         database.execute("DELETE FROM head")
-        database.execute("INSERT INTO head VALUES (?, ?, ?)", (head, complete, detail))
-        _prune(database, config.max_commits)
+        database.execute("INSERT INTO head VALUES (?, ?, ?, ?)", (head, complete, detail, reach))
 
 
 def _walk(
@@ -165,10 +169,12 @@ def _touched(repository: pygit2.Repository, commit: pygit2.Commit) -> tuple[list
     return paths, renames
 
 
-def _prune(database: sqlite3.Connection, keep: int) -> None:
-    """Forget the oldest commits of other branches beyond `keep`."""
-    stale = "SELECT number FROM commits WHERE NOT live ORDER BY time_s DESC LIMIT -1 OFFSET ?"
-    rows = database.execute(stale, (keep,)).fetchall()
+def _prune(database: sqlite3.Connection, keep: int) -> bool:
+    """Forget the oldest commits beyond `keep`, here and of other branches; whether some were of this one."""
+    oldest = "SELECT number FROM commits WHERE live = ? ORDER BY time_s DESC LIMIT -1 OFFSET ?"
+    beyond = database.execute(oldest, (1, keep)).fetchall()
+    rows = beyond + database.execute(oldest, (0, keep)).fetchall()
     database.executemany("DELETE FROM changes WHERE commit_number = ?", rows)
     database.executemany("DELETE FROM renames WHERE commit_number = ?", rows)
     database.executemany("DELETE FROM commits WHERE number = ?", rows)
+    return bool(beyond)
