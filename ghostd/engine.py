@@ -15,10 +15,10 @@ from ghostd.completion.postprocess import ended_by
 from ghostd.completion.stops import stopped_at
 from ghostd.config import Config
 from ghostd.context.service import ContextService
-from ghostd.errors import GhostdError, InvalidRequest, ModelNotFound, UnsupportedParameter, WorkerFailed
+from ghostd.errors import ContextTooLong, GhostdError, InvalidRequest, ModelNotFound, UnsupportedParameter, WorkerFailed
 from ghostd.models import ModelInfo
 from ghostd.navigation.navigator import Navigator
-from ghostd.ports import Index, Ledger, Provider
+from ghostd.ports import Index, Ledger, Provider, TokenCounter
 from ghostd.records import OutcomeKind
 from ghostd.routing.call import Call, Hints, Item, Job
 from ghostd.routing.deployment import Deployment
@@ -200,6 +200,8 @@ async def translate(
 ) -> AsyncGenerator[Delta | Embeddings, None]:
     """The jobs' answers by one deployment, one after the other; every delta says its model and its choice."""
     name = deployment.name
+    if len(jobs) > 1:
+        await _check_prompts(deployment, [job.request for job in jobs], timeouts)
     for choice, job in enumerate(jobs):
         request = job.request
         if isinstance(request, EmbedRequest):
@@ -208,6 +210,22 @@ async def translate(
         async with aclosing(_generate(deployment, request, timeouts)) as deltas:
             async for delta in deltas:
                 yield delta.said_by(name, choice)
+
+
+async def _check_prompts(deployment: Deployment, requests: Sequence[object], timeouts: Timeouts) -> None:
+    """Raise what is wrong with a later prompt of a local model before a stream has begun with the first one."""
+    provider = deployment.provider
+    if deployment.upstream or not isinstance(provider, TokenCounter):
+        return
+    continued = [r for r in requests if isinstance(r, CompletionRequest) and r.suffix is None and r.max_tokens != 0]
+    different = {request.prompt: request for request in continued}
+    for request in list(different.values())[1:]:  # the first one shows by itself
+        counted = await provider.count_tokens(replace(request, model=deployment.model, timeouts=timeouts))
+        if not counted:
+            raise InvalidRequest("A prompt is empty, and this model needs at least one token.", "prompt")
+        most = deployment.info.context_tokens
+        if most is not None and counted >= most:
+            raise ContextTooLong(counted, most, "prompt")
 
 
 def _generate(

@@ -18,6 +18,7 @@ from ghostd.errors import ContextTooLong
 from ghostd.testing.gateway import Served, serving
 from ghostd.testing.scripted import ScriptedProvider
 from ghostd.types import (
+    ChatRequest,
     CompletionRequest,
     Delta,
     Ending,
@@ -176,6 +177,30 @@ async def test_a_completions_prompt_comes_in_many_forms(prompt: Any, prompts: li
     assert [r.prompt for r in requests] == [p for p in prompts for _ in range(2)]  # type: ignore[union-attr]
     assert all(not isinstance(piece, str) or isinstance(piece, Markup) for piece in requests[0].prompt)  # type: ignore[union-attr]
     assert [reply["index"] for reply in body] == list(range(2 * len(prompts)))
+
+
+class Counting(ScriptedProvider):
+    """Counts a token for each character, as a local model counts its own."""
+
+    async def count_tokens(self, request: ChatRequest | CompletionRequest) -> int:
+        assert isinstance(request, CompletionRequest)
+        return sum(len(str(piece)) for piece in request.prompt)
+
+
+@pytest.mark.parametrize("path", ["/completion", "/v1/completions"])
+@pytest.mark.parametrize(("prompt", "status"), [(["a", "b" * 4096], 400), (["a", ""], 400), (["a", "b", "a"], 200)])
+async def test_every_prompt_of_a_list_is_checked_before_the_stream_begins(path: str, prompt: Any, status: int) -> None:
+    provider = Counting()
+    asked = {"prompt": prompt, "model": "scripted-model", "stream": True}
+    async with (
+        serving(provider, config=CONFIG) as served,
+        aiohttp.ClientSession() as client,
+        client.post(served.url + path, json=asked) as reply,
+    ):
+        kind = "text/event-stream" if status == 200 else "application/json"
+        assert (reply.status, reply.content_type) == (status, kind)
+        await reply.read()
+    assert len(provider.requests) == (len(prompt) if status == 200 else 0)
 
 
 async def test_samplers_that_are_left_out_do_nothing() -> None:
