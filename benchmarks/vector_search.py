@@ -23,10 +23,12 @@ Floats = npt.NDArray[np.float32]
 
 
 def random_vectors(count: int, dimensions: int, generator: np.random.Generator) -> Floats:
+    """Each number by itself."""
     return unit(generator.standard_normal((count, dimensions), np.float32))
 
 
 def clustered_vectors(count: int, dimensions: int, generator: np.random.Generator) -> Floats:
+    """Files within folders, with a part that all share."""
     spread = (1 / np.sqrt(np.arange(1, dimensions + 1))).astype(np.float32)
     generator.shuffle(spread)
     folders = generator.standard_normal((60, dimensions), np.float32)
@@ -39,7 +41,8 @@ def clustered_vectors(count: int, dimensions: int, generator: np.random.Generato
 
 
 def unit(numbers: Floats) -> Floats:
-    return numbers / np.linalg.norm(numbers, axis=1, keepdims=True)
+    """Each row at length 1."""
+    return np.asarray(numbers / np.linalg.norm(numbers, axis=1, keepdims=True), np.float32)
 
 
 def timed(work: Callable[[], object], times: int) -> tuple[float, float]:
@@ -53,7 +56,32 @@ def timed(work: Callable[[], object], times: int) -> tuple[float, float]:
     return 1000 * float(np.median(cpu)), 1000 * float(np.median(wall))
 
 
+def compared(name: str, drawn: Floats, queries: int, times: int) -> str:
+    """One line of figures; the last `queries` of what was drawn are looked for among the rest."""
+    vectors, wanted = drawn[:-queries], drawn[-queries:]
+    parts = [coded(vectors[start : start + 10_000].tolist()) for start in range(0, len(vectors), 10_000)]
+    codes = np.concatenate([part.codes for part in parts])
+    scales = np.concatenate([part.scales for part in parts])
+    asked = wanted.tolist()
+
+    def ours(number: int) -> npt.NDArray[np.int64]:
+        return best(cosines(codes, scales, asked[number]), 10)
+
+    def exact(number: int) -> npt.NDArray[np.int64]:
+        return best(np.asarray(vectors @ wanted[number], np.float32), 10)
+
+    found = [len({*ours(each).tolist()} & {*exact(each).tolist()}) / 10 for each in range(queries)]
+    cpu, wall = timed(lambda: ours(0), times)
+    cpu_exact, wall_exact = timed(lambda: exact(0), times)
+    return (
+        f"{name:<10} 8-bit {cpu:5.1f} ms CPU ({wall:5.1f} ms), float32 {cpu_exact:5.1f} ms CPU ({wall_exact:5.1f} ms),"
+        f" ratio {cpu / cpu_exact:.2f}; recall@10 {np.mean(found):.3f};"
+        f" {codes.nbytes / 2**20:.0f} MiB instead of {vectors.nbytes / 2**20:.0f}"
+    )
+
+
 def main() -> None:
+    """Print the figures."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--chunks", type=int, default=100_000)
     options.add_argument("--dimensions", type=int, default=768)
@@ -63,25 +91,8 @@ def main() -> None:
     print(f"{asked.chunks} vectors of {asked.dimensions} dimensions, numpy {np.__version__}, {os.cpu_count()} CPUs,")
     print(f"{platform.machine()}; medians of {asked.times} searches after one that warms up")
     for name, make in (("random", random_vectors), ("clustered", clustered_vectors)):
-        generator = np.random.default_rng(1)
-        drawn = make(asked.chunks + asked.queries, asked.dimensions, generator)
-        vectors, queries = drawn[: asked.chunks], drawn[asked.chunks :]
-        parts = [coded(vectors[start : start + 10_000]) for start in range(0, len(vectors), 10_000)]  # type: ignore[arg-type]
-        codes, scales = np.concatenate([p.codes for p in parts]), np.concatenate([p.scales for p in parts])
-
-        def ours(query: Floats) -> npt.NDArray[np.int64]:
-            return best(cosines(codes, scales, query), 10)  # type: ignore[arg-type] # noqa: B023
-
-        def exact(query: Floats) -> npt.NDArray[np.int64]:
-            return best(vectors @ query, 10)  # noqa: B023
-
-        found = [len({*ours(query).tolist()} & {*exact(query).tolist()}) / 10 for query in queries]
-        (cpu, wall), (cpu_f, wall_f) = (timed(lambda f=f: f(queries[0]), asked.times) for f in (ours, exact))
-        print(
-            f"{name:<10} 8-bit {cpu:5.1f} ms CPU ({wall:5.1f} ms), float32 {cpu_f:5.1f} ms CPU ({wall_f:5.1f} ms), ratio"
-            f" {cpu / cpu_f:.2f}; recall@10 {np.mean(found):.3f}; {codes.nbytes / 2**20:.0f} MiB instead of"
-            f" {vectors.nbytes / 2**20:.0f}"
-        )
+        drawn = make(asked.chunks + asked.queries, asked.dimensions, np.random.default_rng(1))
+        print(compared(name, drawn, asked.queries, asked.times), flush=True)
 
 
 if __name__ == "__main__":
