@@ -40,6 +40,16 @@ from ghostd.errors import ConfigError
 
 Milliseconds = Annotated[int, Meta(ge=0)]
 
+SECRET_FILES = (
+    *(".env", ".env.*", "!.env.example", "!.env.sample", "!.env.template", "!.env.dist", ".envrc"),
+    *("*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.ppk"),
+    *("id_rsa", "id_dsa", "id_ecdsa", "id_ed25519"),
+    *(".netrc", "_netrc", ".pgpass", ".my.cnf", ".npmrc", ".pypirc", ".git-credentials", ".htpasswd", ".dockercfg"),
+    *("credentials", "credentials.json", "credentials.toml", "credentials.y*ml", "credentials.ini", "credentials.xml"),
+    *("secrets.json", "secrets.toml", "secrets.y*ml", "*.tfstate", "*.tfstate.backup"),
+)
+"""Names under which programs keep passwords and keys."""
+
 S = TypeVar("S", bound=msgspec.Struct)
 
 
@@ -79,6 +89,8 @@ class IndexConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Folders to index at start, besides those given with --root and those that editors open."""
     exclude: tuple[str, ...] = ()
     """Further ignore patterns, in .gitignore syntax, for every root."""
+    secret_files: tuple[str, ...] = SECRET_FILES
+    """Names of files that are never read, with `*` and `?`; a pattern after `!` says which of them are."""
     max_file_bytes: Bytes = 1024 * 1024
     """Larger files are skipped."""
     max_line_bytes: Bytes = 20_000

@@ -77,14 +77,19 @@ def gather(blobs: Sequence[tuple[int, bytes]]) -> Postings:
         starts.append(starts[-1] + len(found[2]))
     if starts[-1] > MAX_CHUNKS:
         raise ValueError(f"{starts[-1]} chunks do not fit into one segment")
-    key = _joined(keys, np.uint32)
+    # One sort of 64-bit numbers instead of an indirect one: key and chunk fit side by side; in place.
+    packed = _joined(keys, np.uint64)
+    keys.clear()
+    packed <<= np.uint64(16)
     place = _joined(places, np.uint16)
+    places.clear()
     lengths = np.bincount(place, minlength=starts[-1])
-    # One sort of 64-bit numbers instead of an indirect one: key and chunk fit side by side.
-    packed = (key.astype(np.uint64) << 16) | place
+    packed |= place
     packed.sort()
-    key = (packed >> 16).astype(np.uint32)
-    place = (packed & 0xFFFF).astype(np.uint16)
+    place = packed.astype(np.uint16)
+    packed >>= np.uint64(16)
+    key = packed.astype(np.uint32)
+    del packed
     edges = np.flatnonzero(key[1:] != key[:-1]) + 1 if len(key) else np.zeros(0, np.int64)
     first = np.concatenate((np.zeros(min(len(key), 1), np.int64), edges))
     terms = key[first]
@@ -168,9 +173,9 @@ def _decoded(blob: bytes, before: int) -> tuple[Numbers, Numbers, Numbers, Numbe
         parts.append(part)
         position += part.nbytes
     terms, first_lines, line_counts, sizes, places = parts
-    chunk = np.repeat(np.arange(before, before + chunks, dtype=np.uint32), sizes)
+    chunk = np.repeat(np.arange(before, before + chunks, dtype=np.uint32).astype(np.uint16), sizes)
     return terms[places], chunk, first_lines, line_counts
 
 
 def _joined(parts: list[Numbers], kind: type[np.generic]) -> Numbers:
-    return np.concatenate(parts).astype(kind, copy=False) if parts else np.zeros(0, kind)
+    return np.concatenate(parts, dtype=kind, casting="unsafe") if parts else np.zeros(0, kind)

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from ghostd.index.chunks import chunk_file
+from ghostd.index.chunks import Chunked, chunk_file
 from ghostd.index.contents import Content
+from ghostd.index.file_names import is_data
 from ghostd.index.languages import GRAMMARS, language_of
 from ghostd.index.rows import encode_outline, encode_uses, name_crc
 from ghostd.index.scan import Limits, refusal
@@ -61,7 +62,7 @@ def examine(
     finally:
         os.close(descriptor)
     stamp = (len(source), status.st_mtime_ns, settled)
-    language = language_of(path.rpartition("/")[2])
+    language = language_of(path.rpartition("/")[2], source)
     lines = source.split(b"\n")
     problem = _problem(source, lines, limits)
     if problem is not None:
@@ -79,7 +80,7 @@ def examine_text(path: str, source: bytes, limits: Limits, guard: Guard) -> Reco
     """The row that a file of this text would have."""
     lines = source.split(b"\n")
     digest = hashlib.blake2b(source, digest_size=16).digest()
-    record = Record(path, language_of(path.rpartition("/")[2]), len(source), 0, True, digest)
+    record = Record(path, language_of(path.rpartition("/")[2], source), len(source), 0, True, digest)
     problem = _problem(source, lines, limits)
     return _parsed(record, source, lines, guard) if problem is None else _with_problem(record, problem)
 
@@ -103,7 +104,7 @@ def failed(root: str, path: str, reason: str, limits: Limits) -> Record:
     finally:
         os.close(descriptor)
     digest = hashlib.blake2b(source, digest_size=16).digest()
-    language = language_of(path.rpartition("/")[2])
+    language = language_of(path.rpartition("/")[2], source)
     return Record(path, language, len(source), status.st_mtime_ns, True, digest, reason)
 
 
@@ -112,7 +113,7 @@ def _parsed(record: Record, source: bytes, lines: list[bytes], guard: Guard) -> 
     results: list[Content] = []
 
     def step() -> None:
-        results.append(_content(record.language, grammar, source, lines))
+        results.append(_content(record, grammar, source, lines))
 
     try:
         if grammar is not None:
@@ -128,14 +129,16 @@ def _parsed(record: Record, source: bytes, lines: list[bytes], guard: Guard) -> 
     return replace(record, content=results[0])
 
 
-def _content(language: str, grammar: str | None, source: bytes, lines: list[bytes]) -> Content:
+def _content(record: Record, grammar: str | None, source: bytes, lines: list[bytes]) -> Content:
+    name, language = record.path.rpartition("/")[2], record.language
+    wanted = not is_data(name, language, len(source), len(lines))
     if grammar is None:
-        chunked = chunk_file(source, lines, None, language, _keys)
+        chunked = chunk_file(source, lines, None, language, _keys) if wanted else Chunked()
         return Content(chunks=chunked.blob, chunk_count=chunked.chunks, posting_count=chunked.postings)
     from ghostd.index.parse import parse
 
     parsed = parse(grammar, source)
-    chunked = chunk_file(source, lines, parsed.symbols, language, _keys)
+    chunked = chunk_file(source, lines, parsed.symbols, language, _keys) if wanted else Chunked()
     return Content(
         outline=encode_outline(parsed.symbols, parsed.imports),
         uses=encode_uses(parsed.references, lines),

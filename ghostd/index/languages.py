@@ -6,6 +6,8 @@ does not list (zig, toml, …).
 
 from __future__ import annotations
 
+import re
+
 PLAIN = "plaintext"
 """Language of textual files with an unknown extension."""
 
@@ -72,6 +74,7 @@ _BY_EXTENSION = {
     "diff": "diff patch",
     "scheme": "scm",
     "bat": "bat cmd",
+    "po": "po pot",
 }
 
 _BY_NAME = {
@@ -95,6 +98,36 @@ _BY_NAME = {
     "uv.lock": "toml",
 }
 
+_BY_STEM = {"dockerfile": "dockerfile", "containerfile": "dockerfile", "makefile": "makefile"}
+"""What stands before a first dot that is followed by no known extension: `Dockerfile.alpine`."""
+
+_BY_INTERPRETER = {
+    "python": "python pypy",
+    "shellscript": "sh bash dash ksh zsh ash",
+    "javascript": "node nodejs bun",
+    "typescript": "deno ts-node tsx",
+    "ruby": "ruby jruby",
+    "perl": "perl",
+    "lua": "lua luajit",
+    "php": "php",
+    "fish": "fish",
+    "r": "rscript",
+    "groovy": "groovy",
+    "julia": "julia",
+    "makefile": "make",
+}
+
+_INTERPRETERS = {name: language for language, names in _BY_INTERPRETER.items() for name in names.split()}
+_SHEBANG = re.compile(rb"#![ \t]*([^\s]+)[ \t]*(?:-S[ \t]+|--split-string=)?([^\s]*)")
+_VERSION = re.compile(r"[\d.]+$")
+_SNIFFED_BYTES = 64 * 1024
+_CPP_HEAD = re.compile(
+    rb"^[ \t]*(?:namespace\b|template[ \t]*<|class[ \t]+\w+[^;]*$|(?:public|private|protected)[ \t]*:"
+    rb"|using[ \t]+(?:namespace\b|\w+[ \t]*=)|#[ \t]*include[ \t]*<[a-z_]+>)",
+    re.MULTILINE,
+)
+"""How a line begins that C does not have; C's own headers are included with their ".h"."""
+
 _EXTENSIONS = {ext: language for language, exts in _BY_EXTENSION.items() for ext in exts.split()}
 
 GRAMMARS = {
@@ -117,13 +150,28 @@ GRAMMARS = {
 """Language → grammar, which is also the name of the query file in `queries/`."""
 
 
-def language_of(name: str) -> str:
-    """The language of a file by its base name."""
+def language_of(name: str, source: bytes = b"") -> str:
+    """The language of a file by its base name and, where that does not tell, by how its text begins."""
     lower = name.lower()
     found = _BY_NAME.get(lower)
     if found:
         return found
     stem, dot, extension = lower.rpartition(".")
-    if not dot or not stem:
+    if dot and stem:
+        found = _EXTENSIONS.get(extension)
+        if found == "c" and extension == "h" and _CPP_HEAD.search(source, 0, _SNIFFED_BYTES):
+            return "cpp"
+        return found or _BY_STEM.get(lower.partition(".")[0], PLAIN)
+    return _by_shebang(source) if source.startswith(b"#!") else PLAIN
+
+
+def _by_shebang(source: bytes) -> str:
+    """What the first line says is to run the file."""
+    found = _SHEBANG.match(source, 0, 256)
+    if found is None:
         return PLAIN
-    return _EXTENSIONS.get(extension, PLAIN)
+    path, argument = (part.decode("ascii", "replace") for part in found.groups())
+    program = path.rpartition("/")[2]
+    if program == "env":
+        program = argument.rpartition("/")[2]
+    return _INTERPRETERS.get(_VERSION.sub("", program.lower()), PLAIN)

@@ -182,7 +182,8 @@ class _Worker:
 
 
 def _limits(order: dict[str, Any]) -> Limits:
-    return Limits(**{**order["limits"], "exclude": tuple(order["limits"]["exclude"])})
+    limits = order["limits"]
+    return Limits(**{**limits, "exclude": tuple(limits["exclude"]), "secret_files": tuple(limits["secret_files"])})
 
 
 def _limit_memory(more_mb: int) -> None:

@@ -14,6 +14,7 @@ import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from ghostd.index.file_names import holds_secrets
 from ghostd.index.ignore import IGNORE_FILES, MAX_IGNORE_BYTES, Rules, RuleSet, is_generated, parse_rules
 
 
@@ -28,6 +29,7 @@ class Limits:
     max_files: int
     parse_timeout_ms: int
     parse_memory_mb: int
+    secret_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +214,8 @@ def refusal(root: str, path: str, status: os.stat_result, limits: Limits) -> str
     """Why a file with this status is not read at all; None when it may be."""
     mode = status.st_mode
     if stat.S_ISREG(mode):
+        if holds_secrets(path.rpartition("/")[2], limits.secret_files):
+            return "its name says that it holds secrets (index.secret_files)"
         if status.st_size > limits.max_file_bytes:
             return f"larger than index.max_file_bytes ({status.st_size} > {limits.max_file_bytes} bytes)"
         return None

@@ -184,7 +184,8 @@ class SqliteIndex:
 
     async def read_texts(self, root: Path, paths: Sequence[PurePosixPath]) -> Mapping[PurePosixPath, bytes]:
         """`text` of several files at once."""
-        known = await self._read(root, lambda db: search.which_indexed(db, paths), [])
+        nothing: list[PurePosixPath] = []
+        known = await self._read(root, lambda db: search.which_indexed(db, paths), nothing)
         limit, folder = self.config.max_file_bytes, _key(root)
         return await asyncio.to_thread(read_several, folder, known, limit) if known else {}
 

@@ -239,7 +239,7 @@ def _limits(config: IndexConfig) -> dict[str, Any]:
         name: settings[name]
         for name in (
             *("exclude", "max_file_bytes", "max_line_bytes", "max_depth", "max_files"),
-            *("parse_timeout_ms", "parse_memory_mb"),
+            *("parse_timeout_ms", "parse_memory_mb", "secret_files"),
         )
     }
 

@@ -8,8 +8,8 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-_FORMAT = "6"
-"""Raise it when parse.py, rows.py, chunks.py or terms.py give other rows for the same file."""
+_FORMAT = "7"
+"""Raise it when parse, rows, chunks, terms, file_names or languages give other rows for the same file."""
 
 
 @cache
