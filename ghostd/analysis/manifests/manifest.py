@@ -17,8 +17,8 @@ MAX_ENTRY_POINTS = 200
 _MAX_CHARS = 200
 """Of a name, a version or a command."""
 
-# Bounded, as an open string would be looked through from each of its quotes.
-_STRING = r"\"(?:[^\"\\\n]|\\.){0,2000}\"|'(?:[^'\\\n]|\\.){0,2000}'"
+_STRINGS = {'"': re.compile(r'"(?:[^"\\\n]|\\.)*+"?'), "'": re.compile(r"'(?:[^'\\\n]|\\.)*+'?")}
+"""One that is open ends with its line, so that it is not looked through again."""
 
 DependencyGroup = str
 """`""` for what the package needs to run; else "dev", "test", "build", "optional:NAME" and the like."""
@@ -139,20 +139,22 @@ def entry_points(found: Iterable[EntryPoint]) -> tuple[EntryPoint, ...]:
 
 def without_comments(source: str, line: str = "//", block: tuple[str, str] | None = None) -> str:
     """The source with a space for each comment; `line` and `block` are the marks. Strings are left as they are."""
-    marks = [_STRING, re.escape(line)] + ([re.escape(block[0])] if block else [])
-    token = re.compile("|".join(marks))
+    token = re.compile("|".join(["[\"']", re.escape(line)] + ([re.escape(block[0])] if block else [])))
     kept: list[str] = []
     position = 0
     while (found := token.search(source, position)) is not None:
-        if found[0][0] in "\"'":
-            kept.append(source[position : found.end()])
-            position = found.end()
+        mark = found[0]
+        if mark in "\"'":
+            rest = _STRINGS[mark].match(source, found.start())
+            end = rest.end() if rest is not None else found.end()
+            kept.append(source[position:end])
+            position = end
             continue
         kept += (source[position : found.start()], " ")
-        is_line = found[0] == line
-        end = source.find("\n" if is_line else block[1] if block else "", found.end())
+        closing = "\n" if mark == line else block[1] if block else ""
+        end = source.find(closing, found.end())
         if end < 0:
             return "".join(kept)
-        position = end if is_line else end + len(block[1] if block else "")
+        position = end if mark == line else end + len(closing)
     kept.append(source[position:])
     return "".join(kept)
