@@ -443,7 +443,11 @@ class GitHistory(Protocol):
     """
 
     def state(self, root: Path) -> HistoryState:
-        """How far the history has been read."""
+        """How far the history has been read; that of an indexed root is read when its index is ready."""
+        ...
+
+    def awake(self, root: Path) -> bool:
+        """Whether questions are answered at once; where not, this begins what they would wait for, and returns."""
         ...
 
     async def wait_read(self, root: Path) -> HistoryState:
@@ -451,13 +455,20 @@ class GitHistory(Protocol):
         ...
 
     async def co_changed(self, root: Path, path: PurePosixPath, limit: int = 20) -> Sequence[CoChange]:
-        """Files that were committed together with this one, the closest first; old and large commits count less."""
+        """Files that were committed together with this one, the closest first; old and large commits count less.
+
+        Answers stay in memory until the head moves, which is noticed with the second question after it at the latest,
+        at once by `wait_read`.
+        """
         ...
 
     async def commits(
         self, root: Path, path: PurePosixPath | None = None, lines: range | None = None, limit: int = 20
     ) -> Sequence[CommitInfo]:
-        """The last commits, or those that touched a file, or these lines of it; the newest first."""
+        """The last commits, or those that touched a file, or those that left these lines of it as they are.
+
+        The newest first.
+        """
         ...
 
     async def churn(self, root: Path, limit: int = 50) -> Sequence[CoChange]:
@@ -473,7 +484,10 @@ class GitHistory(Protocol):
         ...
 
     async def uncommitted(self, root: Path) -> Sequence[FileChange]:
-        """How the working tree differs from the last commit, ignored files left out; ordered by path."""
+        """How the working tree differs from the last commit, ignored files left out; ordered by path.
+
+        Of an indexed root it may be a second old.
+        """
         ...
 
     async def branch(self, root: Path) -> Branch | None:

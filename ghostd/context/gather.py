@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from ghostd.committed import CoChange, FileChange
-from ghostd.context.buffers import pieces_of_buffer
+from ghostd.context.buffers import pieces_of_buffer, plain
 from ghostd.context.candidate import Candidate, Surroundings
 from ghostd.context.outlines import OutlinePiece
 from ghostd.context.query import Query, names_in, own_names, query_of
@@ -100,6 +100,7 @@ class _Gathering:
         self.deadline = time.monotonic() + request.deadline_s
         self.late: list[str] = []
         self.open = {_relative(self.root, document.path): document.text for document in request.open_documents}
+        self.shown = {path: plain(text) for path, text in self.open.items()}
         self.candidates: list[Candidate] = []
 
     async def run(self) -> Gathered:
@@ -150,7 +151,9 @@ class _Gathering:
         }
         soon = self.deadline - (1 - _HISTORY_SHARE) * self.request.deadline_s
         until = dict.fromkeys(asked, self.deadline)
-        if history is not None:
+        if history is not None and not history.awake(self.root):
+            self.late += ["co-changed", "uncommitted"]
+        elif history is not None:
             asked["co_changed"] = history.co_changed(self.root, self.path, _CO_CHANGED)
             asked["uncommitted"] = history.uncommitted(self.root)
         answers = await asyncio.gather(
@@ -216,7 +219,7 @@ class _Gathering:
         piece = await self.parts.texts.piece(self.root, path, first_line, last_line)
         if piece is None:
             return
-        if path in self.open and piece.text not in self.open[path]:
+        if path in self.shown and plain(piece.text) not in self.shown[path]:
             return  # what the editor shows is quoted instead
         candidate = Candidate(
             "chunk",

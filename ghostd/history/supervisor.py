@@ -48,12 +48,15 @@ class Supervisor:
     folder: Path
     config: HistoryConfig
     on_state: Callable[[str, State], None]
+    awake: bool = False
+    """Whether the process runs and has answered."""
     _questions: dict[int, _Question] = field(default_factory=dict)
     _wanted: asyncio.Event = field(default_factory=asyncio.Event)
     _process: asyncio.subprocess.Process | None = None
     _idle: asyncio.Timeout | None = None
     _last: int = 0
     _strikes: int = 0
+    _killed: bool = False
     _rests_until: float = 0.0
     _reading: set[str] = field(default_factory=set)
 
@@ -63,7 +66,7 @@ class Supervisor:
         return self._process.pid if self._process else None
 
     async def ask(self, order: dict[str, Any], timeout_s: float | None) -> Any:
-        """The answer; None where it took too long (the process is ended then) or cannot be had."""
+        """The answer; None where it cannot be had. Raises TimeoutError; the process is ended then."""
         loop = asyncio.get_running_loop()
         if loop.time() < self._rests_until:
             return None
@@ -82,7 +85,7 @@ class Supervisor:
             log.warning("%s: a question about its history (%s) took too long", order["root"], order["op"])
             self._questions.pop(number, None)
             self._kill()
-            return None
+            raise
         finally:
             self._questions.pop(number, None)
 
@@ -100,16 +103,18 @@ class Supervisor:
         except OSError as error:
             self._give_up(f"the history's process cannot be started: {error}")
             return
-        self._process = process
+        self._process, self._killed = process, False
         try:
             for question in tuple(self._questions.values()):
                 self._write(question.order)
             if await self._listen(process):
                 return
         finally:
-            self._process = None
+            self._process, self.awake = None, False
             self._reading.clear()
             await _end(process)
+        if self._killed:
+            return
         self._strikes += 1
         if self._strikes >= _MAX_STRIKES:
             self._give_up("the history's process keeps ending")
@@ -139,7 +144,7 @@ class Supervisor:
         self.on_state(root, state)
         question = self._questions.pop(message.get("job", 0), None)
         if question is not None:
-            self._strikes = 0
+            self._strikes, self.awake = 0, True
             if not question.answer.done():
                 question.answer.set_result(message["result"])
 
@@ -155,6 +160,7 @@ class Supervisor:
 
     def _kill(self) -> None:
         if self._process is not None:
+            self._killed = True
             with suppress(ProcessLookupError):
                 self._process.kill()
 

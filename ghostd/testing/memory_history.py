@@ -27,6 +27,10 @@ class MemoryHistory:
         """What it was told."""
         return self.known
 
+    def awake(self, root: Path) -> bool:
+        """Always."""
+        return True
+
     async def wait_read(self, root: Path) -> HistoryState:
         """At once."""
         return self.known
