@@ -53,7 +53,7 @@ class Asking:
         return vector
 
     async def documents(self, texts: Sequence[str]) -> list[Vector | None]:
-        """The vectors of texts that are to be found; None for one that the model does not take, however it is cut.
+        """The vectors of texts that are to be found; None for one that the model does not take.
 
         Waits while other requests run, but for no longer than the setting pause_s.
         """
@@ -66,11 +66,14 @@ class Asking:
         try:
             return list(await self._ask(texts))
         except (ContextTooLong, UpstreamRejected) as error:
-            if not _too_long(error):
+            reason = "context" if isinstance(error, ContextTooLong) else error.reason
+            if reason is None:
                 raise
         if len(texts) > 1:
             half = len(texts) // 2
             return [*await self._documents(texts[:half]), *await self._documents(texts[half:])]
+        if reason != "context":
+            return [None]  # its content is not to the service's liking
         shorter = texts[0][: len(texts[0]) // 2]
         return await self._documents([shorter]) if len(shorter) >= _SHORTEST_CHARS else [None]
 
@@ -92,7 +95,3 @@ class Asking:
                 f"The model '{self.config.model}' gave {len(vectors)} vectors for {len(texts)} texts."
             )
         return vectors
-
-
-def _too_long(error: ContextTooLong | UpstreamRejected) -> bool:
-    return isinstance(error, ContextTooLong) or error.reason == "context"

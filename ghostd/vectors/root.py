@@ -43,6 +43,10 @@ class EmbeddedRoot:
     """The generation whose chunks have vectors."""
     paths: dict[bytes, tuple[PurePosixPath, ...]] = field(default_factory=dict)
     """Content → the files that have it, by path."""
+    contents: dict[PurePosixPath, bytes] = field(default_factory=dict)
+    """The other way round."""
+    edited: set[PurePosixPath] = field(default_factory=set)
+    """Files that come first, since they were changed lately."""
     problem: str = ""
     refused: bool = False
     tries: int = 0
@@ -105,8 +109,11 @@ class EmbeddedRoot:
         for file in await self.index.files(self.root):
             paths.setdefault(file.content_hash, []).append(file.path)
         self.paths = {content_hash: tuple(files) for content_hash, files in paths.items()}
+        self.contents = {path: content_hash for content_hash, files in paths.items() for path in files}
         have = await asyncio.to_thread(store.hashes)
+        first = {self.contents[path] for path in self.edited & self.contents.keys()}
         missing = [content_hash for content_hash in self.paths if content_hash not in have]
+        missing.sort(key=lambda content_hash: content_hash not in first)
         counts = {each: self._counts[each] for each in missing if each in self._counts}
         for content_hash in missing:
             if content_hash not in counts:
@@ -121,6 +128,7 @@ class EmbeddedRoot:
                 return False
         await asyncio.to_thread(store.keep_only, self.paths.keys())
         self._embedded = self._chunks = await asyncio.to_thread(lambda: store.rows)
+        self.edited.clear()
         return is_current()
 
     async def _within_limits(self, store: VectorStore, have: frozenset[bytes], missing: Sequence[bytes]) -> list[bytes]:

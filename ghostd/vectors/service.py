@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+import sqlite3
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from ghostd.config_embeddings import EmbeddingsConfig
 from ghostd.embedded import SimilarState, Vector
 from ghostd.errors import GhostdError, RootError
-from ghostd.indexed import Chunk, FoundChunk
+from ghostd.indexed import ChangeBatch, Chunk, FoundChunk
 from ghostd.ports import Index
 from ghostd.vectors.asking import Asking, NotAllowed
 from ghostd.vectors.codes import NotVectors, best, cosines
 from ghostd.vectors.root import EmbeddedRoot
-from ghostd.vectors.store import StoreFailure, Table, store_folder
+from ghostd.vectors.store import StoreFailure, VectorStore, store_folder
 
 log = logging.getLogger(__name__)
 
 _LOOK_S = 2.0
 """How often roots are looked for that came, went or were ready without a change."""
+_EDITED_FILES = 20
+"""A change of more files is not somebody's editing, whose files come first."""
 _FIRST_REST_S = 2.0
 _LONGEST_REST_S = 60.0
 
@@ -71,23 +74,27 @@ class Vectors:
         known = self._roots.get(root)
         if known is None or known.store is None:
             return []
-        omitted = frozenset(one for one, paths in known.paths.items() if paths == (leave_out,))
+        paths = known.paths
+        own = None if leave_out is None else known.contents.get(leave_out)
+        omitted = own if own is not None and len(paths[own]) == 1 else None
         try:
-            table = await asyncio.to_thread(known.store.table)
-            rows = await asyncio.to_thread(_search, table, vector, max(limit, 0), known.paths.keys() - omitted)
+            rows = await asyncio.to_thread(_search, known.store, vector, max(limit, 0), paths, omitted)
         except NotVectors:
             return []
         found = []
         for content_hash, first, last, score in rows:
-            path = next((path for path in known.paths.get(content_hash, ()) if path != leave_out), None)
+            path = next((path for path in paths[content_hash] if path != leave_out), None)
             if path is not None:
                 found.append(FoundChunk(Chunk(path, first, last), score))
         return found
 
     # --- following the index -----------------------------------------------------------------
 
-    def hear(self, root: Path) -> None:
+    def hear(self, batch: ChangeBatch) -> None:
         """A root has changed."""
+        known = self._roots.get(batch.root)
+        if known is not None and len(batch.changed) <= _EDITED_FILES:
+            known.edited.update(batch.changed)
         self._wake.set()
 
     async def run(self) -> None:
@@ -152,7 +159,8 @@ class Vectors:
             self._rest(known, str(error), getattr(error, "retry_after_s", None))
         except StoreFailure as error:
             self._rest(known, f"The vectors in {known.folder} cannot be kept: {error}.")
-            await asyncio.to_thread(known.close)  # opened anew, and checked, by the next try
+            if not isinstance(error, OSError | sqlite3.OperationalError):
+                await asyncio.to_thread(known.close)  # opened anew, and set aside, by the next try
         except Exception:
             log.exception("embedding %s failed", known.root)
             self._rest(known, "Internal error; the log says more.")
@@ -183,16 +191,17 @@ def model_key(config: EmbeddingsConfig, asking: Asking) -> str:
 
 
 def _search(
-    table: Table, vector: Vector, limit: int, wanted: frozenset[bytes] | set[bytes]
+    store: VectorStore, vector: Vector, limit: int, wanted: Collection[bytes], omitted: bytes | None
 ) -> list[tuple[bytes, int, int, float]]:
-    """(content, first line, last line, cosine) of the closest rows of these contents, the closest first."""
-    if not len(table.scales):
+    """(content, first line, last line, cosine) of the closest rows of these contents but one, the closest first."""
+    table = store.table()
+    if not table.hashes:
         return []
     if len(vector) != table.codes.shape[1]:
         raise NotVectors("it is of another length")
     import numpy as np
 
-    counted = np.array([content_hash in wanted for content_hash in table.hashes] or [False])
+    counted = np.array([each in wanted and each != omitted for each in table.hashes])
     scores = cosines(table.codes, table.scales, vector)
     scores[~counted[table.owners]] = 0.0
     rows = best(scores, limit)
@@ -211,7 +220,7 @@ async def open_vectors(
     """The vectors, kept in `folder`, while the block runs. `first_rest_s`: the pause after a first failure."""
     await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
     vectors = Vectors(index, folder, config, asking, first_rest_s)
-    unsubscribe = index.subscribe(lambda batch: vectors.hear(batch.root))
+    unsubscribe = index.subscribe(vectors.hear)
     task = asyncio.create_task(vectors.run(), name="embeddings")
     try:
         yield vectors

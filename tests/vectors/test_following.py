@@ -1,15 +1,19 @@
 """The vectors follow the index, the model and the settings."""
 
 import asyncio
+import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from vectors_harness import Model, world, write
 
 from ghostd.config_embeddings import EmbeddingsConfig
+from ghostd.embedded import Vector
 from ghostd.errors import ContextTooLong, RateLimited, UpstreamRejected, UpstreamUnreachable
 from ghostd.testing.hashing_vectors import DIMENSIONS
+from ghostd.vectors import store
 
 FILES = {
     "bread.py": "def bake(flour, yeast, oven):\n    return oven.bake(flour + yeast)\n",
@@ -226,9 +230,54 @@ async def test_a_removed_root_has_no_vectors_and_finds_them_again(tmp_path: Path
         await it.followed.index.remove_root(it.root)
         async with asyncio.timeout(30):
             while it.vectors.state(it.root).state != "waiting":
-                it.vectors.hear(it.root)
                 await asyncio.sleep(0.01)
         assert list(await it.vectors.similar(it.root, vector)) == []
         await it.followed.index.add_root(it.root)
         await it.embedded()
         assert len(it.model.texts) == count + 1
+
+
+async def test_a_file_that_is_edited_comes_before_those_that_still_wait(tmp_path: Path) -> None:
+    files = {f"m{n}.py": f"def function_{n}():\n    pass\n" for n in range(9)}
+    config = EmbeddingsConfig(model="hashing", batch_chunks=2)
+    model = Model(hold=asyncio.Event())
+    async with world(tmp_path, files, model, config) as it:
+        await model.until_asked(1)
+        await asyncio.to_thread(write, it.root, {"z.py": "def edited():\n    pass\n"})
+        await it.followed.until_defined("edited")
+        assert model.hold is not None
+        model.hold.set()
+        await it.embedded()
+        assert next(place for place, batch in enumerate(model.asked) if "edited" in str(batch)) == 1
+
+
+async def test_a_text_that_a_service_dislikes_has_no_vector_and_the_others_have(tmp_path: Path) -> None:
+    class Squeamish(Model):
+        async def embed(self, texts: Sequence[str]) -> Sequence[Vector]:
+            if any("yeast" in text for text in texts):
+                raise UpstreamRejected("no yeast", 400, reason="content_filter")
+            return await super().embed(texts)
+
+    async with world(tmp_path, FILES, Squeamish()) as it:
+        assert (await it.embedded()).state == "ready"
+        assert (await it.closest("planets orbit stars"))[0] == "notes.md"
+        assert "bread.py" not in await it.closest("bake flour oven")
+
+
+async def test_a_full_disk_is_told_and_what_is_there_goes_on_to_be_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path, FILES) as it:
+        await it.embedded()
+        with monkeypatch.context() as patched:
+
+            def full(*_: object) -> int:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+            patched.setattr(store.os, "pwrite", full)
+            await asyncio.to_thread(write, it.root, {"new.py": "def fresh(herbs):\n    pass\n"})
+            await it.followed.until_defined("fresh")
+            assert "No space left" in (await it.until("failed")).detail
+            assert (await it.closest("bake flour yeast"))[0] == "bread.py"
+        assert (await it.embedded()).state == "ready"
+        assert (await it.closest("fresh herbs"))[0] == "new.py"
