@@ -157,7 +157,7 @@ async def evaluate(
 
 
 def _request(root: Path, hidden: HiddenLine, budget: int) -> ContextRequest:
-    return ContextRequest(root, hidden.path, hidden.prefix, hidden.suffix, budget, deadline_s=5.0)
+    return ContextRequest(root, hidden.path, hidden.prefix, hidden.suffix, budget, patient=True, deadline_s=5.0)
 
 
 async def _retrieved(retriever: Retriever, root: Path, hidden: HiddenLine, budget: int) -> tuple[str, float, float]:
