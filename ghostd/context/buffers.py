@@ -29,6 +29,12 @@ def pieces_of_buffer(text: str, query: Query) -> list[tuple[int, int, Piece]]:
     return [row[1:] for row in found[:MAX_PIECES]]
 
 
+def plain(text: str) -> str:
+    """The text with neither indentation nor blank lines: whether a piece still stands in it."""
+    lines = (line.strip() for line in text.split("\n"))
+    return "\n".join(["", *(line for line in lines if line), ""])
+
+
 def _end(lines: list[str], start: int) -> int:
     """Where a part ends: at the last blank line within LINES that something at the margin follows, if there is one."""
     last = min(start + LINES, len(lines))

@@ -169,6 +169,16 @@ async def test_what_an_open_buffer_says_is_quoted_and_not_what_its_file_said(tmp
     assert "tax_rate: float" not in chunks
 
 
+@pytest.mark.parametrize("above", ["", "# a comment, and so all lines are others\n\n"])
+async def test_what_still_stands_in_an_open_buffer_is_quoted_as_from_its_file(above: str, tmp_path: Path) -> None:
+    async with project(tmp_path, SHOP) as shop:
+        opened = (OpenDocument(shop.root / "shop/storage.py", above + SHOP["shop/storage.py"]),)
+        found = await shop.at("shop/repository.py", "return self.storage.", open_documents=opened, budget_tokens=8000)
+    pieces = [chunk for chunk in found.chunks if str(chunk.path) == "shop/storage.py" and chunk.source == "search"]
+    assert "def store_row" in "\n".join(chunk.text for chunk in pieces)
+    assert all("open in the editor" in chunk.why for chunk in pieces)
+
+
 async def test_a_new_file_that_is_only_open_is_quoted_too(tmp_path: Path) -> None:
     text = "def gross_price_of_basket(basket):\n    return sum(gross_price(net) for net in basket)\n"
     async with project(tmp_path, SHOP) as shop:
