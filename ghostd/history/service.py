@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -50,6 +50,7 @@ class History:
         self._asked: dict[str, float] = {}
         """When a root's head was looked at last, by the loop's clock."""
         self._begun: set[Path] = set()
+        self._looking: set[Path] = set()
         self._slow: set[tuple[Any, ...]] = set()
         """Questions that took too long; they are asked again when the head has moved."""
         self._tree: dict[Path, tuple[int, float, tuple[FileChange, ...]]] = {}
@@ -68,10 +69,12 @@ class History:
             self._kept.drop(str(batch.root))
 
     def awake(self, root: Path) -> bool:
-        """Whether the process runs; if not, it is started for a root that has a repository."""
-        if self._config.enabled and not self.supervisor.awake and not self._has_none(root):
-            self._look(root)
-        return self.supervisor.awake
+        """Whether the process runs or is not needed; if not, it is started."""
+        known = self._states.get(str(root))
+        if not self._config.enabled or self.supervisor.awake or self._has_none(root):
+            return True
+        self._look(root)
+        return known is not None and known.state == "none"
 
     async def wait_read(self, root: Path) -> HistoryState:
         """Wait until the current head has been read."""
@@ -145,6 +148,10 @@ class History:
     async def _ask(self, root: Path, op: str, *, timeout_s: float | None = -1, **more: Any) -> Any:
         if not self._config.enabled or (op != "wait" and self._has_none(root)):
             return None
+        if self.state(root).state == "none" and await asyncio.to_thread(locate, root) is None:
+            self._asked[str(root)] = asyncio.get_running_loop().time()
+            self._keep_state(str(root), ["none", "", 0, False, ""])
+            return None
         limit = self._config.timeout_s if timeout_s == -1 else timeout_s
         name = str(root)
         slow = (name, self.state(root).head, op, more.get("path"))
@@ -167,8 +174,9 @@ class History:
 
     def _look(self, root: Path) -> None:
         """See in the background whether the head has moved."""
-        self._asked[str(root)] = asyncio.get_running_loop().time()
-        self._start(self._ask(root, "look"))
+        if root not in self._looking:
+            self._looking.add(root)
+            self._start(self._ask(root, "look"), lambda: self._looking.discard(root))
 
     def _begin(self, root: Path) -> None:
         if self._config.enabled and root not in self._begun:
@@ -178,12 +186,14 @@ class History:
     async def _read_when_ready(self, root: Path) -> None:
         with suppress(GhostdError):
             await self._index.wait_ready(root)
-            if await asyncio.to_thread(locate, root) is not None:
-                await self.wait_read(root)
+            await self.wait_read(root)
 
-    def _start(self, work: Coroutine[Any, Any, object]) -> None:
+    def _start(self, work: Coroutine[Any, Any, object], then: Callable[[], None] = lambda: None) -> None:
         async def run() -> None:
-            await work
+            try:
+                await work
+            finally:
+                then()
 
         task = asyncio.create_task(run(), name="history-in-the-background")
         self.tasks.add(task)
