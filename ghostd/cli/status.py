@@ -87,6 +87,8 @@ def _root_row(root: RootState) -> str:
 
 def _embeddings(found: EmbeddingState) -> str:
     """How far the chunks have vectors."""
+    if found.state == "waiting":
+        return f"chunks not embedded yet by {found.model}"
     many = f"{found.embedded} of {found.chunks}" if found.embedded != found.chunks else str(found.chunks)
     told = f"{many} chunks embedded by {found.model}"
     if found.state in ("failed", "refused"):

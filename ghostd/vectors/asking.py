@@ -48,9 +48,16 @@ class Asking:
         return found
 
     async def query(self, text: str) -> Vector:
-        """The vector of a text that is looked for."""
-        (vector,) = await self._ask([self.config.query_prefix + text])
-        return vector
+        """The vector of a text that is looked for, or of as much of its end as the model takes."""
+        while True:
+            try:
+                (vector,) = await self._ask([self.config.query_prefix + text])
+            except (ContextTooLong, UpstreamRejected) as error:
+                if _reason(error) != "context" or len(text) < 2 * _SHORTEST_CHARS:
+                    raise
+                text = text[len(text) // 2 :]
+            else:
+                return vector
 
     async def documents(self, texts: Sequence[str]) -> list[Vector | None]:
         """The vectors of texts that are to be found; None for one that the model does not take.
@@ -66,7 +73,7 @@ class Asking:
         try:
             return list(await self._ask(texts))
         except (ContextTooLong, UpstreamRejected) as error:
-            reason = "context" if isinstance(error, ContextTooLong) else error.reason
+            reason = _reason(error)
             if reason is None:
                 raise
         if len(texts) > 1:
@@ -95,3 +102,7 @@ class Asking:
                 f"The model '{self.config.model}' gave {len(vectors)} vectors for {len(texts)} texts."
             )
         return vectors
+
+
+def _reason(error: ContextTooLong | UpstreamRejected) -> str | None:
+    return "context" if isinstance(error, ContextTooLong) else error.reason

@@ -164,6 +164,8 @@ async def test_a_text_that_is_too_long_is_cut_and_one_that_never_fits_has_no_vec
         state = await it.embedded()
         assert (state.state, state.embedded) == ("ready", state.chunks)
         assert "long.py" in await it.closest("argument_1 argument_2 long")
+        assert (await it.closest("planet " * 200 + "bake flour yeast"))[0] in ("bread.py", "stars.py")
+        assert model.texts[-1].endswith("bake flour yeast")
     model = Model("picky", too_long=5, error=error)
     async with world(tmp_path, model=model) as it:
         assert "takes none of the texts" in (await it.until("failed")).detail
