@@ -14,6 +14,7 @@ _MAX_CHANGES = 100
 _MAX_COMMITS = 20
 _MAX_HOT_SPOTS = 30
 _WAIT_S = 5.0
+"""The rest is worth telling without it."""
 
 
 async def history_report(history: GitHistory | None, root: Path, sizes: Mapping[str, int]) -> HistoryReport:
@@ -21,10 +22,11 @@ async def history_report(history: GitHistory | None, root: Path, sizes: Mapping[
     if history is None:
         return HistoryReport("none")
     state = history.state(root)
-    if state.state != "ready":
-        return HistoryReport(state.state, state.detail)
     try:
         async with asyncio.timeout(_WAIT_S):
+            state = await history.wait_read(root)
+            if state.state != "ready":
+                return HistoryReport(state.state, state.detail)
             churn = await history.churn(root, 10 * _MAX_HOT_SPOTS)
             branch = await history.branch(root)
             uncommitted = await history.uncommitted(root)
