@@ -13,7 +13,6 @@ from ghostd.config_embeddings import EmbeddingsConfig
 from ghostd.embedded import Vector
 from ghostd.errors import ContextTooLong, RateLimited, UpstreamRejected, UpstreamUnreachable
 from ghostd.testing.hashing_vectors import DIMENSIONS
-from ghostd.vectors import store
 
 FILES = {
     "bread.py": "def bake(flour, yeast, oven):\n    return oven.bake(flour + yeast)\n",
@@ -276,7 +275,7 @@ async def test_a_full_disk_is_told_and_what_is_there_goes_on_to_be_found(
             def full(*_: object) -> int:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-            patched.setattr(store.os, "pwrite", full)
+            patched.setattr("ghostd.vectors.store.os.pwrite", full)
             await asyncio.to_thread(write, it.root, {"new.py": "def fresh(herbs):\n    pass\n"})
             await it.followed.until_defined("fresh")
             assert "No space left" in (await it.until("failed")).detail
