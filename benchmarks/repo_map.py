@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 from completion_corpora import Corpus, fetch
-from retrieval import HELD_OUT, TRAINING
+from retrieval_projects import HELD_OUT, TRAINING
 
 from ghostd.analysis.analyst import Analyst
 from ghostd.analysis.relevance import FEATURES, Focus, features_of

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from ghostd.analysis.found import RepoMap
-from ghostd.analysis.relevance import Focus, Surroundings, probabilities
+from ghostd.analysis.relevance import Focus, Surroundings, importance, probabilities
 from ghostd.analysis.repo_map import lines_of, render, select
 from ghostd.analysis.tokens import TokenCounter
 from ghostd.indexed import Symbol
@@ -24,7 +24,7 @@ def choose(
     names = around.names
     files = tuple(n for path in paths if (n := names.file_ids.get(str(path))) is not None)
     folders = tuple(dict.fromkeys(str(path).rpartition("/")[0] for path in paths))
-    value = probabilities(around, Focus(files, uses, folders))
+    value = probabilities(around, Focus(files, uses, folders)) if paths else importance(around)
     used = [names.name_ids[name] for name in uses if name in names.name_ids]
     value[np.isin(names.def_name, used)] *= _USED
     return select(names, value, max_tokens)

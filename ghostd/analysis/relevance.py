@@ -28,6 +28,8 @@ FEATURES = (
     "bias", "alike", "rank", "imported", "imported_by_imported", "importer", "file_used", "around_used",
     "siblings_used", "users", "definers", "near", "words", "file_alike", "private", "test", "type", "function", "value",
 )  # fmt: skip
+_KIND_WORTH = (1.0, 0.8, 0.4, 0.2)
+"""Without a focus: types, functions, methods, values."""
 _STEPS = 8
 _STAY = 0.25
 """The walk's chance to begin anew, at each step."""
@@ -259,6 +261,17 @@ def weights() -> Floats:
     """The trained ones, of FEATURES."""
     data = json.loads((files("ghostd.analysis") / "map_weights.json").read_text(encoding="utf-8"))
     return np.array([data["weights"][name] for name in FEATURES])
+
+
+def importance(around: Surroundings) -> Floats:
+    """What each definition is worth to one who works nowhere yet: those that many files use, of central files."""
+    names = around.names
+    users = np.log1p(names.used_by)[names.def_name] / np.maximum(1, names.defined_in)[names.def_name]
+    central = np.sqrt(around.central * len(names.paths))[names.def_file]
+    value: Floats = users * central * np.array(_KIND_WORTH)[names.def_kind]
+    value[around.private[names.def_name]] *= 0.2
+    value[around.tests[names.def_file]] *= 0.1
+    return value
 
 
 def probabilities(around: Surroundings, focus: Focus) -> Floats:

@@ -1,4 +1,4 @@
-"""CMakeLists.txt, Makefiles and Dockerfiles, read literally."""
+"""CMakeLists.txt, Makefiles, justfiles and Dockerfiles, read literally."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ _COMMAND = re.compile(r"^[ \t]{0,80}([A-Za-z_]{1,60})[ \t]{0,20}\(([^()]{0,4000}
 _CMAKE_COMMENT = re.compile(r"#[^\n]*")
 _VERSION = re.compile(r"\bVERSION\s{1,20}([\w.]{1,40})")
 _TARGET = re.compile(r"^([A-Za-z0-9_][\w ./-]{0,120}?)[ \t]{0,20}::?(?![:=])", re.MULTILINE)
+_RECIPE = re.compile(
+    r"^@?([A-Za-z][\w-]{0,80})(?:[ \t]+[^\s:'\"]+|'[^'\n]{0,200}'|\"[^\"\n]{0,200}\")*+[ \t]*:(?!=)", re.MULTILINE
+)
 _NO_LIBRARY = frozenset(("ALIAS", "IMPORTED", "INTERFACE"))
 
 
@@ -61,6 +64,12 @@ def read_makefile(data: bytes) -> Manifest:
         if "/" not in name and not re.search(r"\.\w{1,4}$", name)
     ]
     return Manifest("make", entry_points=entry_points(points))
+
+
+def read_justfile(data: bytes) -> Manifest:
+    """The recipes of a justfile, without private ones. https://just.systems/man/en/"""
+    points = [EntryPoint("task", match[1]) for match in _RECIPE.finditer(text_of(data))]
+    return Manifest("just", entry_points=entry_points(points))
 
 
 def read_dockerfile(data: bytes) -> Manifest:

@@ -59,7 +59,7 @@ class Manifest:
     """One manifest, read literally."""
 
     ecosystem: str
-    """"python", "node", "rust", "zig", "go", "java", "c++", "dotnet", "ruby", "make", "docker"."""
+    """"python", "node", "rust", "zig", "go", "java", "c++", "dotnet", "ruby", "lua", "make", "just", "docker"."""
     name: str = ""
     version: str = ""
     description: str = ""
@@ -139,7 +139,7 @@ def entry_points(found: Iterable[EntryPoint]) -> tuple[EntryPoint, ...]:
 
 def without_comments(source: str, line: str = "//", block: tuple[str, str] | None = None) -> str:
     """The source with a space for each comment; `line` and `block` are the marks. Strings are left as they are."""
-    token = re.compile("|".join(["[\"']", re.escape(line)] + ([re.escape(block[0])] if block else [])))
+    token = re.compile("|".join(["[\"']"] + ([re.escape(block[0])] if block else []) + [re.escape(line)]))
     kept: list[str] = []
     position = 0
     while (found := token.search(source, position)) is not None:

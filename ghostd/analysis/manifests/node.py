@@ -10,9 +10,10 @@ from ghostd.analysis.manifests.manifest import (
     dependencies,
     entry_points,
     json_of,
+    text_of,
 )
 from ghostd.resolve.manifests import inside, table, text, texts
-from ghostd.resolve.node_packages import CONDITIONS, entry_targets
+from ghostd.resolve.node_packages import CONDITIONS, entry_targets, pnpm_packages
 
 _GROUPS = {
     "dependencies": "",
@@ -51,3 +52,8 @@ def read_package_json(data: bytes) -> Manifest:
         entry_points(points),
         (texts(workspaces) or texts(table(workspaces).get("packages")))[:200],
     )
+
+
+def read_pnpm_workspace(data: bytes) -> Manifest:
+    """The folders of a pnpm workspace. https://pnpm.io/pnpm-workspace_yaml"""
+    return Manifest("node", members=tuple(clean(member) for member in pnpm_packages(text_of(data))[:200]))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from ghostd.analysis.manifests.build_files import read_cmake, read_dockerfile, read_makefile
+from ghostd.analysis.manifests.build_files import read_cmake, read_dockerfile, read_justfile, read_makefile
 from ghostd.analysis.manifests.dotnet import read_csproj
 from ghostd.analysis.manifests.go import read_go_mod
 from ghostd.analysis.manifests.java import read_gradle, read_pom
+from ghostd.analysis.manifests.lua import read_rockspec
 from ghostd.analysis.manifests.manifest import Manifest
-from ghostd.analysis.manifests.node import read_package_json
+from ghostd.analysis.manifests.node import read_package_json, read_pnpm_workspace
+from ghostd.analysis.manifests.pipfile import read_pipfile
 from ghostd.analysis.manifests.python import read_pyproject, read_requirements, read_setup_cfg, read_setup_py
 from ghostd.analysis.manifests.ruby import read_gemfile, read_gemspec
 from ghostd.analysis.manifests.rust import read_cargo
@@ -22,7 +24,9 @@ _BY_NAME: Mapping[str, Reader] = {
     "pyproject.toml": read_pyproject,
     "setup.cfg": read_setup_cfg,
     "setup.py": read_setup_py,
+    "Pipfile": read_pipfile,
     "package.json": read_package_json,
+    "pnpm-workspace.yaml": read_pnpm_workspace,
     "Cargo.toml": read_cargo,
     "build.zig.zon": read_zon,
     "build.zig": read_build,
@@ -35,6 +39,9 @@ _BY_NAME: Mapping[str, Reader] = {
     "Makefile": read_makefile,
     "makefile": read_makefile,
     "GNUmakefile": read_makefile,
+    "justfile": read_justfile,
+    "Justfile": read_justfile,
+    ".justfile": read_justfile,
     "Dockerfile": read_dockerfile,
     "Containerfile": read_dockerfile,
 }
@@ -43,6 +50,7 @@ _BY_ENDING: Mapping[str, Reader] = {
     ".fsproj": read_csproj,
     ".vbproj": read_csproj,
     ".gemspec": read_gemspec,
+    ".rockspec": read_rockspec,
     ".dockerfile": read_dockerfile,
 }
 _REQUIREMENTS = re.compile(r"(?:[\w.-]*[-_.])?requirements(?:[-_.][\w.-]*)?\.(?:txt|in)$")
