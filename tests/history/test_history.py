@@ -3,69 +3,16 @@
 import os
 import stat
 import subprocess
-from collections.abc import AsyncIterator
 from pathlib import Path, PurePosixPath
 
-import pytest
+from history_harness import commit, git, names
 
-from ghostd.committed import CoChange, Hunk
-from ghostd.config import HistoryConfig, IndexConfig
+from ghostd.committed import Hunk
+from ghostd.config import HistoryConfig
 from ghostd.history.service import open_history
-from ghostd.index.service import open_index
 from ghostd.ports import GitHistory, Index
 
 P = PurePosixPath
-
-
-def git(folder: Path, *arguments: str, time_s: int = 1_700_000_000) -> str:
-    environment = {
-        **{"PATH": os.environ["PATH"], "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1"},
-        **{"GIT_AUTHOR_DATE": f"{time_s} +0000", "GIT_COMMITTER_DATE": f"{time_s} +0000"},
-        **{f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
-    }
-    done = subprocess.run(
-        ["git", "-c", "protocol.file.allow=always", *arguments],
-        cwd=folder, env=environment, check=True, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    return done.stdout.strip()
-
-
-def commit(folder: Path, message: str, files: dict[str, str | None], time_s: int = 1_700_000_000) -> str:
-    for name, text in files.items():
-        path = folder / name
-        if text is None:
-            path.unlink()
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-    git(folder, "add", "-A")
-    git(folder, "commit", "-q", "--allow-empty", "-m", message, time_s=time_s)
-    return git(folder, "rev-parse", "HEAD")
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    folder = tmp_path / "project"
-    folder.mkdir()
-    git(folder, "init", "-q", "-b", "main")
-    return folder
-
-
-@pytest.fixture
-async def index(tmp_path: Path) -> AsyncIterator[Index]:
-    async with open_index(tmp_path / "index", IndexConfig()) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def history(tmp_path: Path, index: Index) -> AsyncIterator[GitHistory]:
-    async with open_history(tmp_path / "caches", HistoryConfig(), index) as opened:
-        yield opened
-
-
-def names(found: object) -> list[str]:
-    assert isinstance(found, list)
-    return [str(item.path) for item in found if isinstance(item, CoChange)]
 
 
 async def test_files_committed_together_are_found_and_those_that_are_gone_are_not(
