@@ -34,6 +34,7 @@ REGION_LINES = 10
 """Cursors in the same lines of a file share a vector while a new one is made."""
 REST_S = 10.0
 """How long the model is left alone after it has failed."""
+_KEY_BEGINS, _KEY_ENDS = "-----BEGIN ", "-----END "
 _MAX_VECTORS = 256
 _MAX_WANTED = 32
 _MAX_LINE_CHARS = 500
@@ -157,6 +158,7 @@ class PlaceVectors:
 
 def text_around(prefix: str, suffix: str, scope: Sequence[Symbol], path: PurePosixPath) -> tuple[str, str]:
     """What is embedded for a place, and the same without the cursor's line."""
+    prefix, suffix = _outside_keys(prefix, suffix)
     before = prefix[-_MAX_LINE_CHARS * (LINES_BEFORE + 1) :].split("\n")
     after = suffix[: _MAX_LINE_CHARS * (LINES_AFTER + 1)].split("\n")
     above, below = before[-1 - LINES_BEFORE : -1], after[1 : 1 + LINES_AFTER]
@@ -164,6 +166,17 @@ def text_around(prefix: str, suffix: str, scope: Sequence[Symbol], path: PurePos
     head = [name, *(one.signature for one in scope[-1:] if one.signature)]
     own = before[-1] + after[0]
     return "\n".join((*head, *above, own, *below)).strip(), "\n".join((*head, *above, *below))
+
+
+def _outside_keys(prefix: str, suffix: str) -> tuple[str, str]:
+    """Without the part of a private key (PEM) of which these lines show the end or the middle only.
+
+    By its beginning it is known as a secret; a piece without that is not.
+    """
+    end, begin = prefix.rfind(_KEY_ENDS), prefix.rfind(_KEY_BEGINS)
+    if begin > end:
+        return "", suffix[suffix.find(_KEY_ENDS) + len(_KEY_ENDS) :] if _KEY_ENDS in suffix else ""
+    return (prefix[end + len(_KEY_ENDS) :], suffix) if end >= 0 else (prefix, suffix)
 
 
 def marked(candidates: Sequence[Candidate], found: Sequence[FoundChunk]) -> list[tuple[FoundChunk, float]]:

@@ -153,23 +153,25 @@ class EmbeddedRoot:
 
     async def _piece(self, content_hash: bytes) -> _Piece | None:
         """A content's chunks as texts; None where no file has it any more."""
+        remote = self.asking.model().remote
         for path in self.paths[content_hash]:
             # The text last: if it is still that content, so were the chunks.
             chunks = await self.index.chunks(self.root, path)
             outline = await self.index.outline(self.root, path)
             source = await self.index.text(self.root, path)
             if source is not None:
-                found = await asyncio.to_thread(self._texts, content_hash, source, chunks, outline)
+                found = await asyncio.to_thread(self._texts, content_hash, source, chunks, outline, remote)
                 if found is not None:
                     return found
         return None
 
     def _texts(
-        self, content_hash: bytes, source: bytes, chunks: Sequence[Chunk], outline: Sequence[Symbol]
+        self, content_hash: bytes, source: bytes, chunks: Sequence[Chunk], outline: Sequence[Symbol], remote: bool
     ) -> _Piece | None:
         if blake2b(source, digest_size=16).digest() != content_hash:
             return None  # it has just changed: the index will say so
-        texts = texts_of(source, chunks, outline, self.config.max_chunk_chars)
+        redact = self.asking.redact if remote else None
+        texts = texts_of(source, chunks, outline, self.config.max_chunk_chars, redact)
         return _Piece(content_hash, tuple((one.first_line, one.last_line) for one in chunks), tuple(texts))
 
     async def _embed(self, store: VectorStore, pieces: Sequence[_Piece]) -> int:

@@ -157,3 +157,16 @@ def test_the_text_of_a_place_is_bounded() -> None:
     assert "own line" in text
     assert "own" not in about
     assert len(text_around("x" * 10**6, "y" * 10**6, (), PurePosixPath("a.py"))[0]) < 20_000
+
+
+def test_the_text_of_a_place_has_no_part_of_a_private_key() -> None:
+    key = "".join(f"secret{n}\n" for n in range(40))
+    begin, end = "-----BEGIN PRIVATE KEY-----\n", "-----END PRIVATE KEY-----\n"
+    for prefix, suffix in (
+        (f"a = 1\n{begin}{key}{end}behind = 2\n", "\nrest\n"),
+        (f"a = 1\n{begin}{key}", f"{key}{end}rest\n"),
+        (f"a = 1\n{begin}{key}", f"{key}rest\n"),
+    ):
+        text, about = text_around(prefix, suffix, (), PurePosixPath("a.py"))
+        assert "secret" not in text + about
+    assert "behind = 2" in text_around(f"{begin}{key}{end}behind = 2\n", "", (), PurePosixPath("a.py"))[0]

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 from collections.abc import Sequence
+from hashlib import blake2b
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,19 @@ async def test_with_leave_secrets_are_taken_out_of_what_is_sent(tmp_path: Path) 
             assert (key in sent, "hunter2hunter2" in sent, "[redacted]" in sent) == (
                 (False, False, True) if remote else (True, True, False)
             )
+
+
+async def test_no_part_of_a_key_is_sent_that_is_longer_than_a_chunk(tmp_path: Path) -> None:
+    body = [blake2b(str(n).encode()).hexdigest()[:64] for n in range(60)]
+    key = "\n".join(["-----BEGIN RSA PRIVATE KEY-----", *body, "-----END RSA PRIVATE KEY-----"])
+    model = Model(remote=True)
+    config = EmbeddingsConfig(model="hashing", allow_cloud=True)
+    async with world(tmp_path, {"key.txt": f"before\n{key}\nbehind it\n"}, model, config) as it:
+        await it.embedded()
+        sent = "\n".join(model.texts)
+        assert not [line for line in body if line in sent]
+        assert "before" in sent
+        assert "behind it" in sent
 
 
 @pytest.mark.parametrize("error", [ContextTooLong(900, 512), UpstreamRejected("too long", 400, reason="context")])
