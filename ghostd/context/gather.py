@@ -16,11 +16,12 @@ from ghostd.context.buffers import pieces_of_buffer, plain
 from ghostd.context.candidate import Candidate, Surroundings
 from ghostd.context.outlines import OutlinePiece
 from ghostd.context.query import Query, names_in, own_names, query_of
+from ghostd.context.recent import Changes
 from ghostd.context.selection import ContextRequest, ContextSource
 from ghostd.context.similar import NOTE, Look, PlaceVectors, marked
 from ghostd.context.texts import Texts
 from ghostd.indexed import FoundChunk, Symbol
-from ghostd.ports import GitHistory, Index
+from ghostd.ports import Index
 from ghostd.resolve.heads import bases
 from ghostd.resolve.resolved import ResolvedImport
 from ghostd.resolve.resolver import Resolver
@@ -60,7 +61,7 @@ class Parts:
     index: Index
     resolver: Resolver
     texts: Texts
-    history: GitHistory | None = None
+    history: Changes | None = None
     places: PlaceVectors | None = None
     """None where there are no embeddings."""
 
@@ -151,7 +152,7 @@ class _Gathering:
         }
         soon = self.deadline - (1 - _HISTORY_SHARE) * self.request.deadline_s
         until = dict.fromkeys(asked, self.deadline)
-        if history is not None and not history.awake(self.root):
+        if history is not None and not self.request.patient and not history.awake(self.root):
             self.late += ["co-changed", "uncommitted"]
         elif history is not None:
             asked["co_changed"] = history.co_changed(self.root, self.path, _CO_CHANGED)

@@ -15,6 +15,7 @@ from ghostd.context.gather import Gathered, Parts, gather
 from ghostd.context.judge import Judge
 from ghostd.context.pack import Scored, key_of, pack
 from ghostd.context.query import query_of
+from ghostd.context.recent import RecentChanges
 from ghostd.context.scorer import Weights, trained
 from ghostd.context.secrets_in_text import without_secrets
 from ghostd.context.selection import MAX_LEFT_OUT, Context, ContextChunk, ContextRequest, LeftOut
@@ -55,7 +56,9 @@ class Retriever:
         similar: Similar | None = None,
     ) -> None:
         texts = Texts(index)
-        self.parts = Parts(index, resolver, texts, history, PlaceVectors(similar) if similar is not None else None)
+        self._changes = RecentChanges(history) if history is not None else None
+        places = PlaceVectors(similar) if similar is not None else None
+        self.parts = Parts(index, resolver, texts, self._changes, places)
         self._weights = weights
         self._unsubscribe = index.subscribe(texts.hear)
         self._quoted: OrderedDict[_Place, tuple[_Key, ...]] = OrderedDict()
@@ -64,6 +67,8 @@ class Retriever:
     def close(self) -> None:
         """Stop to listen to the index."""
         self._unsubscribe()
+        if self._changes is not None:
+            self._changes.close()
         if self.parts.places is not None:
             self.parts.places.close()
 
