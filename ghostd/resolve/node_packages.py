@@ -60,7 +60,7 @@ def workspace_members(packages: Mapping[str, NodePackage], pnpm: Mapping[str, st
     members: dict[str, str] = {}
     roots = {folder: _workspaces(package.manifest) for folder, package in packages.items()}
     for folder, yaml in pnpm.items():
-        roots[folder] = (*roots.get(folder, ()), *_yaml_packages(yaml))
+        roots[folder] = (*roots.get(folder, ()), *pnpm_packages(yaml))
     for root, patterns in roots.items():
         if not patterns:
             continue
@@ -134,7 +134,7 @@ def _workspaces(manifest: Table) -> tuple[str, ...]:
     return texts(value) or texts(table(value).get("packages"))
 
 
-def _yaml_packages(yaml: str) -> tuple[str, ...]:
+def pnpm_packages(yaml: str) -> tuple[str, ...]:
     """The list `packages` of a pnpm-workspace.yaml, which is always written as plain items."""
     found: list[str] = []
     within = False
