@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import heapq
+import json
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
@@ -22,6 +23,7 @@ from ghostd.indexed import Chunk, FoundChunk
 K1 = 1.2
 B = 0.75
 _NAMES_AT_ONCE = 500
+_LAST_CONTENT = 2**32 - 1
 MAX_TERMS = 1_000
 """Terms of one search; the heaviest ones."""
 _DELTA_POSTINGS = 200_000
@@ -44,6 +46,8 @@ class _Snapshot:
     generation: tuple[object, ...] = ()
     parts: tuple[_Part, ...] = ()
     chunks: int = 0
+    average: float = 1.0
+    """Terms in a chunk."""
 
 
 @dataclass(slots=True)
@@ -58,11 +62,21 @@ class ChunkSearch:
     _delta: Postings | None = None
     """The same, to be searched."""
     _snapshot: _Snapshot = field(default_factory=_Snapshot)
+    _opened: tuple[tuple[bytes, ...], Postings] | None = None
+    """The chunks of the documents last searched, and the same gathered."""
 
     def search(
-        self, db: sqlite3.Connection, words: Mapping[str, float], limit: int, leave_out: PurePosixPath | None
+        self,
+        db: sqlite3.Connection,
+        words: Mapping[str, float],
+        limit: int,
+        leave_out: PurePosixPath | None,
+        documents: Mapping[PurePosixPath, bytes],
     ) -> list[FoundChunk]:
-        """See the port `Index`. Raises sqlite3.Error, or DamagedChunks."""
+        """See the port `Index`; the chunks of `documents` stand in for their files'.
+
+        Raises sqlite3.Error, or DamagedChunks.
+        """
         terms = weighted(words)
         if not terms or limit <= 0:
             return []
@@ -71,8 +85,15 @@ class ChunkSearch:
         db.execute("BEGIN")  # one generation for all of it
         try:
             snapshot = self._current(db)
-            rows = _best(snapshot, terms, limit, _content_only_of(db, leave_out))
-            return _named(db, rows, leave_out)
+            hidden = documents.keys() if leave_out is None else {*documents, leave_out}
+            opened = {path: blob for path, blob in documents.items() if blob and path != leave_out}
+            parts = (
+                (*snapshot.parts, self._of_documents(tuple(opened.values()), snapshot.average))
+                if opened
+                else snapshot.parts
+            )
+            rows = _best(parts, snapshot.chunks, terms, limit, _contents_only_of(db, hidden))
+            return _named(db, rows, hidden, list(opened))
         finally:
             db.execute("COMMIT")
 
@@ -80,6 +101,14 @@ class ChunkSearch:
         """The store has been replaced by another."""
         with self._lock:
             self._segments, self._loose, self._delta, self._snapshot = {}, {}, None, _Snapshot()
+
+    def _of_documents(self, blobs: tuple[bytes, ...], average: float) -> _Part:
+        """The part of open documents; their contents are numbered from the largest number down."""
+        with self._lock:
+            if self._opened is None or self._opened[0] != blobs:
+                self._opened = blobs, gather([(_LAST_CONTENT - place, blob) for place, blob in enumerate(blobs)])
+            postings = self._opened[1]
+        return _Part(postings, _factors(postings, average), np.zeros(0, np.int64))
 
     def _current(self, db: sqlite3.Connection) -> _Snapshot:
         """The snapshot of the connection's generation."""
@@ -111,12 +140,11 @@ class ChunkSearch:
             sources.append(self._delta)
         chunks = sum(len(source.first_lines) for source in sources)
         average = sum(int(source.lengths.sum(dtype=np.int64)) for source in sources) / max(chunks, 1)
-        parts = []
-        for source in sources:
-            # Every term stands once in a chunk, so the length alone decides how much it counts.
-            factors = (K1 + 1) / (1 + K1 * (1 - B + B * source.lengths.astype(np.float64) / max(average, 1.0)))
-            parts.append(_Part(source, factors, np.flatnonzero(np.isin(source.contents, dead))))
-        return _Snapshot(generation, tuple(parts), chunks)
+        parts = [
+            _Part(source, _factors(source, average), np.flatnonzero(np.isin(source.contents, dead)))
+            for source in sources
+        ]
+        return _Snapshot(generation, tuple(parts), chunks, average)
 
     def _read_loose(self, db: sqlite3.Connection) -> dict[int, bytes]:
         query = (
@@ -138,22 +166,29 @@ class ChunkSearch:
         return found
 
 
+def _factors(postings: Postings, average: float) -> npt.NDArray[np.float64]:
+    """Every term stands once in a chunk, so the length alone decides how much it counts."""
+    lengths = postings.lengths.astype(np.float64)
+    factors: npt.NDArray[np.float64] = (K1 + 1) / (1 + K1 * (1 - B + B * lengths / max(average, 1.0)))
+    return factors
+
+
 def _best(
-    snapshot: _Snapshot, terms: Mapping[int, float], limit: int, omitted: int | None
+    parts: Sequence[_Part], chunks: int, terms: Mapping[int, float], limit: int, omitted: npt.NDArray[np.uint32]
 ) -> list[tuple[float, int, int, int]]:
-    """(score, content, first line, last line) of the best chunks, the best first."""
+    """(score, content, first line, last line) of the best chunks, the best first; `chunks` is the number of all."""
     keys = np.array(sorted(terms), np.uint32)
     weights = np.array([terms[key] for key in keys.tolist()])
-    slices = [_slices(part.postings, keys) for part in snapshot.parts]
+    slices = [_slices(part.postings, keys) for part in parts]
     frequency = np.zeros(len(keys))
     for starts, stops in slices:
         frequency += stops - starts
     # A term without postings in one part must not count in the others either.
-    for part in snapshot.parts:
+    for part in parts:
         weights[np.isin(keys, part.postings.frequent[::2])] = 0.0
-    weights *= np.log(1 + (snapshot.chunks - frequency + 0.5) / (frequency + 0.5))
+    weights *= np.log(1 + np.maximum(chunks - frequency + 0.5, 0.5) / (frequency + 0.5))
     rows: list[tuple[float, int, int, int]] = []
-    for part, (starts, stops) in zip(snapshot.parts, slices, strict=True):
+    for part, (starts, stops) in zip(parts, slices, strict=True):
         counted = np.flatnonzero((stops > starts) & (weights > 0))
         if len(counted):
             rows += _best_of(part, weights[counted], starts[counted], stops[counted], limit, omitted)
@@ -178,7 +213,7 @@ def _best_of(
     starts: npt.NDArray[np.int64],
     stops: npt.NDArray[np.int64],
     limit: int,
-    omitted: int | None,
+    omitted: npt.NDArray[np.uint32],
 ) -> list[tuple[float, int, int, int]]:
     postings = part.postings
     bounds = list(zip(starts.tolist(), stops.tolist(), strict=True))
@@ -188,8 +223,8 @@ def _best_of(
     begins = postings.content_starts
     for place in part.dead.tolist():
         scores[begins[place] : begins[place + 1]] = 0.0
-    if omitted is not None:
-        for place in np.flatnonzero(postings.contents == omitted).tolist():
+    if len(omitted):
+        for place in np.flatnonzero(np.isin(postings.contents, omitted)).tolist():
             scores[begins[place] : begins[place + 1]] = 0.0
     if len(scores) > limit:
         # All that are as good as the last one, so that ties are decided by their place.
@@ -205,30 +240,34 @@ def _best_of(
     return list(zip(*found, strict=True))
 
 
-def _content_only_of(db: sqlite3.Connection, path: PurePosixPath | None) -> int | None:
-    """The content that this file alone has."""
-    if path is None:
-        return None
-    row = db.execute(
-        "SELECT content_id FROM file AS it WHERE path = ? AND NOT EXISTS"
-        " (SELECT 1 FROM file WHERE content_id = it.content_id AND path != it.path)",
-        (storable(str(path)),),
-    ).fetchone()
-    return row[0] if row else None
+def _contents_only_of(db: sqlite3.Connection, paths: Collection[PurePosixPath]) -> npt.NDArray[np.uint32]:
+    """The contents that no other file has than these."""
+    listed = (json.dumps([storable(str(path)) for path in paths]),)
+    rows = db.execute(
+        "SELECT DISTINCT content_id FROM file AS it WHERE path IN (SELECT value FROM json_each(?1))"
+        " AND content_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM file"
+        " WHERE content_id = it.content_id AND path NOT IN (SELECT value FROM json_each(?1)))",
+        listed,
+    )
+    return np.array([number for (number,) in rows] if paths else [], np.uint32)
 
 
 def _named(
-    db: sqlite3.Connection, rows: Sequence[tuple[float, int, int, int]], leave_out: PurePosixPath | None
+    db: sqlite3.Connection,
+    rows: Sequence[tuple[float, int, int, int]],
+    hidden: Collection[PurePosixPath],
+    documents: Sequence[PurePosixPath],
 ) -> list[FoundChunk]:
-    """The chunks with their files' names; of equal files the first one."""
-    contents = list({row[1] for row in rows})
-    other_than = storable(str(leave_out)) if leave_out is not None else ""
-    paths: dict[int, PurePosixPath] = {}
+    """The chunks with their files' or documents' names; of equal files the first one that is not hidden."""
+    paths = {_LAST_CONTENT - place: path for place, path in enumerate(documents)}
+    contents = list({row[1] for row in rows} - paths.keys())
+    other_than = json.dumps([storable(str(path)) for path in hidden])
     for start in range(0, len(contents), _NAMES_AT_ONCE):
         some = contents[start : start + _NAMES_AT_ONCE]
         marks = ", ".join("?" * len(some))
         query = (
-            f"SELECT content_id, min(path) FROM file WHERE content_id IN ({marks}) AND path != ? GROUP BY content_id"  # noqa: S608
+            f"SELECT content_id, min(path) FROM file WHERE content_id IN ({marks})"  # noqa: S608
+            " AND path NOT IN (SELECT value FROM json_each(?)) GROUP BY content_id"
         )
         paths.update((number, PurePosixPath(path)) for number, path in db.execute(query, (*some, other_than)))
     return [

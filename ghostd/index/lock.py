@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,3 +43,22 @@ def acquire(store: Path, root: Path) -> RootLock:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return RootLock(descriptor)
+
+
+def check_and_lock(root: Path, store: Path) -> RootLock:
+    """The lock of a folder that can be indexed; raises RootError."""
+    try:
+        str(root).encode()
+    except UnicodeEncodeError:
+        raise RootError(root, "its path is not UTF-8") from None
+    try:
+        mode = root.stat().st_mode
+    except FileNotFoundError:
+        raise RootError(root, "there is no such folder") from None
+    except OSError as error:
+        raise RootError(root, f"it cannot be looked at: {error.strerror}") from None
+    if not stat.S_ISDIR(mode):
+        raise RootError(root, "it is not a folder")
+    if not os.access(root, os.R_OK | os.X_OK):
+        raise RootError(root, "it may not be read (check its permissions)")
+    return acquire(store, root)

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
-
 from ghostd.config import IndexConfig
 from ghostd.index.supervisor import Message, Supervisor, overlay_order
 
@@ -25,18 +23,21 @@ _log = logging.getLogger(__name__)
 class Version:
     """One version of a document, with what the worker found in it."""
 
-    text: str
+    text: bytes
     language: str = ""
-    outline: bytes | None = None
-    """See `rows`; None: no grammar, or it could not be parsed."""
-    uses: bytes | None = None
+    outline: bytes = b""
+    """See `rows`; empty: no grammar, or it could not be parsed."""
+    uses: bytes = b""
+    chunks: bytes = b""
+    """See `chunks`."""
 
 
 @dataclass(slots=True, eq=False)
 class _Document:
     session: str
     path: Path
-    text: str
+    text: bytes
+    chars: int
     seen: Version | None = None
     """None until it has been parsed once: its file still stands."""
     job: int | None = None
@@ -63,14 +64,16 @@ class Overlays:
         path = Path(os.path.normpath(path))
         document = self._documents.pop((session, path), None)
         if document is not None:
-            self._chars -= len(document.text)
+            self._chars -= document.chars
         if text is None or len(text) > self.config.max_file_bytes or not path.is_absolute():
             if document is not None:
                 self._drop(document)
             return
+        # Lone surrogates, of an editor that cuts a character in two, have no UTF-8.
+        data = text.encode("utf-8", "replace")
         if document is None:
-            document = _Document(session, path, text)
-        document.text = text
+            document = _Document(session, path, data, len(text))
+        document.text, document.chars = data, len(text)
         self._documents[session, path] = document
         self._chars += len(text)
         self._bound()
@@ -112,7 +115,7 @@ class Overlays:
 
     def _remove(self, key: tuple[str, Path]) -> None:
         document = self._documents.pop(key)
-        self._chars -= len(document.text)
+        self._chars -= document.chars
         self._drop(document)
 
     def _drop(self, document: _Document) -> None:
@@ -129,20 +132,18 @@ class Overlays:
         if document.job is not None or current is not document or not self.in_root(document.path):
             return
         text = document.text
-        # Lone surrogates, of an editor that cuts a character in two, have no UTF-8.
-        body = msgspec.json.encode(text if text.isascii() else text.encode("utf-8", "replace").decode())
         order = overlay_order(document.session, document.path, self.config)
-        document.job = self.supervisor.submit(order, lambda message: self._hear(document, text, message), body)
+        document.job = self.supervisor.submit(order, lambda message: self._hear(document, text, message), text)
 
-    def _hear(self, document: _Document, text: str, message: Message) -> None:
+    def _hear(self, document: _Document, text: bytes, message: Message) -> None:
         document.job = None
         if "error" in message:
             document.given_up = True
             document.seen = Version(document.text)
         else:
             found = message["done"]
-            outline, uses = (found[name] and b64decode(found[name]) for name in ("outline", "uses"))
-            document.seen = Version(text, found["language"], outline, uses)
+            outline, uses, chunks = (b64decode(found.get(name, "")) for name in ("outline", "uses", "chunks"))
+            document.seen = Version(text, found["language"], outline, uses, chunks)
         if document.text is not text:
             self._begin(document)
         self._note_change()

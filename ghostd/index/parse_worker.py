@@ -1,8 +1,9 @@
 """The index's worker process: walks, reads, parses, and is the one writer of the stores.
 
 Started by `ghostd.index.supervisor` as `python -P -m ghostd.index.parse_worker`. Orders come as JSON lines on
-standard input, answers leave as JSON lines on standard output. It dies with the daemon. The kernel ends it when a
-file takes too much CPU time (SIGPROF) or memory; the daemon then reads from the slot file which file that was.
+standard input, an open document's text as it is behind its line; answers leave as JSON lines on standard output. It
+dies with the daemon. The kernel ends it when a file takes too much CPU time (SIGPROF) or memory; the daemon then reads
+from the slot file which file that was.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class _Worker:
     output: int
     contexts: dict[str, RootContext] = field(default_factory=dict)
     jobs: list[_Job] = field(default_factory=list)
-    pending: bytes = b""
+    pending: bytearray = field(default_factory=bytearray)
     watch_limit_told: bool = False
 
     def run(self) -> None:
@@ -69,11 +70,24 @@ class _Worker:
             data = os.read(0, _READ_BYTES)
             if not data:
                 return False
-            *lines, self.pending = (self.pending + data).split(b"\n")
-            for line in lines:
-                self._order(json.loads(line))
+            self.pending += data
+            while (order := self._next_order()) is not None:
+                self._order(order)
                 wait = False
         return True
+
+    def _next_order(self) -> dict[str, Any] | None:
+        """The first whole order of what has come: a line of JSON and, where it says so, so many bytes of text."""
+        end = self.pending.find(b"\n") + 1
+        if not end:
+            return None
+        order: dict[str, Any] = json.loads(self.pending[:end])
+        size = order.get("text_bytes", 0)
+        if len(self.pending) < end + size:
+            return None
+        order["text"] = bytes(self.pending[end : end + size])
+        del self.pending[: end + size]
+        return order
 
     def _order(self, order: dict[str, Any]) -> None:
         kind = order["op"]
@@ -103,11 +117,13 @@ class _Worker:
         root, path, limits = order["root"], order["path"], _limits(order)
         if path in order["failed"]:
             return {"error": order["failed"][path]}
-        record = examine_text(path, order["text"].encode(), limits, self._guard(root, limits.parse_timeout_ms / 1000))
+        record = examine_text(path, order["text"], limits, self._guard(root, limits.parse_timeout_ms / 1000))
         content = record.content
-        blobs = (content.outline, content.uses) if content is not None else (None, None)
-        outline, uses = (blob and b64encode(blob).decode() for blob in blobs)
-        return {"done": {"language": record.language, "outline": outline, "uses": uses}}
+        found: Message = {"language": record.language}
+        if content is not None:
+            blobs = {"outline": content.outline, "uses": content.uses, "chunks": content.chunks}
+            found |= {name: b64encode(blob).decode() for name, blob in blobs.items() if blob}
+        return {"done": found}
 
     def _context(self, order: dict[str, Any]) -> RootContext:
         root = order["root"]

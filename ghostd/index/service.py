@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import sqlite3
-import stat
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -19,7 +18,7 @@ from ghostd.errors import RootError
 from ghostd.index import search
 from ghostd.index.indexed_root import IndexedRoot
 from ghostd.index.inside import read_inside, read_several
-from ghostd.index.lock import RootLock, acquire
+from ghostd.index.lock import check_and_lock
 from ghostd.index.names_read import names_after
 from ghostd.index.overlays import Overlays
 from ghostd.index.search import Reader
@@ -63,6 +62,8 @@ class SqliteIndex:
     _callbacks: list[Callable[[ChangeBatch], None]] = field(default_factory=list)
     _adding: asyncio.Lock = field(default_factory=asyncio.Lock)
     _overlays: Overlays = field(init=False)
+    _seen: dict[str, SeenIndex] = field(default_factory=dict)
+    """Session → its view, which remembers what it has decoded."""
 
     def __post_init__(self) -> None:
         self._overlays = Overlays(self.config, self._supervisor, lambda path: self.root_of(path) is not None)
@@ -85,7 +86,7 @@ class SqliteIndex:
             if root in self._roots:
                 return
             store = store_path(self.folder, root)
-            lock = await asyncio.to_thread(_check_and_lock, root, store)
+            lock = await asyncio.to_thread(check_and_lock, root, store)
             added = IndexedRoot(
                 *(root, store, self.config, lock, Reader(store, self._executor)),
                 *(self._supervisor, self._watch, self._publish, self._went_quiet, on_progress),
@@ -184,10 +185,14 @@ class SqliteIndex:
 
     async def read_texts(self, root: Path, paths: Sequence[PurePosixPath]) -> Mapping[PurePosixPath, bytes]:
         """`text` of several files at once."""
-        nothing: list[PurePosixPath] = []
-        known = await self._read(root, lambda db: search.which_indexed(db, paths), nothing)
+        known = await self.which_indexed(root, paths)
         limit, folder = self.config.max_file_bytes, _key(root)
         return await asyncio.to_thread(read_several, folder, known, limit) if known else {}
+
+    async def which_indexed(self, root: Path, paths: Sequence[PurePosixPath]) -> Sequence[PurePosixPath]:
+        """Those of these files that are indexed."""
+        nothing: list[PurePosixPath] = []
+        return await self._read(root, lambda db: search.which_indexed(db, paths), nothing) if paths else nothing
 
     async def chunks(self, root: Path, path: PurePosixPath) -> Sequence[Chunk]:
         """The file's chunks in order."""
@@ -197,10 +202,21 @@ class SqliteIndex:
         self, root: Path, words: Mapping[str, float], limit: int = 50, *, leave_out: PurePosixPath | None = None
     ) -> Sequence[FoundChunk]:
         """The chunks that fit these words best."""
+        return await self.search_with(root, words, limit, leave_out, {})
+
+    async def search_with(
+        self,
+        root: Path,
+        words: Mapping[str, float],
+        limit: int,
+        leave_out: PurePosixPath | None,
+        documents: Mapping[PurePosixPath, bytes],
+    ) -> Sequence[FoundChunk]:
+        """The same, with the chunks of documents in place of their files'."""
         found = self._roots.get(_key(root))
         if found is None:
             return []
-        return await self._read(root, lambda db: found.chunks.search(db, words, limit, leave_out), [])
+        return await self._read(root, lambda db: found.chunks.search(db, words, limit, leave_out, documents), [])
 
     def overlay(self, session: str, path: Path, text: str | None) -> None:
         """Note what an open document says."""
@@ -209,10 +225,16 @@ class SqliteIndex:
     def forget_session(self, session: str) -> None:
         """Drop all of a session's overlays."""
         self._overlays.forget(session)
+        self._seen.pop(session, None)
 
     def seen_by(self, session: str) -> Index:
         """The index as one session sees it."""
-        return SeenIndex(self, self._overlays, session) if self._overlays.has(session) else self
+        if not self._overlays.has(session):
+            self._seen.pop(session, None)
+            return self
+        if session not in self._seen:
+            self._seen[session] = SeenIndex(self, self._overlays, session)
+        return self._seen[session]
 
     async def wait_seen(self, session: str) -> None:
         """Wait until a session's documents have been read."""
@@ -315,21 +337,3 @@ def _hear_failure(task: asyncio.Task[None], index: SqliteIndex) -> None:
 def _key(root: Path) -> Path:
     """A root's path as the index knows it: without ".." and without asking the disk."""
     return Path(os.path.normpath(root))
-
-
-def _check_and_lock(root: Path, store: Path) -> RootLock:
-    try:
-        str(root).encode()
-    except UnicodeEncodeError:
-        raise RootError(root, "its path is not UTF-8") from None
-    try:
-        mode = root.stat().st_mode
-    except FileNotFoundError:
-        raise RootError(root, "there is no such folder") from None
-    except OSError as error:
-        raise RootError(root, f"it cannot be looked at: {error.strerror}") from None
-    if not stat.S_ISDIR(mode):
-        raise RootError(root, "it is not a folder")
-    if not os.access(root, os.R_OK | os.X_OK):
-        raise RootError(root, "it may not be read (check its permissions)")
-    return acquire(store, root)

@@ -47,7 +47,7 @@ class _Job:
     order: dict[str, Any]
     on_message: Callable[[Message], None]
     text: bytes
-    """The order's "text" as JSON; empty: it has none."""
+    """What is sent behind the order."""
 
 
 @dataclass(slots=True)
@@ -199,8 +199,8 @@ class Supervisor:
 
     def _write(self, order: dict[str, Any], text: bytes = b"") -> None:
         if self._process is not None and self._process.stdin is not None and not self._process.stdin.is_closing():
-            line = json.dumps(order, separators=(",", ":")).encode()
-            self._process.stdin.write(b'%s,"text":%s}\n' % (line[:-1], text) if text else line + b"\n")
+            line = json.dumps({**order, "text_bytes": len(text)}, separators=(",", ":")).encode() + b"\n"
+            self._process.stdin.writelines((line, text))
 
     async def _spawn(self, slot: Slot) -> asyncio.subprocess.Process:
         descriptors = [slot.descriptor] if self.inotify_fd < 0 else [slot.descriptor, self.inotify_fd]

@@ -306,3 +306,76 @@ class IndexContract(ABC):
             end = index.subscribe(lambda _: None)
             end()
             end()
+
+    async def test_an_open_document_stands_in_for_its_file_in_its_session_alone(
+        self, project: Path, tmp_path: Path
+    ) -> None:
+        async with self.opened(tmp_path / "store") as index:
+            await self._ready(index, project)
+            new = PurePosixPath("lib/new.md")
+            index.overlay("one", project / NOTES, "# Remarks\n")
+            index.overlay("one", project / new, "novelty\n")
+            async with asyncio.timeout(WAIT_S):
+                await index.wait_seen("one")
+            seen = index.seen_by("one")
+            assert await seen.text(project, NOTES) == b"# Remarks\n"
+            assert await seen.read_texts(project, [NOTES, new]) == {NOTES: b"# Remarks\n", new: b"novelty\n"}
+            assert [file.path for file in await seen.files(project)] == [APP, new, SHAPES, NOTES]
+            assert [found.chunk for found in await seen.search(project, {"remarks": 1.0})] == [Chunk(NOTES, 1, 1)]
+            assert [found.chunk for found in await seen.search(project, {"novelty": 1.0})] == [Chunk(new, 1, 1)]
+            assert list(await seen.search(project, {"notes": 1.0})) == []
+            assert list(await seen.search(project, {"novelty": 1.0}, leave_out=new)) == []
+            assert list(await seen.chunks(project, new)) == [Chunk(new, 1, 1)]
+            assert list(await seen.outline(project, SHAPES)) == [s for s in SYMBOLS if s.path == SHAPES]
+            for other in (index, index.seen_by("two")):
+                assert await other.text(project, NOTES) == SAMPLE[NOTES].encode()
+                assert await other.text(project, new) is None
+                assert list(await other.search(project, {"remarks": 1.0})) == []
+                assert len(await other.search(project, {"notes": 1.0})) == 1
+
+    async def test_a_closed_document_and_a_forgotten_session_give_way_to_the_files(
+        self, project: Path, tmp_path: Path
+    ) -> None:
+        async with self.opened(tmp_path / "store") as index:
+            await self._ready(index, project)
+            for session in ("one", "two"):
+                index.overlay(session, project / NOTES, "# Remarks\n")
+                index.overlay(session, project / APP, SAMPLE[APP])
+                async with asyncio.timeout(WAIT_S):
+                    await index.wait_seen(session)
+            index.overlay("one", project / NOTES, None)
+            index.overlay("one", project / NOTES, None)  # closed already
+            assert await index.seen_by("one").text(project, NOTES) == SAMPLE[NOTES].encode()
+            assert await index.seen_by("two").text(project, NOTES) == b"# Remarks\n"
+            index.forget_session("two")
+            index.forget_session("three")
+            assert await index.seen_by("two").text(project, NOTES) == SAMPLE[NOTES].encode()
+            assert len(await index.seen_by("two").search(project, {"notes": 1.0})) == 1
+
+    async def test_an_open_document_that_says_what_its_file_says_changes_no_answer(
+        self, project: Path, tmp_path: Path
+    ) -> None:
+        async with self.opened(tmp_path / "store") as index:
+            await self._ready(index, project)
+            for path, text in SAMPLE.items():
+                index.overlay("one", project / path, text)
+            index.overlay("one", tmp_path / "elsewhere.py", "def outside(): ...\n")
+            async with asyncio.timeout(WAIT_S):
+                await index.wait_seen("one")
+            seen = index.seen_by("one")
+            for path in SAMPLE:
+                assert list(await seen.outline(project, path)) == list(await index.outline(project, path))
+                assert list(await seen.imports(project, path)) == list(await index.imports(project, path))
+                assert list(await seen.uses(project, path)) == list(await index.uses(project, path))
+                assert list(await seen.chunks(project, path)) == list(await index.chunks(project, path))
+            for name in ("area", "side", "outside"):
+                assert list(await seen.definitions(project, name)) == list(await index.definitions(project, name))
+                assert list(await seen.references(project, name)) == list(await index.references(project, name))
+            assert list(await seen.names(project)) == list(await index.names(project))
+            assert [(path, list(rows)) for path, rows in await seen.imports_after(project)] == [
+                (path, list(rows)) for path, rows in await index.imports_after(project)
+            ]
+            places = [("Areas", SHAPES), ("main", APP), ("main", SHAPES)]
+            assert list(await seen.definitions_in(project, places)) == list(await index.definitions_in(project, places))
+            found = {item.chunk for item in await index.search(project, {"area": 1.0, "notes": 2.0})}
+            assert {item.chunk for item in await seen.search(project, {"area": 1.0, "notes": 2.0})} == found

@@ -6,7 +6,8 @@ import asyncio
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 
 from ghostd.errors import RootError
@@ -23,6 +24,7 @@ from ghostd.indexed import (
     Skip,
     Symbol,
 )
+from ghostd.ports import Index
 
 
 @dataclass(slots=True)
@@ -36,6 +38,8 @@ class MemoryIndex:
     texts: dict[PurePosixPath, bytes] = field(default_factory=dict)
     chunk_list: list[FoundChunk] = field(default_factory=list)
     """What a search finds, whatever it is for; empty: it looks into `texts`, each of which is one chunk."""
+    overlays: dict[tuple[str, Path], str] = field(default_factory=dict)
+    """(session, absolute path) → what an open document says. Nothing is parsed: symbols stay those of the lists."""
     _roots: dict[Path, RootStatus] = field(default_factory=dict)
     _callbacks: list[Callable[[ChangeBatch], None]] = field(default_factory=list)
 
@@ -186,14 +190,33 @@ class MemoryIndex:
                 yield FoundChunk(Chunk(path, 1, len(text.splitlines())), score)
 
     def overlay(self, session: str, path: Path, text: str | None) -> None:
-        """Not kept."""
+        """Seen at once."""
+        if text is None:
+            self.overlays.pop((session, path), None)
+        else:
+            self.overlays[session, path] = text
 
     def forget_session(self, session: str) -> None:
-        """Nothing to do."""
+        """Drop its overlays."""
+        for key in [key for key in self.overlays if key[0] == session]:
+            del self.overlays[key]
 
-    def seen_by(self, session: str) -> MemoryIndex:
-        """The same for every session."""
-        return self
+    def seen_by(self, session: str) -> Index:
+        """The same index when the session has no document open, else one with the documents' texts."""
+        own = {
+            path: text.encode("utf-8", "replace") for (whose, path), text in self.overlays.items() if whose == session
+        }
+        inside = {path: self.root_of(path) for path in own}
+        texts = {PurePosixPath(path.relative_to(root)): own[path] for path, root in inside.items() if root is not None}
+        if not texts:
+            return self
+        files = {file.path: file for file in self.file_list}
+        for path, text in texts.items():
+            digest = blake2b(text, digest_size=16).digest()
+            file = files.get(path) or IndexedFile(path, "", len(text), 0, digest)
+            files[path] = replace(file, size_bytes=len(text), content_hash=digest)
+        # The lists of roots, overlays and callbacks stay the same ones.
+        return replace(self, texts={**self.texts, **texts}, file_list=list(files.values()))
 
     async def wait_seen(self, session: str) -> None:
         """At once."""

@@ -135,3 +135,43 @@ async def test_one_can_wait_until_a_session_is_seen_and_needs_not_for_another(ro
         index.forget_session("one")
         async with asyncio.timeout(30):
             await waiting
+
+
+async def test_a_search_finds_what_an_open_document_says_and_not_its_file(root: Path, store: Path) -> None:
+    async with open_index(store, IndexConfig()) as index:
+        await ready(index, root)
+        (root / "twin.py").write_text((root / "other.py").read_text())
+        index.overlay("one", root / APP, "def fresh():\n    return kept_elsewhere\n")
+        index.overlay("one", root / "other.py", "")
+        index.overlay("one", root / NEW, "lone \ud83d surrogate, ünïcode\n")
+        await index.wait_seen("one")
+        seen = index.seen_by("one")
+
+        async def found(word: str, leave_out: PurePosixPath | None = None) -> list[tuple[str, int, int]]:
+            chunks = [one.chunk for one in await seen.search(root, {word: 1.0}, leave_out=leave_out)]
+            return [(str(chunk.path), chunk.first_line, chunk.last_line) for chunk in chunks]
+
+        async def twin_is_seen() -> bool:
+            return len(await index.definitions(root, "kept")) == 2
+
+        await until(twin_is_seen)
+        assert await found("fresh") == [("app.py", 1, 2)]
+        assert await found("fresh", APP) == []
+        assert await found("helper") == []
+        assert await found("surrogate") == await found("ünïcode") == [("new.py", 1, 1)]
+        # Two files are equal: the one that is not open still has the chunk.
+        assert await found("kept") == [("twin.py", 1, 2), ("app.py", 1, 2)]
+        assert [chunk.last_line for chunk in await seen.chunks(root, APP)] == [2]
+        assert [one.chunk.path for one in await index.search(root, {"fresh": 1.0})] == []
+
+
+async def test_a_text_larger_than_a_pipe_reaches_the_worker_whole(root: Path, store: Path) -> None:
+    async with open_index(store, IndexConfig()) as index:
+        await ready(index, root)
+        text = "# é\n" * 100_000 + "def at_the_end(): ...\n"
+        for _ in range(3):
+            index.overlay("one", root / APP, text)
+            index.overlay("two", root / NEW, text)
+        await index.wait_seen("one")
+        await index.wait_seen("two")
+        assert await outline(index, root, APP) == await outline(index, root, NEW, "two") == ["at_the_end"]
