@@ -135,7 +135,7 @@ def _print(report: RetrievalReport) -> None:
     if report.found < min(report.wanted, _ENOUGH):
         told = "no line was" if not report.found else f"only {report.found} of {report.wanted} lines were"
         click.echo(
-            f"{told} found that needs names which only other files tell: the project is small, or of languages "
+            f"{told} found whose names only other files tell: the project is small, or of languages "
             f"that cannot be judged.{' Such figures say little.' if report.found else ''}",
             err=True,
         )
