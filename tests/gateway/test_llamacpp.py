@@ -442,10 +442,24 @@ VSCODE_EDIT = {
 """What llama.vscode sends to edit a selection (its source, 2025)."""
 
 
+VSCODE_EDIT_NEWER = {
+    "messages": TALK, "stream": False, "cache_prompt": True, "temperature": 0.8, "top_p": 0.95,
+    "lora": [{"id": 0, "scale": 0.5}],
+}  # fmt: skip
+"""The same of its source of 2026."""
+VIM_EDIT = {
+    "id_slot": 17, "messages": TALK, "min_p": 0.1, "temperature": 0.1, "samplers": ["min_p", "temperature"],
+    "stream": False, "cache_prompt": True,
+}  # fmt: skip
+"""What llama.vim sends to edit lines (its source, 2026), but for the stream."""
+
+
 @pytest.mark.parametrize(
     ("body", "limit"),
     [
         (VSCODE_EDIT, None),
+        (VSCODE_EDIT_NEWER, None),
+        (VIM_EDIT, None),
         ({"messages": TALK, "n_predict": 9}, 9),
         ({"messages": TALK, "n_predict": -1, "model": ""}, None),
         ({"messages": TALK, "n_predict": 9, "max_tokens": 4}, 4),
@@ -514,3 +528,33 @@ async def test_a_slot_is_busy_while_its_model_is_asked(model: str) -> None:
         provider.hold.set()
         (await task).close()
         assert (await get(served, "/slots?fail_on_no_slot=1"))[0] == 200
+
+
+async def test_llama_vim_knows_its_reply_by_how_it_is_written() -> None:
+    """It takes only what begins with a brace and has `"content":"`, without a space (its source, 2026)."""
+    body = {
+        **FILL, "id_slot": 0, "input_extra": [{"text": "a\n", "time": [1, 2], "filename": "a.py"}], "n_predict": 128,
+        "stop": [], "n_indent": 4, "top_k": 40, "top_p": 0.90, "samplers": ["top_k", "top_p", "infill"],
+        "stream": False, "cache_prompt": True, "t_max_prompt_ms": 500, "t_max_predict_ms": 250,
+        "response_fields": ["content", "timings/prompt_n", "truncated", "tokens_cached"],
+    }  # fmt: skip
+    async with (
+        serving(ScriptedProvider(), config=CONFIG) as served,
+        aiohttp.ClientSession() as client,
+        client.post(f"{served.url}/infill", json=body) as reply,
+    ):
+        raw = await reply.read()
+    assert raw.startswith(b"{") and b'"content":"hello world"' in raw
+
+
+async def test_llama_vscode_gets_as_many_fills_as_it_asks_for() -> None:
+    """`n_cmpl`: an array of more than one (its source, 2026); it also sends `lora`, which no model here has."""
+    body = {
+        **FILL, "id_slot": 0, "input_extra": [], "n_cmpl": 3, "lora": [{"id": 0, "scale": 0.5}], "top_k": 40,
+        "n_predict": 8, "samplers": ["top_k", "top_p", "infill"], "t_max_prompt_ms": 500, "model": "scripted-model",
+    }  # fmt: skip
+    status, replies = await ask(ScriptedProvider(), "/infill", body)
+    assert status == 200
+    assert [(one["index"], one["content"]) for one in replies] == [(n, "hello world") for n in range(3)]
+    status, one = await ask(ScriptedProvider(), "/infill", {**body, "n_cmpl": 1})
+    assert (status, one["content"]) == (200, "hello world")
