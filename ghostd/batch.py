@@ -11,6 +11,8 @@ BatchStatus = Literal[
 ]
 """OpenAI's words. failed: the input file is no good, and nothing was asked."""
 ENDED: frozenset[BatchStatus] = frozenset(("failed", "completed", "expired", "cancelled"))
+UPLOAD_PART = "upload_part"
+"""Purpose of the parts of a file that comes in parts: they are in no list."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,10 @@ class FilesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Largest file."""
     max_total_bytes: Bytes = 8 * 1024 * 1024 * 1024
     """All files together; beyond it uploads are refused."""
+    max_part_bytes: Bytes = 64 * 1024 * 1024
+    """Largest part of a file that comes in parts."""
+    max_uploads: Count = 100
+    """Files that come in parts at once; each may take an hour."""
     keep_days: Count = 30
     """Files for batches, and of batches, that name no expiry are deleted after so many days; others are kept."""
 

@@ -568,7 +568,10 @@ class FileStore(Protocol):
     async def list(
         self, *, after: str | None = None, limit: int, descending: bool = True, purpose: str | None = None
     ) -> tuple[Sequence[StoredFile], bool]:
-        """Files by age, behind the one named `after`, and whether there are more. Raises InvalidRequest for `after`."""
+        """Files by age, behind the one named `after`, and whether there are more. Raises InvalidRequest for `after`.
+
+        Without a `purpose` those of UPLOAD_PART are left out.
+        """
         ...
 
     async def delete(self, file_id: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from ghostd.batch import StoredFile
+from ghostd.batch import UPLOAD_PART, StoredFile
 from ghostd.database import transaction
 
 _COLUMNS = "id, purpose, filename, size_bytes, created_s, expires_s"
@@ -63,9 +63,8 @@ class FileTable:
             where.append(f"seq {sign} ?")
             values.append(seq[0])
         parameters: list[object] = [*values]
-        if purpose is not None:
-            where.append("purpose = ?")
-            parameters.append(purpose)
+        where.append("purpose != ?" if purpose is None else "purpose = ?")
+        parameters.append(UPLOAD_PART if purpose is None else purpose)
         rows = self._db.execute(
             f"SELECT {_COLUMNS} FROM file WHERE {' AND '.join(where)} ORDER BY seq {order} LIMIT ?",  # noqa: S608
             (*parameters, limit),

@@ -13,6 +13,7 @@ from multidict import CIMultiDict
 
 from ghostd.alarms import NEVER, MovingAlarm
 from ghostd.gateway.errors import INTERNAL, HttpError
+from ghostd.gateway.guard import covering
 from ghostd.gateway.hangup import HangUpWatch
 from ghostd.gateway.parser import Malformed, Parser
 from ghostd.gateway.request import Request
@@ -199,7 +200,7 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, method: str, target: str, headers: CIMultiDict[str], old: bool, keep_alive: bool) -> Request:
         limit = self._server.config.max_body_bytes
-        if target in self._server.roomy:
+        if covering(self._server.roomy, target) is not None:
             limit = max(limit, _AHEAD_BYTES)
         request = Request(self, method, target, headers, limit, http_1_0=old, keep_alive=keep_alive)
         self._limit.due = NEVER

@@ -53,7 +53,7 @@ _NOT_OFFERED = tuple(
     for name in (
         "agents", "assistants", "audio/voice_consents", "audio/voices", "chatkit", "containers",
         "content_provenance_checks", "decisions", "edits", "engines", "evals", "fine-tunes", "fine_tuning", "live",
-        "organization", "projects", "realtime", "safety", "skills", "threads", "uploads", "vaults", "vector_stores",
+        "organization", "projects", "realtime", "safety", "skills", "threads", "vaults", "vector_stores",
         "videos", "webhook_endpoints", "webhook_event_types",
     )
 )  # fmt: skip
@@ -102,9 +102,10 @@ def ollama_doors(engine: Engine, store: ModelStore | None = None) -> Later:
 
 def file_doors(files: FileStore, config: FilesConfig) -> Later:
     """Files and their contents."""
-    most = {"/v1/files": config.max_bytes + 2 * MAX_FIELD_BYTES}
-    load = partial(_files, files, config)
-    return Later(("/v1/files", "/v1/files/"), load, multipart=("/v1/files",), max_body_bytes=most)
+    more = 2 * MAX_FIELD_BYTES
+    most = {"/v1/files": config.max_bytes + more, "/v1/uploads/": config.max_part_bytes + more}
+    paths = ("/v1/files", "/v1/files/", "/v1/uploads", "/v1/uploads/")
+    return Later(paths, partial(_files, files, config), multipart=tuple(most), max_body_bytes=most)
 
 
 def batch_doors(batches: Batches) -> Later:
@@ -231,9 +232,10 @@ def _explain(engine: Engine) -> Iterable[Route]:
 
 
 def _files(files: FileStore, config: FilesConfig) -> Iterable[Route]:
-    from ghostd.gateway.dialects.openai.files import routes
+    from ghostd.gateway.dialects.openai import files as whole
+    from ghostd.gateway.dialects.openai import uploads
 
-    return routes(files, config)
+    return (*whole.routes(files, config), *uploads.routes(files, config))
 
 
 def _batches(batches: Batches) -> Iterable[Route]:

@@ -115,12 +115,23 @@ class Guard:
         length = headers.get(_CONTENT_LENGTH)
         if length is not None:
             length = length.lstrip("0") or "0"  # int() refuses thousands of them, HTTP does not
-            limit = self._limits.get(path, self._max_body_bytes)
+            own = covering(self._limits, path)
+            limit = self._max_body_bytes if own is None else self._limits[own]
             if int(length) > limit:
-                raise too_large(length, limit, "files.max_bytes" if path in self._limits else "http.max_body_bytes")
+                # Files have their limit, and the parts of one, which come below a path, theirs.
+                file = "files.max_part_bytes" if own is not None and own.endswith("/") else "files.max_bytes"
+                raise too_large(length, limit, "http.max_body_bytes" if own is None else file)
 
     def _takes_form(self, path: str, sent_type: str) -> bool:
-        return path in self._multipart and sent_type.partition(";")[0].strip().lower() == "multipart/form-data"
+        is_form = sent_type.partition(";")[0].strip().lower() == "multipart/form-data"
+        return is_form and covering(self._multipart, path) is not None
+
+
+def covering(paths: Collection[str], path: str) -> str | None:
+    """Which of `paths` stands for `path`: the same one, or one that ends with "/" and that it lies below."""
+    if path in paths:
+        return path
+    return next((own for own in paths if own.endswith("/") and path.startswith(own)), None)
 
 
 def too_large(size: str, limit: int, setting: str = "http.max_body_bytes") -> BodyTooLarge:

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-from ghostd.batch import StoredFile
+from ghostd.batch import UPLOAD_PART, StoredFile
 from ghostd.errors import BodyTooLarge, InvalidRequest, StoreError
 from ghostd.ports import FileStore
 
@@ -81,6 +81,13 @@ class FileStoreContract(ABC):
                 assert error.param == "after"
             else:
                 raise AssertionError("a list behind nothing")
+
+    async def test_parts_of_uploads_are_in_no_list_of_all_files(self, tmp_path: Path) -> None:
+        async with self.opened(tmp_path, max_bytes=100) as store:
+            part, whole = await keep(store, b"x", purpose=UPLOAD_PART), await keep(store, b"x")
+            assert await store.list(limit=9) == ([whole], False)
+            assert await store.list(limit=9, purpose=UPLOAD_PART) == ([part], False)
+            assert await store.get(part.id) == part
 
     async def test_a_deleted_file_is_gone(self, tmp_path: Path) -> None:
         async with self.opened(tmp_path, max_bytes=100) as store:

@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from ghostd.batch import StoredFile
+from ghostd.batch import UPLOAD_PART, StoredFile
 from ghostd.errors import BodyTooLarge, InvalidRequest, StoreError
 
 
@@ -40,7 +40,7 @@ class MemoryFiles:
             if after not in ids:
                 raise InvalidRequest("There is no such file.", "after")
             files = files[ids.index(after) + 1 :]
-        files = [file for file in files if purpose in (None, file.purpose)]
+        files = [file for file in files if file.purpose == purpose or (purpose is None and file.purpose != UPLOAD_PART)]
         return files[:limit], len(files) > limit
 
     async def delete(self, file_id: str) -> bool:

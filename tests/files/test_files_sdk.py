@@ -23,7 +23,8 @@ from ghostd.config_files import FilesConfig
 from ghostd.files.contents import Upload
 from ghostd.files.service import FileService, open_files
 from ghostd.files.table import FileTable
-from ghostd.gateway.dialects.openai.files import plain_name, routes
+from ghostd.gateway.dialects.openai.file_form import plain_name
+from ghostd.gateway.dialects.openai.files import routes
 from ghostd.testing.gateway import Served, serving
 
 FORM = {"Content-Type": "multipart/form-data; boundary=b"}

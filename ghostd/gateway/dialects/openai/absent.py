@@ -39,7 +39,6 @@ ABSENT: Mapping[str, tuple[str, str]] = {
     "/v1/safety": ("safety cases", _ITSELF),
     "/v1/skills": ("skills", _ITSELF),
     "/v1/threads": ("threads and runs", _RESPONSES),
-    "/v1/uploads": ("uploads in parts", "Use POST /v1/files for the whole file."),
     "/v1/vaults": ("vaults", _ITSELF),
     "/v1/vector_stores": ("vector stores", _ITSELF),
     "/v1/videos": ("videos", _ITSELF),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from contextlib import aclosing
 from functools import partial
@@ -11,28 +10,22 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
-from ghostd.batch import StoredFile
+from ghostd.batch import UPLOAD_PART, StoredFile
 from ghostd.config_files import FilesConfig
 from ghostd.errors import InvalidRequest, StoreError
-from ghostd.gateway.dialects.openai.multipart import is_form
+from ghostd.gateway.dialects.openai.file_form import MORE_BYTES, FileForm
 from ghostd.gateway.doc import Doc
 from ghostd.gateway.errors import HttpError, printable
 from ghostd.gateway.exchange import Exchange
-from ghostd.gateway.guard import MAX_FIELD_BYTES, too_large
-from ghostd.gateway.multipart import FormParser, Part, PartHead
 from ghostd.gateway.ranges import wanted_range
 from ghostd.gateway.response import Response, StreamedResponse
 from ghostd.gateway.routes import Route
-from ghostd.ports import FileStore, IncomingFile
+from ghostd.ports import FileStore
 
 PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
 MAX_LISTED = 10_000
 EXPIRY_S = (3_600, 2_592_000)
 _PATH = "/v1/files"
-MORE_BYTES = 2 * MAX_FIELD_BYTES
-"""What a form may hold beside its file."""
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-_FILENAME_CHARS = 255
 _UPLOAD_DOC = Doc(
     "Keep a file",
     form={
@@ -71,23 +64,15 @@ def routes(files: FileStore, config: FilesConfig) -> Sequence[Route]:
 
 async def upload(files: FileStore, config: FilesConfig, exchange: Exchange) -> Response:
     """Keep a file; its content goes to the disk as it comes."""
-    if not is_form(exchange):
-        raise HttpError(415, "unsupported_media_type", "A file is uploaded as multipart/form-data, not as JSON.")
-    form = _Form(exchange, config.max_bytes + MORE_BYTES)
+    form = FileForm(exchange, "file", config.max_bytes + MORE_BYTES, "files.max_bytes")
     async with files.incoming() as incoming:
         await form.read_into(incoming)
-        if form.filename is None:
-            raise InvalidRequest("Missing required parameter: 'file'.", "file")
-        purpose = form.fields.get("purpose", "")
-        if not purpose:
-            raise InvalidRequest("Missing required parameter: 'purpose'.", "purpose")
-        if purpose not in PURPOSES:
-            shown = printable(purpose, 100)
-            raise InvalidRequest(
-                f"Invalid value for 'purpose': {shown!r}; supported: {', '.join(PURPOSES)}.", "purpose"
-            )
-        kept = await incoming.keep(purpose=purpose, filename=form.filename, expires_after_s=_expiry(form.fields))
-    return exchange.json(msgspec.json.encode(_file(kept)))
+        kept = await incoming.keep(
+            purpose=purpose_of(form.fields.get("purpose", "")),
+            filename=form.filename or "",
+            expires_after_s=_expiry(form.fields),
+        )
+    return exchange.json(msgspec.json.encode(file_object(kept)))
 
 
 async def list_files(files: FileStore, exchange: Exchange) -> Response:
@@ -101,7 +86,7 @@ async def list_files(files: FileStore, exchange: Exchange) -> Response:
         descending=order == "desc",
         purpose=exchange.parameter("purpose") or None,
     )
-    return exchange.json(msgspec.json.encode(page([_file(file) for file in found], more)))
+    return exchange.json(msgspec.json.encode(page([file_object(file) for file in found], more)))
 
 
 async def retrieve(files: FileStore, exchange: Exchange) -> Response | None:
@@ -110,10 +95,10 @@ async def retrieve(files: FileStore, exchange: Exchange) -> Response | None:
     if slash and rest != "content":
         raise _unknown(exchange)
     file = await files.get(unquote(file_id))
-    if file is None:
+    if file is None or file.purpose == UPLOAD_PART:
         _missing(file_id)
     if not slash:
-        return exchange.json(msgspec.json.encode(_file(file)))
+        return exchange.json(msgspec.json.encode(file_object(file)))
     headers = exchange.headers()
     headers["Content-Type"] = "application/octet-stream"
     headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(file.filename, safe='')}"
@@ -133,9 +118,20 @@ async def delete(files: FileStore, exchange: Exchange) -> Response:
     file_id = exchange.path.removeprefix(f"{_PATH}/")
     if "/" in file_id:
         raise _unknown(exchange)
-    if not await files.delete(unquote(file_id)):
+    file = await files.get(unquote(file_id))
+    if file is None or file.purpose == UPLOAD_PART or not await files.delete(file.id):
         _missing(file_id)
     return exchange.json(msgspec.json.encode({"id": unquote(file_id), "object": "file", "deleted": True}))
+
+
+def purpose_of(purpose: str) -> str:
+    """The purpose of a file that a client brings; raises InvalidRequest."""
+    if not purpose:
+        raise InvalidRequest("Missing required parameter: 'purpose'.", "purpose")
+    if purpose not in PURPOSES:
+        shown = printable(purpose, 100)
+        raise InvalidRequest(f"Invalid value for 'purpose': {shown!r}; supported: {', '.join(PURPOSES)}.", "purpose")
+    return purpose
 
 
 def limit_of(exchange: Exchange, default: int, most: int) -> int:
@@ -157,58 +153,6 @@ def page(objects: Sequence[dict[str, object]], more: bool) -> dict[str, object]:
         "last_id": objects[-1]["id"] if objects else None,
         "has_more": more,
     }
-
-
-def plain_name(filename: str) -> str:
-    """A file's name for people: no path, no control characters, not endless. Nothing is ever opened by it."""
-    last = re.split(r"[/\\]", filename)[-1]
-    last = _CONTROL.sub("", printable(last, 4 * _FILENAME_CHARS)).strip()
-    return last[:_FILENAME_CHARS] if last.strip(".") else "file"
-
-
-class _Form:
-    """The form of an upload; its file goes where it is kept, its fields stay here."""
-
-    def __init__(self, exchange: Exchange, max_bytes: int) -> None:
-        self._exchange = exchange
-        self._max_bytes = max_bytes
-        self._parser = FormParser(exchange.request.headers["Content-Type"])
-        self.fields: dict[str, str] = {}
-        self.filename: str | None = None
-
-    async def read_into(self, incoming: IncomingFile) -> None:
-        """Read it all; raises RequestError, HttpError or StoreError."""
-        head: PartHead | None = None
-        value: list[bytes] = []
-        async with aclosing(self._exchange.pieces()) as pieces:
-            async for piece in pieces:
-                received = self._exchange.request.received_bytes
-                if received > self._max_bytes:
-                    raise too_large(f"at least {received}", self._max_bytes, "files.max_bytes")
-                for event in self._parser.feed(piece):
-                    if isinstance(event, PartHead):
-                        head, value = event, []
-                        self._begin(head)
-                    elif event is None:
-                        assert head is not None
-                        self._end(head, b"".join(value))
-                    elif head is not None and head.name == "file":
-                        await incoming.write(event)
-                    else:
-                        value.append(event)
-        self._parser.end()
-
-    def _begin(self, head: PartHead) -> None:
-        if head.name in self.fields or (head.name == "file" and self.filename is not None):
-            raise InvalidRequest(f"Invalid value for '{head.name}': it is given twice.", head.name)
-        if head.name == "file":
-            self.filename = plain_name(head.filename or "")
-        elif head.is_file:
-            raise InvalidRequest(f"Invalid value for '{head.name}': the file goes into 'file'.", head.name)
-
-    def _end(self, head: PartHead, value: bytes) -> None:
-        if head.name != "file":
-            self.fields[head.name] = Part(head, value).text()
 
 
 def _expiry(fields: dict[str, str]) -> int | None:
@@ -259,7 +203,8 @@ async def _send(
             raise ConnectionResetError("a file could not be read to its end") from None
 
 
-def _file(file: StoredFile) -> dict[str, object]:
+def file_object(file: StoredFile) -> dict[str, object]:
+    """A file as the API shows it."""
     found: dict[str, object] = {
         "id": file.id,
         "object": "file",
