@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sqlite3
 import time
@@ -53,6 +54,8 @@ class Repository:
         state = objects_state(location)
         if self.objects is None or state != self._objects_state:
             self.objects, self._objects_state = None, state
+            if self.problem:
+                gc.collect()  # a damaged pack stays mapped while an error refers to it
             self.objects = open_objects(location)
         _, found = head(location)
         ends = shallow(location)
