@@ -184,8 +184,13 @@ class FillRequest:
     None: the model's calibrated default; 0: always answer. Models that give no estimate ignore it."""
     open_documents: tuple[OpenDocument, ...] = ()
     """The session's other open buffers, most recently used first."""
+    session: str = ""
+    """The editor's session, whose open documents stand in for their files; "" for none."""
     quote_documents: bool = False
     """Whether the prompt of a model with FIM tokens may quote the open documents, as far as they fit."""
+    tidy: bool = False
+    """Whether the text is for an editor to show: it ends where the code around the cursor says, and without what
+    stands there already. It then comes whole, in one delta. `ghostd/project` does so by itself."""
     ending: Ending = NO_ENDING
     timeouts: Timeouts = field(default=Timeouts(), compare=False)
 

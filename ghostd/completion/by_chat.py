@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from ghostd.conversation import Message
 from ghostd.errors import InvalidRequest
-from ghostd.types import ChatRequest, CompletionRequest
+from ghostd.types import ChatRequest, CompletionRequest, FillRequest
 
 _TASK = (
     "Continue the text that the user sends. Reply with the continuation alone: begin where the text ends, do not "
     "repeat it, do not comment on it, and put nothing around it."
+)
+
+_FILL_TASK = (
+    "The user sends a file in which {hole} marks the cursor. Reply with the text that belongs at the cursor, and "
+    "nothing else: no line that is there already, no comment, nothing around it. Keep to the file's style and "
+    "indentation. Write {amount}."
 )
 
 
@@ -24,6 +30,27 @@ def as_chat(request: CompletionRequest) -> ChatRequest:
         messages=(Message("system", _TASK), Message("user", text)),
         sampling=request.sampling,
         max_tokens=request.max_tokens,
+        stop=request.stop,
+        timeouts=request.timeouts,
+    )
+
+
+def fill_as_chat(request: FillRequest, prefix: str, suffix: str, *, lines: bool, max_tokens: int) -> ChatRequest:
+    """The conversation that asks for the text between the two; `lines` says whether several lines are wanted."""
+    hole, number = "<CURSOR>", 0
+    while hole in prefix or hole in suffix:
+        number += 1
+        hole = f"<CURSOR-{number}>"
+    amount = "as few lines as complete the block" if lines else "at most the rest of the line"
+    name = f"File {request.path.name}:\n" if request.path is not None else ""
+    return ChatRequest(
+        model=request.model,
+        messages=(
+            Message("system", _FILL_TASK.format(hole=hole, amount=amount)),
+            Message("user", f"{name}{prefix}{hole}{suffix}"),
+        ),
+        sampling=request.sampling,
+        max_tokens=max_tokens,
         stop=request.stop,
         timeouts=request.timeouts,
     )

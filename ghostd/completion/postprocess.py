@@ -7,7 +7,10 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
-from ghostd.types import Delta, Ending, Usage
+from ghostd.completion.halting import Halt
+from ghostd.completion.lexing import Syntax
+from ghostd.completion.tidy import tidy
+from ghostd.types import Delta, Ending, FillRequest, Usage
 
 
 async def limit_lines(deltas: AsyncGenerator[Delta, None], max_lines: int) -> AsyncGenerator[Delta, None]:
@@ -54,6 +57,44 @@ async def ended_by(deltas: AsyncGenerator[Delta, None], ending: Ending) -> Async
                 yield replace(delta, text=delta.text[:cut], finish_reason="length", usage=delta.counted)
                 return
             yield delta
+
+
+async def until_tokens(deltas: AsyncGenerator[Delta, None], stops: frozenset[int]) -> AsyncGenerator[Delta, None]:
+    """The stream up to the first of these tokens, none of which has a text; the generation behind it ends there."""
+    async with aclosing(deltas):
+        async for delta in deltas:
+            at = next((place for place, token in enumerate(delta.tokens) if token in stops), None)
+            if at is None or delta.finish_reason is not None:
+                yield delta
+                continue
+            # Tokens without a text come with the next one that has one: only what stands last may be kept.
+            text = delta.text if at == len(delta.tokens) - 1 else ""
+            yield Delta(text, "stop", delta.usage or delta.counted or Usage(0, 0), tokens=delta.tokens[:at])
+            return
+
+
+async def tidied(
+    deltas: AsyncGenerator[Delta, None], request: FillRequest, syntax: Syntax, halt: Halt | None
+) -> AsyncGenerator[Delta, None]:
+    """The text for an editor, in one delta; the generation ends as soon as `halt` says so."""
+    text, last = "", Delta()
+    confidence: float | None = None
+    async with aclosing(deltas):
+        async for delta in deltas:
+            text += delta.text
+            last = delta
+            confidence = delta.confidence if delta.confidence is not None else confidence
+            if halt is not None and (end := halt.end(text, complete=delta.finish_reason is not None)) is not None:
+                text = text[:end]
+                last = replace(delta, finish_reason="stop", usage=delta.usage or delta.counted or Usage(0, 0))
+                break
+    yield Delta(
+        tidy(text, request.prefix, request.suffix, syntax),
+        last.finish_reason,
+        last.usage,
+        confidence=confidence,
+        stop_sequence=last.stop_sequence,
+    )
 
 
 def _outdented(text: str, indent: int | None, least: int) -> tuple[int | None, int | None]:

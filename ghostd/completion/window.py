@@ -7,6 +7,7 @@ have to read all of it again. So its start moves in steps of `ANCHOR_LINES`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 
 from ghostd.types import OpenDocument
 
@@ -43,6 +44,22 @@ def quotable(documents: Sequence[OpenDocument], prefix: str, suffix: str, budget
             break
         taken.append((document.path.name, document.text))
     return taken[::-1]
+
+
+def fitting(pieces: Sequence[tuple[str, str]], budget_tokens: int) -> list[tuple[str, str]]:
+    """The last of these (name, text) that fit into about `budget_tokens` together, in their order."""
+    taken: list[tuple[str, str]] = []
+    for piece in reversed(pieces):
+        if tokens_of_pieces([*taken, piece]) > budget_tokens:
+            break
+        taken.append(piece)
+    return taken[::-1]
+
+
+def tokens_of_pieces(pieces: Sequence[tuple[str, str]]) -> int:
+    """About how many tokens these (name, text) take, rounded up."""
+    chars = sum(len(name) + len(text) + _MARKER_CHARS for name, text in pieces)
+    return ceil(chars / CHARS_PER_TOKEN)
 
 
 def _start_of(text: str, chars: int) -> str:

@@ -12,6 +12,9 @@ from ghostd.types import FillRequest, OpenDocument, Trigger
 from ghostd_lsp.documents import Snapshot
 from ghostd_lsp.session import Session
 
+_PROJECT_MODEL = "ghostd/project"
+"""Fills by itself; other models' texts come as they are to be shown."""
+
 
 async def fill_at(
     session: Session,
@@ -35,6 +38,8 @@ async def fill_at(
         max_tokens=settings.max_tokens,
         max_lines=settings.max_lines,
         trigger=trigger,
+        session=session.id,
+        tidy=True,
         open_documents=tuple(replace(other, text=_with_newlines(other.text)) for other in others),
     )
     try:
@@ -47,7 +52,7 @@ async def fill_at(
         session.tell_once(f"No completion: {error}")
         return ""
     session.all_well()
-    text = trim_overlap(reply.text, suffix)
+    text = trim_overlap(reply.text, suffix) if reply.model == _PROJECT_MODEL else reply.text
     return text if text.strip() else ""
 
 

@@ -1,0 +1,131 @@
+"""Where a fill ends while the model still writes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ghostd.completion.lexing import PLAIN, Syntax, chunk_after, chunk_before, lex
+from ghostd.completion.shape import opens_block
+
+_CONTINUES = re.compile(
+    r"(?:else|elif|except|finally|catch|case|default|end|elseif|elsif|rescue|ensure|when|while)\b|[)\]}]"
+)
+_TOP_LEVEL = re.compile(
+    r"(?:async def|def|class|fn|func|function|pub|export|impl|struct|enum|interface|trait|import|from|package|namespace"
+    r"|module|@\w|if __name__)\b"
+)
+_MEETS_AT = 3
+"""Characters that a line has at least for it to be recognised as the one below the cursor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """What is known at the cursor; `end` is asked after each piece."""
+
+    lines: bool
+    """Whether several lines are wanted."""
+    syntax: Syntax
+    indent: int
+    """Of the cursor's line."""
+    line: str
+    """The cursor's line up to the cursor."""
+    below: str
+    """The first line below the cursor that is not blank, with its indentation."""
+    closers: int | None
+    """Brackets that the text has to close; None where nothing can be said."""
+    before: str
+    """What the text's brackets are read after."""
+
+    def end(self, text: str, *, complete: bool = False) -> int | None:
+        """Where the text so far ends; None: not yet. `complete` says that nothing follows it."""
+        found = [
+            end
+            for end in (self._line_end(text), self._block_end(text, complete=complete), self._bracket_end(text))
+            if end is not None
+        ]
+        return min(found, default=None)
+
+    def _line_end(self, text: str) -> int | None:
+        if self.lines:
+            return None
+        end = text.find("\n", 1 if text.startswith("\n") else 0)
+        return end if end >= 0 else None
+
+    def _block_end(self, text: str, *, complete: bool) -> int | None:
+        start = text.find("\n") + 1
+        if start == 0:
+            return None
+        opened = opens_block(self.line + text[: start - 1], self.syntax)
+        deeper = False
+        begun = bool(text[: start - 1].strip())
+        while True:
+            stop = text.find("\n", start)
+            line = text[start : stop if stop >= 0 else len(text)]
+            bare = line.strip()
+            if bare:
+                whole = stop >= 0 or complete
+                if not whole and bare.isalnum():
+                    return None  # a word that may become `else`
+                indent = len(line) - len(line.lstrip(" \t"))
+                if whole and self._meets(line):
+                    return start - 1
+                if self._leaves(bare, indent, opened=opened, deeper=deeper, begun=begun):
+                    return start - 1
+                deeper = deeper or indent > self.indent
+                begun = True
+            if stop < 0:
+                return None
+            start = stop + 1
+
+    def _meets(self, line: str) -> bool:
+        return len(self.below.strip()) >= _MEETS_AT and line.rstrip() == self.below.rstrip()
+
+    def _leaves(self, bare: str, indent: int, *, opened: bool, deeper: bool, begun: bool) -> bool:
+        if self.syntax.blocks == "none":
+            return False
+        continues = _CONTINUES.match(bare) is not None
+        if indent < self.indent:
+            return not (continues and bare[0] in ")]}" and self.closers != 0)
+        if indent == self.indent and opened and deeper and not continues and self.indent > 0:
+            return True
+        return indent == 0 and self.indent == 0 and begun and _TOP_LEVEL.match(bare) is not None
+
+    def _bracket_end(self, text: str) -> int | None:
+        if self.closers is None or not any(closer in text for closer in ")]}"):
+            return None
+        at = len(self.before)
+        extra = 0
+        lexed = lex(self.before + text, self.syntax)
+        gone = len(lex(self.before, self.syntax).opened) - sum(bracket.offset < at for bracket in lexed.opened)
+        unopened = [bracket for bracket in lexed.closed if bracket.offset >= at]
+        if gone <= self.closers and not unopened:
+            return None
+        # Read on bracket by bracket: the first one that closes more than there is to close ends the text.
+        depth: list[int] = []
+        for match in self.syntax.tokens.finditer(self.before + text, at if lexed.inside == "code" else 0):
+            if match.start() < at:
+                continue
+            if match.lastgroup == "open":
+                depth.append(match.start())
+            elif match.lastgroup == "close":
+                if depth:
+                    depth.pop()
+                    continue
+                extra += 1
+                if extra > self.closers:
+                    return match.start() - at
+        return None
+
+
+def halt_at(prefix: str, suffix: str, syntax: Syntax, *, lines: bool) -> Halt:
+    """What is known at this cursor."""
+    line = prefix[prefix.rfind("\n") + 1 :]
+    before = chunk_before(prefix)
+    here = lex(before, syntax)
+    after = lex(chunk_after(suffix), syntax)
+    closers = None
+    if syntax is not PLAIN and here.inside == "code" and not here.closed:
+        closers = max(len(here.opened) - len(after.closed), 0)
+    below = next((one for one in suffix.split("\n", 40)[1:40] if one.strip()), "")
+    return Halt(lines, syntax, len(line) - len(line.lstrip(" \t")), line, below, closers, before)
