@@ -14,7 +14,7 @@ from ghostd.indexed import Chunk, Symbol
 from ghostd.ports import Index
 from ghostd.vectors.asking import Asking
 from ghostd.vectors.codes import Coded, NotVectors, coded
-from ghostd.vectors.store import NewContent, VectorStore, open_store
+from ghostd.vectors.store import KnownTexts, NewContent, VectorStore, open_store
 from ghostd.vectors.texts import text_hash, texts_of
 
 
@@ -121,9 +121,10 @@ class EmbeddedRoot:
         self._counts = counts
         missing = await self._within_limits(store, have & self.paths.keys(), missing)
         limits_known = store.dimensions > 0
+        known = await asyncio.to_thread(store.known_texts) if missing else None
         for lot in _lots(missing, counts, self.config.batch_chunks):
             pieces = [piece for piece in [await self._piece(content_hash) for content_hash in lot] if piece]
-            self._embedded += await self._embed(store, pieces)
+            self._embedded += await self._embed(store, known, pieces)
             if not is_current() or (not limits_known and store.dimensions):
                 return False
         await asyncio.to_thread(store.keep_only, self.paths.keys())
@@ -174,13 +175,13 @@ class EmbeddedRoot:
         texts = texts_of(source, chunks, outline, self.config.max_chunk_chars, redact)
         return _Piece(content_hash, tuple((one.first_line, one.last_line) for one in chunks), tuple(texts))
 
-    async def _embed(self, store: VectorStore, pieces: Sequence[_Piece]) -> int:
+    async def _embed(self, store: VectorStore, known_texts: KnownTexts | None, pieces: Sequence[_Piece]) -> int:
         """Give these contents vectors; how many chunks they have."""
         texts = [text for piece in pieces for text in piece.texts]
         if not texts:
             return 0
         hashes = [text_hash(text) for text in texts]
-        known = await asyncio.to_thread(store.known, hashes)
+        known = known_texts.find(hashes) if known_texts is not None else None
         new = [number for number in range(len(texts)) if known is None or known.scales[number] < 0]
         vectors: list[Vector | None] = []
         for start in range(0, len(new), self.config.batch_chunks):

@@ -69,6 +69,29 @@ class Table:
     hashes: tuple[bytes, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class KnownTexts:
+    """Vectors by the texts that they were made of, at one moment."""
+
+    hashes: npt.NDArray[np.uint64]
+    """Ascending."""
+    rows: npt.NDArray[np.int64]
+    table: Table
+
+    def find(self, texts: Sequence[bytes]) -> Coded | None:
+        """The vectors of these texts, with a scale of -1 for those that have none; None where none has one."""
+        if not len(self.hashes):
+            return None
+        wanted = _texts(texts)
+        places = np.searchsorted(self.hashes, wanted)
+        places[places == len(self.hashes)] = 0
+        there = self.hashes[places] == wanted
+        if not there.any():
+            return None
+        rows = self.rows[places]
+        return Coded(self.table.codes[rows], np.where(there, self.table.scales[rows], np.float32(-1)))
+
+
 def store_folder(folder: Path, root: Path) -> Path:
     """Where the vectors of `root` lie in `folder`."""
     return folder / hashlib.blake2b(os.fsencode(root), digest_size=12).hexdigest()
@@ -135,23 +158,16 @@ class VectorStore:
         with self._lock:
             self._reset(self._model)
 
-    def known(self, texts: Sequence[bytes]) -> Coded | None:
-        """The vectors of these texts, with a scale of -1 for those that have none; None where there are no vectors."""
+    def known_texts(self) -> KnownTexts:
+        """The vectors by their texts, as they are now."""
         with self._lock:
             table = self._current()
             hashes = np.zeros(len(table.scales), np.uint64)
             for rows in self._contents.values():
                 hashes[rows.first_row : rows.first_row + len(rows.texts)] = rows.texts
             live = np.flatnonzero(table.owners >= 0)
-            if not len(live):
-                return None
             live = live[np.argsort(hashes[live], kind="stable")]
-            wanted = _texts(texts)
-            places = np.searchsorted(hashes[live], wanted)
-            places[places == len(live)] = 0
-            found = live[places]
-            there = hashes[found] == wanted
-            return Coded(table.codes[found], np.where(there, table.scales[found], np.float32(-1)))
+            return KnownTexts(hashes[live], live, table)
 
     def add(self, contents: Sequence[NewContent]) -> None:
         """Keep contents; their vectors must all be of one length, which is the store's."""

@@ -70,10 +70,11 @@ def test_what_was_added_is_there_after_opening_again(tmp_path: Path) -> None:
 
 def test_known_texts_have_their_vectors(tmp_path: Path) -> None:
     store = filled(tmp_path / "s", 1, 2)
-    found = store.known([text_hash("2 1"), text_hash("never seen")])
+    found = store.known_texts().find([text_hash("2 1"), text_hash("never seen")])
     assert found is not None
     assert (found.codes[0] == content(2).vectors.codes[1]).all()
     assert found.scales.tolist()[1] == -1
+    assert store.known_texts().find([text_hash("never seen")]) is None
 
 
 def test_damaged_codes_are_forgotten_alone(tmp_path: Path) -> None:
