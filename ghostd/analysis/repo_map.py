@@ -42,12 +42,16 @@ class Selection:
 
     def choose(self, budget_bytes: int) -> None:
         """Fill the budget."""
-        by_file: dict[int, list[int]] = {}
-        for place in _best(self.value, _LOOKED_AT):
-            by_file.setdefault(int(self.names.def_file[place]), []).append(place)
-        heap: list[tuple[float, int]] = []
-        for places in by_file.values():
-            heap += [(-self._worth(place)[0], place) for place in places]
+        candidates = _best(self.value, _LOOKED_AT)
+        in_file: dict[int, list[int]] = {}
+        inside: dict[int, list[int]] = {}
+        for place in candidates:
+            in_file.setdefault(int(self.names.def_file[place]), []).append(place)
+            around = int(self.names.def_parent[place])
+            while around >= 0:
+                inside.setdefault(around, []).append(place)
+                around = int(self.names.def_parent[around])
+        heap = [(-self._worth(place)[0], place) for place in candidates]
         heapq.heapify(heap)
         left = budget_bytes
         while heap and left > 8:
@@ -61,12 +65,12 @@ class Selection:
             if cost > left:
                 continue
             left -= cost
-            self._take(chain)
-            # What is beside it has become cheaper.
             file = int(self.names.def_file[place])
-            for other in by_file[file]:
-                if other not in self._chosen:
-                    heapq.heappush(heap, (-self._worth(other)[0], other))
+            # What becomes cheaper: in a file that is new, all; else what is inside of the new lines.
+            cheaper = [inside.get(each, ()) for each in chain] if file in self._files else [in_file[file]]
+            self._take(chain)
+            for other in {other for others in cheaper for other in others} - self._chosen:
+                heapq.heappush(heap, (-self._worth(other)[0], other))
 
     def _take(self, chain: Sequence[int]) -> None:
         for place in chain:
