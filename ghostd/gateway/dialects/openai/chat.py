@@ -17,6 +17,7 @@ from ghostd.gateway.dialects.llamacpp import chat as llamacpp_chat
 from ghostd.gateway.dialects.llamacpp.models import default_model
 from ghostd.gateway.dialects.openai.chat_request import CHAT_RANGES, CHAT_WORDS, ChatBody, chat_request
 from ghostd.gateway.dialects.openai.chat_tools import custom_input, custom_names
+from ghostd.gateway.dialects.openai.chunks import ending, framing
 from ghostd.gateway.dialects.openai.logprobs import chat_logprobs
 from ghostd.gateway.dialects.openai.replies import ChatChunk, ChatReply
 from ghostd.gateway.doc import Doc
@@ -90,12 +91,7 @@ class _Encoder:
 
     def begin(self, call: Call, model: str) -> None:
         """A stream begins."""
-        self._head = b'data: {"id":"%s","object":"chat.completion.chunk","created":%d,"model":%s,"choices":[' % (
-            new_id("chatcmpl").encode(),
-            int(time.time()),
-            _ENCODER.encode(model),
-        )
-        self._tail = b'}],"usage":null}\n\n' if call.with_usage else b"}]}\n\n"
+        self._head, self._tail = framing(call, model, "chat.completion.chunk", "chatcmpl")
 
     def events(self, delta: Delta) -> bytes:
         """The chunks of a delta."""
@@ -123,9 +119,7 @@ class _Encoder:
 
     def end(self, call: Call) -> bytes:
         """The usage, if it was asked for, and the end marker."""
-        if not call.with_usage or call.trace.usage is None:
-            return b"data: [DONE]\n\n"
-        return b'%s],"usage":%s}\n\ndata: [DONE]\n\n' % (self._head, _ENCODER.encode(usage_details(call.trace.usage)))
+        return ending(call, self._head)
 
     def _text(self, index: int, text: str, logprobs: Sequence[TokenLogprob]) -> bytes:
         extra = b',"logprobs":' + _ENCODER.encode(chat_logprobs(logprobs)) if logprobs else b""

@@ -14,6 +14,7 @@ from ghostd.gateway.answering import Reply, answer
 from ghostd.gateway.calls import decoded, openai_call
 from ghostd.gateway.dialects.generation import new_id, pieces, seeded, usage_details
 from ghostd.gateway.dialects.llamacpp.models import default_model
+from ghostd.gateway.dialects.openai.chunks import ending, framing
 from ghostd.gateway.dialects.openai.fields import (
     RANGES,
     GenerationFields,
@@ -134,12 +135,7 @@ class _Encoder:
 
     def begin(self, call: Call, model: str) -> None:
         """A stream begins."""
-        self._head = b'data: {"id":"%s","object":"text_completion","created":%d,"model":%s,"choices":[' % (
-            new_id("cmpl").encode(),
-            int(time.time()),
-            _ENCODER.encode(model),
-        )
-        self._tail = b'}],"usage":null}\n\n' if call.with_usage else b"}]}\n\n"
+        self._head, self._tail = framing(call, model, "text_completion", "cmpl")
 
     def events(self, delta: Delta) -> bytes:
         """The chunks of a delta."""
@@ -164,9 +160,7 @@ class _Encoder:
 
     def end(self, call: Call) -> bytes:
         """The usage, if it was asked for, and the end marker."""
-        if not call.with_usage or call.trace.usage is None:
-            return b"data: [DONE]\n\n"
-        return b'%s],"usage":%s}\n\ndata: [DONE]\n\n' % (self._head, _ENCODER.encode(usage_details(call.trace.usage)))
+        return ending(call, self._head)
 
     def _text(self, index: int, text: str, tokens: Sequence[TokenLogprob]) -> bytes:
         block = _ENCODER.encode(self._logprobs[index].block(tokens)) if tokens else b"null"
