@@ -36,7 +36,7 @@ class RootState(msgspec.Struct, frozen=True):
     """Whether ghostd/project covers it."""
     detail: str = ""
     history: str = ""
-    """How far git history has been read, or why not; "" where it has not been asked for."""
+    """How far git history has been read, or why not; "" where there is none, or before the index is ready."""
     embeddings: EmbeddingState | None = None
     """None where no model for them is set."""
 
