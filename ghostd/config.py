@@ -143,6 +143,9 @@ class ContextConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """Whether anything is looked for."""
     budget_tokens: Annotated[int, Meta(ge=1, le=32_000)] = 1_000
     """Tokens that it may take where a request says nothing."""
+    fill_tokens: Annotated[int, Meta(ge=0, le=32_000)] = 1_000
+    """Tokens that a fill-in-the-middle prompt may quote of the project, up to a third of the model's context; 0: none.
+    A model on this machine is only given it when the user asks for a completion, not while they type."""
     deadline_ms: Annotated[int, Meta(ge=1, le=60_000)] = 250
     """Time to look for it; sources that have not answered by then are left out, and named."""
 

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from ghostd import __version__, plugins
@@ -15,6 +16,7 @@ from ghostd.analysis.analyst import Analyst
 from ghostd.batches.service import open_batches
 from ghostd.committed import HistoryState
 from ghostd.config import Config
+from ghostd.context.for_fill import quote_for
 from ghostd.context.service import ContextService
 from ghostd.embedded import SimilarState
 from ghostd.engine import Engine, Frontend, FrontendHost
@@ -284,6 +286,7 @@ async def _parts(
             daemon.similar = await parts.enter_async_context(_embeddings(config, paths, engine, index))
         context = ContextService(index, resolver, history, config.context, lambda: engine.registry, daemon.similar)
         parts.callback(context.close)
+        engine.quote = partial(quote_for, context)
         for name in config.frontends:
             host = FrontendHost(daemon.engine, index, config, paths.runtime / f"{name}.sock", navigation, context)
             await parts.enter_async_context(_frontend(name)(host))

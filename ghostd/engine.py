@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ghostd.completion.by_chat import as_chat
-from ghostd.completion.fill import fill_along, fill_with, nothing
+from ghostd.completion.fill import Quote, fill_along, fill_with, nothing
 from ghostd.completion.postprocess import ended_by
 from ghostd.completion.stops import stopped_at
 from ghostd.config import Config
@@ -60,9 +60,11 @@ class Engine:
         ledger: Ledger | None = None,
     ) -> None:
         """Over these local providers with the default configuration, or over a whole registry."""
-        self.router = Router(registry or Registry(Config(), providers), translate, ledger)
+        self.router = Router(registry or Registry(Config(), providers), self._translated, ledger)
         self._ledger = ledger
         self.tokens = Tokens(lambda: self.registry)
+        self.quote: Quote | None = None
+        """What fill prompts quote of the project; None: nothing but the file."""
         self._fills = 0
         """How many fills by tiers are under way."""
 
@@ -142,6 +144,11 @@ class Engine:
                     return call.trace.deployment, item
         raise AssertionError("the router gives vectors or raises")
 
+    def _translated(
+        self, deployment: Deployment, jobs: Sequence[Job], timeouts: Timeouts
+    ) -> AsyncGenerator[Delta | Embeddings, None]:
+        return translate(deployment, jobs, timeouts, self.quote)
+
     # --- filling by tiers ----------------------------------------------------------------
 
     def _by_tiers(self, model: str) -> bool:
@@ -163,7 +170,7 @@ class Engine:
             jobs = call.decode()
             for choice, job in enumerate(jobs):
                 assert not isinstance(job.request, ChatRequest | EmbedRequest)
-                stream = fill_along(tiers, _as_fill(job.request))
+                stream = fill_along(tiers, _as_fill(job.request), self.quote)
                 async with aclosing(stream) as deltas:
                     async for delta in deltas:
                         trace.deployment = trace.deployment or delta.model or ""
@@ -196,7 +203,7 @@ def _tiers(registry: Registry) -> list[Deployment]:
 
 
 async def translate(
-    deployment: Deployment, jobs: Sequence[Job], timeouts: Timeouts
+    deployment: Deployment, jobs: Sequence[Job], timeouts: Timeouts, quote: Quote | None = None
 ) -> AsyncGenerator[Delta | Embeddings, None]:
     """The jobs' answers by one deployment, one after the other; every delta says its model and its choice."""
     name = deployment.name
@@ -207,7 +214,7 @@ async def translate(
         if isinstance(request, EmbedRequest):
             yield await _embed(deployment, replace(request, model=deployment.model, timeouts=timeouts))
             continue
-        async with aclosing(_generate(deployment, request, timeouts)) as deltas:
+        async with aclosing(_generate(deployment, request, timeouts, quote)) as deltas:
             async for delta in deltas:
                 yield delta.said_by(name, choice)
 
@@ -229,7 +236,10 @@ async def _check_prompts(deployment: Deployment, requests: Sequence[object], tim
 
 
 def _generate(
-    deployment: Deployment, request: ChatRequest | CompletionRequest | FillRequest, timeouts: Timeouts
+    deployment: Deployment,
+    request: ChatRequest | CompletionRequest | FillRequest,
+    timeouts: Timeouts,
+    quote: Quote | None,
 ) -> AsyncGenerator[Delta, None]:
     settings = deployment.settings
     sampling = request.sampling
@@ -258,7 +268,7 @@ def _generate(
             deltas = provider.complete(request) if "complete" in able else provider.chat(as_chat(request))
             return deltas if request.ending == NO_ENDING else ended_by(deltas, request.ending)
         request = _as_fill(request)
-    return fill_with(deployment, request)
+    return fill_with(deployment, request, quote)
 
 
 def _limit(asked: int | None, default: int | None, most: int | None) -> int | None:

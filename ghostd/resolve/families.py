@@ -43,12 +43,16 @@ def manifest_family(path: str) -> Family | None:
 
 
 def build(
-    family: Family, tree: FileTree, texts: Mapping[str, bytes | None], mods: Mapping[str, tuple[Mod, ...]]
+    family: Family,
+    tree: FileTree,
+    texts: Mapping[str, bytes | None],
+    mods: Mapping[str, tuple[Mod, ...]],
+    name: str = "",
 ) -> LanguageResolver:
-    """A family's resolver, from the texts of its manifests."""
+    """A family's resolver, from the texts of its manifests; `name` is the root's folder."""
     if family == "python":
         manifests = {path: read_toml(text) for path, text in texts.items() if path.endswith("pyproject.toml")}
-        return PythonResolver(tree, manifests)
+        return PythonResolver(tree, manifests, name)
     if family == "node":
         objects = {path: read_json(text) for path, text in texts.items() if path.endswith(".json")}
         pnpm = {folder_of(path): decoded(text) for path, text in texts.items() if path.endswith(".yaml")}

@@ -177,7 +177,7 @@ class Project:
                 self._texts[path] = await self.index.text(self.root, PurePosixPath(path)) if fits else None
         texts = {path: self._texts.get(path) for path in manifests[:MAX_MANIFESTS]}
         mods = await self._all_mods() if family == "rust" else {}
-        return await asyncio.to_thread(build, family, self.tree, texts, mods)
+        return await asyncio.to_thread(build, family, self.tree, texts, mods, self.root.name)
 
     async def _all_mods(self) -> dict[str, tuple[Mod, ...]]:
         if self._mods is None:

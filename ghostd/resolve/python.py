@@ -24,6 +24,8 @@ class PythonResolver:
 
     tree: FileTree
     manifests: Mapping[str, Table]
+    name: str = ""
+    """The root's folder: where the root is itself a package, its modules import each other by this name."""
     _roots: list[str] = field(default_factory=list)
     """Folders that projects put on sys.path, in order of depth."""
     _by_top: dict[str, list[str]] = field(default_factory=dict)
@@ -66,9 +68,18 @@ class PythonResolver:
                     return resolution
             if rest and not known and self._files(f"{base}/{top}" if base else top):
                 known = base or "the root"
+        if top == self.name and (own := self._in_this_package(rest)) is not None:
+            return self._with_names(own, names, "the root is this package")
         if known:
             return Resolution(detail=f"{top} is below {known}, but {module} is no file of it")
         return Resolution(external=True, detail="of the standard library" if top in _STANDARD else "not in the project")
+
+    def _in_this_package(self, rest: str) -> tuple[str, tuple[str, ...]] | None:
+        """As `_files`, of a module below the root, which is a package itself."""
+        inits = tuple(init for init in _INITS if init in self.tree.files)
+        if not inits:
+            return None
+        return self._files(rest.replace(".", "/")) if rest else ("", inits)
 
     def submodule(self, module: str, name: str) -> tuple[str, ...]:
         """See LanguageResolver."""

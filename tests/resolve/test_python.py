@@ -157,3 +157,21 @@ async def test_tests_are_found_by_name_by_import_and_by_use(tmp_path: Path) -> N
         assert await world.tests_of("src/shop/cart.py", "add") == ["tests/test_all.py test_add"]
         assert await world.tests_of("src/shop/cart.py", "drop") == []
         assert await world.importers("src/shop/cart.py") == ["tests/other.py", "tests/test_all.py"]
+
+
+async def test_a_root_that_is_a_package_knows_itself_by_name(tmp_path: Path) -> None:
+    files = {
+        "__init__.py": "def start(): ...\n",
+        "parts/__init__.py": "",
+        "parts/wheel.py": "def turn(): ...\n",
+        "use.py": "import project\nimport project.parts.wheel\nfrom project.parts import wheel\nimport project.missing\n",
+    }
+    async with resolving(tmp_path, files) as world:
+        assert world.root.name == "project"
+        assert await world.targets("use.py") == {
+            "project": ["__init__.py"],
+            "project.parts.wheel": ["parts/wheel.py"],
+            "project.parts": ["parts/__init__.py", "parts/wheel.py"],
+            "project.missing": "external",
+        }
+        assert await world.behind("use.py", "project.start") == ["__init__.py:1"]
