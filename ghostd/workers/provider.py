@@ -14,23 +14,19 @@ from ghostd import left_out
 from ghostd.config import LocalConfig
 from ghostd.config_routing import DiscoveryConfig
 from ghostd.errors import ModelFileInvalid, ModelNotFound, WorkerFailed
-from ghostd.fim_markers import form_of
-from ghostd.models import FimVocabulary, LoadedModel, ModelInfo
+from ghostd.models import LoadedModel, ModelInfo
 from ghostd.types import (
-    Capability,
     ChatRequest,
     CompletionRequest,
     Delta,
     Embeddings,
     EmbedRequest,
-    Feature,
     FillRequest,
     Usage,
 )
 from ghostd.workers.budget import MemoryBudget
 from ghostd.workers.catalog import Catalog, LocalModel
-from ghostd.workers.gguf_header import GgufHeader
-from ghostd.workers.gguf_words import digest_of, parameter_size, quantization
+from ghostd.workers.described import info_of
 from ghostd.workers.messages import (
     Embed,
     Ended,
@@ -45,7 +41,6 @@ from ghostd.workers.requests import generation, logprobs, turn_delta
 from ghostd.workers.scratch import remove_stale_scratch
 from ghostd.workers.stores.search import allowed_stores
 from ghostd.workers.tokenizer import LocalTokenizer
-from ghostd.workers.turns.thoughts import thinks
 
 log = logging.getLogger(__name__)
 
@@ -53,9 +48,6 @@ _RESCAN_S = 1.0
 _FIRST_READ_S = 0.1
 """Time that reading headers may add to the start."""
 _READ_SLICE_S = 0.1
-_ALL: frozenset[Capability] = frozenset(("chat", "complete", "fill", "embed"))
-_UNREAD: frozenset[Capability] = frozenset(("chat", "complete", "embed"))
-"""Of a file whose header is still to be read; a request reads it."""
 
 
 @asynccontextmanager
@@ -122,7 +114,7 @@ class LocalProvider(LocalTokenizer):
         """
         if not (self._scanning or self._closed) and time.monotonic() - self._scanned_s > _RESCAN_S:
             self.begin_scan()
-        return tuple(_info(worker) for worker in self._workers.values())
+        return tuple(info_of(worker) for worker in self._workers.values())
 
     def skips(self) -> Sequence[tuple[str, str]]:
         """What was left out of other programs' stores, and why: (path, reason) pairs."""
@@ -198,7 +190,7 @@ class LocalProvider(LocalTokenizer):
     def loaded(self) -> Sequence[LoadedModel]:
         """The models in memory."""
         return [
-            LoadedModel(_info(worker), worker.memory_bytes, worker.expires_s)
+            LoadedModel(info_of(worker), worker.memory_bytes, worker.expires_s)
             for worker in self._workers.values()
             if worker.pid is not None
         ]
@@ -301,55 +293,3 @@ class LocalProvider(LocalTokenizer):
                     vectors = tuple(unpack_vector(vector) for vector in answer.vectors)
                     return Embeddings(vectors, Usage(answer.prompt_tokens, 0))
         raise WorkerFailed(f"The worker of '{request.model}' gave no vectors.")
-
-
-def _info(worker: ModelWorker) -> ModelInfo:
-    model, header = worker.model, worker.model.header
-    return ModelInfo(
-        id=model.id,
-        owned_by="local",
-        # A broken file offers everything, so that asking for it gives its own reason.
-        capabilities=_capabilities(header) if header is not None else _UNREAD if model.unread else _ALL,
-        created=model.stamp.mtime_ns // 1_000_000_000 if model.stamp is not None else 0,
-        context_tokens=worker.context_tokens if header is not None else None,
-        fim=_fim(header, *worker.fim),
-        path=model.path,
-        size_bytes=header.size_bytes if header is not None else None,
-        state=worker.state,
-        detail=worker.detail,
-        features=_features(header),
-        tells_stop=True,
-        source=model.source,
-        family=header.architecture if header is not None else "",
-        parameter_size=parameter_size(header.parameters) if header is not None else "",
-        quantization=quantization(header.file_type) if header is not None else "",
-        digest=digest_of(model.path),
-    )
-
-
-def _features(header: GgufHeader | None) -> frozenset[Feature]:
-    """Tools work with every template: those without words for them get ghostd's."""
-    if header is None:
-        return frozenset(("json", "tools", "reasoning"))
-    if header.embedding_only or header.chat_template is None:
-        return frozenset(("json",))
-    return frozenset(("json", "tools", "reasoning") if thinks(header.chat_template) else ("json", "tools"))
-
-
-def _capabilities(header: GgufHeader) -> frozenset[Capability]:
-    if header.embedding_only:
-        return frozenset(("embed",))
-    found: set[Capability] = {"complete", "embed"}
-    if header.chat_template is not None:
-        found.add("chat")
-    if form_of(header.fim_ids) is not None:
-        found.add("fill")
-    return frozenset(found)
-
-
-def _fim(header: GgufHeader | None, order: str, works: bool) -> FimVocabulary | None:
-    if header is None or header.embedding_only or (form := form_of(header.fim_ids)) is None:
-        return None
-    found = next((one for one in (form.order, form.or_order) if one == order), None)
-    bos_id = header.bos_id if header.add_bos else None
-    return FimVocabulary(header.fim_ids, header.architecture, bos_id, found, works)
