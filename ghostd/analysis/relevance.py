@@ -35,6 +35,8 @@ _STAY = 0.25
 """The walk's chance to begin anew, at each step."""
 _MAX_DEFINERS = 20
 """A name that more files define leads nowhere."""
+_MAX_EDGES = 2_000_000
+"""From uses to definitions; in a project of more, only names that fewer files define lead anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,11 @@ def _edges(names: NameGraph, rarity: Floats, use_rows: Ints, importing: Ints, im
     def_names, def_files = (first // count).astype(np.int32), (first % count).astype(np.int32)
     starts = np.searchsorted(def_names, np.arange(len(names.names) + 1))
     used = names.uses.values
-    few = (names.defined_in[used] <= _MAX_DEFINERS) & (names.defined_in[used] > 0)
+    definers = names.defined_in[used]
+    most = _MAX_DEFINERS
+    while most > 1 and int(definers[definers <= most].sum()) > _MAX_EDGES:
+        most //= 2
+    few = (definers <= most) & (definers > 0)
     used, users = used[few], use_rows[few]
     repeats = names.defined_in[used]
     offsets = np.arange(int(repeats.sum())) - np.repeat(np.cumsum(repeats) - repeats, repeats)
@@ -266,7 +272,7 @@ def weights() -> Floats:
 def importance(around: Surroundings) -> Floats:
     """What each definition is worth to one who works nowhere yet: those that many files use, of central files."""
     names = around.names
-    users = np.log1p(names.used_by)[names.def_name] / np.maximum(1, names.defined_in)[names.def_name]
+    users = np.log1p(names.used_by + 0.2)[names.def_name] / np.maximum(1, names.defined_in)[names.def_name]
     central = np.sqrt(around.central * len(names.paths))[names.def_file]
     value: Floats = users * central * np.array(_KIND_WORTH)[names.def_kind]
     value[around.private[names.def_name]] *= 0.2
