@@ -13,6 +13,8 @@ class LanguageShare(msgspec.Struct, frozen=True):
     """An identifier as in LSP."""
     files: int
     size_bytes: int
+    lines: int
+    """Of the files that were counted: see `lines_complete`."""
     share: float
     """Of the bytes of all indexed files."""
 
@@ -67,6 +69,14 @@ class CentralFile(msgspec.Struct, frozen=True):
     importers: int
 
 
+class ImportCycle(msgspec.Struct, frozen=True):
+    """Files that import each other in a circle."""
+
+    size: int
+    files: list[str]
+    """At most 20 of them."""
+
+
 class ModuleGraphReport(msgspec.Struct, frozen=True):
     """Which files import which; of Python, TypeScript, JavaScript, Rust and Zig."""
 
@@ -74,8 +84,8 @@ class ModuleGraphReport(msgspec.Struct, frozen=True):
     edges: int
     unresolved: int
     """Imports that look internal, and lead to no file."""
-    cycles: list[list[str]]
-    """Files that import each other in a circle, the largest circles first; each cut to 20 files."""
+    cycles: list[ImportCycle]
+    """The largest first; at most 50."""
     cycle_count: int
     central: list[CentralFile]
     folder_edges: list[FolderEdge]
@@ -99,6 +109,14 @@ class FolderOfTests(msgspec.Struct, frozen=True):
     files: int
 
 
+class FileOfTests(msgspec.Struct, frozen=True):
+    """What one file of tests is about."""
+
+    path: str
+    subjects: list[str]
+    """Files that it imports, the ones whose names are like its own first, then those that few import; at most 3."""
+
+
 class ProjectTests(msgspec.Struct, frozen=True):
     """The project's tests."""
 
@@ -108,6 +126,14 @@ class ProjectTests(msgspec.Struct, frozen=True):
     """Most files first."""
     frameworks: list[str]
     """Those that manifests or imports name."""
+    share: float
+    """Of the bytes of all code."""
+    subjects: list[FileOfTests]
+    """Of at most 100 files of tests."""
+    tested_files: int
+    """Files that are no tests, and that a file of tests imports."""
+    other_files: int
+    """All files that are no tests, of languages whose imports are resolved."""
 
 
 class SizedFile(msgspec.Struct, frozen=True):
@@ -115,6 +141,8 @@ class SizedFile(msgspec.Struct, frozen=True):
 
     path: str
     size_bytes: int
+    lines: int | None
+    """Null where it was not counted."""
 
 
 class HotSpot(msgspec.Struct, frozen=True):
@@ -162,7 +190,11 @@ class ProjectReport(msgspec.Struct, frozen=True, tag_field="object", tag="ghostd
     """Of the index, when it was looked at."""
     files: int
     size_bytes: int
+    lines: int
+    lines_complete: bool
+    """Whether all files' lines were counted; in a very large project only the first files' are."""
     skipped: int
+    """Files and folders that the index left out."""
     main_language: str
     """That of most bytes of code; "" where there is none."""
     languages: list[LanguageShare]

@@ -13,6 +13,7 @@ import msgspec
 
 from ghostd.analysis.found import RepoMap
 from ghostd.analysis.history import history_report
+from ghostd.analysis.sizes import LineCounts
 from ghostd.analysis.tokens import TokenCounter, estimate
 from ghostd.errors import RootError
 from ghostd.indexed import RootStatus, Symbol
@@ -41,6 +42,7 @@ class _Kept:
     project: ProjectReport | None = None
     sizes: dict[str, int] = field(default_factory=dict)
     """Bytes of the indexed files, by path."""
+    lines: LineCounts = field(default_factory=LineCounts)
 
     def renew(self, generation: int) -> None:
         """Forget what was found of another generation."""
@@ -63,8 +65,9 @@ class Analyst:
 
     async def project(self, root: Path) -> ProjectReport:
         """What a root is made of."""
-        status, kept = self._status(root), self._of(root)
+        kept = self._of(root)
         async with kept.lock:
+            status = self._status(root)
             kept.renew(status.generation)
             if kept.project is None:
                 await asyncio.to_thread(import_module, "ghostd.analysis.project")
@@ -72,8 +75,8 @@ class Analyst:
 
                 files = await self.index.files(root)
                 modules = await self._resolver.graph(root)
-                kept.project = await structure(self.index, status, files, modules)
-                kept.sizes = {str(file.path): file.size_bytes for file in files}
+                kept.project = await structure(self.index, status, files, modules, kept.lines)
+                kept.sizes = await asyncio.to_thread(lambda: {str(file.path): file.size_bytes for file in files})
             found, sizes = kept.project, kept.sizes
         return msgspec.structs.replace(found, history=await history_report(self._history, root, sizes))
 
@@ -106,9 +109,9 @@ class Analyst:
 
     async def surroundings(self, root: Path) -> Surroundings:
         """What maps of a root are made from, as of the last commit."""
-        status, kept = self._status(root), self._of(root)
+        kept = self._of(root)
         async with kept.lock:
-            kept.renew(status.generation)
+            kept.renew(self._status(root).generation)
             if kept.around is None:
                 await asyncio.to_thread(import_module, "ghostd.analysis.mapping")
                 from ghostd.analysis.names import NameGraphBuilder
@@ -130,6 +133,7 @@ class Analyst:
         raise RootError(root, "it is not one of the indexed folders")
 
     def _of(self, root: Path) -> _Kept:
+        self._status(root)
         kept = self._kept.pop(root, None) or _Kept()
         self._kept[root] = kept  # the last one used is the last one forgotten
         if len(self._kept) > _MAX_ROOTS:

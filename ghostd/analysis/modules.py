@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ghostd.project_reports import CentralFile, FolderEdge, ModuleGraphReport
+from ghostd.project_reports import CentralFile, FolderEdge, ImportCycle, ModuleGraphReport
 from ghostd.resolve.resolved import ModuleGraph
 
 _MAX_CYCLES = 50
@@ -37,7 +37,9 @@ def module_report(graph: ModuleGraph) -> ModuleGraphReport:
         files=len(paths),
         edges=sum(map(len, graph.imports)),
         unresolved=graph.unresolved,
-        cycles=[[paths[n] for n in circle[:_MAX_CYCLE_FILES]] for circle in circles[:_MAX_CYCLES]],
+        cycles=[
+            ImportCycle(len(circle), [paths[n] for n in circle[:_MAX_CYCLE_FILES]]) for circle in circles[:_MAX_CYCLES]
+        ],
         cycle_count=len(circles),
         central=[CentralFile(paths[n], round(float(rank[n]), 6), len(graph.importers[n])) for n in order],
         folder_edges=[FolderEdge(source, target, count) for (source, target), count in busiest],

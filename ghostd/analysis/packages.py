@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from ghostd.analysis.manifests.manifest import MAX_BYTES, Manifest, ManifestProblem
 from ghostd.analysis.manifests.read import reader_of
 from ghostd.analysis.tests_found import is_test
-from ghostd.indexed import IndexedFile
+from ghostd.indexed import IndexedFile, Symbol
 from ghostd.ports import Index
 from ghostd.project_reports import EntryPointReport, ManifestProblemReport, PackageDependency, PackageReport
 
@@ -26,8 +26,7 @@ async def read_manifests(
     index: Index, root: Path, files: Sequence[IndexedFile]
 ) -> tuple[dict[str, Manifest], list[ManifestProblemReport]]:
     """Path → manifest, the nearest to the root first, and those that could not be read."""
-    wanted = [file for file in files if reader_of(str(file.path)) is not None and _TAKEN.isdisjoint(file.path.parts)]
-    wanted.sort(key=lambda file: (len(file.path.parts), str(file.path)))
+    wanted = await asyncio.to_thread(_manifests, files)
     found: dict[str, Manifest] = {}
     problems: list[ManifestProblemReport] = []
     left = _MAX_TOTAL_BYTES
@@ -50,6 +49,12 @@ async def read_manifests(
         else:
             problems.append(ManifestProblemReport(path, read))
     return found, problems
+
+
+def _manifests(files: Sequence[IndexedFile]) -> list[IndexedFile]:
+    wanted = [file for file in files if reader_of(str(file.path)) is not None and _TAKEN.isdisjoint(file.path.parts)]
+    wanted.sort(key=lambda file: (len(file.path.parts), str(file.path)))
+    return wanted
 
 
 def _read(path: str, data: bytes) -> Manifest | str:
@@ -103,6 +108,13 @@ async def entry_points(
     index: Index, root: Path, files: Sequence[IndexedFile], manifests: Mapping[str, Manifest]
 ) -> list[EntryPointReport]:
     """What manifests say, and files that are programs by their name or by defining `main`; tests' are left out."""
+    mains = await index.definitions(root, "main", _MAX_MAINS)
+    return await asyncio.to_thread(_entry_points, files, manifests, mains)
+
+
+def _entry_points(
+    files: Sequence[IndexedFile], manifests: Mapping[str, Manifest], mains: Sequence[Symbol]
+) -> list[EntryPointReport]:
     found: dict[tuple[str, str, str], EntryPointReport] = {}
     for path, manifest in manifests.items():
         for point in manifest.entry_points:
@@ -113,8 +125,7 @@ async def entry_points(
     for path in languages:
         folder, _, name = path.rpartition("/")
         if name == "__main__.py" and not is_test(path):
-            module = folder.removeprefix("src/").replace("/", ".")
-            found["main", path, path] = EntryPointReport("main", f"python -m {module or '.'}", path, path)
+            found["main", path, path] = EntryPointReport("main", f"python -m {_module(folder, languages)}", path, path)
         elif name == "manage.py" and f"{folder}/__init__.py".lstrip("/") not in languages and not is_test(path):
             found["main", path, path] = EntryPointReport("main", path, path, path)
         elif path.endswith("src/main.rs") or (folder.endswith("src/bin") and name.endswith(".rs")):
@@ -123,7 +134,7 @@ async def entry_points(
             called = name.removesuffix(".rs") if name != "main.rs" else owner.name if owner is not None else crate
             found["program", path, path] = EntryPointReport("program", called or path, path, path)
     covered = {point.path for point in found.values()} | {point.target for point in found.values()}
-    for symbol in await index.definitions(root, "main", _MAX_MAINS):
+    for symbol in mains:
         path = str(symbol.path)
         main_like = languages.get(path, "") in _MAIN_LANGUAGES and symbol.kind in ("function", "method")
         top = not symbol.container or languages.get(path) in ("java", "csharp")
@@ -133,3 +144,12 @@ async def entry_points(
     order = {"program": 0, "main": 1, "script": 2, "image": 3, "library": 4, "task": 5}
     listed = sorted(found.values(), key=lambda p: (order[p.kind], p.path.count("/"), p.path))
     return listed[:_MAX_ENTRY_POINTS]
+
+
+def _module(folder: str, files: Container[str]) -> str:
+    """What Python calls the package in this folder: the folders around it count as long as they are packages."""
+    parts = folder.split("/") if folder else []
+    start = max(0, len(parts) - 1)
+    while start > 0 and "/".join((*parts[:start], "__init__.py")) in files:
+        start -= 1
+    return ".".join(parts[start:]) or "."

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 
 from ghostd.analysis.lines import one_line
 from ghostd.analysis.tokens import TokenCounter, within
-from ghostd.project_reports import ChangedFile, EntryPointReport, PackageReport, ProjectReport
+from ghostd.project_reports import ChangedFile, EntryPointReport, LanguageShare, PackageReport, ProjectReport
 
 _RESERVE = 0.02
 """Of the budget, as tokens of pieces do not quite add up to those of the whole."""
+_SHARE = 0.0005
+"""Of bytes: languages below it are not worth a line."""
 _NAMED = 12
 """Dependencies on one line."""
 
@@ -65,13 +67,14 @@ def render(report: ProjectReport, max_tokens: int, count: TokenCounter) -> str:
 def _head(report: ProjectReport) -> list[str]:
     size = _size(report.size_bytes)
     written = f", mostly {report.main_language}" if report.main_language else ""
-    lines = [f"# {report.name}: {report.files} files, {size}{written}"]
+    length = f"{report.lines} lines" if report.lines_complete else f"more than {report.lines} lines"
+    lines = [f"# {report.name}: {report.files} files, {length}, {size}{written}"]
     described = next((package.description for package in report.packages if package.description), "")
     return [*lines, described] if described else lines
 
 
 def _parts(report: ProjectReport) -> Iterator[_Part]:
-    yield _Part("## Languages", [_language(report, n) for n in range(len(report.languages))], 4)
+    yield _Part("## Languages", [_language(each) for each in report.languages if each.share >= _SHARE], 4)
     yield _Part("## Entry points", [_entry_point(point) for point in report.entry_points], 3)
     yield _Part("## Packages and dependencies", [line for each in report.packages for line in _package(each)], 3)
     history = report.history
@@ -82,7 +85,8 @@ def _parts(report: ProjectReport) -> Iterator[_Part]:
     edges = [f"{edge.source or '.'} → {edge.target or '.'} ({edge.imports})" for edge in modules.folder_edges]
     yield _Part("## Imports between folders", edges, 2)
     circles = [
-        f"{len(circle)} files: {', '.join(circle[:6])}{', …' if len(circle) > 6 else ''}" for circle in modules.cycles
+        f"{circle.size} files: {', '.join(circle.files[:6])}{', …' if circle.size > 6 else ''}"
+        for circle in modules.cycles
     ]
     yield _Part(f"## Import cycles ({modules.cycle_count})", circles, 1)
     hot = [f"{spot.path} ({spot.commits} commits, {_size(spot.size_bytes)})" for spot in history.hot_spots]
@@ -90,15 +94,17 @@ def _parts(report: ProjectReport) -> Iterator[_Part]:
     tests = report.tests
     by = f", {', '.join(tests.frameworks)}" if tests.frameworks else ""
     folders = [f"{folder.path or '.'} ({folder.files} files)" for folder in tests.folders]
-    yield _Part(f"## Tests ({tests.files} files, {_size(tests.size_bytes)}{by})", folders, 2)
+    share = f", {100 * tests.share:.0f} % of the code" if tests.files else ""
+    yield _Part(f"## Tests ({tests.files} files, {_size(tests.size_bytes)}{share}{by})", folders, 2)
+    subjects = [f"{each.path}: {', '.join(each.subjects)}" for each in tests.subjects]
+    yield _Part("## What tests are about", subjects, 1)
     yield _Part("## Recent commits", history.recent_commits, 1)
     yield _Part("## Largest files", [f"{file.path} ({_size(file.size_bytes)})" for file in report.largest], 1)
     yield _Part("## Manifests that could not be read", [f"{p.path}: {p.reason}" for p in report.problems], 1)
 
 
-def _language(report: ProjectReport, place: int) -> str:
-    each = report.languages[place]
-    return f"{each.language} {100 * each.share:.1f} % ({each.files} files)"
+def _language(each: LanguageShare) -> str:
+    return f"{each.language} {100 * each.share:.1f} % ({each.files} files, {each.lines} lines)"
 
 
 def _entry_point(point: EntryPointReport) -> str:

@@ -96,10 +96,14 @@ def _lines(report: ProjectReport) -> Iterator[str]:
     written = f", mostly {report.main_language}" if report.main_language else ""
     left_out = f", {report.skipped} left out" if report.skipped else ""
     yield f"{report.name}  {report.root}"
-    yield f"{report.files} files, {_size(report.size_bytes)}{written}{left_out}"
+    lines = f"{report.lines} lines" if report.lines_complete else f"more than {report.lines} lines"
+    yield f"{report.files} files, {lines}, {_size(report.size_bytes)}{written}{left_out}"
     yield from _part(
         "Languages",
-        [f"{each.language:<18} {100 * each.share:5.1f} %  {each.files} files" for each in report.languages],
+        [
+            f"{each.language:<18} {100 * each.share:5.1f} %  {each.files} files, {each.lines} lines"
+            for each in report.languages
+        ],
     )
     width = max((len(point.kind) for point in report.entry_points), default=0)
     points = [
@@ -124,14 +128,15 @@ def _lines(report: ProjectReport) -> Iterator[str]:
     yield from _part(
         f"Import cycles: {modules.cycle_count}",
         [
-            f"{len(circle)} files: {', '.join(circle[:4])}{', …' if len(circle) > 4 else ''}"
+            f"{circle.size} files: {', '.join(circle.files[:4])}{', …' if circle.size > 4 else ''}"
             for circle in modules.cycles
         ],
     )
     tests = report.tests
     by = f", {', '.join(tests.frameworks)}" if tests.frameworks else ""
     folders = [f"{folder.path or '.'}  {folder.files} files" for folder in tests.folders]
-    yield from _part(f"Tests: {tests.files} files, {_size(tests.size_bytes)}{by}", folders)
+    share = f", {100 * tests.share:.0f} % of the code" if tests.files else ""
+    yield from _part(f"Tests: {tests.files} files, {_size(tests.size_bytes)}{share}{by}", folders)
     yield from _history(report)
 
 

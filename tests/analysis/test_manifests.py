@@ -298,6 +298,68 @@ READ = [
         [("python", "3.13-slim", "image"), ("registry.invalid:5000/base", "", "image")],
         [("image", "image", "shop '--serve now' --port 80")],
     ),
+    (
+        "Pipfile",
+        """
+        [[source]]
+        name = "pypi"
+        url = "https://example.invalid/simple"
+        [packages]
+        requests = "*"
+        django = {version = "~=5.2", extras = ["bcrypt"]}
+        mine = {path = "./mine", editable = true}
+        [dev-packages]
+        pytest = ">=8"
+        [docs]
+        sphinx = "*"
+        [requires]
+        python_version = "3.12"
+        [scripts]
+        serve = "python manage.py runserver"
+        lint = {call = "tools:lint"}
+        """,
+        ("python", "", "", ""),
+        [
+            ("requests", "", ""), ("django", "~=5.2", ""), ("mine", "path: ./mine", ""), ("pytest", ">=8", "dev"),
+            ("sphinx", "", "docs"),
+        ],
+        [("script", "serve", "python manage.py runserver"), ("script", "lint", "tools:lint")],
+    ),
+    (
+        "shop-1.2-1.rockspec",
+        """
+        package = "shop" -- package = "no"
+        version = "1.2-1"
+        --[[ dependencies = { "no" } ]]
+        description = { summary = "Sells things", license = "MIT" }
+        dependencies = {
+           "lua >= 5.1, < 5.5", "lpeg ~> 1.0",
+           platforms = { unix = { "luaposix" } }
+        }
+        test_dependencies = { "busted" }
+        build = { type = "builtin", install = { bin = { ["shop"] = "bin/shop.lua", "bin/other" } } }
+        """,
+        ("lua", "shop", "1.2-1", "Sells things"),
+        [("lua", ">= 5.1, < 5.5", ""), ("lpeg", "~> 1.0", ""), ("busted", "", "test")],
+        [("program", "shop", "bin/shop.lua"), ("program", "other", "bin/other")],
+    ),
+    (
+        "justfile",
+        """
+        set shell := ["bash", "-c"]
+        alias b := build
+        version := "a:b"
+        default: build
+        @build target='x:y' *args: (dep "x")
+            echo hi: there
+        _private:
+        test-all +FLAGS="-v":
+            x
+        """,
+        ("just", "", "", ""),
+        [],
+        [("task", "default", ""), ("task", "build", ""), ("task", "test-all", "")],
+    ),
 ]  # fmt: skip
 
 
@@ -377,7 +439,7 @@ PATTERNS = (
 NAMES = (
     *("pyproject.toml", "requirements.txt", "setup.cfg", "setup.py", "package.json", "Cargo.toml", "build.zig.zon"),
     *("build.zig", "go.mod", "pom.xml", "build.gradle", "CMakeLists.txt", "a.csproj", "Gemfile", "a.gemspec"),
-    *("Makefile", "Dockerfile"),
+    *("Makefile", "Dockerfile", "Pipfile", "pnpm-workspace.yaml", "a.rockspec", "justfile"),
 )
 
 
@@ -402,3 +464,10 @@ def test_texts_that_are_told_stand_on_one_line_and_are_cut() -> None:
     assert found.name == "a [2J b"
     assert (len(found.description), found.description[-1]) == (200, "…")
     assert [(one.name, one.wanted) for one in found.dependencies] == [("x", "")]
+
+
+def test_a_pnpm_workspace_names_its_folders() -> None:
+    reader = reader_of("pnpm-workspace.yaml")
+    assert reader is not None
+    found = reader(b"packages:\n  # all\n  - 'packages/*'\n  - apps/web\ncatalog:\n  - react\n")
+    assert (found.ecosystem, found.members) == ("node", ("packages/*", "apps/web"))

@@ -16,7 +16,15 @@ from ghostd.analysis.tokens import estimate
 from ghostd.committed import Branch, CoChange, CommitInfo, FileChange, HistoryState
 from ghostd.errors import RootError
 from ghostd.ports import GitHistory
-from ghostd.project_reports import ChangedFile, FolderOfTests, HotSpot, LanguageShare, ProjectReport
+from ghostd.project_reports import (
+    ChangedFile,
+    FileOfTests,
+    FolderOfTests,
+    HotSpot,
+    ImportCycle,
+    LanguageShare,
+    ProjectReport,
+)
 from ghostd.resolve.resolver import Resolver
 from ghostd.testing.memory_history import MemoryHistory
 
@@ -71,7 +79,9 @@ async def test_languages_packages_entry_points_and_tests_are_told(tmp_path: Path
     assert report.size_bytes == sum(map(len, SHOP.values()))
     python = next(each for each in report.languages if each.language == "python")
     size = sum(len(text) for path, text in SHOP.items() if path.endswith(".py"))
-    assert python == LanguageShare("python", 6, size, round(size / report.size_bytes, 4))
+    lines = sum(text.count("\n") for path, text in SHOP.items() if path.endswith(".py"))
+    assert python == LanguageShare("python", 6, size, lines, round(size / report.size_bytes, 4))
+    assert (report.lines, report.lines_complete) == (sum(len(text.splitlines()) for text in SHOP.values()), True)
     assert [(point.kind, point.name, point.target, point.path) for point in report.entry_points] == [
         ("program", "go/cmd/shopd", "go/cmd/shopd/main.go", "go/cmd/shopd/main.go"),
         ("program", "core", "rust/core/src/main.rs", "rust/core/src/main.rs"),
@@ -91,12 +101,14 @@ async def test_languages_packages_entry_points_and_tests_are_told(tmp_path: Path
     ]
     assert (report.tests.files, report.tests.folders) == (1, [FolderOfTests("tests", 1)])
     assert report.tests.frameworks == ["pytest"]
+    assert report.tests.subjects == [FileOfTests("tests/test_orders.py", ["shop/orders.py"])]
+    assert (report.tests.tested_files, report.tests.other_files) == (1, 6)
     assert report.history.state == "none"
 
 
 async def test_the_module_graph_tells_circles_and_central_files(tmp_path: Path) -> None:
     modules = (await report_of(tmp_path, SHOP)).modules
-    assert modules.cycles == [["shop/orders.py", "shop/storage.py"]]
+    assert modules.cycles == [ImportCycle(2, ["shop/orders.py", "shop/storage.py"])]
     assert modules.cycle_count == 1
     assert {file.path: file.importers for file in modules.central}["shop/storage.py"] == 2
     assert modules.central[0].path in ("shop/orders.py", "shop/storage.py")
@@ -184,7 +196,7 @@ async def test_names_with_line_breaks_stay_on_their_line(tmp_path: Path) -> None
 async def test_an_empty_folder_is_a_project_too(tmp_path: Path) -> None:
     report = await report_of(tmp_path, {})
     assert (report.name, report.main_language, report.languages, report.modules.files) == ("shop", "", [], 0)
-    assert render(report, 64, estimate) == "# shop: 0 files, 0 bytes"
+    assert render(report, 64, estimate) == "# shop: 0 files, 0 lines, 0 bytes"
 
 
 def test_circles_are_found_however_long() -> None:

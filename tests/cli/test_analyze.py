@@ -21,6 +21,7 @@ from ghostd.project_reports import (
     FolderOfTests,
     HistoryReport,
     HotSpot,
+    ImportCycle,
     LanguageShare,
     ManifestProblemReport,
     MapFile,
@@ -44,17 +45,19 @@ def report(root: str) -> ProjectReport:
         generation=3,
         files=7,
         size_bytes=2048,
+        lines=80,
+        lines_complete=True,
         skipped=1,
         main_language="python",
-        languages=[LanguageShare("python", 6, 2000, 0.977)],
+        languages=[LanguageShare("python", 6, 2000, 80, 0.977)],
         entry_points=[
             EntryPointReport("main", "python -m shop", "shop/__main__.py", "shop/__main__.py"),
             EntryPointReport("script", "shop\x1b[2J", "shop.cli:main", "pyproject.toml"),
         ],
         packages=[PackageReport("pyproject.toml", "python", "shop", "1.2", "", needs, [])],
         problems=[ManifestProblemReport("web/package.json", "it is no JSON")],
-        modules=ModuleGraphReport(6, 9, 0, [["a.py", "b.py"]], 1, many, [], {}),
-        tests=ProjectTests(1, 100, [FolderOfTests("tests", 1)], ["pytest"]),
+        modules=ModuleGraphReport(6, 9, 0, [ImportCycle(30, ["a.py", "b.py"])], 1, many, [], {}),
+        tests=ProjectTests(1, 100, [FolderOfTests("tests", 1)], ["pytest"], 0.05, [], 1, 5),
         largest=[],
         history=HistoryReport(
             "ready",
@@ -106,7 +109,7 @@ def says(*arguments: str, status: int = 0) -> Result:
 
 def test_a_project_is_told_in_parts_and_commands_no_terminal(asked: list[Any], tmp_path: Path) -> None:
     printed = says("analyze").stdout
-    assert printed.startswith(f"shop  {tmp_path}\n7 files, 2 KiB, mostly python, 1 left out\n\nLanguages\n")
+    assert printed.startswith(f"shop  {tmp_path}\n7 files, 80 lines, 2 KiB, mostly python, 1 left out\n\nLanguages\n")
     for line in (
         "  python              97.7 %  6 files",
         "  main    python -m shop",
@@ -115,7 +118,7 @@ def test_a_project_is_told_in_parts_and_commands_no_terminal(asked: list[Any], t
         "  web/package.json: it is no JSON",
         "Central files, of 6 with 9 imports",
         "  … 2 more (--json has them)",
-        "  2 files: a.py, b.py",
+        "  30 files: a.py, b.py, …",
         "Tests: 1 files, 100 bytes, pytest",
         "  shop/a.py  4 commits, 900 bytes",
         "Branch tea, from main",
