@@ -2,7 +2,7 @@
 
 The score of a file f beside given ones is the sum over the given files g of P(f|g), the share of g's commits that
 touched f too, divided by the square root of their number, plus what its place, its name and its last change say. The
-constants were chosen on one half of this project's own commits and measured on the other.
+constants were chosen on this project's own commits.
 """
 
 from __future__ import annotations
