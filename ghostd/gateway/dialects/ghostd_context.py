@@ -51,7 +51,7 @@ class ContextBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     max_tokens: Annotated[int, msgspec.Meta(ge=1, le=MAX_BUDGET_TOKENS)] | None = None
     """The budget; absent: the setting context.budget_tokens."""
     deadline_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = 5_000
-    """Time to look for it: more than a completion takes (context.deadline_ms), for who asks this way wants all of it."""
+    """Time to look for it: more than a completion takes (context.deadline_ms), as who asks here wants all of it."""
     model: Annotated[str, msgspec.Meta(min_length=1, max_length=512)] | None = None
     """Whose tokenizer counts, where ghostd has it; absent: tokens are estimated."""
     redact: bool | None = None
