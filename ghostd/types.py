@@ -190,7 +190,7 @@ class FillRequest:
     """Whether the prompt of a model with FIM tokens may quote the open documents, as far as they fit."""
     tidy: bool = False
     """Whether the text is for an editor to show: it ends where the code around the cursor says, and without what
-    stands there already. It then comes whole, in one delta. `ghostd/project` does so by itself."""
+    stands there already. It then comes whole, in one delta."""
     ending: Ending = NO_ENDING
     timeouts: Timeouts = field(default=Timeouts(), compare=False)
 

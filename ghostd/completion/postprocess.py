@@ -97,6 +97,18 @@ async def tidied(
     )
 
 
+async def trimmed(deltas: AsyncGenerator[Delta, None], suffix: str) -> AsyncGenerator[Delta, None]:
+    """The text of a model that knows what to show, in one delta, without an end that repeats the suffix."""
+    text, last = "", Delta()
+    confidence: float | None = None
+    async with aclosing(deltas):
+        async for delta in deltas:
+            text += delta.text
+            last = delta
+            confidence = delta.confidence if delta.confidence is not None else confidence
+    yield replace(last, text=trim_overlap(text, suffix), confidence=confidence)
+
+
 def _outdented(text: str, indent: int | None, least: int) -> tuple[int | None, int | None]:
     """Where a new line of the text begins too far left, if one does, and the indent of a line that has only begun."""
     for position, character in enumerate(text):

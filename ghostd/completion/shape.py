@@ -9,16 +9,17 @@ from ghostd.completion.lexing import PLAIN, Syntax, chunk_before, lex
 
 _OPENS_BY_WORD = re.compile(r"(?:\b(?:do|then|else|begin|repeat)|\bfunction\b.*\)|=>|->)$")
 _DEFINES_BY_WORD = re.compile(r"^\s*(?:def|class|module|while|until|if|unless|for|case)\b")
+_LOOKED_AT_CHARS = 1500
 _CLOSERS = frozenset(")]}>'\"`;, \t:")
 
 
 def wants_lines(prefix: str, suffix: str, syntax: Syntax) -> bool:
     """Whether the hole wants several lines: an empty block, or an empty place between two others."""
     line = prefix[prefix.rfind("\n") + 1 :]
-    rest, _, below = suffix.partition("\n")
+    rest, _, below = suffix[:_LOOKED_AT_CHARS].partition("\n")
     if any(character not in _CLOSERS for character in rest.rstrip("\r")):
         return False  # there is text behind the cursor
-    lexed = lex(chunk_before(prefix), syntax)
+    lexed = lex(chunk_before(prefix, _LOOKED_AT_CHARS), syntax)
     if syntax is not PLAIN and lexed.inside != "code":
         return False
     if line.strip():

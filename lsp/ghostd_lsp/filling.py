@@ -6,14 +6,10 @@ import asyncio
 from dataclasses import replace
 
 from ghostd.completion.fill import collect
-from ghostd.completion.postprocess import trim_overlap
 from ghostd.errors import GhostdError
 from ghostd.types import FillRequest, OpenDocument, Trigger
 from ghostd_lsp.documents import Snapshot
 from ghostd_lsp.session import Session
-
-_PROJECT_MODEL = "ghostd/project"
-"""Fills by itself; other models' texts come as they are to be shown."""
 
 
 async def fill_at(
@@ -52,8 +48,7 @@ async def fill_at(
         session.tell_once(f"No completion: {error}")
         return ""
     session.all_well()
-    text = trim_overlap(reply.text, suffix) if reply.model == _PROJECT_MODEL else reply.text
-    return text if text.strip() else ""
+    return reply.text if reply.text.strip() else ""
 
 
 def _with_newlines(text: str) -> str:

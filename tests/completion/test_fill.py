@@ -3,16 +3,18 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
 from ghostd.completion.fill import collect
+from ghostd.conversation import Message
 from ghostd.engine import Engine
 from ghostd.errors import ContextTooLong, ModelNotFound, WorkerCrashed
 from ghostd.models import FimVocabulary, ModelInfo
 from ghostd.ports import Provider
 from ghostd.testing.scripted import ScriptedProvider
-from ghostd.types import Capability, CompletionRequest, Delta, FillRequest, Usage
+from ghostd.types import Capability, ChatRequest, CompletionRequest, Delta, FillRequest, Usage
 
 QWEN = FimVocabulary({"<|fim_prefix|>": 1, "<|fim_suffix|>": 2, "<|fim_middle|>": 3})
 REQUEST = FillRequest(model="auto", prefix="def f(", suffix=")\n")
@@ -106,3 +108,44 @@ async def test_closing_the_stream_ends_the_generation_behind_it() -> None:
     await anext(stream)
     await stream.aclose()
     assert gguf.closed == 1
+
+
+@dataclass(slots=True)
+class Counting(GgufLike):
+    """Also counts tokens, as local models do; one that is too long for the reply does not fail by itself."""
+
+    async def count_tokens(self, request: CompletionRequest | ChatRequest) -> int:
+        assert isinstance(request, CompletionRequest)
+        return sum(len(piece) if isinstance(piece, str) else 1 for piece in request.prompt)
+
+
+async def test_a_window_leaves_room_for_the_text_by_the_tokenizers_count() -> None:
+    gguf = Counting(["x"], model="gguf", context_tokens=1000)
+    long = replace(REQUEST, model="gguf", prefix="p" * 5000, suffix="s" * 5000, max_tokens=400)
+    assert (await collect(fill([gguf], long))).text == "x"
+    (request,) = gguf.requests
+    assert isinstance(request, CompletionRequest)
+    assert 400 < await gguf.count_tokens(request) <= 600
+
+
+async def test_a_text_for_an_editor_comes_whole_and_without_what_stands_there() -> None:
+    gguf = GgufLike(["a, ", "b", ")", "\n", "more"], model="gguf")
+    stream = fill([gguf], replace(REQUEST, model="gguf", path=Path("a.py"), prefix="f(", tidy=True))
+    deltas = [delta async for delta in stream]
+    assert [(delta.text, delta.finish_reason) for delta in deltas] == [("a, b", "stop")]
+    assert gguf.closed == 1
+
+
+async def test_a_model_that_does_not_know_its_markers_is_asked_in_words() -> None:
+    @dataclass(slots=True)
+    class Unable(ScriptedProvider):
+        def models(self) -> tuple[ModelInfo, ...]:
+            able: frozenset[Capability] = frozenset(("chat", "complete", "fill"))
+            return (ModelInfo(self.model, self.name, able, context_tokens=2000, fim=replace(QWEN, works=False)),)
+
+    model = Unable(["```python\n", "a, b\n", "```"], model="chatty")
+    request = replace(REQUEST, model="chatty", path=Path("a.py"), prefix="x = <CURSOR> + f(", tidy=True)
+    assert (await collect(fill([model], request))).text == "a, b"
+    (asked,) = model.requests
+    assert isinstance(asked, ChatRequest)
+    assert asked.messages[1] == Message("user", "File a.py:\nx = <CURSOR> + f(<CURSOR-1>)\n")
