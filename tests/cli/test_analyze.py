@@ -111,7 +111,7 @@ def test_a_project_is_told_in_parts_and_commands_no_terminal(asked: list[Any], t
     printed = says("analyze").stdout
     assert printed.startswith(f"shop  {tmp_path}\n7 files, 80 lines, 2 KiB, mostly python, 1 left out\n\nLanguages\n")
     for line in (
-        "  python              97.7 %  6 files",
+        "  python              97.7 %  6 files, 80 lines",
         "  main    python -m shop",
         "  script  shop�[2J  shop.cli:main",
         "  pyproject.toml  python  shop 1.2  needs 1, other groups 1",
@@ -119,7 +119,7 @@ def test_a_project_is_told_in_parts_and_commands_no_terminal(asked: list[Any], t
         "Central files, of 6 with 9 imports",
         "  … 2 more (--json has them)",
         "  30 files: a.py, b.py, …",
-        "Tests: 1 files, 100 bytes, pytest",
+        "Tests: 1 files, 100 bytes, 5 % of the code, pytest",
         "  shop/a.py  4 commits, 900 bytes",
         "Branch tea, from main",
         "  modified  shop/a.py",
