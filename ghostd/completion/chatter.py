@@ -11,7 +11,7 @@ _LEAD = re.compile(
     r"|Okay|OK)\b[^\n]*(?::|[.!])[ \t]*\n+"
 )
 _TRAIL = re.compile(
-    r"\n\s*\n(?=(?:This (?:code|function|completes|will|is)|Explanation|Note(?: that)?\b|In this"
+    r"\n[ \t]*\n(?=(?:This (?:code|function|completes|will|is)|Explanation|Note(?: that)?\b|In this"
     r"|The (?:code|function|above)|Let me know|I(?:'ve| have)|You can|Here(?:'s| is)))"
 )
 _HOLES = ("<CURSOR>", "{{FILL_HERE}}", "[BLANK]", "<FILL>")
@@ -19,6 +19,7 @@ _HOLES = ("<CURSOR>", "{{FILL_HERE}}", "[BLANK]", "<FILL>")
 
 def code_of(reply: str) -> str:
     """The code alone. A reply without fences and prose is taken as it is."""
+    reply = reply.rstrip()
     tagged = _TAGGED.search(reply)
     if tagged is not None:
         reply = tagged[2]

@@ -21,7 +21,7 @@ _LOOP = re.compile(r"(.{1,40}?)\1{7,}$", re.DOTALL)
 _MAX_PERIOD_LINES = 8
 _MIN_SHARED_CHARS = 8
 """Of a line: shorter ones are equal by chance."""
-_MAX_CUTS = 24
+_MAX_CUTS = 12
 _ECHO_LINES = 12
 """Lines before the cursor that a text may repeat, at most."""
 

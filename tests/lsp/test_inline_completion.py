@@ -59,6 +59,7 @@ async def test_the_engine_is_asked_for_the_hole_at_the_cursor(tmp_path: Path) ->
             max_tokens=7,
             max_lines=3,
             trigger="automatic",
+            session=fills(provider)[0].session,
             tidy=True,
         )
     ]
