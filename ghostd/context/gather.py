@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -19,10 +19,10 @@ from ghostd.context.query import Query, names_in, own_names, query_of
 from ghostd.context.recent import Changes
 from ghostd.context.selection import ContextRequest, ContextSource
 from ghostd.context.similar import NOTE, Look, PlaceVectors, marked
+from ghostd.context.surroundings import DEFINITION_LINES, enclosing_of, file_scores, imported_files, last_line
 from ghostd.context.texts import Texts
 from ghostd.indexed import FoundChunk, Symbol
 from ghostd.ports import Index
-from ghostd.resolve.heads import bases
 from ghostd.resolve.resolved import ResolvedImport
 from ghostd.resolve.resolver import Resolver
 from ghostd.resolve.scopes import scope_at
@@ -36,7 +36,6 @@ MAX_SEARCHED = 250
 MAX_DEFINING_FILES = 6
 """A name that more files define says little."""
 MAX_DEFINITIONS = 40
-DEFINITION_LINES = 16
 MAX_OUTLINED_FILES = 24
 MAX_PIECES_OF_FILE = 4
 """Outline pieces of a file that name nothing nearby."""
@@ -48,8 +47,6 @@ _CO_CHANGED = 5
 _CO_CHANGE_BOOST = 0.6
 _UNCOMMITTED_BOOST = 0.8
 _OPEN_BOOST = 0.4
-_TYPES = frozenset(("class", "struct", "interface", "trait", "enum", "union"))
-_FUNCTIONS = frozenset(("function", "method", "test"))
 
 T = TypeVar("T")
 
@@ -108,13 +105,9 @@ class _Gathering:
         found = await self._ask_sources()
         scope = scope_at(found.outline, len(self.request.prefix.encode("utf-8", "replace")))
         look = self.parts.places.look(self.request, scope) if self.parts.places is not None else None
-        own_type = next((symbol for symbol in reversed(scope) if symbol.kind in _TYPES), None)
-        own_bases = (
-            frozenset(name.rpartition(".")[2] for name in bases(own_type)) if own_type is not None else frozenset()
-        )
-        enclosing = next((symbol.name for symbol in reversed(scope) if symbol.kind in _FUNCTIONS), "")
+        enclosing, own_bases = enclosing_of(scope)
         defining = await self._defining_files(found.imports, own_bases)
-        imported = _imported(found.imports, defining)
+        imported = imported_files(found.imports, defining)
         near = {
             name: files
             for name, files in defining.items()
@@ -129,7 +122,7 @@ class _Gathering:
             bases=own_bases,
             enclosing=enclosing,
             best_search=best,
-            file_scores=_file_scores(found.chunks, best),
+            file_scores=file_scores(found.chunks, best),
             own_names=own_names(self.request.prefix, self.request.suffix),
         )
         await self._within("search", self._chunks(found.chunks), None)
@@ -202,7 +195,7 @@ class _Gathering:
                 continue
             lines = await self.parts.texts.lines(self.root, symbol.path)
             if lines is not None:
-                last = _last_line(lines, symbol)
+                last = last_line(lines, symbol)
                 await self._add(symbol.path, symbol.line, last, defines=frozenset((symbol.name,)))
 
     async def _add(
@@ -331,43 +324,6 @@ class _Gathering:
     def _tokens(self, size_bytes: int, path: PurePosixPath) -> int:
         """A quotation's tokens, with the line that names its file."""
         return max(1, round((size_bytes + len(str(path)) + 4) / self.request.bytes_per_token))
-
-
-def _imported(
-    imports: Iterable[ResolvedImport], defining: dict[str, set[PurePosixPath]]
-) -> dict[PurePosixPath, frozenset[str]]:
-    """Files that are imported, or that an imported package takes the names from, with those names."""
-    found: dict[PurePosixPath, set[str]] = {}
-    for one in imports:
-        for target in one.targets:
-            found.setdefault(target, set())
-        for name in one.statement.names:
-            for path in defining.get(name, ()):
-                if any(path == target or target.parent in path.parents for target in one.targets[:1]):
-                    found.setdefault(path, set()).add(name)
-    return {path: frozenset(names) for path, names in found.items()}
-
-
-def _file_scores(chunks: Sequence[FoundChunk], best: float) -> dict[PurePosixPath, float]:
-    counted: dict[PurePosixPath, int] = defaultdict(int)
-    found: dict[PurePosixPath, float] = defaultdict(float)
-    for one in chunks:
-        if counted[one.chunk.path] < 3:
-            counted[one.chunk.path] += 1
-            found[one.chunk.path] += one.score / best
-    return found
-
-
-def _last_line(lines: Sequence[str], symbol: Symbol) -> int:
-    """The last line of a definition, or of what is quoted of it."""
-    left = symbol.span.end - symbol.name_span.start
-    line = symbol.line
-    while line <= len(lines) and line < symbol.line + DEFINITION_LINES:
-        left -= len(lines[line - 1].encode("utf-8", "replace")) + 1
-        if left <= 0:
-            break
-        line += 1
-    return min(line, symbol.line + DEFINITION_LINES - 1, len(lines))
 
 
 def _relative(root: Path, path: Path) -> PurePosixPath:

@@ -24,6 +24,8 @@ from ghostd.context.texts import Texts
 from ghostd.ports import GitHistory, Index, Similar
 from ghostd.resolve.resolver import Resolver
 
+_MAY_BE_LATE = frozenset(("co-changed", "uncommitted"))
+"""Sources without which an answer is as good as it gets for now."""
 _FRESH_S = 5.0
 """How long an answer stands while neither the words around the cursor nor the index change."""
 _MAX_ANSWERS = 32
@@ -110,7 +112,7 @@ class Retriever:
         )
         if request.redact:
             context = fitting(context)  # "[redacted]" may be longer than the secret
-        if request.session and not context.late:
+        if request.session and _MAY_BE_LATE.issuperset(context.late):
             self._last[place] = _Answer(question, context, time.monotonic())
             self._last.move_to_end(place)
             while len(self._last) > _MAX_ANSWERS:

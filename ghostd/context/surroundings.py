@@ -1,0 +1,62 @@
+"""What surrounds a place: what encloses it, what its file imports, which files the search likes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
+
+from ghostd.indexed import FoundChunk, Symbol
+from ghostd.resolve.heads import bases
+from ghostd.resolve.resolved import ResolvedImport
+
+DEFINITION_LINES = 16
+"""What is quoted of one definition at most."""
+_TYPES = frozenset(("class", "struct", "interface", "trait", "enum", "union"))
+_FUNCTIONS = frozenset(("function", "method", "test"))
+
+
+def enclosing_of(scope: Sequence[Symbol]) -> tuple[str, frozenset[str]]:
+    """The innermost function's name, "" for none, and the names of the innermost type's bases."""
+    own_type = next((symbol for symbol in reversed(scope) if symbol.kind in _TYPES), None)
+    named = bases(own_type) if own_type is not None else ()
+    function = next((symbol.name for symbol in reversed(scope) if symbol.kind in _FUNCTIONS), "")
+    return function, frozenset(name.rpartition(".")[2] for name in named)
+
+
+def imported_files(
+    imports: Iterable[ResolvedImport], defining: Mapping[str, set[PurePosixPath]]
+) -> dict[PurePosixPath, frozenset[str]]:
+    """Files that are imported, or that an imported package takes the names from, with those names."""
+    found: dict[PurePosixPath, set[str]] = {}
+    for one in imports:
+        for target in one.targets:
+            found.setdefault(target, set())
+        for name in one.statement.names:
+            for path in defining.get(name, ()):
+                if any(path == target or target.parent in path.parents for target in one.targets[:1]):
+                    found.setdefault(path, set()).add(name)
+    return {path: frozenset(names) for path, names in found.items()}
+
+
+def file_scores(chunks: Sequence[FoundChunk], best: float) -> dict[PurePosixPath, float]:
+    """The sum of each file's three best scores, over the best of all."""
+    counted: dict[PurePosixPath, int] = defaultdict(int)
+    found: dict[PurePosixPath, float] = defaultdict(float)
+    for one in chunks:
+        if counted[one.chunk.path] < 3:
+            counted[one.chunk.path] += 1
+            found[one.chunk.path] += one.score / best if best else 0.0
+    return found
+
+
+def last_line(lines: Sequence[str], symbol: Symbol) -> int:
+    """The last line of a definition, or of what is quoted of it."""
+    left = symbol.span.end - symbol.name_span.start
+    line = symbol.line
+    while line <= len(lines) and line < symbol.line + DEFINITION_LINES:
+        left -= len(lines[line - 1].encode("utf-8", "replace")) + 1
+        if left <= 0:
+            break
+        line += 1
+    return min(line, symbol.line + DEFINITION_LINES - 1, len(lines))
