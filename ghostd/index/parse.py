@@ -30,6 +30,7 @@ from typing import NamedTuple
 from tree_sitter import Language, Node, Parser, Query, QueryCursor
 
 from ghostd.index.imports import ImportRow, import_rows
+from ghostd.index.typescript_gaps import filled
 
 MAX_NAME_BYTES = 200
 MAX_SIGNATURE_CHARS = 200
@@ -106,7 +107,7 @@ def load(grammar: str) -> None:
 def parse(grammar: str, source: bytes) -> Parsed:
     """Everything the index wants to know about `source`, also around syntax errors."""
     parser, query = _grammar(grammar)
-    tree = parser.parse(source)
+    tree = parser.parse(filled(source) if grammar in ("typescript", "tsx") else source)
     captures = QueryCursor(query).captures(tree.root_node)
     symbols, taken = _symbols(captures, source)
     references: dict[bytes, list[int]] = defaultdict(list)
@@ -142,6 +143,8 @@ def _symbols(captures: dict[str, list[Node]], source: bytes) -> tuple[list[Symbo
         # A value holds methods (an object literal), but `A = B = 1` does not make B a part of A.
         passed_over = _NAMELESS if kind == "method" else _NAMELESS_OR_VALUE
         dotted = [c.label for c in containers if c.kind not in passed_over]
+        if kind == "field" and dotted and containers[-1].text == "constructor":
+            dotted.pop()  # TypeScript: a parameter that becomes the class's field
         if item.container:
             dotted.append(item.container)
         signature = _signature(item, kind, name.end, source)

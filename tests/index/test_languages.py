@@ -123,3 +123,24 @@ if __name__ == "__main__":
     for sample in SAMPLES:
         text = (DATA / f"{sample}.sample").read_bytes()
         (DATA / f"{sample}.expected").write_text(describe(text, parse(sample, text)), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("interface Box<in out A> {\n  value: A\n}\nconst after = 1\n", ["Box", "value", "after"]),
+        ("export class Box<out A, in B extends A> {}\nclass After {}\n", ["Box", "After"]),
+        ("type T = {\n  <A>(x: A): A\n  <B>(y: B): B\n}\nfunction after() {}\n", ["T", "after"]),
+        ("const f: {\n  (): number\n  <\n    B\n  >(y: B): B\n} = g\nclass After {}\n", ["f", "After"]),
+        ("const a = 1, inner = 2\nfor (const k in a) {}\n", ["a", "inner"]),
+        (
+            "class A {\n  constructor(private b: B, readonly: C, public readonly d?: D) {}\n}\n",
+            ["A", "constructor", "b", "d"],
+        ),
+    ],
+)
+def test_typescript_that_the_grammar_lacks_hides_nothing_behind_it(source: str, names: list[str]) -> None:
+    data = source.encode()
+    found = parse("typescript", data).symbols
+    assert [symbol[0] for symbol in found] == names
+    assert all(data[symbol[4] : symbol[5]].decode() == symbol[0] for symbol in found)

@@ -55,3 +55,7 @@
 (call_expression function: (import) arguments: (arguments . (string) @import.module)) @import
 ((call_expression function: (identifier) @_require arguments: (arguments . (string) @import.module)) @import
   (#eq? @_require "require"))
+
+; A constructor's parameters that become fields.
+(required_parameter (accessibility_modifier) pattern: (identifier) @name.field) @definition
+(optional_parameter (accessibility_modifier) pattern: (identifier) @name.field) @definition
