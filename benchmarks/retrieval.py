@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from completion_corpora import Corpus, fetch
@@ -32,13 +33,15 @@ from ghostd.index.service import open_index
 from ghostd.index.watch import NoWatch
 from ghostd.resolve.resolver import Resolver
 
+T = TypeVar("T")
+
 WEIGHTS = Path(__file__).resolve().parent.parent / "ghostd" / "context" / "weights.json"
 KINDS = ("chunk", "outline")
 LENGTH_EXPONENT = 0.8
 NOVELTY = 0.9
 
 
-async def on_project(root: Path, store: Path, work):
+async def on_project(root: Path, store: Path, work: Callable[[Retriever, Path], Awaitable[T]]) -> T:
     """What `work` makes of a retriever over this project."""
     async with open_index(store, IndexConfig(), NoWatch()) as index:
         await index.add_root(root)

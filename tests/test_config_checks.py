@@ -165,7 +165,8 @@ def test_many_routes_that_fall_back_on_each_other_are_checked_at_once() -> None:
 
 
 def test_every_preset_is_known() -> None:
-    assert {"openai", "anthropic", "gemini", "mistral", "ollama", "openai-compatible"} <= set(plugins.known("ghostd.providers"))
+    presets = {"openai", "anthropic", "gemini", "mistral", "ollama", "openai-compatible"}
+    assert presets <= set(plugins.known("ghostd.providers"))
 
 
 def test_a_base_url_that_is_ghostds_own_port_is_refused() -> None:

@@ -16,7 +16,7 @@ from ghostd.index.watch import NoWatch
 from ghostd.models import FimVocabulary, ModelInfo
 from ghostd.resolve.resolver import Resolver
 from ghostd.testing.scripted import ScriptedProvider
-from ghostd.types import CompletionRequest, FillRequest
+from ghostd.types import Capability, CompletionRequest, FillRequest
 
 PRICES = "def gross_price(net, tax_rate):\n    return net * (1 + tax_rate)\n"
 TOKEN = "ghp_" + "a1" * 18
@@ -35,7 +35,7 @@ class Model(ScriptedProvider):
 
     def models(self) -> tuple[ModelInfo, ...]:
         fim = FimVocabulary({"<|fim_prefix|>": 1, "<|fim_suffix|>": 2, "<|fim_middle|>": 3})
-        able = frozenset(("complete", "fill"))
+        able: frozenset[Capability] = frozenset(("complete", "fill"))
         return (ModelInfo(self.model, self.name, able, context_tokens=4096, fim=fim, remote=self.remote),)
 
 
