@@ -20,8 +20,9 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from completion_corpora import Corpus, fetch
@@ -35,14 +36,17 @@ from ghostd.context.evaluate import HiddenLine, hidden_lines
 from ghostd.context.query import IDENTIFIER
 from ghostd.index.service import open_index
 from ghostd.index.watch import NoWatch
+from ghostd.ports import Index
 from ghostd.resolve.resolver import Resolver
+
+T = TypeVar("T")
 
 BUDGETS = (1_000, 2_000)
 WEIGHTS = Path(__file__).resolve().parent.parent / "ghostd" / "analysis" / "map_weights.json"
 NEGATIVES = 600
 
 
-async def on_project(root: Path, store: Path, work):
+async def on_project(root: Path, store: Path, work: Callable[[Analyst, Path], Awaitable[T]]) -> T:
     """What `work` makes of an analyst of this project."""
     async with open_index(store, IndexConfig(), NoWatch()) as index:
         await index.add_root(root)
@@ -62,7 +66,7 @@ class Hiding:
         self._text = hidden.prefix + hidden.suffix
         self._hidden, self._root = hidden, root
 
-    async def __aenter__(self):
+    async def __aenter__(self) -> Index:
         self._index.overlay("benchmark", self._path, self._text)
         view = self._index.seen_by("benchmark")
         for _ in range(2000):  # the buffer is read soon
@@ -72,7 +76,7 @@ class Hiding:
             await asyncio.sleep(0.005)
         raise TimeoutError(self._path)
 
-    async def __aexit__(self, *_):
+    async def __aexit__(self, *_: object) -> None:
         self._index.forget_session("benchmark")
 
 
@@ -81,12 +85,12 @@ def recall(hidden: HiddenLine, text: str) -> float:
     return len(hidden.names & set(IDENTIFIER.findall(text))) / len(hidden.names)
 
 
-async def measure(analyst: Analyst, root: Path, lines: Sequence[HiddenLine]) -> dict:
+async def measure(analyst: Analyst, root: Path, lines: Sequence[HiddenLine]) -> dict[str, Any]:
     """ghostd's recall at each budget, and CPU milliseconds of the daemon's process for each map."""
     start = time.process_time()
     await analyst.repo_map(root, [], BUDGETS[0])
     cold = time.process_time() - start
-    found = {budget: [] for budget in BUDGETS}
+    found: dict[int, list[float]] = {budget: [] for budget in BUDGETS}
     cpu = []
     for hidden in lines:
         async with Hiding(analyst, root, hidden) as view:
@@ -137,7 +141,7 @@ def cut(text: str, budget: int) -> str:
     return "\n".join(lines)
 
 
-def measure_aider(python: str, root: Path, lines: Sequence[HiddenLine]) -> dict:
+def measure_aider(python: str, root: Path, lines: Sequence[HiddenLine]) -> dict[str, Any]:
     """Likewise, of aider: CPU seconds for each map, the first of which reads the whole project."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / root.name
@@ -146,9 +150,10 @@ def measure_aider(python: str, root: Path, lines: Sequence[HiddenLine]) -> dict:
         done = subprocess.run(
             [python, "-c", AIDER, str(copy)], input=json.dumps(asked), capture_output=True, text=True, check=True
         )
-        found = {budget: [] for budget in BUDGETS}
+        found: dict[int, list[float]] = {budget: [] for budget in BUDGETS}
         by_place = {(str(h.path), h.line): h for h in lines}
-        cpu, used = [], {budget: [] for budget in BUDGETS}
+        cpu = []
+        used: dict[int, list[int]] = {budget: [] for budget in BUDGETS}
         for row in map(json.loads, (line for line in done.stdout.splitlines() if line.startswith("{"))):
             cpu.append(row["cpu_s"])
             used[row["budget"]].append(estimate(row["text"]))
@@ -231,7 +236,7 @@ def main() -> None:
     if options.train:
         train(options.lines, options.seed)
         return
-    mean = {who: {budget: [] for budget in BUDGETS} for who in ("ghostd", "aider")}
+    mean: dict[str, dict[int, list[float]]] = {who: {budget: [] for budget in BUDGETS} for who in ("ghostd", "aider")}
     print("| project | lines | ghostd @1k / 2k | its CPU: first, each | aider @1k / 2k | its CPU: first, each |")
     print("|---|---|---|---|---|---|")
     for name in HELD_OUT:
@@ -239,7 +244,7 @@ def main() -> None:
             continue
         root = fetch(Corpus(name))
 
-        async def work(analyst: Analyst, root: Path):
+        async def work(analyst: Analyst, root: Path) -> tuple[Sequence[HiddenLine], dict[str, Any]]:
             lines = await hidden_lines(analyst.index, root, options.lines, options.seed, ("python",))
             return lines, await measure(analyst, root, lines)
 
@@ -259,7 +264,7 @@ def main() -> None:
     print(f"| mean | | {means[0]} | | {means[1]} | |")
 
 
-def shares(report: dict, mean: dict) -> str:
+def shares(report: dict[str, Any], mean: dict[int, list[float]]) -> str:
     """Percent at each budget, which are also noted for the mean."""
     for budget in BUDGETS:
         mean[budget].append(100 * statistics.mean(report["recall"][budget]))
