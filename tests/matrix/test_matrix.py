@@ -134,7 +134,19 @@ async def test_stop_strings_arrive(there: Place, client: Client) -> None:
     there.answers(HELLO)
     wanted = Ask(stop=("\n\n", "END"))
     await ask(there, client, wanted, stream=False)
+    if client.operation == "anthropic.messages" and there.kind.name != "anthropic":
+        # The Messages API tells which one it was; a service that does not is not sent them: ghostd watches for them.
+        wanted = replace(wanted, stop=())
     assert there.asked == wanted
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_the_messages_api_tells_the_stop_string(there: Place, client: Client, stream: bool) -> None:
+    if client.operation != "anthropic.messages" or there.kind.name == "anthropic":
+        pytest.skip("the service's own answer")
+    there.answers(Reply(("One. ", "EN", "D two."), usage=Usage(12, 5)))
+    found = await ask(there, client, Ask(stop=("\n\n", "END")), stream=stream)
+    assert found.text == "One. "
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
