@@ -239,7 +239,7 @@ def main() -> None:
             print("  ctags              not installed (Debian: universal-ctags)")
         defined, searched = asyncio.run(save_latencies(python, work / "py-0", 40))
         print(f"  saved → defined    {percentiles(defined)} ms (40 saves)")
-        print(f"  saved → searched   {percentiles(searched)} ms, after the former")
+        print(f"  saved → searched   {percentiles(searched)} ms, both since the save")
         costs = asyncio.run(search_costs(python, work / "py-0", 200))
         print(f"  search             {percentiles(costs)} CPU-ms (200 searches for {QUERY_WORDS} words)")
         there, back, warm = switch_costs(python, work / "py-0", SWITCHED)

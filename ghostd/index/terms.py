@@ -21,7 +21,7 @@ _STOP = frozenset(
     b"an and are as assert at be by class cls def elif else except false for from if import in is it none not of on or"
     b" pass raise return self that the this to true try we with".split()
 )
-"""Terms that stand nearly everywhere and are left out: a fifth of all postings, and not a point of what is found."""
+"""Terms that stand nearly everywhere and are left out: a fifth of all postings; what is found stays within noise."""
 _PARTS = re.compile(rb"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _RUNS = re.compile(r"[^\W\d_]+|\d+")
 
