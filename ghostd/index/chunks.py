@@ -4,7 +4,7 @@ Chunks are whole lines, cut where definitions start (with the comments and attri
 one thing rather than the end of one and the start of another. 16 lines found most of what hidden lines needed, at
 1,000 and 2,000 tokens of context (56 and 67 % of the identifiers; 10 lines 53 and 63, 24 lines 53 and 65, 40 lines 45
 and 58). A term counts once in a chunk: in so few lines, how often it stands there tells nothing (with counts the
-mean share found was the same within noise). Words in comments and strings count: without them some 1 point less was found.
+mean share found was the same within noise). Words in comments and strings count: without them a point less was found.
 """
 
 from __future__ import annotations
