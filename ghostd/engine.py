@@ -329,6 +329,7 @@ def _as_fill(request: CompletionRequest | FillRequest) -> FillRequest:
         min_confidence=request.min_confidence,
         ending=request.ending,
         timeouts=request.timeouts,
+        claim=request.claim,
     )
 
 

@@ -30,6 +30,16 @@ class FimVocabulary:
 
 
 @dataclass(frozen=True, slots=True)
+class Speed:
+    """How fast this machine runs a model that has it to itself, in tokens per second."""
+
+    prefill: float
+    """Reading a prompt."""
+    decode: float
+    """Writing."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInfo:
     """What a provider offers under one name."""
 
@@ -64,6 +74,8 @@ class ModelInfo:
     """In GGUF's words: "Q4_K_M"."""
     digest: str = ""
     """SHA-256 that the server gives the model, in hexadecimal."""
+    speed: Speed | None = None
+    """What was measured when it was loaded; None: not loaded since ghostd has started, or not on this machine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from ghostd.types import (
     FillRequest,
     Relayed,
     RelayRequest,
+    Usage,
 )
 
 
@@ -108,6 +109,19 @@ class Tokenizer(TokenCounter, Protocol):
 
     def chat_template(self, model: str) -> str:
         """The template itself; "" if it has none."""
+        ...
+
+
+@runtime_checkable
+class PromptCache(Protocol):
+    """What a provider also is when its models keep the prompts that they have read. Raises as Provider does."""
+
+    async def warm(self, request: CompletionRequest) -> Usage:
+        """Read a prompt, so that one that begins alike finds it read; nothing is written (`max_tokens` is ignored).
+
+        Says how many of its tokens were cached before. Whoever has a more urgent claim interrupts it: then it has read
+        a part, and goes on when the model is free. Cancel the task to stop.
+        """
         ...
 
 

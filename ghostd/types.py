@@ -24,6 +24,11 @@ VERBOSITIES: tuple[Verbosity, ...] = ("low", "medium", "high")
 Trigger = Literal["automatic", "manual"]
 """Who asked: the editor while the user types, or the user (a key, a command, an HTTP request)."""
 
+Priority = Literal["interactive", "speculative", "chat", "warm-up", "embedding"]
+"""What a request is for, the most urgent first: an editor waits for it; it may be wanted next; somebody reads along; a
+model's cache is got ready; vectors are made in the background."""
+PRIORITIES: tuple[Priority, ...] = ("interactive", "speculative", "chat", "warm-up", "embedding")
+
 Prompt = tuple[str | int, ...]
 """Text for a model, in pieces: `str` is plain text, never parsed for special tokens; `int` is a token id.
 
@@ -110,6 +115,33 @@ PLAIN = LocalSampling()
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """What a request may claim of a local model that others want, too."""
+
+    priority: Priority = "chat"
+    """A more urgent one goes first, and interrupts work that is less urgent."""
+    client: str = ""
+    """Whose it is: clients of one priority take turns. "" for all who did not say."""
+    document: str = ""
+    """Requests about one document of a client find each other's prompts in the model's cache; "" for none."""
+
+
+CHAT = Claim()
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where a reply's time went, in milliseconds, as far as the provider tells."""
+
+    queue_ms: float
+    """Until the model began with it."""
+    prefill_ms: float
+    """To read the prompt, as far as it was not cached."""
+    decode_ms: float
+    """To write the text."""
+
+
+@dataclass(frozen=True, slots=True)
 class ChatRequest:
     """A conversation to continue by one assistant message."""
 
@@ -130,6 +162,7 @@ class ChatRequest:
     """Whether the reply must say which of `stop` has ended it (Delta.stop_sequence)."""
     verbosity: Verbosity | None = None
     """A mere hint."""
+    claim: Claim = field(default=CHAT, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +184,7 @@ class CompletionRequest:
     ending: Ending = NO_ENDING
     local: LocalSampling = PLAIN
     timeouts: Timeouts = field(default=Timeouts(), compare=False)
+    claim: Claim = field(default=CHAT, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +227,7 @@ class FillRequest:
     stands there already. It then comes whole, in one delta."""
     ending: Ending = NO_ENDING
     timeouts: Timeouts = field(default=Timeouts(), compare=False)
+    claim: Claim = field(default=CHAT, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +285,8 @@ class Delta:
     """The stop text that ended the reply, where the provider tells; on the last delta."""
     counted: Usage | None = None
     """What has been counted so far, where the provider tells: the usage of a text that is cut here."""
+    timings: Timings | None = None
+    """On the last delta, where the provider tells."""
 
     def said_by(self, model: str, choice: int = 0) -> Delta:
         """The same delta with its model and choice. Spelled out: `dataclasses.replace` costs several times as much."""
@@ -268,6 +305,8 @@ class Delta:
             choice,
             self.tokens,
             self.stop_sequence,
+            self.counted,
+            self.timings,
         )
 
 
@@ -280,6 +319,7 @@ class EmbedRequest:
     dimensions: int | None = None
     """Length of the vectors; None: the model's own."""
     timeouts: Timeouts = field(default=Timeouts(), compare=False)
+    claim: Claim = field(default=CHAT, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

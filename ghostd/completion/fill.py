@@ -115,6 +115,8 @@ async def _prompted(deployment: Deployment, request: FillRequest, quote: Quote |
             sampling=_greedy(request),
             max_tokens=max_tokens,
             stop=request.stop,
+            timeouts=request.timeouts,
+            claim=request.claim,
         )
         try:
             counted = await _count(deployment, completion, room)
