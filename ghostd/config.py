@@ -161,6 +161,17 @@ class CompletionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     """Lines of one completion."""
     timeout_ms: Annotated[int, Meta(ge=1)] = 10_000
     """Time after which a completion is given up."""
+    inline_budget_ms: Annotated[int, Meta(ge=1)] = 100
+    """Time within which a better model's text takes the place of ghostd/project's; what comes later serves the next
+    key."""
+    model_budget_ms: Annotated[int, Meta(ge=1)] = 600
+    """A local model that needs longer for the rest of a line, by its calibrated speed, is not asked while the user
+    types, only when they ask for a completion."""
+    sure: Probability = 0.85
+    """A suggestion of ghostd/project that is right with at least this probability is shown without asking a model."""
+    speculate: Literal["auto", "always", "never"] = "auto"
+    """Whether what may follow a suggestion is prepared while it is shown; "auto": not by services that leave the
+    machine."""
 
 
 class ProjectModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

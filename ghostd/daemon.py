@@ -63,6 +63,7 @@ from ghostd.routing.explain import deployment_report
 from ghostd.routing.registry import Registry
 from ghostd.routing_reports import DeploymentReport, KeyReport
 from ghostd.secrets.store import Secrets
+from ghostd.suggestions.service import SuggestionService
 from ghostd.upkeep import Upkeep
 from ghostd.upstreams import Upstreams
 from ghostd.workers.model_store import LocalModelStore
@@ -287,8 +288,11 @@ async def _parts(
         context = ContextService(index, resolver, history, config.context, lambda: engine.registry, daemon.similar)
         parts.callback(context.close)
         engine.quote = partial(quote_for, context)
+        suggestions = SuggestionService(engine, lambda: engine.registry.config.completion)
+        parts.callback(suggestions.close)
         for name in config.frontends:
-            host = FrontendHost(daemon.engine, index, config, paths.runtime / f"{name}.sock", navigation, context)
+            socket = paths.runtime / f"{name}.sock"
+            host = FrontendHost(daemon.engine, index, config, socket, navigation, context, suggestions)
             await parts.enter_async_context(_frontend(name)(host))
         kept = await parts.enter_async_context(open_responses(paths.responses, config.responses))
         responses = await parts.enter_async_context(responses_doors(engine, kept, config.responses))

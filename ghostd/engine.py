@@ -29,6 +29,8 @@ from ghostd.routing.registry import Registry
 from ghostd.routing.router import Router
 from ghostd.routing.selection import select
 from ghostd.routing.tokens import TokenCount, Tokens
+from ghostd.suggestions.filler import Filler
+from ghostd.suggestions.service import SuggestionService
 from ghostd.types import (
     NO_ENDING,
     Capability,
@@ -131,9 +133,19 @@ class Engine:
 
     def fill(self, request: FillRequest, client: str = "") -> AsyncGenerator[Delta, None]:
         """Stream the text of a hole in a file."""
+        return self.fill_as(request, client)[1]
+
+    def fill_as(self, request: FillRequest, client: str) -> tuple[str, AsyncGenerator[Delta, None]]:
+        """As `fill`; also says the request's id in the ledger."""
         call = _call("fill", request)
         call.hints = Hints(client=client, project=str(request.root or ""), language=request.language or "")
-        return _deltas(self.serve(call))
+        return call.id, _deltas(self.serve(call))
+
+    def fillers(self, model: str) -> list[Filler]:
+        """The models that fill for a name, the fastest first; raises ModelNotFound."""
+        if self._by_tiers(model):
+            return [_filler(deployment, deployment.name) for deployment in _tiers(self.registry)]
+        return [_filler(self.registry.plan(model).tiers[0][0].deployment, model)]
 
     async def embed(self, request: EmbedRequest) -> tuple[str, Embeddings]:
         """Embed texts; also says which model did."""
@@ -200,6 +212,17 @@ def _tiers(registry: Registry) -> list[Deployment]:
     native = [d for d, info in able if info.fim is None]
     prompted = [d for d, info in able if info.fim is not None]
     return native[:1] + prompted[:1]
+
+
+def _filler(deployment: Deployment, name: str) -> Filler:
+    info = deployment.info
+    return Filler(
+        model=name,
+        ready=info.fim is None and not deployment.upstream,
+        remote=info.remote,
+        metered=deployment.upstream and info.remote,
+        speed=info.speed,
+    )
 
 
 async def translate(
@@ -350,6 +373,7 @@ class FrontendHost:
     """Unix socket to listen on, in a folder of mode 0700; the front-end makes and removes it."""
     navigator: Navigator
     context: ContextService
+    suggestions: SuggestionService
 
 
 Frontend = Callable[[FrontendHost], AbstractAsyncContextManager[None]]

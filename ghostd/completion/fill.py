@@ -11,7 +11,7 @@ from ghostd.completion.by_chat import fill_as_chat
 from ghostd.completion.chatter import code_of
 from ghostd.completion.halting import halt_at
 from ghostd.completion.lexing import syntax_of
-from ghostd.completion.postprocess import ended_by, limit_lines, tidied, trimmed, until_tokens
+from ghostd.completion.postprocess import ended_by, halted, limit_lines, tidied, trimmed, until_tokens
 from ghostd.completion.shape import wants_lines
 from ghostd.completion.window import fitting, quotable, tokens_of_pieces, window
 from ghostd.errors import ContextTooLong, ProviderError
@@ -81,11 +81,16 @@ def fill_with(deployment: Deployment, request: FillRequest, quote: Quote | None 
         source = _by_chat(deployment, request, lines=lines)
     if request.max_lines is not None and not native:
         source = limit_lines(source, request.max_lines)
+    streams = prompted or (native and bool(deployment.upstream))
+    halt = None
+    if streams and (request.tidy or request.halt):
+        halt = halt_at(request.prefix, request.suffix, syntax, lines=lines)
     if request.tidy and native and not deployment.upstream:
         source = trimmed(source, request.suffix)
     elif request.tidy:
-        halt = halt_at(request.prefix, request.suffix, syntax, lines=lines) if prompted else None
         source = tidied(source, request, syntax, halt)
+    elif halt is not None:
+        source = halted(source, halt)
     return source if request.ending == NO_ENDING else ended_by(source, request.ending)
 
 

@@ -73,6 +73,26 @@ async def until_tokens(deltas: AsyncGenerator[Delta, None], stops: frozenset[int
             return
 
 
+async def halted(deltas: AsyncGenerator[Delta, None], halt: Halt) -> AsyncGenerator[Delta, None]:
+    """The stream up to where `halt` ends it; the generation behind it ends there.
+
+    What may turn out to stand behind that end is held back: a line that has only begun.
+    """
+    text, given = "", 0
+    async with aclosing(deltas):
+        async for delta in deltas:
+            text += delta.text
+            end = halt.end(text, complete=delta.finish_reason is not None)
+            if end is not None:
+                usage = delta.usage or delta.counted or Usage(0, 0)
+                yield replace(delta, text=text[given:end], finish_reason="stop", usage=usage)
+                return
+            upto = len(text) if delta.finish_reason is not None or "\n" not in text else text.rfind("\n")
+            if upto > given or delta.finish_reason is not None:
+                yield replace(delta, text=text[given:upto])
+                given = max(given, upto)
+
+
 async def tidied(
     deltas: AsyncGenerator[Delta, None], request: FillRequest, syntax: Syntax, halt: Halt | None
 ) -> AsyncGenerator[Delta, None]:

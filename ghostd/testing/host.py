@@ -10,6 +10,7 @@ from ghostd.engine import Engine, FrontendHost
 from ghostd.navigation.navigator import navigator
 from ghostd.ports import GitHistory, Index
 from ghostd.resolve.resolver import Resolver
+from ghostd.suggestions.service import SuggestionService
 
 
 def frontend_host(
@@ -22,4 +23,5 @@ def frontend_host(
     """A host over these parts."""
     config, resolver = config or Config(), Resolver(index)
     context = ContextService(index, resolver, history, config.context, lambda: engine.registry)
-    return FrontendHost(engine, index, config, socket_path, navigator(index, resolver), context)
+    suggestions = SuggestionService(engine, lambda: config.completion)
+    return FrontendHost(engine, index, config, socket_path, navigator(index, resolver), context, suggestions)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Coroutine
+from contextlib import aclosing
 from typing import Any
 
 from lsprotocol import types
@@ -15,7 +16,8 @@ from ghostd.errors import GhostdError
 from ghostd.indexed import Symbol, SymbolKind
 from ghostd.types import OpenDocument
 from ghostd_lsp.documents import Snapshot
-from ghostd_lsp.filling import fill_at
+from ghostd_lsp.feedback import accepted_command
+from ghostd_lsp.filling import suggest_at
 from ghostd_lsp.params import CompletionParams
 from ghostd_lsp.session import Session
 
@@ -66,12 +68,13 @@ async def _complete(
     edges = [snapshot.position(line, edge) for edge in (char - len(word), char)]
     where = types.Range(*(types.Position(edge.line, edge.character) for edge in edges))
     symbols = await _symbols(session, snapshot, word)
-    text = await fill_at(
-        session, snapshot, snapshot.before(line, char), snapshot.after(line, char), "automatic", others
-    )
+    prefix, suffix = snapshot.before(line, char), snapshot.after(line, char)
+    items = []
+    async with aclosing(suggest_at(session, snapshot, prefix, suffix, "automatic", others)) as found:
+        async for suggestion in found:
+            items = [_fill_item(word + suggestion.text, where, accepted_command(snapshot.uri, suggestion.id))]
     if session.moved_on(snapshot):
         return nothing
-    items = [_fill_item(word + text, where)] if text else []
     items += [_symbol_item(symbol, where) for symbol in symbols]
     return types.CompletionList(is_incomplete=True, items=items)
 
@@ -86,7 +89,7 @@ def _word_before(text: str) -> str:
     return found[0] if found else ""
 
 
-def _fill_item(text: str, where: types.Range) -> types.CompletionItem:
+def _fill_item(text: str, where: types.Range, command: types.Command) -> types.CompletionItem:
     first = next(line.strip() for line in text.split("\n") if line.strip())
     return types.CompletionItem(
         label=first if len(first) <= _LABEL_CHARS else first[: _LABEL_CHARS - 1] + "…",
@@ -98,6 +101,7 @@ def _fill_item(text: str, where: types.Range) -> types.CompletionItem:
         insert_text_format=types.InsertTextFormat.PlainText,
         insert_text_mode=types.InsertTextMode.AsIs,
         text_edit=types.TextEdit(where, text),
+        command=command,
     )
 
 

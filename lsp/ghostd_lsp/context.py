@@ -20,13 +20,10 @@ from ghostd_lsp.positions import split_lines
 from ghostd_lsp.session import Session
 
 CONTEXT = "ghostd.context"
-COMMANDS = (CONTEXT,)
 
 
-def execute_command(session: Session, params: ExecuteCommandParams) -> Coroutine[Any, Any, object]:
+def show_context(session: Session, params: ExecuteCommandParams) -> Coroutine[Any, Any, object]:
     """Take the documents as they are now, and return the work of the command."""
-    if params.command != CONTEXT:
-        raise RpcError(INVALID_PARAMS, f"params.command: ghostd knows {', '.join(COMMANDS)} only.")
     if len(params.arguments or ()) != 1:
         raise RpcError(INVALID_PARAMS, f"params.arguments: {CONTEXT} takes one object.")
     assert params.arguments

@@ -1,33 +1,39 @@
-"""Asks the engine for the text at a cursor, within the user's limits; problems are told once, not at each key."""
+"""Asks for the text at a cursor, within the user's limits; problems are told once, not at each key."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import replace
 
-from ghostd.completion.fill import collect
 from ghostd.errors import GhostdError
+from ghostd.suggestions.suggestion import Ask, Suggestion
 from ghostd.types import FillRequest, OpenDocument, Trigger
 from ghostd_lsp.documents import Snapshot
 from ghostd_lsp.session import Session
 
 
-async def fill_at(
+async def suggest_at(
     session: Session,
     snapshot: Snapshot,
     prefix: str,
     suffix: str,
     trigger: Trigger,
     others: tuple[OpenDocument, ...],
-) -> str:
-    """The text to insert between `prefix` and `suffix`; "" where no model has anything to show, or not in time."""
+    *,
+    incremental: bool = False,
+) -> AsyncGenerator[Suggestion, None]:
+    """What to insert between `prefix` and `suffix`; nothing where no model has anything to show, or not in time.
+
+    With `incremental` better ones follow; else there is at most one.
+    """
     settings = session.host.config.completion
     path = snapshot.path
-    suffix = _with_newlines(suffix)
     request = FillRequest(
         model=settings.model,
         prefix=_with_newlines(prefix),
-        suffix=suffix,
+        suffix=_with_newlines(suffix),
         path=path,
         root=session.host.index.root_of(path) if path else None,
         language=snapshot.language or None,
@@ -35,20 +41,21 @@ async def fill_at(
         max_lines=settings.max_lines,
         trigger=trigger,
         session=session.id,
-        tidy=True,
         open_documents=tuple(replace(other, text=_with_newlines(other.text)) for other in others),
     )
+    ask = Ask(request, snapshot.uri, incremental)
+    found = session.host.suggestions.suggest(ask)
     try:
-        async with asyncio.timeout(settings.timeout_ms / 1000):
-            reply = await collect(session.host.engine.fill(request))
+        async with asyncio.timeout(settings.timeout_ms / 1000), aclosing(found):
+            async for suggestion in found:
+                yield suggestion
     except TimeoutError:
         session.tell_once(f"No completion within {settings.timeout_ms} ms (setting completion.timeout_ms).")
-        return ""
+        return
     except GhostdError as error:
         session.tell_once(f"No completion: {error}")
-        return ""
+        return
     session.all_well()
-    return reply.text if reply.text.strip() else ""
 
 
 def _with_newlines(text: str) -> str:

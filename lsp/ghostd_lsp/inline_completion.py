@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from contextlib import aclosing
 from typing import Any
 
 from lsprotocol import types
 
+from ghostd.suggestions.suggestion import Suggestion
 from ghostd.types import OpenDocument, Trigger
 from ghostd_lsp.documents import Snapshot
 from ghostd_lsp.errors import CONTENT_MODIFIED, RpcError
-from ghostd_lsp.filling import fill_at
+from ghostd_lsp.feedback import accepted_command
+from ghostd_lsp.filling import suggest_at
 from ghostd_lsp.params import InlineCompletionParams
 from ghostd_lsp.session import Session
 
 
 def inline_completion(session: Session, params: InlineCompletionParams) -> Coroutine[Any, Any, object]:
-    """Take the document as it is now, and return the work that answers with at most one item."""
+    """Take the document as it is now, and return the work that answers with at most one item.
+
+    A client that gives a `partialResultToken` gets each better item as a part, and no item at the end.
+    """
     snapshot = session.snapshot(params.text_document)
     others = session.others(snapshot) if snapshot else ()
     return _complete(session, snapshot, params, others)
@@ -39,11 +45,31 @@ async def _complete(
             return nothing
     trigger: Trigger = "manual" if params.context.trigger_kind == 1 else "automatic"
     prefix, suffix = snapshot.before(line, start) + selected, snapshot.after(line, end)
-    text = await fill_at(session, snapshot, prefix, suffix, trigger, others)
-    if session.moved_on(snapshot):
-        raise RpcError(CONTENT_MODIFIED, "The document has changed since.")
-    if not text:
-        return nothing
     edges = [snapshot.position(line, edge) for edge in (start, end)]
     where = types.Range(*(types.Position(edge.line, edge.character) for edge in edges))
-    return types.InlineCompletionList(items=[types.InlineCompletionItem(insert_text=selected + text, range=where)])
+
+    def shown(suggestion: Suggestion) -> types.InlineCompletionList:
+        return types.InlineCompletionList(
+            items=[
+                types.InlineCompletionItem(
+                    insert_text=selected + suggestion.text,
+                    range=where,
+                    command=accepted_command(snapshot.uri, suggestion.id),
+                )
+            ]
+        )
+
+    token = params.partial_result_token
+    answer = nothing
+    found = suggest_at(session, snapshot, prefix, suffix, trigger, others, incremental=token is not None)
+    async with aclosing(found):
+        async for suggestion in found:
+            if session.moved_on(snapshot):
+                break
+            if token is None:
+                answer = shown(suggestion)
+            else:
+                session.protocol.partial_result(token, shown(suggestion))
+    if session.moved_on(snapshot):
+        raise RpcError(CONTENT_MODIFIED, "The document has changed since.")
+    return answer

@@ -176,6 +176,7 @@ class InlineCompletionParams(Params, frozen=True):
     text_document: TextDocumentIdentifier
     position: Position
     context: InlineCompletionContext = InlineCompletionContext()
+    partial_result_token: int | str | None = None
 
 
 class CompletionContext(Params, frozen=True):
@@ -261,6 +262,17 @@ class ExecuteCommandParams(Params, frozen=True):
 
     command: str
     arguments: Sequence[Any] | None = None
+
+
+class FeedbackParams(Params, frozen=True):
+    """The argument of the command ghostd.completionFeedback."""
+
+    uri: str
+    id: str
+    """Of the suggestion, as its item's command has it."""
+    kind: Literal["accepted", "partly", "rejected"]
+    share: float = 1.0
+    """How much of it was accepted, 0 to 1."""
 
 
 class ContextParams(Params, frozen=True):

@@ -13,8 +13,8 @@ from lsprotocol import types
 from ghostd import __version__
 from ghostd.engine import FrontendHost
 from ghostd_lsp.calls import incoming_calls, outgoing_calls, prepare_calls
+from ghostd_lsp.commands import COMMANDS, execute_command
 from ghostd_lsp.completion import TRIGGER_CHARACTERS, plain_completion
-from ghostd_lsp.context import COMMANDS, execute_command
 from ghostd_lsp.definitions import definition, hover, references
 from ghostd_lsp.inline_completion import inline_completion
 from ghostd_lsp.params import (
@@ -126,7 +126,7 @@ def _capabilities(session: Session) -> types.ServerCapabilities:
         ),
         inline_completion_provider=types.InlineCompletionOptions(),
         completion_provider=plain,
-        execute_command_provider=types.ExecuteCommandOptions(COMMANDS),
+        execute_command_provider=types.ExecuteCommandOptions(list(COMMANDS)),
         workspace_symbol_provider=symbols and types.WorkspaceSymbolOptions(resolve_provider=True),
         document_symbol_provider=symbols and types.DocumentSymbolOptions(label="ghostd"),
         definition_provider=symbols,

@@ -100,6 +100,7 @@ class Session:
             self._hearing.cancel()
         self.host.index.forget_session(self.id)
         self.host.context.forget_session(self.id)
+        self.host.suggestions.forget_session(self.id)
 
     def tell_once(self, problem: str) -> None:
         """window/logMessage, unless it would repeat the last problem."""
@@ -194,6 +195,7 @@ class Session:
         uri = params.text_document.uri
         document = self._documents.pop(uri, None)
         self._unheard.discard(uri)
+        self.host.suggestions.forget_document(self.id, uri)
         if document is not None and document.path is not None:
             self.host.index.overlay(self.id, document.path, None)
 

@@ -81,4 +81,7 @@ async def test_an_editor_with_inline_completion_gets_ghost_text(tmp_path: Path) 
             types.InlineCompletionParams(context, document, types.Position(0, 15))
         )
     where = types.Range(types.Position(0, 15), types.Position(0, 15))
-    assert found == types.InlineCompletionList((types.InlineCompletionItem("(1)\nsecond", range=where),))
+    assert isinstance(found, types.InlineCompletionList)
+    (item,) = found.items
+    assert (item.insert_text, item.range) == ("(1)\nsecond", where)
+    assert item.command is not None and item.command.command == "ghostd.completionFeedback"

@@ -40,6 +40,7 @@ async def complete(
 
 async def test_the_text_is_one_entry_that_the_typed_word_filters_in(tmp_path: Path) -> None:
     found = await complete("x = loa  # y\n", ("d(path)", "\n    return"), [], 7, tmp_path)
+    del found["items"][0]["command"]
     assert found == {
         "isIncomplete": True,
         "items": [

@@ -1,0 +1,156 @@
+"""One model's answer for one place, while it is being written and after."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from ghostd.completion import stages
+from ghostd.completion.stages import Stages
+from ghostd.errors import GhostdError
+from ghostd.suggestions.place import Place
+from ghostd.types import Delta
+
+Open = Callable[[], tuple[str, AsyncGenerator[Delta, None]]]
+"""Asks the model: the request's id in the ledger, and its raw text in pieces."""
+Shape = Callable[[str], str]
+"""The part of a raw text to show."""
+
+
+class Generation:
+    """Runs in a task of its own, so that it outlives the request that began it while what is typed agrees with it."""
+
+    def __init__(self, place: Place, model: str, open_stream: Open, shape: Shape, delay_s: float) -> None:
+        self.place = place
+        self.model = model
+        self.id = ""
+        """Of its request; "" until the model has been asked."""
+        self.raw = ""
+        self.text = ""
+        """To show; known once it is done."""
+        self.confidence: float | None = None
+        self.done = False
+        self.error: GhostdError | None = None
+        self.stopped = False
+        self.stages = Stages()
+        self.began_s = time.monotonic()
+        self.took_s = 0.0
+        """Seconds from the model's being asked to the end, without the wait for it."""
+        self.wanted = 0
+        """How many requests wait for it."""
+        self._changed = asyncio.Event()
+        self._open = open_stream
+        self._shape = shape
+        self._delay_s = delay_s
+        self._task: asyncio.Task[None] | None = None
+        self._leaving: asyncio.TimerHandle | None = None
+
+    def start(self, on_end: Callable[[Generation], None]) -> None:
+        """Begin, after the delay."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"suggestion by {self.model}")
+        self._task.add_done_callback(lambda _: self._over(on_end))
+
+    @property
+    def asked(self) -> bool:
+        """Whether the model has been asked."""
+        return self.id != ""
+
+    def agrees(self, place: Place) -> bool:
+        """Whether what has been typed since it began is what it says, as far as both go."""
+        typed = place.typed_since(self.place)
+        if typed is None or (typed and not self.asked):
+            return False
+        if self.done:
+            return self.text.startswith(typed) and len(self.text) > len(typed)
+        return self.raw.startswith(typed) or typed.startswith(self.raw)
+
+    def whole_lines(self, place: Place) -> str:
+        """The lines that it has finished behind a place, without the last one's end; "" for none."""
+        typed = place.typed_since(self.place)
+        end = self.raw.rfind("\n")
+        if typed is None or end <= len(typed):
+            return ""
+        text = self._shape(self.raw[:end])
+        return text[len(typed) :] if text.startswith(typed) else ""
+
+    async def changed(self, timeout_s: float | None) -> bool:
+        """Wait until more is known; whether it is within this time."""
+        if self.done:
+            return True
+        event = self._changed
+        try:
+            async with asyncio.timeout(timeout_s):
+                await event.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def stop(self) -> None:
+        """End it at once, wherever it is."""
+        self.stopped = True
+        self.stay()
+        if self._task is not None:
+            self._task.cancel()
+
+    def leave(self, grace_s: float) -> None:
+        """Nobody waits for it any more: it ends unless somebody stays soon."""
+        self.stay()
+        if not self.asked:
+            self.stop()
+        elif not self.done:
+            self._leaving = asyncio.get_running_loop().call_later(grace_s, self.stop)
+
+    def stay(self) -> None:
+        """Somebody does."""
+        if self._leaving is not None:
+            self._leaving.cancel()
+            self._leaving = None
+
+    async def _run(self) -> None:
+        if self._delay_s > 0:
+            await asyncio.sleep(self._delay_s)
+            self.stages.add("queue", self._delay_s * 1000)
+        stages.current.set(self.stages)
+        asked_s = time.monotonic()
+        last = Delta()
+        try:
+            self.id, stream = self._open()
+            async with aclosing(stream):
+                async for delta in stream:
+                    last = delta
+                    if delta.confidence is not None:
+                        self.confidence = delta.confidence
+                    if delta.text:
+                        self.raw += delta.text
+                        self._tell()
+        except GhostdError as error:
+            self.error = error
+        else:
+            with stages.measured("post"):
+                self.text = self._shape(self.raw)
+        self.took_s = time.monotonic() - asked_s
+        self._time(last)
+
+    def _time(self, last: Delta) -> None:
+        if (timings := last.timings) is not None:
+            self.stages.add("queue", timings.queue_ms)
+            self.stages.prefill, self.stages.decode = timings.prefill_ms, timings.decode_ms
+        else:
+            seen = self.stages.retrieval + self.stages.prompt + self.stages.post
+            self.stages.decode = max(self.took_s * 1000 - seen, 0.0)
+
+    def _over(self, on_end: Callable[[Generation], None]) -> None:
+        self.done = True
+        self.stay()
+        if self._task is not None and not self._task.cancelled() and (error := self._task.exception()) is not None:
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "a suggestion failed", "exception": error, "task": self._task}
+            )
+        on_end(self)
+        self._tell()
+
+    def _tell(self) -> None:
+        event, self._changed = self._changed, asyncio.Event()
+        event.set()

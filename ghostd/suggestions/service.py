@@ -1,0 +1,364 @@
+"""From a key to what the editor shows.
+
+In this order: what is kept; ready structures; what is being written and still agrees with what was typed; and only
+then, after a pause where one pays, a model that has not said already that it has nothing to say here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
+
+from ghostd.completion.lexing import syntax_of
+from ghostd.completion.postprocess import trim_overlap
+from ghostd.completion.stages import Stages
+from ghostd.completion.tidy import tidy
+from ghostd.config import CompletionConfig
+from ghostd.suggestions.document import DocumentState
+from ghostd.suggestions.feedback import Shown
+from ghostd.suggestions.filler import Filler, Filling
+from ghostd.suggestions.generation import Generation, Shape
+from ghostd.suggestions.kept import Kept
+from ghostd.suggestions.measured import Measured
+from ghostd.suggestions.place import Place, place_at
+from ghostd.suggestions.suggestion import Ask, Origin, Suggestion
+from ghostd.suggestions.tempo import Latency, delay_s
+from ghostd.types import Claim, FillRequest, Priority
+
+DOCUMENTS = 128
+"""Documents that are remembered, over all sessions."""
+GRACE_S = 0.03
+"""A generation that nobody waits for any more lives so long: a newer request, whose text agrees, may take it over."""
+AHEAD_DELAY_S = 0.05
+"""Pause before what may follow a suggestion is asked for."""
+
+
+class SuggestionService:
+    """One for all sessions. Cancelling a request, or closing its generator, frees what it has begun."""
+
+    def __init__(
+        self, models: Filling, config: Callable[[], CompletionConfig], measured: Measured | None = None
+    ) -> None:
+        self._models = models
+        self._config = config
+        self._documents: OrderedDict[tuple[str, str], DocumentState] = OrderedDict()
+        self._latency: dict[str, Latency] = {}
+        self.measured = measured or Measured()
+        """What users get to see, and how soon."""
+
+    async def suggest(self, ask: Ask) -> AsyncGenerator[Suggestion, None]:
+        """Stream suggestions for a place, each better than the one before; none where there is nothing to show.
+
+        Without `ask.incremental` there is at most one. Raises RequestError and ProviderError.
+        """
+        self.measured.requests += 1
+        work = _Work(self, ask)
+        self._follow_shown(work.state, work.place)
+        answered = False
+        try:
+            async with aclosing(work.suggestions()) as found:
+                async for suggestion in found:
+                    answered = True
+                    self._show(work, suggestion)
+                    yield suggestion
+                    if not ask.incremental:
+                        break
+            self.measured.empty += not answered
+            answered = True
+        finally:
+            if not answered:
+                work.leave()
+        if work.shown is not None:
+            self._prepare(work, work.shown)
+
+    def forget_session(self, session: str) -> None:
+        """Its documents are closed."""
+        for key in [key for key in self._documents if key[0] == session]:
+            self._documents.pop(key).stop()
+
+    def forget_document(self, session: str, document: str) -> None:
+        """It is closed."""
+        if (state := self._documents.pop((session, document), None)) is not None:
+            state.stop()
+
+    def close(self) -> None:
+        """End all that runs."""
+        for state in self._documents.values():
+            state.stop()
+        self._documents.clear()
+
+    # --- feedback ---------------------------------------------------------------
+
+    def accepted(self, session: str, document: str, suggestion_id: str, share: float = 1.0) -> None:
+        """The user has taken a suggestion, or this share (0..1) of it."""
+        self._models.record_outcome(suggestion_id, "accepted", share)
+        self._forget_shown(session, document, suggestion_id)
+
+    def rejected(self, session: str, document: str, suggestion_id: str) -> None:
+        """The user has refused it: it is not shown again."""
+        self._models.record_outcome(suggestion_id, "accepted", 0.0)
+        self._forget_shown(session, document, suggestion_id)
+        if (state := self._documents.get((session, document))) is not None:
+            state.kept.forget(suggestion_id)
+
+    def _follow_shown(self, state: DocumentState, place: Place) -> None:
+        shown = state.shown
+        if shown is not None and not shown.followed_to(place):
+            state.shown = None
+            if shown.taken:
+                self._models.record_outcome(shown.id, "accepted", shown.share)
+
+    def _forget_shown(self, session: str, document: str, suggestion_id: str) -> None:
+        state = self._documents.get((session, document))
+        if state is not None and state.shown is not None and state.shown.id == suggestion_id:
+            state.shown = None
+
+    def _show(self, work: _Work, suggestion: Suggestion) -> None:
+        state = work.state
+        if state.shown is None or state.shown.id != suggestion.id:
+            self._models.record_outcome(suggestion.id, "shown", 1.0)
+            state.shown = Shown(suggestion.id, work.place, suggestion.text)
+        work.shown = suggestion
+        self.measured.shown(suggestion, (time.monotonic() - work.began_s) * 1000)
+
+    # --- what is asked of models ---------------------------------------------------
+
+    def state_of(self, ask: Ask) -> DocumentState:
+        """What is remembered of its document."""
+        key = (ask.fill.session, ask.document)
+        state = self._documents.setdefault(key, DocumentState())
+        self._documents.move_to_end(key)
+        if len(self._documents) > DOCUMENTS:
+            self._documents.popitem(last=False)[1].stop()
+        return state
+
+    def usable(self, fill: FillRequest) -> Sequence[Filler]:
+        """The models that may be asked for this request, the best last."""
+        config = self._config()
+        found = self._models.fillers(fill.model)
+        if fill.trigger == "manual":
+            return found
+        return [filler for filler in found if too_slow(filler, config) is None]
+
+    def left_s(self, began_s: float) -> float:
+        """Seconds of the inline budget that are left of a request."""
+        return began_s + self._config().inline_budget_ms / 1000 - time.monotonic()
+
+    def sure(self, suggestion: Suggestion) -> bool:
+        """Whether no better model need be asked."""
+        return suggestion.confidence is not None and suggestion.confidence >= self._config().sure
+
+    def begin(self, work: _Work, filler: Filler, rank: int, *, now: bool = False) -> Generation:
+        """Ask a model for a place, after a pause where one pays."""
+        state, fill = work.state, work.ask.fill
+        latency = self._latency.setdefault(filler.model, Latency(filler.line_s))
+        delay = 0.0
+        if not (now or filler.ready or fill.trigger == "manual"):
+            busy = bool(state.running)
+            delay = delay_s(work.place.before, state.rhythm, latency, busy=busy)
+        if state.ahead is not None and not filler.ready:
+            state.ahead[0].stop()
+            state.ahead = None
+        generation = self._generation(work.ask, work.place, fill.prefix, filler, "interactive", delay)
+        state.running[filler.model] = generation
+        generation.start(partial(self._ended, state, filler, rank, prepared=False))
+        return generation
+
+    def _generation(
+        self, ask: Ask, place: Place, prefix: str, filler: Filler, priority: Priority, delay: float
+    ) -> Generation:
+        claim = Claim(priority, ask.fill.session, ask.document)
+        request = replace(ask.fill, model=filler.model, prefix=prefix, claim=claim, tidy=False, halt=not filler.ready)
+        opened = partial(self._models.fill_as, request, "lsp" if ask.fill.session.startswith("lsp") else "")
+        return Generation(place, filler.model, opened, _shape(request, ready=filler.ready), delay)
+
+    def _ended(
+        self, state: DocumentState, filler: Filler, rank: int, generation: Generation, *, prepared: bool
+    ) -> None:
+        if state.running.get(filler.model) is generation:
+            del state.running[filler.model]
+        if state.ahead is not None and state.ahead[0] is generation:
+            state.ahead = None
+        if generation.stopped or generation.error is not None or not generation.asked:
+            return
+        self._latency.setdefault(filler.model, Latency()).measured(generation.took_s)
+        state.kept.add(
+            Kept(
+                generation.id,
+                generation.place,
+                generation.text,
+                filler.model,
+                rank,
+                generation.confidence,
+                prepared=prepared,
+            )
+        )
+
+    def _prepare(self, work: _Work, shown: Suggestion) -> None:
+        """Ask for what may follow a suggestion once it is accepted."""
+        state, place = work.state, work.place
+        found = state.kept.find(place)
+        fillers = [filler for filler in work.fillers if not filler.ready]
+        if found is None or found[0].followed or not fillers or state.running or state.ahead is not None:
+            return
+        kept, rest = found
+        filler = fillers[-1]
+        speculate = self._config().speculate
+        if speculate == "never" or (speculate == "auto" and filler.metered):
+            return
+        following = place.after(rest)
+        if state.kept.find(following) is not None or state.kept.nothing_at(following, filler.model):
+            return
+        kept.followed = True
+        generation = self._generation(
+            work.ask, following, work.ask.fill.prefix + rest, filler, "speculative", AHEAD_DELAY_S
+        )
+        state.ahead = generation, kept
+        rank = len(work.fillers) - 1
+        generation.start(partial(self._ended, state, filler, rank, prepared=True))
+
+
+class _Work:
+    """One request."""
+
+    def __init__(self, service: SuggestionService, ask: Ask) -> None:
+        self.began_s = time.monotonic()
+        self.ask = ask
+        self.state = service.state_of(ask)
+        self.place = place_at(ask.fill.prefix, ask.fill.suffix)
+        self.fillers = service.usable(ask.fill)
+        self.shown: Suggestion | None = None
+        self._service = service
+
+    async def suggestions(self) -> AsyncGenerator[Suggestion, None]:
+        """What there is to show, as it gets better; a caller that wants no better one stops at the first."""
+        state, place, manual = self.state, self.place, self.ask.fill.trigger == "manual"
+        if not manual:
+            state.rhythm.key(self.began_s)
+        state.settle(place)
+        hit = state.kept.find(place)
+        if hit is not None and (not manual or hit[0].rank >= len(self.fillers) - 1):
+            yield _of_kept(hit[0], hit[1])
+            return
+        answer = await self._by_ready()
+        slow = [(rank, filler) for rank, filler in enumerate(self.fillers) if not filler.ready]
+        if answer is not None:
+            if not slow or (not manual and self._service.sure(answer)):
+                yield replace(answer, final=True)
+                return
+            if self.ask.incremental:
+                yield answer
+        better = None
+        for rank, filler in slow:
+            async with aclosing(self._by_model(filler, rank, answer)) as found:
+                async for better in found:
+                    yield better
+            if better is not None:
+                return
+        if answer is not None:
+            yield replace(answer, final=True)
+
+    def leave(self) -> None:
+        """The client is gone."""
+        for generation in list(self.state.running.values()):
+            if not generation.wanted:
+                generation.leave(GRACE_S)
+
+    async def _by_ready(self) -> Suggestion | None:
+        for rank, filler in enumerate(self.fillers):
+            if not filler.ready or self.state.kept.nothing_at(self.place, filler.model):
+                continue
+            generation = self._service.begin(self, filler, rank)
+            while not generation.done:
+                await _waited(generation, None)
+            if generation.error is not None and len(self.fillers) == 1:
+                raise generation.error
+            if generation.text.strip():
+                return self._suggestion(generation, generation.text, "fresh", final=False)
+        return None
+
+    async def _by_model(self, filler: Filler, rank: int, answer: Suggestion | None) -> AsyncGenerator[Suggestion, None]:
+        """By a model that takes its time; nothing where it has nothing to say, or not within the time there is."""
+        state, place, manual = self.state, self.place, self.ask.fill.trigger == "manual"
+        if state.kept.nothing_at(place, filler.model):
+            return
+        generation = state.running.get(filler.model)
+        origin: Origin = "running"
+        if generation is None:
+            generation, origin = self._service.begin(self, filler, rank), "fresh"
+        waits = answer is None or manual or self.ask.incremental
+        given = ""
+        while True:
+            if not (generation.done or generation.agrees(place)) or (
+                generation.done and _contradicts(generation, place)
+            ):
+                generation.stop()
+                generation, origin = self._service.begin(self, filler, rank, now=True), "fresh"
+            if generation.done:
+                if generation.error is not None and answer is None and not given:
+                    raise generation.error
+                if rest := _rest(generation, place):
+                    yield self._suggestion(generation, rest, origin, final=True)
+                return
+            left_s = self._service.left_s(self.began_s)
+            if self.ask.incremental or left_s <= 0:
+                lines = generation.whole_lines(place)
+                if lines.strip() and lines != given:
+                    given = lines
+                    yield self._suggestion(generation, lines, origin, final=False)
+            if left_s <= 0 and not waits:
+                return  # it serves the next key
+            await _waited(generation, left_s if left_s > 0 else None)
+
+    def _suggestion(self, generation: Generation, text: str, origin: Origin, *, final: bool) -> Suggestion:
+        return Suggestion(
+            generation.id, text, generation.model, origin, generation.confidence, final, generation.stages
+        )
+
+
+def too_slow(filler: Filler, config: CompletionConfig) -> str | None:
+    """Why a model is not asked while the user types; None if it is."""
+    if filler.line_s is None or filler.line_s * 1000 <= config.model_budget_ms:
+        return None
+    return (
+        f"needs about {filler.line_s * 1000:.0f} ms for a line, more than completion.model_budget_ms "
+        f"({config.model_budget_ms}): it completes on request only"
+    )
+
+
+async def _waited(generation: Generation, timeout_s: float | None) -> None:
+    generation.wanted += 1
+    generation.stay()
+    try:
+        await generation.changed(timeout_s)
+    finally:
+        generation.wanted -= 1
+
+
+def _shape(request: FillRequest, *, ready: bool) -> Shape:
+    if ready:
+        return lambda text: trim_overlap(text, request.suffix)
+    syntax = syntax_of(request.language, request.path)
+    return lambda text: tidy(text, request.prefix, request.suffix, syntax)
+
+
+def _of_kept(kept: Kept, rest: str) -> Suggestion:
+    origin: Origin = "prepared" if kept.prepared else "kept"
+    return Suggestion(kept.id, rest, kept.model, origin, kept.confidence, final=True, stages=Stages())
+
+
+def _rest(generation: Generation, place: Place) -> str:
+    typed = place.typed_since(generation.place)
+    if typed is None or not generation.text.startswith(typed):
+        return ""
+    rest = generation.text[len(typed) :]
+    return rest if rest.strip() else ""
+
+
+def _contradicts(generation: Generation, place: Place) -> bool:
+    """Whether a finished one is about another text than what was typed meanwhile."""
+    return generation.error is None and bool(place.typed_since(generation.place)) and not _rest(generation, place)

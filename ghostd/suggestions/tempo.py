@@ -1,0 +1,62 @@
+"""When to ask a model: at once where that pays, else after a pause by the user's rhythm and the model's latency."""
+
+from __future__ import annotations
+
+from collections import deque
+from statistics import median
+
+MAX_DELAY_S = 0.15
+_KEYS = 12
+_PAUSE_S = 1.0
+"""A longer time between two keys is no rhythm."""
+_USUAL_KEY_S = 0.12
+_GOOD_TRIGGERS = frozenset(" \t\n.([{,=:;>\"'/@#")
+_LATENCY_SHARE = 0.25
+_NEW_SHARE = 0.3
+
+
+class Rhythm:
+    """The time between one user's keys."""
+
+    def __init__(self) -> None:
+        self._intervals: deque[float] = deque(maxlen=_KEYS)
+        self._last_s: float | None = None
+
+    def key(self, now_s: float) -> None:
+        """A key was pressed."""
+        if self._last_s is not None and 0 < now_s - self._last_s < _PAUSE_S:
+            self._intervals.append(now_s - self._last_s)
+        self._last_s = now_s
+
+    @property
+    def usual_s(self) -> float:
+        """Seconds between two keys."""
+        return median(self._intervals) if self._intervals else _USUAL_KEY_S
+
+
+class Latency:
+    """How long one model takes, as measured here: a moving average."""
+
+    def __init__(self, expected_s: float | None = None) -> None:
+        self.expected_s = expected_s
+        """Seconds until a whole suggestion; None: not known."""
+
+    def measured(self, seconds: float) -> None:
+        """A suggestion took so long."""
+        self.expected_s = (
+            seconds if self.expected_s is None else self.expected_s + _NEW_SHARE * (seconds - self.expected_s)
+        )
+
+
+def delay_s(before: str, rhythm: Rhythm, latency: Latency, *, busy: bool) -> float:
+    """Seconds to wait before a model is asked while the user types.
+
+    None where the model is idle and the cursor stands where something new begins. Within a word, or while the model is
+    busy, the longer the slower the model is, but not much longer than a key takes: MAX_DELAY_S at most.
+    """
+    good = not before or before[-1] in _GOOD_TRIGGERS
+    if good and not busy:
+        return 0.0
+    by_model = (latency.expected_s or MAX_DELAY_S) * _LATENCY_SHARE
+    by_keys = rhythm.usual_s * (0.5 if good else 1.25)
+    return min(by_model + 0.02, by_keys, MAX_DELAY_S)
