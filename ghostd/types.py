@@ -222,6 +222,8 @@ class FillRequest:
     """The editor's session, whose open documents stand in for their files; "" for none."""
     quote_documents: bool = False
     """Whether the prompt of a model with FIM tokens may quote the open documents, as far as they fit."""
+    halt: bool = False
+    """Whether it ends where the code around the cursor says."""
     tidy: bool = False
     """Whether the text is for an editor to show: it ends where the code around the cursor says, and without what
     stands there already. It then comes whole, in one delta."""
