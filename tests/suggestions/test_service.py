@@ -1,0 +1,284 @@
+"""The order of work: what is kept, ready structures, what runs and agrees, and only then a model."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from suggestions.models import CLOUD, MODEL, READY, SLOW, Models, all_of, ask, service, texts, until
+
+from ghostd.errors import WorkerCrashed
+
+HEAD = "def load(path):\n    "
+
+
+async def test_a_repeat_and_typed_text_ask_no_model() -> None:
+    models = Models(MODEL)
+    suggestions = service(models, speculate="never")
+    first = asyncio.create_task(texts(suggestions, ask(HEAD)))
+    await until(lambda: models.asked)
+    models.asked[0].write("return open(path)").end()
+    assert await first == ["return open(path)"]
+    assert await texts(suggestions, ask(HEAD)) == ["return open(path)"]
+    assert await texts(suggestions, ask(HEAD + "return o")) == ["pen(path)"]
+    assert await texts(suggestions, ask(HEAD + "ret")) == ["urn open(path)"]
+    assert len(models.asked) == 1
+
+
+async def test_a_running_generation_is_kept_while_the_typed_text_agrees() -> None:
+    models = Models(MODEL)
+    suggestions = service(models, speculate="never")
+    first = asyncio.create_task(texts(suggestions, ask(HEAD)))
+    await until(lambda: models.asked)
+    models.asked[0].write("return ")
+    first.cancel()
+    second = asyncio.create_task(all_of(suggestions, ask(HEAD + "re")))
+    await asyncio.sleep(0.06)  # longer than a generation lives that nobody waits for
+    models.asked[0].write("path").end()
+    (found,) = await second
+    assert (found.text, found.origin, len(models.asked)) == ("turn path", "running", 1)
+
+
+async def test_a_running_generation_is_stopped_as_soon_as_the_typed_text_contradicts_it() -> None:
+    models = Models(MODEL)
+    suggestions = service(models, speculate="never")
+    first = asyncio.create_task(texts(suggestions, ask(HEAD)))
+    await until(lambda: models.asked)
+    models.asked[0].write("return ")
+    await asyncio.sleep(0)
+    await until(lambda: models.asked[0].pieces.empty())
+    first.cancel()
+    second = asyncio.create_task(texts(suggestions, ask(HEAD + "with ")))
+    await until(lambda: models.asked[0].closed)
+    await until(lambda: len(models.asked) == 2)
+    models.asked[1].write("open(path)").end()
+    assert await second == ["open(path)"]
+
+
+async def test_a_generation_that_ends_with_another_text_is_followed_by_a_fresh_one() -> None:
+    models = Models(MODEL)
+    suggestions = service(models, speculate="never")
+    first = asyncio.create_task(texts(suggestions, ask(HEAD)))
+    await until(lambda: models.asked)
+    first.cancel()
+    second = asyncio.create_task(texts(suggestions, ask(HEAD + "x")))
+    await asyncio.sleep(0.005)
+    models.asked[0].write("return path").end()
+    await until(lambda: len(models.asked) == 2)
+    assert models.asked[1].request.prefix == HEAD + "x"
+    models.asked[1].write(" = 1").end()
+    assert await second == [" = 1"]
+
+
+async def test_a_cancelled_request_frees_the_model() -> None:
+    models = Models(MODEL)
+    suggestions = service(models)
+    task = asyncio.create_task(texts(suggestions, ask(HEAD)))
+    await until(lambda: models.asked)
+    task.cancel()
+    await until(lambda: models.asked[0].closed)
+
+
+async def test_a_request_that_waits_for_a_pause_and_is_cancelled_never_reaches_a_model() -> None:
+    models = Models(MODEL)
+    suggestions = service(models)
+    for typed in ("s", "se", "sel", "self"):
+        task = asyncio.create_task(texts(suggestions, ask(HEAD + typed)))
+        await asyncio.sleep(0.005)
+        task.cancel()
+    await asyncio.sleep(0.2)
+    assert models.asked == []
+
+
+async def test_that_a_model_has_nothing_to_say_is_remembered() -> None:
+    models = Models(MODEL)
+    suggestions = service(models)
+    task = asyncio.create_task(texts(suggestions, ask(HEAD)))
+    await until(lambda: models.asked)
+    models.asked[0].write("\n  ").end()
+    assert await task == []
+    assert await texts(suggestions, ask(HEAD)) == []
+    assert len(models.asked) == 1
+
+
+async def test_a_sure_answer_of_ready_structures_asks_no_model() -> None:
+    models = Models(READY, MODEL)
+    models.ready[HEAD] = ("return path", 0.9)
+    assert await texts(service(models), ask(HEAD)) == ["return path"]
+    assert models.asked == []
+
+
+async def test_a_model_within_the_budget_takes_the_place_of_the_ready_answer() -> None:
+    models = Models(READY, MODEL)
+    models.ready[HEAD] = ("return path", 0.5)
+    suggestions = service(models, inline_budget_ms=5000, speculate="never")
+    task = asyncio.create_task(all_of(suggestions, ask(HEAD)))
+    await until(lambda: models.asked)
+    models.asked[0].write("return open(path)").end()
+    (found,) = await task
+    assert (found.text, found.model, found.final) == ("return open(path)", "model", True)
+
+
+async def test_a_model_beyond_the_budget_serves_the_next_key() -> None:
+    models = Models(READY, MODEL)
+    models.ready[HEAD] = ("return path", 0.5)
+    suggestions = service(models, inline_budget_ms=1, speculate="never")
+    assert await texts(suggestions, ask(HEAD)) == ["return path"]
+    await until(lambda: models.asked)
+    models.asked[0].write("return open(path)").end()
+    await until(lambda: not suggestions.state_of(ask(HEAD)).running)
+    assert await texts(suggestions, ask(HEAD + "return ")) == ["open(path)"]
+
+
+async def test_incremental_requests_get_each_better_answer() -> None:
+    models = Models(READY, MODEL)
+    models.ready[HEAD] = ("return path", 0.5)
+    suggestions = service(models, speculate="never")
+    found = suggestions.suggest(ask(HEAD, incremental=True))
+    first = await anext(found)
+    assert (first.text, first.final) == ("return path", False)
+    rest = asyncio.create_task(_rest(found))
+    await until(lambda: models.asked)
+    models.asked[0].write("with open(path) as file:\n", "        return file")
+    models.asked[0].end()
+    seen = await rest
+    assert seen[-1] == ("with open(path) as file:\n        return file", True)
+
+
+async def _rest(found: object) -> list[tuple[str, bool]]:
+    return [(one.text, one.final) async for one in found]  # type: ignore[attr-defined]
+
+
+async def test_the_next_suggestion_is_prepared_while_one_is_shown_and_then_asks_no_model() -> None:
+    models = Models(MODEL)
+    suggestions = service(models)
+    task = asyncio.create_task(texts(suggestions, ask(HEAD)))
+    await until(lambda: models.asked)
+    models.asked[0].write("file = open(path)").end()
+    assert await task == ["file = open(path)"]
+    await until(lambda: len(models.asked) == 2)
+    ahead = models.asked[1]
+    assert ahead.request.prefix == HEAD + "file = open(path)"
+    assert ahead.request.claim.priority == "speculative"
+    ahead.write("\n    return file").end()
+    await until(lambda: suggestions.state_of(ask(HEAD)).ahead is None)
+    (found,) = await all_of(suggestions, ask(HEAD + "file = open(path)"))
+    assert (found.text, found.origin) == ("\n    return file", "prepared")
+
+
+async def test_what_is_prepared_ends_when_the_user_writes_something_else() -> None:
+    models = Models(MODEL)
+    suggestions = service(models)
+    task = asyncio.create_task(texts(suggestions, ask(HEAD)))
+    await until(lambda: models.asked)
+    models.asked[0].write("file = open(path)").end()
+    await task
+    await until(lambda: len(models.asked) == 2)
+    task = asyncio.create_task(texts(suggestions, ask(HEAD + "x = (")))
+    await until(lambda: models.asked[1].closed)
+    task.cancel()
+
+
+@pytest.mark.parametrize(("setting", "asked"), [("auto", 1), ("always", 2), ("never", 1)])
+async def test_what_costs_money_is_prepared_only_on_demand(setting: str, asked: int) -> None:
+    models = Models(CLOUD)
+    suggestions = service(models, speculate=setting)
+    task = asyncio.create_task(texts(suggestions, ask(HEAD)))
+    await until(lambda: models.asked)
+    models.asked[0].write("return 1").end()
+    await task
+    await asyncio.sleep(0.1)
+    assert len(models.asked) == asked
+    suggestions.close()
+
+
+async def test_a_model_that_is_too_slow_answers_only_on_demand() -> None:
+    models = Models(READY, SLOW)
+    suggestions = service(models)
+    assert await texts(suggestions, ask(HEAD)) == []
+    assert models.asked == []
+    task = asyncio.create_task(texts(suggestions, ask(HEAD, trigger="manual")))
+    await until(lambda: models.asked)
+    models.asked[0].write("return 1").end()
+    assert await task == ["return 1"]
+
+
+async def test_a_failure_is_raised_where_nothing_else_can_be_shown_and_nothing_is_remembered() -> None:
+    models = Models(MODEL)
+    suggestions = service(models)
+    task = asyncio.create_task(texts(suggestions, ask(HEAD)))
+    await until(lambda: models.asked)
+    models.asked[0].write("ret").fail(WorkerCrashed("gone"))
+    with pytest.raises(WorkerCrashed):
+        await task
+    task = asyncio.create_task(texts(suggestions, ask(HEAD)))
+    await until(lambda: len(models.asked) == 2)
+    models.asked[1].write("return 1").end()
+    assert await task == ["return 1"]
+
+
+async def test_a_failure_behind_a_ready_answer_leaves_that() -> None:
+    models = Models(READY, MODEL)
+    models.ready[HEAD] = ("return path", 0.5)
+    suggestions = service(models, inline_budget_ms=5000)
+    task = asyncio.create_task(texts(suggestions, ask(HEAD)))
+    await until(lambda: models.asked)
+    models.asked[0].fail(WorkerCrashed("gone"))
+    assert await task == ["return path"]
+
+
+async def test_what_is_shown_and_taken_goes_to_the_ledger() -> None:
+    models = Models(MODEL)
+    suggestions = service(models, speculate="never")
+    task = asyncio.create_task(all_of(suggestions, ask(HEAD)))
+    await until(lambda: models.asked)
+    models.asked[0].write("return open(path)").end()
+    (found,) = await task
+    assert models.outcomes == [(found.id, "shown", 1.0)]
+    task = asyncio.create_task(all_of(suggestions, ask(HEAD + "return open(path)")))  # at once: it was accepted
+    await until(lambda: len(models.outcomes) == 2)
+    assert models.outcomes[1] == (found.id, "accepted", 1.0)
+    task.cancel()
+
+
+async def test_feedback_of_an_editor_is_noted_and_a_refused_suggestion_is_not_shown_again() -> None:
+    models = Models(MODEL)
+    suggestions = service(models, speculate="never")
+    task = asyncio.create_task(all_of(suggestions, ask(HEAD)))
+    await until(lambda: models.asked)
+    models.asked[0].write("return open(path)").end()
+    (found,) = await task
+    suggestions.accepted("s", "file:///a.py", found.id, 0.5)
+    suggestions.rejected("s", "file:///a.py", found.id)
+    assert models.outcomes[1:] == [(found.id, "accepted", 0.5), (found.id, "accepted", 0.0)]
+    task = asyncio.create_task(all_of(suggestions, ask(HEAD)))
+    await until(lambda: len(models.asked) == 2)
+    task.cancel()
+
+
+async def test_closing_a_document_ends_its_generations() -> None:
+    models = Models(MODEL)
+    suggestions = service(models)
+    task = asyncio.create_task(texts(suggestions, ask(HEAD)))
+    await until(lambda: models.asked)
+    suggestions.forget_document("s", "file:///a.py")
+    await until(lambda: models.asked[0].closed)
+    task.cancel()
+
+
+async def test_forty_keys_ask_a_model_that_agrees_once() -> None:
+    models = Models(MODEL)
+    suggestions = service(models, speculate="never")
+    text = "return json.loads(path.read_text('utf-8'))"
+    task: asyncio.Task[list[str]] | None = None
+    for at in range(40):
+        if task is not None:
+            task.cancel()
+        task = asyncio.create_task(texts(suggestions, ask(HEAD + text[:at])))
+        await asyncio.sleep(0.004)
+        if at == 20:
+            models.asked[0].write(text[:30])
+    assert task is not None
+    models.asked[0].write(text[30:]).end()
+    assert await task == [text[39:]]
+    assert len(models.asked) == 1
