@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Literal
+
+path_of = lru_cache(maxsize=4096)(PurePosixPath)
+"""The same object for the same path: equal ones that are two are compared and hashed part by part."""
 
 
 @dataclass(frozen=True, slots=True)

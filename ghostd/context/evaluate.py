@@ -206,7 +206,7 @@ async def _random(
         lines = await retriever.parts.texts.lines(root, path) if path != hidden.path else None
         if lines:
             start = draw.randrange(len(lines))
-            piece = piece_of(lines[start : start + _RANDOM_LINES])
+            piece = piece_of(lines.between(start + 1, start + _RANDOM_LINES))
             if piece is not None:
                 taken.add(piece.text)
         if taken.full:
@@ -242,7 +242,8 @@ async def training_rows(
     """For each hidden line its candidates: kind, features, and the share of the names that it holds."""
 
     for hidden in lines:
-        gathered = await gather(retriever.parts, _request(root, hidden, 1_000))
+        request = _request(root, hidden, 1_000)
+        gathered = await gather(retriever.parts, request, query_of(hidden.prefix, hidden.suffix))
         judge = Judge(gathered.around, gathered.candidates)
         yield [
             (one.kind, judge.features(one), len(one.names & hidden.names) / len(hidden.names))

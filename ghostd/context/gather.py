@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import defaultdict
 from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -14,8 +13,9 @@ from typing import TypeVar
 from ghostd.committed import CoChange, FileChange
 from ghostd.context.buffers import pieces_of_buffer, plain
 from ghostd.context.candidate import Candidate, Surroundings
+from ghostd.context.known import Known
 from ghostd.context.outlines import OutlinePiece
-from ghostd.context.query import Query, names_in, own_names, query_of
+from ghostd.context.query import Query, own_names
 from ghostd.context.recent import Changes
 from ghostd.context.selection import ContextRequest, ContextSource
 from ghostd.context.similar import NOTE, Look, PlaceVectors, marked
@@ -58,6 +58,7 @@ class Parts:
     index: Index
     resolver: Resolver
     texts: Texts
+    known: Known
     history: Changes | None = None
     places: PlaceVectors | None = None
     """None where there are no embeddings."""
@@ -83,9 +84,9 @@ class _Found:
     uncommitted: Sequence[FileChange] = ()
 
 
-async def gather(parts: Parts, request: ContextRequest) -> Gathered:
+async def gather(parts: Parts, request: ContextRequest, query: Query) -> Gathered:
     """All that may be quoted, each piece once. Sources that fail or are late are named and left out."""
-    return await _Gathering(parts, request, query_of(request.prefix, request.suffix)).run()
+    return await _Gathering(parts, request, query).run()
 
 
 class _Gathering:
@@ -137,11 +138,12 @@ class _Gathering:
 
     async def _ask_sources(self) -> _Found:
         history = self.parts.history
+        own = self.parts.index is self.seen  # no open document stands in for its file
         limit = min(MAX_SEARCHED, SEARCHED + round(SEARCHED_PER_TOKEN * self.request.budget_tokens))
         asked: dict[str, Awaitable[object]] = {
             "chunks": self.parts.index.search(self.root, self.query.words, limit, leave_out=self.path),
-            "imports": self.parts.resolver.imports(self.root, self.path, self.seen),
-            "outline": self.seen.outline(self.root, self.path),
+            "imports": self.parts.resolver.imports(self.root, self.path, None if own else self.seen),
+            "outline": (self.parts.known if own else self.seen).outline(self.root, self.path),
         }
         soon = self.deadline - (1 - _HISTORY_SHARE) * self.request.deadline_s
         until = dict.fromkeys(asked, self.deadline)
@@ -173,12 +175,9 @@ class _Gathering:
         """Name nearby, imported or based on → the other files that define it."""
         imported = [name for one in imports if one.targets for name in one.statement.names if name != "*"]
         names = dict.fromkeys([*self.query.nearby, *own_bases, *imported[:MAX_IMPORTED_NAMES]])
-        places = await self._within("definition", self.parts.index.files_defining(self.root, list(names)), ())
-        found: dict[str, set[PurePosixPath]] = defaultdict(set)
-        for name, path in places:
-            if path != self.path:
-                found[name].add(path)
-        return found
+        defined = await self._within("definition", self.parts.known.files_defining(self.root, list(names)), {})
+        found = {name: {path for path in paths if path != self.path} for name, paths in defined.items() if paths}
+        return {name: paths for name, paths in found.items() if paths}
 
     async def _chunks(self, chunks: Sequence[FoundChunk]) -> None:
         await self.parts.texts.read(self.root, (found.chunk.path for found in chunks))
@@ -190,7 +189,7 @@ class _Gathering:
         ranked = sorted(near, key=lambda name: -self.query.nearby.get(name, 1.5))
         places = [(name, path) for name in ranked for path in sorted(near[name])][:MAX_DEFINITIONS]
         there = {(one.path, one.first_line) for one in self.candidates}
-        for symbol in await self.parts.index.definitions_in(self.root, places) if places else ():
+        for symbol in await self.parts.known.definitions_in(self.root, places) if places else ():
             if (symbol.path, symbol.line) in there or symbol.kind in ("field", "enum_member"):
                 continue
             lines = await self.parts.texts.lines(self.root, symbol.path)
@@ -262,7 +261,7 @@ class _Gathering:
             container=piece.container,
             defines=piece.names,
             tokens=self._tokens(len(piece.text.encode("utf-8", "replace")), piece.path),
-            names=names_in(piece.text),
+            names=piece.words,
         )
 
     async def _uncommitted(self, changes: Sequence[FileChange]) -> None:

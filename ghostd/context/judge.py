@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from math import log, log1p
+from pathlib import PurePosixPath
 
 from ghostd.context.candidate import Candidate, Surroundings, is_test, subject_of
 
@@ -19,6 +20,7 @@ FEATURES = (
 _MAX_SUM = 3.0
 _MIN_NAME_CHARS = 3
 _VOTES = 5
+_NOTHING: frozenset[str] = frozenset()
 
 
 class Judge:
@@ -30,16 +32,23 @@ class Judge:
 
     def __init__(self, around: Surroundings, candidates: Iterable[Candidate]) -> None:
         self.around = around
+        self._here = _about(around.path)
         self._of_file: dict[str, tuple[float, ...]] = {}
-        self._votes: defaultdict[str, float] = defaultdict(float)
-        best = around.best_search
-        own = around.own_names
+        self._nearby = frozenset(around.query.nearby)
+        self._words = frozenset(around.query.words)
+        self._votes: dict[str, float] = {}
+        shared: set[str] = set()
+        votes, best, own = self._votes, around.best_search, around.own_names
         for one in candidates:
-            one.new = one.names - own
+            one.new = new = one.names - own
             if best and one.search_score:
                 weight = (one.search_score / best) ** 2
-                for name in one.new:
-                    self._votes[name] += weight
+                shared |= new & votes.keys()
+                for name in new:
+                    votes[name] = votes.get(name, 0.0) + weight
+        self._voted = {name for name in votes if len(name) >= _MIN_NAME_CHARS}
+        self._shared = shared & self._voted
+        """Those that more than one voted for."""
 
     def features(self, candidate: Candidate) -> list[float]:
         """The numbers of FEATURES."""
@@ -47,14 +56,13 @@ class Judge:
         query, defines = around.query, candidate.defines
         of_file = self._of_file.get(candidate.place)
         if of_file is None:
-            of_file = self._of_file[candidate.place] = self._file_features(candidate)
+            of_file = self._of_file[candidate.place] = self._file_features(candidate.path)
         folder, same_folder, imported, file_score, both, this_only, that_only, same_subject = of_file
         score = candidate.search_score / around.best_search if around.best_search else 0.0
-        nearby = query.nearby.keys() & defines
-        defined = sum(query.nearby[name] / (around.defined_in.get(name) or 1) for name in nearby)
-        from_here = around.imported.get(candidate.path, frozenset()) if imported else frozenset()
-        container = candidate.container.rpartition(".")[2]
-        words = query.words
+        nearby, defined_in = query.nearby, around.defined_in
+        defined = sum([nearby[name] / (defined_in.get(name) or 1) for name in self._nearby & defines])
+        from_here = around.imported.get(candidate.path, _NOTHING) if imported else _NOTHING
+        container = candidate.container.rpartition(".")[2] if candidate.container else ""
         names = candidate.names
         votes, count = self._votes_of(candidate, score)
         return [
@@ -66,17 +74,17 @@ class Judge:
             folder,
             same_folder,
             imported,
-            min(2.0, len(from_here & defines)),
+            min(2.0, len(from_here & defines)) if from_here else 0.0,
             file_score,
             both,
             this_only,
             that_only,
             float(not around.bases.isdisjoint(defines)),
             log(candidate.tokens or 1) / 5,
-            query.nearby.get(container, 0.0) if container else 0.0,
+            nearby.get(container, 0.0) if container else 0.0,
             float(container in from_here),
             min(len(defines), 20) / 10,
-            sum(words[word] for word in words.keys() & names) / (5 + len(names)),
+            sum(map(query.words.__getitem__, self._words & names)) / (5 + len(names)),
             same_subject,
             float(around.enclosing in names and around.enclosing not in defines),
             log1p(count),
@@ -114,16 +122,15 @@ class Judge:
             found.append("in the same folder")
         return found
 
-    def _file_features(self, candidate: Candidate) -> tuple[float, ...]:
-        around, path = self.around, candidate.path
-        here, there = around.path.parts[:-1], path.parts[:-1]
+    def _file_features(self, path: PurePosixPath) -> tuple[float, ...]:
+        around = self.around
+        here, this_test, this_subject = self._here
+        there, that_test, subject = _about(path)
         common = 0
         for left, right in zip(here, there, strict=False):
             if left != right:
                 break
             common += 1
-        this_test, that_test = is_test(around.path), is_test(path)
-        subject = subject_of(path)
         return (
             common / max(1, len(here), len(there)),
             float(here == there),
@@ -132,15 +139,25 @@ class Judge:
             float(this_test and that_test),
             float(this_test and not that_test),
             float(that_test and not this_test),
-            float(bool(subject) and subject == subject_of(around.path)),
+            float(bool(subject) and subject == this_subject),
         )
 
     def _votes_of(self, candidate: Candidate, score: float) -> tuple[list[float], int]:
-        """What other chunks say for its new names, highest first, and how many new names there are."""
-        own = score * score
-        votes = [self._votes.get(name, own) - own for name in candidate.new if len(name) >= _MIN_NAME_CHARS]
-        votes.sort(reverse=True)
-        return votes, len(votes)
+        """What other chunks say for its new names, highest first, without zeros, and how many new names there are."""
+        new, votes = candidate.new, self._votes
+        if candidate.search_score:
+            own = score * score
+            told = [votes[name] - own for name in new & self._shared]
+        else:
+            told = [votes[name] for name in new & self._voted]
+        told.sort(reverse=True)
+        return told, len([name for name in new if len(name) >= _MIN_NAME_CHARS])
+
+
+@lru_cache(maxsize=4096)
+def _about(path: PurePosixPath) -> tuple[tuple[str, ...], bool, str]:
+    """A file's folders, whether it is one of tests, and its subject."""
+    return path.parts[:-1], is_test(path), subject_of(path)
 
 
 def _listed(names: Collection[str], most: int = 3) -> str:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from sys import intern
 
+from ghostd.context.query import names_in
 from ghostd.indexed import Symbol
 
 MAX_LINES = 14
 _BODIES = frozenset(("function", "method", "test"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class OutlinePiece:
     """Some members of one type, or of a module."""
 
@@ -24,6 +26,14 @@ class OutlinePiece:
     """What it tells of: the members and the container."""
     first_line: int
     last_line: int
+    _words: frozenset[str] | None = None
+
+    @property
+    def words(self) -> frozenset[str]:
+        """The identifiers in its text."""
+        if self._words is None:
+            self._words = names_in(self.text)
+        return self._words
 
 
 def pieces_of(outline: Sequence[Symbol]) -> list[OutlinePiece]:
@@ -47,9 +57,9 @@ def _piece(container: str, head: Symbol | None, members: Sequence[Symbol]) -> Ou
     indent = "    " if container else ""
     lines = [f"{head.signature}:"] if head is not None else [f"{container}:"] if container else []
     lines += [indent + (member.signature or member.name) for member in members]
-    names = {member.name for member in members}
+    names = {intern(member.name) for member in members}
     if container:
-        names.add(container.rpartition(".")[2])
+        names.add(intern(container.rpartition(".")[2]))
     first = members[0]
     path, last = first.path, max(member.line for member in members)
     return OutlinePiece(path, container, "\n".join(lines), frozenset(names), first.line, last)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ _OVERLAP = 0.5
 _STICKY = 1.4
 """How much more a piece counts that is quoted already: a prompt that stays as it is costs a model nothing."""
 _ENOUGH = 0.97
+_OVERLAPS = "overlaps a quoted piece"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,9 @@ def pack(
         * (_STICKY if kept and key_of(one.candidate) in kept else 1.0)
         for one in scored
     ]
+    of_file: defaultdict[str, list[int]] = defaultdict(list)
+    for place, one in enumerate(scored):
+        of_file[one.candidate.place].append(place)
     left = sorted(range(len(scored)), key=lambda place: -values[place])
     taken: list[int] = []
     reasons: dict[int, str] = {}
@@ -49,6 +54,8 @@ def pack(
     while left and used < budget_tokens * _ENOUGH:
         best, best_value = -1, 0.0
         for place in left[:_LOOKED_AT]:
+            if values[place] <= best_value:
+                break  # what is new in it can only make it worth less, and so in those behind it
             candidate = scored[place].candidate
             if used + candidate.tokens > budget_tokens:
                 reasons[place] = "no room"
@@ -65,9 +72,11 @@ def pack(
         taken.append(best)
         used += chosen.tokens
         seen |= chosen.new or chosen.names
-        for place in [place for place in left if _overlaps(scored[place].candidate, chosen)]:
+        for place in [place for place in of_file[chosen.place] if _overlaps(scored[place].candidate, chosen)]:
+            if place in taken or reasons.get(place) == _OVERLAPS:
+                continue
             left.remove(place)
-            reasons[place] = "overlaps a quoted piece"
+            reasons[place] = _OVERLAPS
     for place in left:
         reasons.setdefault(place, "no room")
     for place in taken:

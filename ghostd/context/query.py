@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from sys import intern
 
 LINES_BEFORE = 10
 LINES_AFTER = 3
@@ -252,8 +253,8 @@ def own_names(prefix: str, suffix: str) -> frozenset[str]:
 
 
 def names_in(text: str) -> frozenset[str]:
-    """The identifiers of a text."""
-    return frozenset(IDENTIFIER.findall(text))
+    """The identifiers of a text; the same ones of all texts are one object."""
+    return frozenset(map(intern, IDENTIFIER.findall(text)))
 
 
 _names_of_block = lru_cache(maxsize=128)(names_in)

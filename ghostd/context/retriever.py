@@ -13,8 +13,9 @@ from pathlib import Path, PurePosixPath
 from ghostd.context.fitting import fitting
 from ghostd.context.gather import Gathered, Parts, gather
 from ghostd.context.judge import Judge
+from ghostd.context.known import Known
 from ghostd.context.pack import Scored, key_of, pack
-from ghostd.context.query import query_of
+from ghostd.context.query import Query, query_of
 from ghostd.context.recent import RecentChanges
 from ghostd.context.scorer import Weights, trained
 from ghostd.context.secrets_in_text import without_secrets
@@ -60,15 +61,17 @@ class Retriever:
         texts = Texts(index)
         self._changes = RecentChanges(history) if history is not None else None
         places = PlaceVectors(similar) if similar is not None else None
-        self.parts = Parts(index, resolver, texts, self._changes, places)
+        known = Known(index)
+        self.parts = Parts(index, resolver, texts, known, self._changes, places)
         self._weights = weights
-        self._unsubscribe = index.subscribe(texts.hear)
+        self._unsubscribe = [index.subscribe(hear) for hear in (texts.hear, known.hear)]
         self._quoted: OrderedDict[_Place, tuple[_Key, ...]] = OrderedDict()
         self._last: OrderedDict[_Place, _Answer] = OrderedDict()
 
     def close(self) -> None:
         """Stop to listen to the index."""
-        self._unsubscribe()
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
         if self._changes is not None:
             self._changes.close()
         if self.parts.places is not None:
@@ -78,11 +81,12 @@ class Retriever:
         """What to quote. Never fails: what cannot be read is left out, and a root that is not indexed gives nothing."""
         started = time.perf_counter()
         place = request.session, request.root, request.path
-        question = self._question(request)
+        query = query_of(request.prefix, request.suffix)
+        question = self._question(request, query)
         last = self._last.get(place)
         if last is not None and last.question == question and time.monotonic() - last.at < _FRESH_S:
             return replace(last.context, seconds=time.perf_counter() - started)
-        gathered = await gather(self.parts, request)
+        gathered = await gather(self.parts, request, query)
         before = self._quoted.get(place, ())
         if self._weights is None:
             self._weights = await asyncio.to_thread(trained)  # reads a file
@@ -119,11 +123,11 @@ class Retriever:
                 self._last.popitem(last=False)
         return context
 
-    def _question(self, request: ContextRequest) -> tuple[object, ...]:
+    def _question(self, request: ContextRequest, query: Query) -> tuple[object, ...]:
         """What an answer depends on: it stays the same while a word is being typed."""
         generation = next((one.generation for one in self.parts.index.roots() if one.root == request.root), -1)
         settings = request.budget_tokens, request.redact, request.bytes_per_token, request.open_documents
-        return generation, query_of(request.prefix, request.suffix), settings
+        return generation, query, settings
 
     def forget_session(self, session: str) -> None:
         """A session has ended: what was quoted for it says nothing any more."""

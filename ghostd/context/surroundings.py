@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
+from ghostd.context.texts import FileLines
 from ghostd.indexed import FoundChunk, Symbol
 from ghostd.resolve.heads import bases
 from ghostd.resolve.resolved import ResolvedImport
@@ -32,9 +33,12 @@ def imported_files(
     for one in imports:
         for target in one.targets:
             found.setdefault(target, set())
+        if not one.targets:
+            continue
+        package = f"{one.targets[0].parent}/".removeprefix("./")
         for name in one.statement.names:
             for path in defining.get(name, ()):
-                if any(path == target or target.parent in path.parents for target in one.targets[:1]):
+                if str(path).startswith(package):
                     found.setdefault(path, set()).add(name)
     return {path: frozenset(names) for path, names in found.items()}
 
@@ -50,13 +54,7 @@ def file_scores(chunks: Sequence[FoundChunk], best: float) -> dict[PurePosixPath
     return found
 
 
-def last_line(lines: Sequence[str], symbol: Symbol) -> int:
+def last_line(lines: FileLines, symbol: Symbol) -> int:
     """The last line of a definition, or of what is quoted of it."""
-    left = symbol.span.end - symbol.name_span.start
-    line = symbol.line
-    while line <= len(lines) and line < symbol.line + DEFINITION_LINES:
-        left -= len(lines[line - 1].encode("utf-8", "replace")) + 1
-        if left <= 0:
-            break
-        line += 1
-    return min(line, symbol.line + DEFINITION_LINES - 1, len(lines))
+    last = lines.line_at(symbol.line, symbol.span.end - symbol.name_span.start)
+    return min(last, symbol.line + DEFINITION_LINES - 1)

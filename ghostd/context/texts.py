@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from array import array
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path, PurePosixPath
 
 from ghostd.context.outlines import OutlinePiece, pieces_of
@@ -13,10 +16,11 @@ from ghostd.context.query import names_in
 from ghostd.indexed import ChangeBatch
 from ghostd.ports import Index
 
-MAX_CHARS = 6_000_000
+MAX_BYTES = 4_000_000
 """Text kept in memory, of all roots together."""
-MAX_OUTLINES = 400
-MAX_PIECES = 6_000
+MAX_OUTLINES = 300
+MAX_PIECES = 3_000
+"""At some 3 kB each."""
 _MAX_QUOTED_LINE_CHARS = 400
 """Longer lines are data: they are cut in a quotation."""
 
@@ -37,28 +41,64 @@ class Piece:
     size_bytes: int
 
 
+class FileLines:
+    """A file's lines, as its bytes: strings of them would take three times the memory."""
+
+    __slots__ = ("_data", "_ends")
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._ends = array("I", accumulate(map(len, data.split(b"\n"))))
+        """Where each line ends, line feeds not counted."""
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @property
+    def size_bytes(self) -> int:
+        """What it takes in memory."""
+        return len(self._data) + self._ends.itemsize * len(self._ends)
+
+    def between(self, first_line: int, last_line: int) -> list[str]:
+        """The lines of these numbers, from 1, the last one included; fewer where the file ends before."""
+        first, last = max(first_line, 1), min(last_line, len(self))
+        if first > last:
+            return []
+        part = self._data[self._start(first) : self._start(last + 1) - 1]
+        return part.decode("utf-8", "replace").split("\n")
+
+    def line_at(self, first_line: int, size_bytes: int) -> int:
+        """The line in which so many bytes end that begin with a line; the file's last one if it is shorter."""
+        if not 1 <= first_line <= len(self):
+            return len(self)
+        end = self._start(first_line) + size_bytes
+        return bisect_left(range(first_line, len(self)), end, key=lambda line: self._start(line + 1)) + first_line
+
+    def _start(self, line: int) -> int:
+        return self._ends[line - 2] + line - 1 if line > 1 else 0
+
+
 @dataclass(slots=True)
 class Texts:
     """Reads through to the index. Use from the event loop's thread."""
 
     index: Index
-    _lines: OrderedDict[tuple[Path, PurePosixPath], list[str]] = field(default_factory=OrderedDict)
+    _lines: OrderedDict[tuple[Path, PurePosixPath], FileLines] = field(default_factory=OrderedDict)
     _outlines: OrderedDict[tuple[Path, PurePosixPath], list[OutlinePiece]] = field(default_factory=OrderedDict)
     _pieces: OrderedDict[tuple[Path, PurePosixPath, int, int], Piece] = field(default_factory=OrderedDict)
-    _sizes: dict[tuple[Path, PurePosixPath], int] = field(default_factory=dict)
-    _chars: int = 0
+    _bytes: int = 0
 
     def hear(self, batch: ChangeBatch) -> None:
         """Forget what has changed."""
         gone = {*batch.changed, *batch.removed}
         for path in gone:
-            if self._lines.pop((batch.root, path), None) is not None:
-                self._chars -= self._sizes.pop((batch.root, path))
+            if (lines := self._lines.pop((batch.root, path), None)) is not None:
+                self._bytes -= lines.size_bytes
             self._outlines.pop((batch.root, path), None)
         for key in [key for key in self._pieces if key[0] == batch.root and key[1] in gone]:
             del self._pieces[key]
 
-    async def lines(self, root: Path, path: PurePosixPath) -> Sequence[str] | None:
+    async def lines(self, root: Path, path: PurePosixPath) -> FileLines | None:
         """A file's lines; None where it cannot be read."""
         key = root, path
         found = self._lines.get(key)
@@ -75,14 +115,13 @@ class Texts:
             for path, text in (await self.index.read_texts(root, wanted)).items():
                 self._keep((root, path), text)
 
-    def _keep(self, key: tuple[Path, PurePosixPath], text: bytes) -> list[str]:
-        lines = text.decode("utf-8", "replace").split("\n")
+    def _keep(self, key: tuple[Path, PurePosixPath], text: bytes) -> FileLines:
+        lines = FileLines(text)
+        before = self._lines.pop(key, None)  # two may have read it at once
         self._lines[key] = lines
-        self._chars += len(text)
-        self._sizes[key] = len(text)
-        while self._chars > MAX_CHARS and len(self._lines) > 1:
-            old, _ = self._lines.popitem(last=False)
-            self._chars -= self._sizes.pop(old)
+        self._bytes += lines.size_bytes - (before.size_bytes if before is not None else 0)
+        while self._bytes > MAX_BYTES and len(self._lines) > 1:
+            self._bytes -= self._lines.popitem(last=False)[1].size_bytes
         return lines
 
     async def outline(self, root: Path, path: PurePosixPath) -> list[OutlinePiece]:
@@ -104,7 +143,7 @@ class Texts:
             lines = await self.lines(root, path)
             if lines is None:
                 return None
-            found = piece_of(lines[first_line - 1 : last_line])
+            found = piece_of(lines.between(first_line, last_line))
             if found is None:
                 return None
             self._pieces[key] = found

@@ -18,7 +18,7 @@ from ghostd.index.chunk_segment import MAX_CHUNKS, Postings, gather, open_segmen
 from ghostd.index.search import storable
 from ghostd.index.segment_file import DamagedChunks, SegmentInvalid, segment_path
 from ghostd.index.terms import weighted
-from ghostd.indexed import Chunk, FoundChunk
+from ghostd.indexed import Chunk, FoundChunk, path_of
 
 K1 = 1.2
 B = 0.75
@@ -26,6 +26,7 @@ _NAMES_AT_ONCE = 500
 _LAST_CONTENT = 2**32 - 1
 MAX_TERMS = 1_000
 """Terms of one search; the heaviest ones."""
+_SHARES = (0.5, 0.35, 0.2, 0.0)
 _DELTA_POSTINGS = 200_000
 """What is searched of contents in no segment, the newest first: more only waits while a pass is running."""
 
@@ -216,28 +217,42 @@ def _best_of(
     omitted: npt.NDArray[np.uint32],
 ) -> list[tuple[float, int, int, int]]:
     postings = part.postings
-    bounds = list(zip(starts.tolist(), stops.tolist(), strict=True))
-    chunks = np.concatenate([postings.chunks[start:stop] for start, stop in bounds])
-    sums = np.bincount(chunks, np.repeat(weights, stops - starts), minlength=len(postings.first_lines))
-    scores = sums * part.factors
+    scores = np.zeros(len(postings.first_lines))
+    for weight, start, stop in zip(weights.tolist(), starts.tolist(), stops.tolist(), strict=True):
+        scores[postings.chunks[start:stop]] += weight  # a term stands in a chunk once
+    scores *= part.factors
     begins = postings.content_starts
     for place in part.dead.tolist():
         scores[begins[place] : begins[place + 1]] = 0.0
     if len(omitted):
         for place in np.flatnonzero(np.isin(postings.contents, omitted)).tolist():
             scores[begins[place] : begins[place + 1]] = 0.0
-    if len(scores) > limit:
-        # All that are as good as the last one, so that ties are decided by their place.
-        least = np.partition(scores, len(scores) - limit)[len(scores) - limit]
-        best = np.flatnonzero(scores >= max(least, np.nextafter(0, 1)))
-    else:
-        best = np.flatnonzero(scores > 0)
+    best = _highest(scores, limit)
     best = best[np.argsort(-scores[best], kind="stable")][:limit]
     contents = postings.contents[np.searchsorted(begins, best, side="right") - 1]
     first_lines = postings.first_lines[best].astype(np.int64)
     last_lines = first_lines + postings.line_counts[best] - 1
     found = (scores[best].tolist(), contents.tolist(), first_lines.tolist(), last_lines.tolist())
     return list(zip(*found, strict=True))
+
+
+def _highest(scores: npt.NDArray[np.float64], limit: int) -> npt.NDArray[np.int64]:
+    """The places, ascending, of the `limit` highest scores above 0 and of all that equal the last one of them.
+
+    So that ties are decided by their place. Few scores are near the highest one: a comparison with a share of it
+    leaves less to look at than a partition of all.
+    """
+    highest = scores.max(initial=0.0)
+    found = np.zeros(0, np.int64)
+    for share in _SHARES if highest > 0 else ():
+        found = np.flatnonzero(scores >= max(share * highest, np.nextafter(0, 1)))
+        if len(found) >= limit:
+            break
+    if len(found) > limit:
+        near = scores[found]
+        least = np.partition(near, len(near) - limit)[len(near) - limit]
+        found = found[near >= least]
+    return found
 
 
 def _contents_only_of(db: sqlite3.Connection, paths: Collection[PurePosixPath]) -> npt.NDArray[np.uint32]:
@@ -269,7 +284,7 @@ def _named(
             f"SELECT content_id, min(path) FROM file WHERE content_id IN ({marks})"  # noqa: S608
             " AND path NOT IN (SELECT value FROM json_each(?)) GROUP BY content_id"
         )
-        paths.update((number, PurePosixPath(path)) for number, path in db.execute(query, (*some, other_than)))
+        paths.update((number, path_of(path)) for number, path in db.execute(query, (*some, other_than)))
     return [
         FoundChunk(Chunk(paths[content], first, last), score)
         for score, content, first, last in rows

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from ghostd.index.chunks import chunk_lines
 from ghostd.index.rows import all_uses, decode_imports, decode_outline, find_symbols, find_uses, name_crc
 from ghostd.index.store import BUSY_TIMEOUT_S
-from ghostd.indexed import Chunk, Import, IndexedFile, Reference, Skip, Span, Symbol
+from ghostd.indexed import Chunk, Import, IndexedFile, Reference, Skip, Span, Symbol, path_of
 
 T = TypeVar("T")
 
@@ -191,7 +191,7 @@ def names(db: sqlite3.Connection, limit: int) -> list[str]:
 def files_defining(db: sqlite3.Connection, names: Sequence[str]) -> list[tuple[str, PurePosixPath]]:
     """Which files define these names."""
     query = "SELECT file.path FROM definition JOIN file USING (content_id) WHERE definition.name = ?"
-    return [(name, PurePosixPath(path)) for name in names for (path,) in db.execute(query, (storable(name),))]
+    return [(name, path_of(path)) for name in names for (path,) in db.execute(query, (storable(name),))]
 
 
 def definitions_in(db: sqlite3.Connection, places: Sequence[tuple[str, PurePosixPath]]) -> list[Symbol]:
@@ -232,7 +232,7 @@ def _outline_of(db: sqlite3.Connection, path: PurePosixPath) -> bytes | None:
 
 
 def _by_path(rows: list[tuple[str, int]]) -> list[tuple[PurePosixPath, int]]:
-    return sorted((PurePosixPath(path), file_id) for path, file_id in rows)
+    return sorted((path_of(path), file_id) for path, file_id in rows)
 
 
 def storable(text: str) -> str:

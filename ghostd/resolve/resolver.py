@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from ghostd.indexed import ChangeBatch, Symbol
+from ghostd.indexed import ChangeBatch, Symbol, path_of
 from ghostd.ports import Index
 from ghostd.resolve.docs import doc_of
 from ghostd.resolve.families import family_of
@@ -50,7 +50,7 @@ class Resolver:
         for statement in statements:
             if is_listed(statement):
                 resolution = resolver.resolve(str(path), statement)
-                targets = tuple(map(PurePosixPath, resolution.targets))
+                targets = tuple(map(path_of, resolution.targets))
                 found.append(ResolvedImport(statement, targets, resolution.external, resolution.detail))
         return found
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from ghostd.context import texts as module
-from ghostd.context.texts import Texts, piece_of
+from ghostd.context.texts import FileLines, Texts, piece_of
 from ghostd.indexed import ChangeBatch
 from ghostd.testing.memory_index import MemoryIndex
 
@@ -65,12 +65,12 @@ async def test_a_removed_file_is_gone_and_another_roots_stays(index: Counting) -
 
 
 async def test_what_is_kept_is_bounded(index: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_CHARS", 30)
+    monkeypatch.setattr(module, "MAX_BYTES", 60)
     texts = Texts(index)
     for path in (A, B, B, A):
         await texts.lines(ROOT, path)
     assert index.reads == ["a.py", "b.py", "a.py"]
-    monkeypatch.setattr(module, "MAX_CHARS", 3000)
+    monkeypatch.setattr(module, "MAX_BYTES", 6000)
     for path in (B, A, B, A):
         await texts.lines(ROOT, path)
     assert index.reads == ["a.py", "b.py", "a.py", "b.py"]
@@ -80,6 +80,24 @@ async def test_lines_that_are_not_there_or_blank_are_no_piece(index: Counting) -
     texts = Texts(index)
     assert await texts.piece(ROOT, A, 3, 4) is None
     assert await texts.piece(ROOT, A, 90, 99) is None
+
+
+def test_the_lines_of_a_file_are_told_by_their_numbers() -> None:
+    lines = FileLines("eins\n\nzwölf\r\n\tdrei".encode() + b"\xff")
+    assert len(lines) == 4
+    assert lines.between(1, 4) == ["eins", "", "zwölf\r", "\tdrei\N{REPLACEMENT CHARACTER}"]
+    assert lines.between(3, 90) == ["zwölf\r", "\tdrei\N{REPLACEMENT CHARACTER}"]
+    assert lines.between(0, 1) == ["eins"]
+    assert lines.between(5, 9) == lines.between(3, 2) == []
+    assert FileLines(b"").between(1, 1) == [""]
+
+
+@pytest.mark.parametrize(("size", "last"), [(1, 1), (3, 1), (4, 2), (6, 2), (7, 3), (9, 3), (10, 3), (99, 3)])
+def test_a_definition_ends_in_the_line_of_its_last_byte(size: int, last: int) -> None:
+    lines = FileLines(b"ab\ncd\nef")
+    assert lines.line_at(1, size) == last
+    assert lines.line_at(2, size) == min(3, lines.line_at(1, size + 3))
+    assert lines.line_at(4, size) == lines.line_at(-1, size) == 3
 
 
 @pytest.mark.parametrize(
