@@ -34,6 +34,7 @@ from ghostd.gateway.doors import (
     ollama_doors,
     project_doors,
     symbol_doors,
+    zeke_doors,
 )
 from ghostd.gateway.inside import Inside
 from ghostd.gateway.routes import Later
@@ -310,6 +311,7 @@ async def _parts(
                     *background,
                     symbol_doors(navigation),
                     context_doors(context),
+                    zeke_doors(engine, suggestions),
                     project_doors(Analyst(index, resolver, history)),
                 ],
                 attachments=attachments,

@@ -32,6 +32,7 @@ from ghostd.gateway.response import Response
 from ghostd.gateway.routes import Later, Route, Routes
 from ghostd.navigation.navigator import Navigator
 from ghostd.ports import Batches, FileStore, ModelStore
+from ghostd.suggestions.service import SuggestionService
 
 Status = Callable[[], Mapping[str, object]]
 
@@ -123,6 +124,11 @@ def context_doors(service: ContextService) -> Later:
     return Later(("/v1/ghostd/context",), partial(_context, service))
 
 
+def zeke_doors(engine: Engine, suggestions: SuggestionService) -> Later:
+    """Zeke's own calls."""
+    return Later(("/v1/zeke/code/complete",), partial(_zeke, engine, suggestions))
+
+
 def project_doors(analyst: Analyst) -> Later:
     """What the indexed projects are made of."""
     return Later(("/v1/ghostd/project", "/v1/ghostd/repo-map"), partial(_project, analyst))
@@ -151,6 +157,12 @@ def _not_offered() -> Iterable[Route]:
     from ghostd.gateway.dialects.openai import absent
 
     return absent.routes()
+
+
+def _zeke(engine: Engine, suggestions: SuggestionService) -> Iterable[Route]:
+    from ghostd.gateway.dialects.zeke import complete
+
+    return complete.routes(engine, suggestions)
 
 
 def _chat(engine: Engine) -> Iterable[Route]:

@@ -1,4 +1,4 @@
-"""What is kept answers without any model: repeats, typed-on text, accepted parts, deletions; never where it does not fit."""
+"""What is kept answers without any model: repeats, typed-on text, accepted parts; never where it does not fit."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ async def test_a_running_generation_is_stopped_as_soon_as_the_typed_text_contrad
     await until(lambda: models.asked)
     models.asked[0].write("return ")
     await asyncio.sleep(0)
-    await until(lambda: models.asked[0].pieces.empty())
+    await until(models.asked[0].pieces.empty)
     first.cancel()
     second = asyncio.create_task(texts(suggestions, ask(HEAD + "with ")))
     await until(lambda: models.asked[0].closed)

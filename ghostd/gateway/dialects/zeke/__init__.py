@@ -1,0 +1,1 @@
+"""Zeke's own calls, in both of its vocabularies."""
