@@ -31,6 +31,7 @@ from ghostd.gateway.doors import (
     context_doors,
     file_doors,
     load_dialects,
+    metrics_doors,
     ollama_doors,
     project_doors,
     symbol_doors,
@@ -64,6 +65,7 @@ from ghostd.routing.explain import deployment_report
 from ghostd.routing.registry import Registry
 from ghostd.routing_reports import DeploymentReport, KeyReport
 from ghostd.secrets.store import Secrets
+from ghostd.suggestion_reports import CompletionsReport
 from ghostd.suggestions.service import SuggestionService
 from ghostd.upkeep import Upkeep
 from ghostd.upstreams import Upstreams
@@ -93,6 +95,7 @@ class Daemon:
         self.history = history
         self.engine = engine
         self.upkeep: Upkeep | None = None
+        self.suggestions: SuggestionService | None = None
         self._secrets = secrets
         self._upstreams = upstreams
         self.url = self.ollama_url = ""
@@ -107,6 +110,7 @@ class Daemon:
 
     def status(self) -> Status:
         """What it is and does now."""
+        off = self.suggestions.off() if self.suggestions is not None else {}
         return Status(
             version=__version__,
             pid=os.getpid(),
@@ -123,7 +127,7 @@ class Daemon:
                     state=info.state,
                     context_tokens=info.context_tokens,
                     size_bytes=info.size_bytes,
-                    detail=info.detail,
+                    detail="; ".join(filter(None, (info.detail, off.get(info.id)))),
                     source=info.source,
                 )
                 for info in self.engine.models()
@@ -184,6 +188,11 @@ class Daemon:
             for name, endpoints in self.engine.registry.upstreams.items()
             for key in endpoints[0].keys()  # noqa: SIM118 - API keys
         ]
+
+    def completions(self) -> CompletionsReport:
+        """How soon editors get completions."""
+        assert self.suggestions is not None
+        return self.suggestions.report()
 
     def shutdown(self) -> None:
         """Begin to drain and end."""
@@ -291,6 +300,7 @@ async def _parts(
         engine.quote = partial(quote_for, context)
         suggestions = SuggestionService(engine, lambda: engine.registry.config.completion)
         parts.callback(suggestions.close)
+        daemon.suggestions = suggestions
         for name in config.frontends:
             socket = paths.runtime / f"{name}.sock"
             host = FrontendHost(daemon.engine, index, config, socket, navigation, context, suggestions)
@@ -312,6 +322,7 @@ async def _parts(
                     symbol_doors(navigation),
                     context_doors(context),
                     zeke_doors(engine, suggestions),
+                    metrics_doors(suggestions),
                     project_doors(Analyst(index, resolver, history)),
                 ],
                 attachments=attachments,

@@ -30,6 +30,7 @@ _GHOSTCTL = {
     "index": ("index_group:index", "Ask the index: symbols, references, a file's outline; evaluate retrieval."),
     "context": ("context:context", "Show what a prompt would quote at FILE:LINE[:COLUMN], and why."),
     "complete": ("complete:complete", "Show a completion at FILE:LINE[:COLUMN]."),
+    "completions": ("completions:completions", "Show how soon completions come, and from where."),
     "secret": ("secret:secret", "Keep API keys in the system's keyring."),
     "usage": ("usage:usage", "Show requests, tokens and cost by day, model, project, client …"),
     "requests": ("usage:requests", "Show the last requests: where each went and why."),

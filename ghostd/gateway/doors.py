@@ -129,6 +129,11 @@ def zeke_doors(engine: Engine, suggestions: SuggestionService) -> Later:
     return Later(("/v1/zeke/code/complete",), partial(_zeke, engine, suggestions))
 
 
+def metrics_doors(suggestions: SuggestionService) -> Later:
+    """Figures for Prometheus."""
+    return Later(("/metrics",), partial(_metrics, suggestions))
+
+
 def project_doors(analyst: Analyst) -> Later:
     """What the indexed projects are made of."""
     return Later(("/v1/ghostd/project", "/v1/ghostd/repo-map"), partial(_project, analyst))
@@ -157,6 +162,12 @@ def _not_offered() -> Iterable[Route]:
     from ghostd.gateway.dialects.openai import absent
 
     return absent.routes()
+
+
+def _metrics(suggestions: SuggestionService) -> Iterable[Route]:
+    from ghostd.gateway.dialects import ghostd_metrics
+
+    return ghostd_metrics.routes(suggestions)
 
 
 def _zeke(engine: Engine, suggestions: SuggestionService) -> Iterable[Route]:

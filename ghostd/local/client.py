@@ -19,6 +19,7 @@ from ghostd.local.model_types import ModelsReport
 from ghostd.local.paths import Paths
 from ghostd.project_reports import ProjectReport, ProjectText, RepoMapReport
 from ghostd.routing_reports import Explanation
+from ghostd.suggestion_reports import CompletionsReport
 from ghostd.symbol_reports import ReferenceList, SymbolList
 
 T = TypeVar("T")
@@ -64,6 +65,10 @@ class Client:
     def wait_root(self, root: Path, timeout_s: float) -> RootReport:
         """Wait until a root is indexed and learned."""
         return self._call("GET", f"/ghostd/v1/roots/wait?path={quote(str(root))}", RootReport, timeout_s=timeout_s)
+
+    def completions(self) -> CompletionsReport:
+        """How soon editors get completions."""
+        return self._call("GET", "/ghostd/v1/completions", CompletionsReport)
 
     def models(self) -> ModelsReport:
         """Memory, pins and skipped files of the local models."""

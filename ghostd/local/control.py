@@ -14,6 +14,7 @@ from ghostd.gateway.response import Response
 from ghostd.gateway.routes import Route
 from ghostd.local.control_types import RootReport, Status
 from ghostd.routing_reports import DeploymentReport, KeyReport
+from ghostd.suggestion_reports import CompletionsReport
 
 
 class Controlled(Protocol):
@@ -49,6 +50,10 @@ class Controlled(Protocol):
 
     def keys(self) -> list[KeyReport]:
         """The keys of every provider, without their values."""
+        ...
+
+    def completions(self) -> CompletionsReport:
+        """How soon editors get completions."""
         ...
 
     def shutdown(self) -> None:
@@ -91,6 +96,9 @@ def control_routes(daemon: Controlled) -> list[Route]:
     async def health(exchange: Exchange) -> Response:
         return _json(exchange, {"deployments": daemon.health(), "keys": daemon.keys()})
 
+    async def completions(exchange: Exchange) -> Response:
+        return _json(exchange, daemon.completions())
+
     async def shutdown(exchange: Exchange) -> Response:
         daemon.shutdown()
         return _json(exchange, {})
@@ -103,6 +111,7 @@ def control_routes(daemon: Controlled) -> list[Route]:
         ("POST", "/ghostd/v1/reload", reload),
         ("POST", "/ghostd/v1/secrets/forget", forget_secret),
         ("GET", "/ghostd/v1/health", health),
+        ("GET", "/ghostd/v1/completions", completions),
         ("POST", "/ghostd/v1/shutdown", shutdown),
     ]
     return [Route(method, path, handler, timed=False) for method, path, handler in handlers]

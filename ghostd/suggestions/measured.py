@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ghostd.completion.stages import STAGES, Stages
+from ghostd.suggestion_reports import CompletionsReport, SourceReport
 from ghostd.suggestions.suggestion import Suggestion
 
 BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
@@ -29,6 +31,19 @@ class Histogram:
         """All of them."""
         return sum(self.counts)
 
+    def quantile_ms(self, share: float) -> float:
+        """The upper bound of the bucket that holds this quantile; the largest bound for what is above all."""
+        left = share * self.count
+        for bound, count in zip(BOUNDS_MS, self.counts, strict=False):
+            left -= count
+            if left <= 0:
+                return bound
+        return BOUNDS_MS[-1]
+
+    def stage_means(self) -> dict[str, float]:
+        """Milliseconds of each stage."""
+        return {stage: getattr(self.stages, stage) / self.count for stage in STAGES}
+
 
 class Measured:
     """Counts since the daemon's start."""
@@ -37,8 +52,27 @@ class Measured:
         self.by_source: dict[tuple[str, str], Histogram] = {}
         """By (model, origin)."""
         self.requests = 0
+        self.accepted = 0
         self.empty = 0
         """Requests that nothing was shown for."""
+
+    def report(self, off: Mapping[str, str]) -> CompletionsReport:
+        """All of it; `off` are the models that are not asked while the user types, and why."""
+        sources = [
+            SourceReport(
+                model,
+                origin,
+                found.count,
+                found.soon,
+                found.quantile_ms(0.5),
+                found.quantile_ms(0.95),
+                found.sum_ms / found.count,
+                list(found.counts),
+                {} if origin in ("kept", "prepared") else found.stage_means(),
+            )
+            for (model, origin), found in sorted(self.by_source.items())
+        ]
+        return CompletionsReport(self.requests, self.empty, self.accepted, list(BOUNDS_MS), sources, dict(off))
 
     def shown(self, suggestion: Suggestion, after_ms: float) -> None:
         """A suggestion was given, so long after it was asked for."""

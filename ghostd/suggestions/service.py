@@ -18,6 +18,8 @@ from ghostd.completion.postprocess import trim_overlap
 from ghostd.completion.stages import Stages
 from ghostd.completion.tidy import tidy
 from ghostd.config import CompletionConfig
+from ghostd.errors import ModelNotFound
+from ghostd.suggestion_reports import CompletionsReport
 from ghostd.suggestions.document import DocumentState
 from ghostd.suggestions.feedback import Shown
 from ghostd.suggestions.filler import Filler, Filling
@@ -91,11 +93,26 @@ class SuggestionService:
             state.stop()
         self._documents.clear()
 
+    def report(self) -> CompletionsReport:
+        """How soon suggestions came, since the start."""
+        return self.measured.report(self.off())
+
+    def off(self) -> dict[str, str]:
+        """The models that are not asked while the user types, and why."""
+        config = self._config()
+        try:
+            found = self._models.fillers(config.model)
+        except ModelNotFound:
+            return {}
+        reasons = {filler.model: too_slow(filler, config) for filler in found}
+        return {model: why for model, why in reasons.items() if why is not None}
+
     # --- feedback ---------------------------------------------------------------
 
     def accepted(self, session: str, document: str, suggestion_id: str, share: float = 1.0) -> None:
         """The user has taken a suggestion, or this share (0..1) of it."""
         self._models.record_outcome(suggestion_id, "accepted", share)
+        self.measured.accepted += 1
         self._forget_shown(session, document, suggestion_id)
 
     def rejected(self, session: str, document: str, suggestion_id: str) -> None:
@@ -110,6 +127,7 @@ class SuggestionService:
         if shown is not None and not shown.followed_to(place):
             state.shown = None
             if shown.taken:
+                self.measured.accepted += 1
                 self._models.record_outcome(shown.id, "accepted", shown.share)
 
     def _forget_shown(self, session: str, document: str, suggestion_id: str) -> None:
