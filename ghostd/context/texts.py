@@ -19,7 +19,7 @@ from ghostd.ports import Index
 MAX_BYTES = 4_000_000
 """Text kept in memory, of all roots together."""
 MAX_OUTLINES = 300
-MAX_PIECES = 3_000
+MAX_PIECES = 2_000
 """At some 3 kB each."""
 _MAX_QUOTED_LINE_CHARS = 400
 """Longer lines are data: they are cut in a quotation."""

@@ -17,6 +17,8 @@ from ghostd.indexed import Chunk, Import, IndexedFile, Reference, Skip, Span, Sy
 
 T = TypeVar("T")
 
+_CACHE_KB = 512
+"""Of each connection, beside the kernel's page cache: the upper levels of the tables' trees."""
 _LAST_CHARACTER = chr(0x10FFFF)
 _IN_USE = "EXISTS (SELECT 1 FROM file WHERE file.content_id = definition.content_id)"
 """What no file has any more is kept for a while."""
@@ -57,6 +59,7 @@ class Reader:
                 f"{self.path.as_uri()}?mode=rw", uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=False
             )
             connection.execute("PRAGMA query_only = 1")
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
         try:
             return connection, query(connection)
         except BaseException:

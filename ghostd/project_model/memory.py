@@ -40,6 +40,11 @@ class RootMemory:
         """Memory that the segment can take, if all of it is read."""
         return self.segment.size_bytes if self.segment else 0
 
+    def rest(self) -> None:
+        """An answer has been given: what of the segment it has read need not stay mapped."""
+        if self.segment:
+            self.segment.rest()
+
     def close(self) -> None:
         """Unmap the segment."""
         if self.segment:

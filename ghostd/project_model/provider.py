@@ -95,7 +95,10 @@ class ProjectModelProvider:
 
         def work() -> Prediction:
             memory = self._learner.memory_of(root) or self._nothing
-            return predict(memory, query, self._weights.cells, self._weights.calibration, cancelled.is_set)
+            try:
+                return predict(memory, query, self._weights.cells, self._weights.calibration, cancelled.is_set)
+            finally:
+                memory.rest()
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -129,6 +129,15 @@ async def test_the_same_request_has_the_same_answer(model: ProjectModelProvider,
     assert len(answers) == 1
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc what is resident")
+async def test_between_two_answers_no_page_of_the_segment_is_resident(model: ProjectModelProvider, ask: Ask) -> None:
+    request = hole(HEAD + "        cursor = self.connection.")
+    for _ in range(2):
+        assert (await ask(model, request))[0]
+        maps = await asyncio.to_thread(psutil.Process().memory_maps)
+        assert [one.rss for one in maps if one.path.endswith(".segment")] == [0]
+
+
 async def test_unicode_passes_unharmed(model: ProjectModelProvider, ask: Ask) -> None:
     document = 'größe_änderung = lies_größe("日本語 🎉")\n' * 3
     text, _ = await ask(model, hole(document + "größe_än"))
