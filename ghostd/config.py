@@ -169,6 +169,8 @@ class CompletionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     types, only when they ask for a completion."""
     sure: Probability = 0.85
     """A suggestion of ghostd/project that is right with at least this probability is shown without asking a model."""
+    calibrate: bool = True
+    """Whether what you accept and write adjusts how sure ghostd/project has to be."""
     speculate: Literal["auto", "always", "never"] = "auto"
     """Whether what may follow a suggestion is prepared while it is shown; "auto": not by services that leave the
     machine."""

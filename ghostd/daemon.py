@@ -66,7 +66,7 @@ from ghostd.routing.registry import Registry
 from ghostd.routing_reports import DeploymentReport, KeyReport
 from ghostd.secrets.store import Secrets
 from ghostd.suggestion_reports import CompletionsReport
-from ghostd.suggestions.service import SuggestionService
+from ghostd.suggestions.service import SuggestionService, open_suggestions
 from ghostd.upkeep import Upkeep
 from ghostd.upstreams import Upstreams
 from ghostd.workers.model_store import LocalModelStore
@@ -298,8 +298,11 @@ async def _parts(
         context = ContextService(index, resolver, history, config.context, lambda: engine.registry, daemon.similar)
         parts.callback(context.close)
         engine.quote = partial(quote_for, context)
-        suggestions = SuggestionService(engine, lambda: engine.registry.config.completion)
-        parts.callback(suggestions.close)
+        suggestions = await parts.enter_async_context(
+            open_suggestions(
+                engine, lambda: engine.registry.config.completion, paths.data / "completion-calibration.json"
+            )
+        )
         daemon.suggestions = suggestions
         for name in config.frontends:
             socket = paths.runtime / f"{name}.sock"

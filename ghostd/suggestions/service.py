@@ -6,12 +6,14 @@ then, after a pause where one pays, a model that has not said already that it ha
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from ghostd.completion.lexing import syntax_of
 from ghostd.completion.postprocess import trim_overlap
@@ -20,6 +22,7 @@ from ghostd.completion.tidy import tidy
 from ghostd.config import CompletionConfig
 from ghostd.errors import ModelNotFound
 from ghostd.suggestion_reports import CompletionsReport
+from ghostd.suggestions.calibration import Calibration
 from ghostd.suggestions.document import DocumentState
 from ghostd.suggestions.feedback import Shown
 from ghostd.suggestions.filler import Filler, Filling
@@ -37,19 +40,22 @@ GRACE_S = 0.03
 """A generation that nobody waits for any more lives so long: a newer request, whose text agrees, may take it over."""
 AHEAD_DELAY_S = 0.05
 """Pause before what may follow a suggestion is asked for."""
+DOUBTFUL = 0.6
+"""A suggestion is not shown by itself when its kind is right less often than this share of what its model says."""
 
 
 class SuggestionService:
     """One for all sessions. Cancelling a request, or closing its generator, frees what it has begun."""
 
     def __init__(
-        self, models: Filling, config: Callable[[], CompletionConfig], measured: Measured | None = None
+        self, models: Filling, config: Callable[[], CompletionConfig], calibration: Calibration | None = None
     ) -> None:
         self._models = models
         self._config = config
+        self.calibration = calibration or Calibration()
         self._documents: OrderedDict[tuple[str, str], DocumentState] = OrderedDict()
         self._latency: dict[str, Latency] = {}
-        self.measured = measured or Measured()
+        self.measured = Measured()
         """What users get to see, and how soon."""
 
     async def suggest(self, ask: Ask) -> AsyncGenerator[Suggestion, None]:
@@ -113,12 +119,12 @@ class SuggestionService:
         """The user has taken a suggestion, or this share (0..1) of it."""
         self._models.record_outcome(suggestion_id, "accepted", share)
         self.measured.accepted += 1
-        self._forget_shown(session, document, suggestion_id)
+        self._forget_shown(session, document, suggestion_id, right=share >= 0.5)
 
     def rejected(self, session: str, document: str, suggestion_id: str) -> None:
         """The user has refused it: it is not shown again."""
         self._models.record_outcome(suggestion_id, "accepted", 0.0)
-        self._forget_shown(session, document, suggestion_id)
+        self._forget_shown(session, document, suggestion_id, right=False)
         if (state := self._documents.get((session, document))) is not None:
             state.kept.forget(suggestion_id)
 
@@ -126,20 +132,25 @@ class SuggestionService:
         shown = state.shown
         if shown is not None and not shown.followed_to(place):
             state.shown = None
+            if shown.claimed is not None and (right := shown.right) is not None:
+                self.calibration.observe(shown.model, shown.claimed, right=right)
             if shown.taken:
                 self.measured.accepted += 1
                 self._models.record_outcome(shown.id, "accepted", shown.share)
 
-    def _forget_shown(self, session: str, document: str, suggestion_id: str) -> None:
+    def _forget_shown(self, session: str, document: str, suggestion_id: str, *, right: bool) -> None:
         state = self._documents.get((session, document))
-        if state is not None and state.shown is not None and state.shown.id == suggestion_id:
-            state.shown = None
+        if state is None or (shown := state.shown) is None or shown.id != suggestion_id:
+            return
+        if shown.claimed is not None:
+            self.calibration.observe(shown.model, shown.claimed, right=right)
+        state.shown = None
 
     def _show(self, work: _Work, suggestion: Suggestion) -> None:
         state = work.state
         if state.shown is None or state.shown.id != suggestion.id:
             self._models.record_outcome(suggestion.id, "shown", 1.0)
-            state.shown = Shown(suggestion.id, work.place, suggestion.text)
+            state.shown = Shown(suggestion.id, work.place, suggestion.text, suggestion.model, suggestion.confidence)
         work.shown = suggestion
         self.measured.shown(suggestion, (time.monotonic() - work.began_s) * 1000)
 
@@ -168,7 +179,18 @@ class SuggestionService:
 
     def sure(self, suggestion: Suggestion) -> bool:
         """Whether no better model need be asked."""
-        return suggestion.confidence is not None and suggestion.confidence >= self._config().sure
+        return (probability := self.probability(suggestion)) is not None and probability >= self._config().sure
+
+    def doubtful(self, suggestion: Suggestion) -> bool:
+        """Whether this user's use has shown that such suggestions are mostly wrong."""
+        probability = self.probability(suggestion)
+        return probability is not None and probability < DOUBTFUL * (suggestion.confidence or 0)
+
+    def probability(self, suggestion: Suggestion) -> float | None:
+        """Of being right, by what became of others; None where its model says nothing of itself."""
+        if suggestion.confidence is None or not self._config().calibrate:
+            return suggestion.confidence
+        return self.calibration.probability(suggestion.model, suggestion.confidence)
 
     def begin(self, work: _Work, filler: Filler, rank: int, *, now: bool = False) -> Generation:
         """Ask a model for a place, after a pause where one pays."""
@@ -240,6 +262,19 @@ class SuggestionService:
         generation.start(partial(self._ended, state, filler, rank, prepared=True))
 
 
+@asynccontextmanager
+async def open_suggestions(
+    models: Filling, config: Callable[[], CompletionConfig], calibration_file: Path
+) -> AsyncIterator[SuggestionService]:
+    """The service while the block runs; what it learns of the user is kept in the file."""
+    service = SuggestionService(models, config, await asyncio.to_thread(Calibration, calibration_file))
+    try:
+        yield service
+    finally:
+        service.close()
+        await asyncio.to_thread(service.calibration.save)
+
+
 class _Work:
     """One request."""
 
@@ -287,6 +322,7 @@ class _Work:
                 generation.leave(GRACE_S)
 
     async def _by_ready(self) -> Suggestion | None:
+        manual = self.ask.fill.trigger == "manual"
         for rank, filler in enumerate(self.fillers):
             if not filler.ready or self.state.kept.nothing_at(self.place, filler.model):
                 continue
@@ -296,7 +332,9 @@ class _Work:
             if generation.error is not None and len(self.fillers) == 1:
                 raise generation.error
             if generation.text.strip():
-                return self._suggestion(generation, generation.text, "fresh", final=False)
+                found = self._suggestion(generation, generation.text, "fresh", final=False)
+                if manual or not self._service.doubtful(found):
+                    return found
         return None
 
     async def _by_model(self, filler: Filler, rank: int, answer: Suggestion | None) -> AsyncGenerator[Suggestion, None]:

@@ -34,6 +34,7 @@ class Suggestion:
     model: str
     origin: Origin
     confidence: float | None
+    """Estimated probability (0..1) of being right, as the model says."""
     final: bool
     """Whether it is the last one of its request."""
     stages: Stages
