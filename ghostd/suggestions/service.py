@@ -17,7 +17,6 @@ from pathlib import Path
 
 from ghostd.completion.lexing import syntax_of
 from ghostd.completion.postprocess import trim_overlap
-from ghostd.completion.stages import Stages
 from ghostd.completion.tidy import tidy
 from ghostd.config import CompletionConfig
 from ghostd.errors import ModelNotFound
@@ -29,15 +28,14 @@ from ghostd.suggestions.filler import Filler, Filling
 from ghostd.suggestions.generation import Generation, Shape
 from ghostd.suggestions.kept import Kept
 from ghostd.suggestions.measured import Measured
-from ghostd.suggestions.place import Place, place_at
-from ghostd.suggestions.suggestion import Ask, Origin, Suggestion
+from ghostd.suggestions.place import Place
+from ghostd.suggestions.suggestion import Ask, Suggestion
 from ghostd.suggestions.tempo import Latency, delay_s
+from ghostd.suggestions.work import Work
 from ghostd.types import Claim, FillRequest, Priority
 
 DOCUMENTS = 128
 """Documents that are remembered, over all sessions."""
-GRACE_S = 0.03
-"""A generation that nobody waits for any more lives so long: a newer request, whose text agrees, may take it over."""
 AHEAD_DELAY_S = 0.05
 """Pause before what may follow a suggestion is asked for."""
 DOUBTFUL = 0.6
@@ -64,7 +62,7 @@ class SuggestionService:
         Without `ask.incremental` there is at most one. Raises RequestError and ProviderError.
         """
         self.measured.requests += 1
-        work = _Work(self, ask)
+        work = Work(self, ask)
         self._follow_shown(work.state, work.place)
         answered = False
         try:
@@ -146,7 +144,7 @@ class SuggestionService:
             self.calibration.observe(shown.model, shown.claimed, right=right)
         state.shown = None
 
-    def _show(self, work: _Work, suggestion: Suggestion) -> None:
+    def _show(self, work: Work, suggestion: Suggestion) -> None:
         state = work.state
         if state.shown is None or state.shown.id != suggestion.id:
             self._models.record_outcome(suggestion.id, "shown", 1.0)
@@ -192,7 +190,7 @@ class SuggestionService:
             return suggestion.confidence
         return self.calibration.probability(suggestion.model, suggestion.confidence)
 
-    def begin(self, work: _Work, filler: Filler, rank: int, *, now: bool = False) -> Generation:
+    def begin(self, work: Work, filler: Filler, rank: int, *, now: bool = False) -> Generation:
         """Ask a model for a place, after a pause where one pays."""
         state, fill = work.state, work.ask.fill
         latency = self._latency.setdefault(filler.model, Latency(filler.line_s))
@@ -238,7 +236,7 @@ class SuggestionService:
             )
         )
 
-    def _prepare(self, work: _Work, shown: Suggestion) -> None:
+    def _prepare(self, work: Work, shown: Suggestion) -> None:
         """Ask for what may follow a suggestion once it is accepted."""
         state, place = work.state, work.place
         found = state.kept.find(place)
@@ -275,107 +273,6 @@ async def open_suggestions(
         await asyncio.to_thread(service.calibration.save)
 
 
-class _Work:
-    """One request."""
-
-    def __init__(self, service: SuggestionService, ask: Ask) -> None:
-        self.began_s = time.monotonic()
-        self.ask = ask
-        self.state = service.state_of(ask)
-        self.place = place_at(ask.fill.prefix, ask.fill.suffix)
-        self.fillers = service.usable(ask.fill)
-        self.shown: Suggestion | None = None
-        self._service = service
-
-    async def suggestions(self) -> AsyncGenerator[Suggestion, None]:
-        """What there is to show, as it gets better; a caller that wants no better one stops at the first."""
-        state, place, manual = self.state, self.place, self.ask.fill.trigger == "manual"
-        if not manual:
-            state.rhythm.key(self.began_s)
-        state.settle(place)
-        hit = state.kept.find(place)
-        if hit is not None and (not manual or hit[0].rank >= len(self.fillers) - 1):
-            yield _of_kept(hit[0], hit[1])
-            return
-        answer = await self._by_ready()
-        slow = [(rank, filler) for rank, filler in enumerate(self.fillers) if not filler.ready]
-        if answer is not None:
-            if not slow or (not manual and self._service.sure(answer)):
-                yield replace(answer, final=True)
-                return
-            if self.ask.incremental:
-                yield answer
-        better = None
-        for rank, filler in slow:
-            async with aclosing(self._by_model(filler, rank, answer)) as found:
-                async for better in found:
-                    yield better
-            if better is not None:
-                return
-        if answer is not None:
-            yield replace(answer, final=True)
-
-    def leave(self) -> None:
-        """The client is gone."""
-        for generation in list(self.state.running.values()):
-            if not generation.wanted:
-                generation.leave(GRACE_S)
-
-    async def _by_ready(self) -> Suggestion | None:
-        manual = self.ask.fill.trigger == "manual"
-        for rank, filler in enumerate(self.fillers):
-            if not filler.ready or self.state.kept.nothing_at(self.place, filler.model):
-                continue
-            generation = self._service.begin(self, filler, rank)
-            while not generation.done:
-                await _waited(generation, None)
-            if generation.error is not None and len(self.fillers) == 1:
-                raise generation.error
-            if generation.text.strip():
-                found = self._suggestion(generation, generation.text, "fresh", final=False)
-                if manual or not self._service.doubtful(found):
-                    return found
-        return None
-
-    async def _by_model(self, filler: Filler, rank: int, answer: Suggestion | None) -> AsyncGenerator[Suggestion, None]:
-        """By a model that takes its time; nothing where it has nothing to say, or not within the time there is."""
-        state, place, manual = self.state, self.place, self.ask.fill.trigger == "manual"
-        if state.kept.nothing_at(place, filler.model):
-            return
-        generation = state.running.get(filler.model)
-        origin: Origin = "running"
-        if generation is None:
-            generation, origin = self._service.begin(self, filler, rank), "fresh"
-        waits = answer is None or manual or self.ask.incremental
-        given = ""
-        while True:
-            if not (generation.done or generation.agrees(place)) or (
-                generation.done and _contradicts(generation, place)
-            ):
-                generation.stop()
-                generation, origin = self._service.begin(self, filler, rank, now=True), "fresh"
-            if generation.done:
-                if generation.error is not None and answer is None and not given:
-                    raise generation.error
-                if rest := _rest(generation, place):
-                    yield self._suggestion(generation, rest, origin, final=True)
-                return
-            left_s = self._service.left_s(self.began_s)
-            if self.ask.incremental or left_s <= 0:
-                lines = generation.whole_lines(place)
-                if lines.strip() and lines != given:
-                    given = lines
-                    yield self._suggestion(generation, lines, origin, final=False)
-            if left_s <= 0 and not waits:
-                return  # it serves the next key
-            await _waited(generation, left_s if left_s > 0 else None)
-
-    def _suggestion(self, generation: Generation, text: str, origin: Origin, *, final: bool) -> Suggestion:
-        return Suggestion(
-            generation.id, text, generation.model, origin, generation.confidence, final, generation.stages
-        )
-
-
 def too_slow(filler: Filler, config: CompletionConfig) -> str | None:
     """Why a model is not asked while the user types; None if it is."""
     if filler.line_s is None or filler.line_s * 1000 <= config.model_budget_ms:
@@ -386,35 +283,8 @@ def too_slow(filler: Filler, config: CompletionConfig) -> str | None:
     )
 
 
-async def _waited(generation: Generation, timeout_s: float | None) -> None:
-    generation.wanted += 1
-    generation.stay()
-    try:
-        await generation.changed(timeout_s)
-    finally:
-        generation.wanted -= 1
-
-
 def _shape(request: FillRequest, *, ready: bool) -> Shape:
     if ready:
         return lambda text: trim_overlap(text, request.suffix)
     syntax = syntax_of(request.language, request.path)
     return lambda text: tidy(text, request.prefix, request.suffix, syntax)
-
-
-def _of_kept(kept: Kept, rest: str) -> Suggestion:
-    origin: Origin = "prepared" if kept.prepared else "kept"
-    return Suggestion(kept.id, rest, kept.model, origin, kept.confidence, final=True, stages=Stages())
-
-
-def _rest(generation: Generation, place: Place) -> str:
-    typed = place.typed_since(generation.place)
-    if typed is None or not generation.text.startswith(typed):
-        return ""
-    rest = generation.text[len(typed) :]
-    return rest if rest.strip() else ""
-
-
-def _contradicts(generation: Generation, place: Place) -> bool:
-    """Whether a finished one is about another text than what was typed meanwhile."""
-    return generation.error is None and bool(place.typed_since(generation.place)) and not _rest(generation, place)

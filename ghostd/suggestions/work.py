@@ -1,0 +1,150 @@
+"""One request on its way from what is kept to a model's text."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ghostd.completion.stages import Stages
+from ghostd.suggestions.filler import Filler
+from ghostd.suggestions.generation import Generation
+from ghostd.suggestions.kept import Kept
+from ghostd.suggestions.place import Place, place_at
+from ghostd.suggestions.suggestion import Ask, Origin, Suggestion
+
+if TYPE_CHECKING:
+    from ghostd.suggestions.service import SuggestionService
+
+GRACE_S = 0.03
+"""A generation that nobody waits for any more lives so long: a newer request, whose text agrees, may take it over."""
+
+
+class Work:
+    """One request."""
+
+    def __init__(self, service: SuggestionService, ask: Ask) -> None:
+        self.began_s = time.monotonic()
+        self.ask = ask
+        self.state = service.state_of(ask)
+        self.place = place_at(ask.fill.prefix, ask.fill.suffix)
+        self.fillers = service.usable(ask.fill)
+        self.shown: Suggestion | None = None
+        self._service = service
+
+    async def suggestions(self) -> AsyncGenerator[Suggestion, None]:
+        """What there is to show, as it gets better; a caller that wants no better one stops at the first."""
+        state, place, manual = self.state, self.place, self.ask.fill.trigger == "manual"
+        if not manual:
+            state.rhythm.key(self.began_s)
+        state.settle(place)
+        hit = state.kept.find(place)
+        if hit is not None and (not manual or hit[0].rank >= len(self.fillers) - 1):
+            yield _of_kept(hit[0], hit[1])
+            return
+        answer = await self._by_ready()
+        slow = [(rank, filler) for rank, filler in enumerate(self.fillers) if not filler.ready]
+        if answer is not None:
+            if not slow or (not manual and self._service.sure(answer)):
+                yield replace(answer, final=True)
+                return
+            if self.ask.incremental:
+                yield answer
+        better = None
+        for rank, filler in slow:
+            async with aclosing(self._by_model(filler, rank, answer)) as found:
+                async for better in found:
+                    yield better
+            if better is not None:
+                return
+        if answer is not None:
+            yield replace(answer, final=True)
+
+    def leave(self) -> None:
+        """The client is gone."""
+        for generation in list(self.state.running.values()):
+            if not generation.wanted:
+                generation.leave(GRACE_S)
+
+    async def _by_ready(self) -> Suggestion | None:
+        manual = self.ask.fill.trigger == "manual"
+        for rank, filler in enumerate(self.fillers):
+            if not filler.ready or self.state.kept.nothing_at(self.place, filler.model):
+                continue
+            generation = self._service.begin(self, filler, rank)
+            while not generation.done:
+                await _waited(generation, None)
+            if generation.error is not None and len(self.fillers) == 1:
+                raise generation.error
+            if generation.text.strip():
+                found = self._suggestion(generation, generation.text, "fresh", final=False)
+                if manual or not self._service.doubtful(found):
+                    return found
+        return None
+
+    async def _by_model(self, filler: Filler, rank: int, answer: Suggestion | None) -> AsyncGenerator[Suggestion, None]:
+        """By a model that takes its time; nothing where it has nothing to say, or not within the time there is."""
+        state, place, manual = self.state, self.place, self.ask.fill.trigger == "manual"
+        if state.kept.nothing_at(place, filler.model):
+            return
+        generation = state.running.get(filler.model)
+        origin: Origin = "running"
+        if generation is None:
+            generation, origin = self._service.begin(self, filler, rank), "fresh"
+        waits = answer is None or manual or self.ask.incremental
+        given = ""
+        while True:
+            if not (generation.done or generation.agrees(place)) or (
+                generation.done and _contradicts(generation, place)
+            ):
+                generation.stop()
+                generation, origin = self._service.begin(self, filler, rank, now=True), "fresh"
+            if generation.done:
+                if generation.error is not None and answer is None and not given:
+                    raise generation.error
+                if rest := _rest(generation, place):
+                    yield self._suggestion(generation, rest, origin, final=True)
+                return
+            left_s = self._service.left_s(self.began_s)
+            if self.ask.incremental or left_s <= 0:
+                lines = generation.whole_lines(place)
+                if lines.strip() and lines != given:
+                    given = lines
+                    yield self._suggestion(generation, lines, origin, final=False)
+            if left_s <= 0 and not waits:
+                return  # it serves the next key
+            await _waited(generation, left_s if left_s > 0 else None)
+
+    def _suggestion(self, generation: Generation, text: str, origin: Origin, *, final: bool) -> Suggestion:
+        return Suggestion(
+            generation.id, text, generation.model, origin, generation.confidence, final, generation.stages
+        )
+
+
+async def _waited(generation: Generation, timeout_s: float | None) -> None:
+    generation.wanted += 1
+    generation.stay()
+    try:
+        await generation.changed(timeout_s)
+    finally:
+        generation.wanted -= 1
+
+
+def _of_kept(kept: Kept, rest: str) -> Suggestion:
+    origin: Origin = "prepared" if kept.prepared else "kept"
+    return Suggestion(kept.id, rest, kept.model, origin, kept.confidence, final=True, stages=Stages())
+
+
+def _rest(generation: Generation, place: Place) -> str:
+    typed = place.typed_since(generation.place)
+    if typed is None or not generation.text.startswith(typed):
+        return ""
+    rest = generation.text[len(typed) :]
+    return rest if rest.strip() else ""
+
+
+def _contradicts(generation: Generation, place: Place) -> bool:
+    """Whether a finished one is about another text than what was typed meanwhile."""
+    return generation.error is None and bool(place.typed_since(generation.place)) and not _rest(generation, place)
