@@ -85,13 +85,20 @@ def table(reports: dict[str, Recall]) -> str:
 
 
 async def type_lines(retriever: Retriever, root: Path, count: int, seed: int) -> None:
-    """What retrieval takes at each key, when hidden lines are typed."""
+    """What retrieval takes at each key, when hidden lines are typed in files that have been opened a moment ago."""
     lines = await hidden_lines(retriever.parts.index, root, count, seed, ("python",))
-    took: dict[str, list[float]] = {"first in a file": [], "first of a word": [], "inside of a word": []}
+    took: dict[str, list[float]] = {
+        "first of all, nothing made ready": [],
+        "first in a file": [],
+        "first of a word": [],
+        "inside of a word": [],
+    }
     for number, hidden in enumerate(lines):
         data = await retriever.parts.index.text(root, hidden.path) or b""
         line = data.decode("utf-8", "replace").split("\n")[hidden.line - 1]
         before = ""
+        if number:  # the first line shows what the project's first question costs
+            await retriever.prepare(root, hidden.path, f"typing {number}")
         for end in range(len(line) - len(line.lstrip()), len(line) + 1):
             request = ContextRequest(
                 root, hidden.path, hidden.prefix + line[:end], hidden.suffix, 1_000, f"typing {number}", deadline_s=5.0
@@ -102,6 +109,9 @@ async def type_lines(retriever: Retriever, root: Path, count: int, seed: int) ->
             inside = line[end - 1 : end].isalnum() and before.isalnum()
             before = line[end - 1 : end]
             first = end == len(line) - len(line.lstrip())
+            if first and not number:
+                took["first of all, nothing made ready"].append(spent)
+                continue
             took["first in a file" if first else "inside of a word" if inside else "first of a word"].append(spent)
     took["all keys"] = [spent for values in took.values() for spent in values]
     print("| key | count | CPU ms p50 | p95 | max |\n|---|---|---|---|---|")

@@ -123,6 +123,19 @@ class Retriever:
                 self._last.popitem(last=False)
         return context
 
+    async def prepare(self, root: Path, path: PurePosixPath, session: str = "") -> None:
+        """Have ready what the first quotation for a file would wait for: it has been opened."""
+        parts = self.parts
+        if parts.history is not None:
+            parts.history.awake(root)
+        if self._weights is None:
+            self._weights = await asyncio.to_thread(trained)
+        await parts.index.search(root, {path.stem: 1.0}, 1, leave_out=path)
+        seen = parts.index.seen_by(session) if session else parts.index
+        for one in await parts.resolver.imports(root, path, None if seen is parts.index else seen):
+            for target in one.targets[:1]:
+                await parts.texts.outline(root, target)
+
     def _question(self, request: ContextRequest, query: Query) -> tuple[object, ...]:
         """What an answer depends on: it stays the same while a word is being typed."""
         generation = next((one.generation for one in self.parts.index.roots() if one.root == request.root), -1)

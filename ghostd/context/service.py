@@ -110,6 +110,17 @@ class ContextService:
         if self._retriever is not None:
             self._retriever.forget_session(session)
 
+    async def prepare(self, path: Path, session: str = "") -> None:
+        """A document has been opened: have ready, once its root is indexed, what its first completion would wait for.
+
+        `path` is absolute. Nothing is done where completions quote nothing. Raises RootError if the root fails.
+        """
+        root = self.index.root_of(path)
+        if root is None or root == path or not (self.config.enabled and self.config.fill_tokens):
+            return
+        await self.index.wait_ready(root)
+        await self.retriever.prepare(root, PurePosixPath(path.relative_to(root)), session)
+
     async def show(self, asked: Asked) -> ContextReport:
         """What would be quoted, and why. Raises RequestError, also where context is switched off."""
         if not self.config.enabled:

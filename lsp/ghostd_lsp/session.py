@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,9 @@ OPEN_DOCUMENTS_CHARS = 512 * 1024
 OVERLAY_DELAY_S = 0.2
 """How long a document's changes are gathered before the index hears of them, unless somebody asks before."""
 
+PREPARE_DELAY_S = 0.1
+"""An editor that comes back opens many documents at once; only for the last of them is anything made ready."""
+
 _ids = itertools.count(1)
 
 
@@ -72,6 +75,7 @@ class Session:
         self._unheard: set[str] = set()
         """URIs of documents whose text the index has not heard of."""
         self._hearing: asyncio.TimerHandle | None = None
+        self._preparing: asyncio.Task[None] | None = None
 
     def initialize(self, params: InitializeParams) -> None:
         """Take over what the client can do and wants, and have its folders indexed."""
@@ -137,9 +141,13 @@ class Session:
     def _add_roots(self, roots: list[Path]) -> None:
         self._folders.update(dict.fromkeys(map(_key, roots)))
         if roots:
-            task = self._tasks.create_task(self._index(roots), name="lsp roots")
-            self._background.add(task)
-            task.add_done_callback(self._background.discard)
+            self._in_background(self._index(roots), "lsp roots")
+
+    def _in_background(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = self._tasks.create_task(work, name=name)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
 
     async def _index(self, roots: list[Path]) -> None:
         problems = []
@@ -160,6 +168,7 @@ class Session:
             self.protocol.show_message(f"ghostd: {problems[0]}{others}")
         for problem in problems[1:]:
             self.protocol.log_message(problem, types.MessageType.Warning)
+        self._prepare()
 
     # --- documents --------------------------------------------------------------
 
@@ -173,6 +182,7 @@ class Session:
         self._documents[item.uri] = document
         self._unheard.add(item.uri)
         self._tell_the_index()
+        self._prepare()
         self._tell_if_too_large(document, was_too_large=False)
 
     def change_document(self, params: DidChangeParams) -> None:
@@ -209,6 +219,22 @@ class Session:
             document = self._documents[uri]
             if document.path is not None:
                 self.host.index.overlay(self.id, document.path, None if document.too_large else document.text())
+
+    def _prepare(self) -> None:
+        """Have ready what completions in the document used last will quote of the project."""
+        if self._preparing is not None:
+            self._preparing.cancel()
+        path = self.last_used
+        self._preparing = None if path is None else self._in_background(self._prepare_for(path), "lsp prepare")
+
+    async def _prepare_for(self, path: Path) -> None:
+        await asyncio.sleep(PREPARE_DELAY_S)
+        try:
+            await self.host.context.prepare(path, self.id)
+        except RootError as error:
+            log.debug("nothing is made ready for %s: %s", path, error)
+        except Exception:
+            log.exception("cannot make ready what completions in %s quote", path)
 
     def snapshot(self, identifier: TextDocumentIdentifier) -> Snapshot | None:
         """The document as it is now, None if it is too large; raises RpcError if it is not open."""

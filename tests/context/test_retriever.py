@@ -11,12 +11,15 @@ import pytest
 from context.project import project, texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from index_harness import write
 
 from ghostd.committed import CoChange, FileChange, Hunk
 from ghostd.context.retriever import Retriever
 from ghostd.context.scorer import trained
 from ghostd.context.secrets_in_text import REDACTED
 from ghostd.context.selection import MAX_LEFT_OUT, ContextRequest
+from ghostd.index.service import SqliteIndex
+from ghostd.indexed import Symbol
 from ghostd.resolve.resolver import Resolver
 from ghostd.testing.memory_history import MemoryHistory
 from ghostd.testing.memory_index import MemoryIndex
@@ -319,3 +322,38 @@ def test_any_text_around_any_cursor_is_answered_within_the_budget(prefix: str, s
         assert found.late == ()
 
     asyncio.run(ask())
+
+
+async def test_what_a_first_quotation_waits_for_is_ready_once_it_was_prepared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"storage.py": "class Storage:\n    def fetch(self): ...\n", "orders.py": "from storage import Storage\n\n"}
+    async with project(tmp_path, files) as shop:
+        await shop.retriever.prepare(shop.root, PurePosixPath("orders.py"))
+        asked: list[PurePosixPath] = []
+        outline = SqliteIndex.outline
+
+        async def noted(index: SqliteIndex, root: Path, path: PurePosixPath) -> Sequence[Symbol]:
+            asked.append(path)
+            return await outline(index, root, path)
+
+        monkeypatch.setattr(SqliteIndex, "outline", noted)
+        context = await shop.at("orders.py", "Storage\n")
+        assert "storage.py" in {str(chunk.path) for chunk in context.chunks if chunk.source == "outline"}
+        assert asked == [PurePosixPath("orders.py")]  # what surrounds the cursor
+        await shop.retriever.prepare(shop.root, PurePosixPath("gone.py"))
+        await shop.retriever.prepare(tmp_path / "elsewhere", PurePosixPath("orders.py"))
+
+
+async def test_definitions_are_those_of_the_last_commit(tmp_path: Path) -> None:
+    files = {"one.py": "def fetch_row():\n    return 1\n", "orders.py": "x = fetch_row()\n"}
+    async with project(tmp_path, files) as shop:
+        assert {chunk.path.name for chunk in (await shop.at("orders.py", "x = fetch_row(")).chunks} == {"one.py"}
+        write(shop.root, {"two.py": files["one.py"], "one.py": "def fetch_rows():\n    return 1\n"})
+        await shop.followed.until_defined("fetch_rows")
+        await shop.followed.until(["one.py", "orders.py", "two.py"])
+        found = await shop.at("orders.py", "x = fetch_row(")
+        assert "two.py" in {chunk.path.name for chunk in found.chunks if "def fetch_row()" in chunk.text}
+        request = await shop.request("orders.py", "x = fetch_row(")
+        await shop.followed.index.remove_root(shop.root)
+        assert (await shop.retriever.select(request)).chunks == ()

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from index_harness import Followed, following, write
-from lsp_harness import Client, connected, edit, make_host
+from lsp_harness import Client, connected, edit, make_host, until
 
 from ghostd.config import Config, ContextConfig, LspConfig
+from ghostd.context.service import ContextService
 
 FILES = {
     "storage.py": "class Storage:\n    def fetch_row(self, key: str) -> str:\n        return key\n",
@@ -144,3 +145,39 @@ async def test_what_was_quoted_for_a_session_is_forgotten_with_it(tmp_path: Path
             assert {place[0] for place in host.context.retriever._quoted} != set()
         assert host.context.retriever._quoted == {}
         host.context.close()
+
+
+async def test_for_the_document_opened_last_what_completions_quote_is_made_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[tuple[str, bool]] = []
+
+    async def noted(service: ContextService, path: Path, session: str = "") -> None:
+        prepared.append((path.name, session.startswith("lsp-")))
+
+    monkeypatch.setattr(ContextService, "prepare", noted)
+    async with editor(tmp_path) as (client, shop):
+        client.open((shop.root / "storage.py").as_uri(), FILES["storage.py"])
+        client.open((shop.root / "orders.py").as_uri(), FILES["orders.py"])
+        await until(lambda: prepared == [("orders.py", True)])
+        client.notify(
+            "workspace/didChangeWorkspaceFolders",
+            {"event": {"added": [{"uri": shop.root.as_uri(), "name": "shop"}], "removed": []}},
+        )
+        await until(lambda: len(prepared) > 1)  # its root may have come only now
+        assert prepared == [("orders.py", True)] * 2
+
+
+@pytest.mark.parametrize("config", [ContextConfig(), ContextConfig(fill_tokens=0), ContextConfig(enabled=False)])
+async def test_nothing_is_made_ready_where_completions_quote_nothing(tmp_path: Path, config: ContextConfig) -> None:
+    root = tmp_path / "shop"
+    root.mkdir()
+    write(root, FILES)
+    async with following(root, tmp_path / "store") as followed:
+        service = make_host(index=followed.index, config=Config(context=config)).context
+        await service.prepare(tmp_path / "elsewhere.py")
+        await service.prepare(root)
+        assert service._retriever is None
+        await service.prepare(root / "orders.py")
+        assert (service._retriever is not None) == (config == ContextConfig())
+        service.close()
