@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path, PurePosixPath
 
+from ghostd.code_ports import Index
 from ghostd.context.gather import gather
 from ghostd.context.judge import Judge
 from ghostd.context.query import IDENTIFIER, KEYWORDS, query_of
@@ -23,7 +24,6 @@ from ghostd.context.retriever import Retriever
 from ghostd.context.selection import ContextRequest, tokens_of
 from ghostd.context.texts import piece_of
 from ghostd.indexed import IndexedFile
-from ghostd.ports import Index
 
 BUDGETS = (1_000, 2_000, 4_000)
 METHODS = ("ghostd", "bm25", "outline", "random")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from ghostd.code_ports import Index
 from ghostd.committed import CoChange, FileChange
 from ghostd.context.buffers import pieces_of_buffer, plain
 from ghostd.context.candidate import Candidate, Surroundings
@@ -22,7 +23,6 @@ from ghostd.context.similar import NOTE, Look, PlaceVectors, marked
 from ghostd.context.surroundings import DEFINITION_LINES, enclosing_of, file_scores, imported_files, last_line
 from ghostd.context.texts import Texts
 from ghostd.indexed import FoundChunk, Symbol
-from ghostd.ports import Index
 from ghostd.resolve.resolved import ResolvedImport
 from ghostd.resolve.resolver import Resolver
 from ghostd.resolve.scopes import scope_at
@@ -189,9 +189,13 @@ class _Gathering:
         ranked = sorted(near, key=lambda name: -self.query.nearby.get(name, 1.5))
         places = [(name, path) for name in ranked for path in sorted(near[name])][:MAX_DEFINITIONS]
         there = {(one.path, one.first_line) for one in self.candidates}
-        for symbol in await self.parts.known.definitions_in(self.root, places) if places else ():
-            if (symbol.path, symbol.line) in there or symbol.kind in ("field", "enum_member"):
-                continue
+        symbols = [
+            symbol
+            for symbol in (await self.parts.known.definitions_in(self.root, places) if places else ())
+            if (symbol.path, symbol.line) not in there and symbol.kind not in ("field", "enum_member")
+        ]
+        await self.parts.texts.read(self.root, (symbol.path for symbol in symbols))
+        for symbol in symbols:
             lines = await self.parts.texts.lines(self.root, symbol.path)
             if lines is not None:
                 last = last_line(lines, symbol)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from ghostd.code_ports import Index
 from ghostd.indexed import ChangeBatch, Symbol
-from ghostd.ports import Index
 
 MAX_NAMES = 4_000
 MAX_PLACES = 2_000

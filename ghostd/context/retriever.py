@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from ghostd.code_ports import GitHistory, Index, Similar
 from ghostd.context.fitting import fitting
 from ghostd.context.gather import Gathered, Parts, gather
 from ghostd.context.judge import Judge
@@ -22,7 +23,6 @@ from ghostd.context.secrets_in_text import without_secrets
 from ghostd.context.selection import MAX_LEFT_OUT, Context, ContextChunk, ContextRequest, LeftOut
 from ghostd.context.similar import PlaceVectors
 from ghostd.context.texts import Texts
-from ghostd.ports import GitHistory, Index, Similar
 from ghostd.resolve.resolver import Resolver
 
 _MAY_BE_LATE = frozenset(("co-changed", "uncommitted"))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
+from ghostd.code_ports import GitHistory
 from ghostd.context.evaluate import LANGUAGES, METHODS, Recall, evaluate, hidden_lines
 from ghostd.context.retriever import Retriever
 from ghostd.context_reports import CoChangeReport, EvaluationOrder, RetrievalReport
 from ghostd.errors import InvalidRequest
-from ghostd.ports import GitHistory
 
 MAX_LINES = 5_000
 COMMITS = 200

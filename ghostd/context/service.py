@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from ghostd.code_ports import GitHistory, Index, Similar
 from ghostd.config import ContextConfig
 from ghostd.errors import InvalidRequest, UnsupportedParameter
-from ghostd.ports import GitHistory, Index, Similar
 from ghostd.resolve.resolver import Resolver
 from ghostd.routing.tokens import Tokens
 from ghostd.types import OpenDocument

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from ghostd.code_ports import Similar
 from ghostd.context.candidate import Candidate
 from ghostd.context.selection import ContextRequest
 from ghostd.embedded import SimilarState, Vector
 from ghostd.errors import GhostdError
 from ghostd.indexed import FoundChunk, Symbol
-from ghostd.ports import Similar
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path, PurePosixPath
 
+from ghostd.code_ports import Index
 from ghostd.context.outlines import OutlinePiece, pieces_of
 from ghostd.context.query import names_in
 from ghostd.indexed import ChangeBatch
-from ghostd.ports import Index
 
 MAX_BYTES = 4_000_000
 """Text kept in memory, of all roots together."""
@@ -158,6 +158,6 @@ def piece_of(lines: Sequence[str]) -> Piece | None:
     told = [line.rstrip()[:_MAX_QUOTED_LINE_CHARS] for line in lines if line.strip()]
     if not told:
         return None
-    indent = min(len(line) - len(line.lstrip()) for line in told)
+    indent = min([len(line) - len(line.lstrip()) for line in told])
     text = "\n".join([line[indent:] for line in told])
     return Piece(text, names_in(text), frozenset(_DEFINES.findall(text)), len(text.encode("utf-8", "replace")))
