@@ -31,12 +31,12 @@ from retrieval_projects import HELD_OUT, TRAINING
 from ghostd.analysis.analyst import Analyst
 from ghostd.analysis.relevance import FEATURES, Focus, features_of
 from ghostd.analysis.tokens import BYTES_PER_TOKEN, estimate
+from ghostd.code_ports import Index
 from ghostd.config import IndexConfig
 from ghostd.context.evaluate import HiddenLine, hidden_lines
 from ghostd.context.query import IDENTIFIER
 from ghostd.index.service import open_index
 from ghostd.index.watch import NoWatch
-from ghostd.ports import Index
 from ghostd.resolve.resolver import Resolver
 
 T = TypeVar("T")

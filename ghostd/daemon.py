@@ -14,6 +14,7 @@ from pathlib import Path
 from ghostd import __version__, plugins
 from ghostd.analysis.analyst import Analyst
 from ghostd.batches.service import open_batches
+from ghostd.code_ports import GitHistory, Index, Similar
 from ghostd.committed import HistoryState
 from ghostd.config import Config
 from ghostd.context.for_fill import quote_for
@@ -56,7 +57,7 @@ from ghostd.local.evaluate_control import evaluation_routes
 from ghostd.local.model_control import model_routes
 from ghostd.local.paths import Paths, expand
 from ghostd.navigation.navigator import navigator
-from ghostd.ports import GitHistory, Index, ProjectModel, Provider, SecretStore, Similar
+from ghostd.ports import ProjectModel, Provider, SecretStore
 from ghostd.project_model.provider import project_model
 from ghostd.providers.http.client import http_client
 from ghostd.resolve.resolver import Resolver

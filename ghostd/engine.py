@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from ghostd.code_ports import Index
 from ghostd.completion.by_chat import as_chat
 from ghostd.completion.fill import Quote, fill_along, fill_with, nothing
 from ghostd.completion.postprocess import ended_by
@@ -18,7 +19,7 @@ from ghostd.context.service import ContextService
 from ghostd.errors import ContextTooLong, GhostdError, InvalidRequest, ModelNotFound, UnsupportedParameter, WorkerFailed
 from ghostd.models import ModelInfo
 from ghostd.navigation.navigator import Navigator
-from ghostd.ports import Index, Ledger, Provider, TokenCounter
+from ghostd.ports import Ledger, Provider, TokenCounter
 from ghostd.records import OutcomeKind
 from ghostd.routing.call import Call, Hints, Item, Job
 from ghostd.routing.deployment import Deployment

@@ -13,9 +13,10 @@ from typing import Any
 from ghostd_lsp.framing import HEADER_LIMIT_BYTES, frame, read_message
 from ghostd_lsp.serving import serve_session
 
+from ghostd.code_ports import Index
 from ghostd.config import Config
 from ghostd.engine import Engine, FrontendHost
-from ghostd.ports import Index, Provider
+from ghostd.ports import Provider
 from ghostd.testing.host import frontend_host
 from ghostd.testing.memory_index import MemoryIndex
 from ghostd.testing.scripted import ScriptedProvider

@@ -15,9 +15,9 @@ from ghostd.analysis.found import RepoMap
 from ghostd.analysis.history import history_report
 from ghostd.analysis.sizes import LineCounts
 from ghostd.analysis.tokens import TokenCounter, estimate
+from ghostd.code_ports import GitHistory, Index
 from ghostd.errors import RootError
 from ghostd.indexed import RootStatus, Symbol
-from ghostd.ports import GitHistory, Index
 from ghostd.project_reports import ProjectReport
 from ghostd.resolve.resolver import Resolver
 

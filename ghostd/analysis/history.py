@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ghostd.code_ports import GitHistory
 from ghostd.committed import FileChange
-from ghostd.ports import GitHistory
 from ghostd.project_reports import ChangedFile, HistoryReport, HotSpot
 
 _MAX_CHANGES = 100

@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 from ghostd.analysis.manifests.manifest import MAX_BYTES, Manifest, ManifestProblem
 from ghostd.analysis.manifests.read import reader_of
 from ghostd.analysis.tests_found import is_test
+from ghostd.code_ports import Index
 from ghostd.indexed import IndexedFile, Symbol
-from ghostd.ports import Index
 from ghostd.project_reports import EntryPointReport, ManifestProblemReport, PackageDependency, PackageReport
 
 MAX_MANIFESTS = 500

@@ -10,8 +10,8 @@ from ghostd.analysis.modules import module_report
 from ghostd.analysis.packages import entry_points, package_reports, read_manifests
 from ghostd.analysis.sizes import NO_CODE, LineCounts, language_shares, largest
 from ghostd.analysis.tests_found import report_tests
+from ghostd.code_ports import Index
 from ghostd.indexed import IndexedFile, RootStatus
-from ghostd.ports import Index
 from ghostd.project_reports import EntryPointReport, HistoryReport, ManifestProblemReport, ProjectReport
 from ghostd.resolve.resolved import ModuleGraph
 

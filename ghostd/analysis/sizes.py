@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from ghostd.code_ports import Index
 from ghostd.indexed import IndexedFile
-from ghostd.ports import Index
 from ghostd.project_reports import LanguageShare, SizedFile
 
 _MAX_FILES = 50_000

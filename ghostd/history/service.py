@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ghostd.code_ports import GitHistory, Index
 from ghostd.committed import BlameSpan, Branch, CoChange, CoChangeScore, CommitInfo, FileChange, HistoryState, Hunk
 from ghostd.config import HistoryConfig
 from ghostd.errors import GhostdError
@@ -15,7 +16,6 @@ from ghostd.history.kept import Kept
 from ghostd.history.locate import locate
 from ghostd.history.supervisor import State, Supervisor
 from ghostd.indexed import ChangeBatch
-from ghostd.ports import GitHistory, Index
 
 _LOOK_S = 1.0
 """How old an answer about the working tree may be, and how often a kept answer's head is looked at."""

@@ -10,6 +10,7 @@ from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 from typing import Protocol, TypeVar
 
+from ghostd.code_ports import Index
 from ghostd.index.opened import Document, Opened, read_document
 from ghostd.index.overlays import Overlays, Version
 from ghostd.indexed import (
@@ -25,7 +26,6 @@ from ghostd.indexed import (
     Skip,
     Symbol,
 )
-from ghostd.ports import Index
 
 T = TypeVar("T", Symbol, Reference)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from ghostd.code_ports import Index
 from ghostd.config import IndexConfig
 from ghostd.errors import RootError
 from ghostd.index import search
@@ -40,7 +41,6 @@ from ghostd.indexed import (
     Skip,
     Symbol,
 )
-from ghostd.ports import Index
 
 _log = logging.getLogger(__name__)
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from ghostd.code_ports import Index
 from ghostd.indexed import Reference, Span, Symbol
 from ghostd.navigation.families import family_of
 from ghostd.navigation.found import CALLABLES, TYPES, Found, Place, place_of
 from ghostd.navigation.meaning import Asked, Meanings
 from ghostd.navigation.places import chain_before, is_called, locate
 from ghostd.navigation.references import enclosing, uses_of
-from ghostd.ports import Index
 
 MAX_CALLS = 1000
 """How many uses of a name are looked at."""

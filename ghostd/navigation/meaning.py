@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from ghostd.code_ports import Index
 from ghostd.indexed import Span, Symbol
 from ghostd.navigation.families import family_of
 from ghostd.navigation.found import Found, distance
 from ghostd.navigation.locals import binding
 from ghostd.navigation.places import chain_before
-from ghostd.ports import Index
 from ghostd.resolve.resolved import ResolvedImport
 from ghostd.resolve.resolver import Resolver
 from ghostd.resolve.scopes import type_at

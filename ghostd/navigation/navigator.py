@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from ghostd.code_ports import Index
 from ghostd.navigation.calls import Calls
 from ghostd.navigation.found import Place, place_of
 from ghostd.navigation.meaning import Asked, Meanings, same_name
 from ghostd.navigation.references import sort_places, uses_of
 from ghostd.navigation.symbols import SymbolSearch
-from ghostd.ports import Index
 from ghostd.resolve.resolver import Resolver
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
+from ghostd.code_ports import Index
 from ghostd.indexed import Reference, Span, Symbol
 from ghostd.navigation.families import family_of
 from ghostd.navigation.found import CALLABLES, TYPES, Place, distance, place_of
-from ghostd.ports import Index
 
 _ENCLOSING = CALLABLES | TYPES | {"module"}
 

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from ghostd.code_ports import Index
 from ghostd.indexed import Symbol, SymbolKind
 from ghostd.navigation.families import FAMILIES, family_of
 from ghostd.navigation.found import Found, distance
 from ghostd.navigation.matching import Fit, fit
 from ghostd.navigation.names import MAX_QUERY_CHARS, Names, gather
-from ghostd.ports import Index
 
 MAX_KEPT_BYTES = 8 * 1024 * 1024
 """Memory for lists of names, of all roots together; a larger list is made anew for each search."""

@@ -15,10 +15,10 @@ from typing import TypeVar
 
 import msgspec
 
+from ghostd.code_ports import Index
 from ghostd.config import ProjectModelConfig
 from ghostd.errors import GhostdError, RootError, WorkerFailed
 from ghostd.indexed import ChangeBatch, IndexedFile
-from ghostd.ports import Index
 from ghostd.project_model.memory import CHANGED_TOKENS, RootMemory
 from ghostd.project_model.segment import Segment, SegmentInvalid
 from ghostd.project_model.train import Done, Job

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from ghostd.code_ports import Index
 from ghostd.config import ProjectModelConfig
 from ghostd.errors import UnsupportedParameter
 from ghostd.models import ModelInfo
-from ghostd.ports import Index
 from ghostd.project_model.learner import Learner
 from ghostd.project_model.memory import RootMemory
 from ghostd.project_model.predict import Prediction, Query, predict

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from ghostd.code_ports import Index
 from ghostd.indexed import Import, Symbol
-from ghostd.ports import Index
 from ghostd.resolve.families import Family, family_of
 from ghostd.resolve.heads import bases
 from ghostd.resolve.project import Project

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from ghostd.code_ports import Index
 from ghostd.indexed import ChangeBatch, Import, IndexedFile, Symbol
-from ghostd.ports import Index
 from ghostd.resolve.families import Family, build, family_of, manifest_family
 from ghostd.resolve.manifests import MAX_MANIFEST_BYTES, MAX_MANIFESTS
 from ghostd.resolve.resolution import LanguageResolver

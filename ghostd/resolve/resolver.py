@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from ghostd.code_ports import Index
 from ghostd.indexed import ChangeBatch, Symbol, path_of
-from ghostd.ports import Index
 from ghostd.resolve.docs import doc_of
 from ghostd.resolve.families import family_of
 from ghostd.resolve.graph import GraphKeeper, is_listed

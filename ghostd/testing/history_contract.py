@@ -8,8 +8,8 @@ from abc import ABC, abstractmethod
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path, PurePosixPath
 
+from ghostd.code_ports import GitHistory
 from ghostd.committed import Hunk
-from ghostd.ports import GitHistory
 
 APP = PurePosixPath("app.py")
 SHAPES = PurePosixPath("lib/shapes.py")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ghostd.code_ports import GitHistory, Index
 from ghostd.config import Config
 from ghostd.context.service import ContextService
 from ghostd.engine import Engine, FrontendHost
 from ghostd.navigation.navigator import navigator
-from ghostd.ports import GitHistory, Index
 from ghostd.resolve.resolver import Resolver
 from ghostd.suggestions.service import SuggestionService
 

@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from ghostd.code_ports import Index
 from ghostd.errors import RootError
 from ghostd.indexed import Chunk, Import, Reference, Span, Symbol
-from ghostd.ports import Index
 
 APP = PurePosixPath("app.py")
 SHAPES = PurePosixPath("lib/shapes.py")

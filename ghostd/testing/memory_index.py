@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 
+from ghostd.code_ports import Index
 from ghostd.errors import RootError
 from ghostd.indexed import (
     ChangeBatch,
@@ -24,7 +25,6 @@ from ghostd.indexed import (
     Skip,
     Symbol,
 )
-from ghostd.ports import Index
 
 
 @dataclass(slots=True)

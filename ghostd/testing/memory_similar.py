@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from ghostd.code_ports import Index
 from ghostd.embedded import SimilarState, Vector
 from ghostd.errors import RootError
 from ghostd.indexed import FoundChunk
-from ghostd.ports import Index
 from ghostd.testing.hashing_vectors import cosine, hashed
 
 

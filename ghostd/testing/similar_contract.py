@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from ghostd.code_ports import Similar
 from ghostd.errors import RootError
-from ghostd.ports import Similar
 
 SAMPLE = {
     PurePosixPath("bread.py"): "def bake(flour, yeast, oven):\n    return oven.bake(flour + yeast)\n",

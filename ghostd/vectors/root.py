@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 
+from ghostd.code_ports import Index
 from ghostd.config_embeddings import EmbeddingsConfig
 from ghostd.embedded import SimilarState, Vector
 from ghostd.indexed import Chunk, Symbol
-from ghostd.ports import Index
 from ghostd.vectors.asking import Asking
 from ghostd.vectors.codes import Coded, NotVectors, coded
 from ghostd.vectors.store import KnownTexts, NewContent, VectorStore, open_store

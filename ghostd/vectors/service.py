@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path, PurePosixPath
 
+from ghostd.code_ports import Index
 from ghostd.config_embeddings import EmbeddingsConfig
 from ghostd.embedded import SimilarState, Vector
 from ghostd.errors import GhostdError, RootError
 from ghostd.indexed import ChangeBatch, Chunk, FoundChunk
-from ghostd.ports import Index
 from ghostd.vectors.asking import Asking, NotAllowed
 from ghostd.vectors.codes import NotVectors, best, cosines
 from ghostd.vectors.root import EmbeddedRoot

@@ -14,12 +14,12 @@ from pathlib import Path, PurePosixPath
 
 from lsprotocol import types
 
+from ghostd.code_ports import Index
 from ghostd.indexed import Span
 from ghostd.navigation.families import family_of
 from ghostd.navigation.found import Found, Place
 from ghostd.navigation.meaning import Asked
 from ghostd.navigation.places import locate
-from ghostd.ports import Index
 from ghostd_lsp.documents import Snapshot, clamp
 from ghostd_lsp.params import DefinitionData, Position
 from ghostd_lsp.positions import Encoding, Lines, split_lines

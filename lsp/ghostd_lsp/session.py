@@ -12,9 +12,9 @@ from typing import Any
 
 from lsprotocol import types
 
+from ghostd.code_ports import Index
 from ghostd.engine import FrontendHost
 from ghostd.errors import RootError
-from ghostd.ports import Index
 from ghostd.types import OpenDocument
 from ghostd_lsp.decoding import convert_params
 from ghostd_lsp.documents import Document, Snapshot

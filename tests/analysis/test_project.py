@@ -13,9 +13,9 @@ from ghostd.analysis.analyst import Analyst
 from ghostd.analysis.modules import cycles, page_rank
 from ghostd.analysis.text import render
 from ghostd.analysis.tokens import estimate
+from ghostd.code_ports import GitHistory
 from ghostd.committed import Branch, CoChange, CommitInfo, FileChange, HistoryState
 from ghostd.errors import RootError
-from ghostd.ports import GitHistory
 from ghostd.project_reports import (
     ChangedFile,
     FileOfTests,

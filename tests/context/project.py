@@ -10,9 +10,9 @@ from typing import Any
 
 from index_harness import Followed, following, write
 
+from ghostd.code_ports import GitHistory
 from ghostd.context.retriever import Retriever
 from ghostd.context.selection import Context, ContextRequest
-from ghostd.ports import GitHistory
 from ghostd.resolve.resolver import Resolver
 
 

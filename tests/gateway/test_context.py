@@ -15,13 +15,14 @@ import aiohttp
 import pytest
 from index_harness import Followed, following, write
 
+from ghostd.code_ports import GitHistory
 from ghostd.committed import FileChange
 from ghostd.config import Config, ContextConfig
 from ghostd.config_routing import ProviderConfig
 from ghostd.context.service import ContextService
 from ghostd.engine import Engine
 from ghostd.gateway.doors import context_doors
-from ghostd.ports import GitHistory, Provider
+from ghostd.ports import Provider
 from ghostd.resolve.resolver import Resolver
 from ghostd.routing.registry import Registry
 from ghostd.testing.gateway import serving

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from history_harness import git
 
+from ghostd.code_ports import GitHistory, Index
 from ghostd.config import HistoryConfig, IndexConfig
 from ghostd.history.service import open_history
 from ghostd.index.service import open_index
-from ghostd.ports import GitHistory, Index
 
 
 @pytest.fixture

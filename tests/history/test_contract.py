@@ -7,10 +7,10 @@ from pathlib import Path
 
 from history_harness import commit, git
 
+from ghostd.code_ports import GitHistory
 from ghostd.config import HistoryConfig, IndexConfig
 from ghostd.history.service import open_history
 from ghostd.index.service import open_index
-from ghostd.ports import GitHistory
 from ghostd.testing.history_contract import APP, COMMITS, UNCOMMITTED, HistoryContract
 
 

@@ -7,10 +7,10 @@ from pathlib import Path, PurePosixPath
 
 from history_harness import commit, git, names
 
+from ghostd.code_ports import GitHistory, Index
 from ghostd.committed import Hunk
 from ghostd.config import HistoryConfig
 from ghostd.history.service import open_history
-from ghostd.ports import GitHistory, Index
 
 P = PurePosixPath
 

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path, PurePosixPath
 
+from ghostd.code_ports import GitHistory
 from ghostd.committed import BlameSpan, Branch, CoChange, CoChangeScore, CommitInfo, FileChange, HistoryState, Hunk
-from ghostd.ports import GitHistory
 from ghostd.testing.history_contract import APP, COMMITS, NOTES, SHAPES, HistoryContract
 from ghostd.testing.memory_history import MemoryHistory
 

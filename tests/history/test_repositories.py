@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 import pytest
 from history_harness import commit, git, import_commits, names
 
+from ghostd.code_ports import GitHistory, Index
 from ghostd.config import HistoryConfig
 from ghostd.history.service import History, open_history
-from ghostd.ports import GitHistory, Index
 
 P = PurePosixPath
 

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 from history_harness import commit, git
 
-from ghostd.ports import GitHistory, Index
+from ghostd.code_ports import GitHistory, Index
 
 P = PurePosixPath
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from ghostd.code_ports import Index
 from ghostd.config import IndexConfig
 from ghostd.index.languages import language_of
 from ghostd.index.service import open_index
 from ghostd.indexed import IndexedFile
-from ghostd.ports import Index
 from ghostd.testing.index_contract import IMPORTS, REFERENCES, SAMPLE, SYMBOLS, IndexContract
 from ghostd.testing.memory_index import MemoryIndex
 

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import msgspec
 
+from ghostd.code_ports import Index
 from ghostd.context.cursor import Cursor, cursor_at, cursor_between
 from ghostd.context.selection import MAX_BUDGET_TOKENS
 from ghostd.context.service import Asked, ContextService
@@ -20,7 +21,6 @@ from ghostd.gateway.doc import Doc
 from ghostd.gateway.exchange import LARGE_BODY_BYTES, Exchange
 from ghostd.gateway.response import Response
 from ghostd.gateway.routes import Route
-from ghostd.ports import Index
 
 _MAX_PATH_CHARS = 4096
 _ENCODER = msgspec.json.Encoder()

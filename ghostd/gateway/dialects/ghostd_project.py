@@ -13,12 +13,12 @@ import msgspec
 from ghostd.analysis.analyst import MAX_FOCUS, Analyst
 from ghostd.analysis.text import render
 from ghostd.analysis.tokens import MAX_TOKENS, MIN_TOKENS, estimate
+from ghostd.code_ports import Index
 from ghostd.errors import InvalidRequest
 from ghostd.gateway.doc import Doc
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.response import Response
 from ghostd.gateway.routes import Route
-from ghostd.ports import Index
 from ghostd.project_reports import MapFile, MapSymbol, ProjectReport, ProjectText, RepoMapReport
 
 TEXT_TOKENS = 1500

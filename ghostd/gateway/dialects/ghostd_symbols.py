@@ -10,6 +10,7 @@ from typing import get_args
 
 import msgspec
 
+from ghostd.code_ports import Index
 from ghostd.errors import InvalidRequest
 from ghostd.gateway.doc import Doc
 from ghostd.gateway.exchange import Exchange
@@ -23,7 +24,6 @@ from ghostd.navigation.navigator import Navigator
 from ghostd.navigation.places import locate
 from ghostd.navigation.references import enclosing, sort_places
 from ghostd.navigation.symbols import Wanted
-from ghostd.ports import Index
 from ghostd.symbol_reports import ListedReference, ListedSymbol, ReferenceList, SymbolList
 
 MAX_LISTED = 1000
