@@ -10,16 +10,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from ghostd.code_ports import Index
-from ghostd.completion.by_chat import as_chat
-from ghostd.completion.fill import Quote, fill_along, fill_with, nothing
-from ghostd.completion.postprocess import ended_by
-from ghostd.completion.stops import stopped_at
+from ghostd.completion.fill import Knowledge, Quote, collect, fill_along
 from ghostd.config import Config
 from ghostd.context.service import ContextService
-from ghostd.errors import ContextTooLong, GhostdError, InvalidRequest, ModelNotFound, UnsupportedParameter, WorkerFailed
+from ghostd.errors import GhostdError, ModelNotFound, WorkerFailed
 from ghostd.models import ModelInfo
 from ghostd.navigation.navigator import Navigator
-from ghostd.ports import Ledger, Provider, TokenCounter
+from ghostd.ports import Ledger, Provider
 from ghostd.records import OutcomeKind
 from ghostd.routing.call import Call, Hints, Item, Job
 from ghostd.routing.deployment import Deployment
@@ -32,8 +29,8 @@ from ghostd.routing.selection import select
 from ghostd.routing.tokens import TokenCount, Tokens
 from ghostd.suggestions.filler import Filler
 from ghostd.suggestions.service import SuggestionService
+from ghostd.translation import as_fill, translate
 from ghostd.types import (
-    NO_ENDING,
     Capability,
     ChatRequest,
     CompletionRequest,
@@ -41,7 +38,6 @@ from ghostd.types import (
     Embeddings,
     EmbedRequest,
     FillRequest,
-    Prompt,
     Timeouts,
     Usage,
 )
@@ -160,7 +156,21 @@ class Engine:
     def _translated(
         self, deployment: Deployment, jobs: Sequence[Job], timeouts: Timeouts
     ) -> AsyncGenerator[Delta | Embeddings, None]:
-        return translate(deployment, jobs, timeouts, self.quote)
+        return translate(deployment, jobs, timeouts, self._knowledge())
+
+    def _knowledge(self) -> Knowledge:
+        return Knowledge(self.quote, self._expect)
+
+    async def _expect(self, request: FillRequest) -> str:
+        """What the model of ready structures holds for the text, however unsure; "" where there is none."""
+        native = next((one for one in _tiers(self.registry) if one.info.fim is None), None)
+        if native is None:
+            return ""
+        asked = replace(request, model=native.model, min_confidence=0.0, tidy=False, halt=False, max_lines=1)
+        try:
+            return (await collect(native.provider.fill(asked))).text
+        except GhostdError:
+            return ""  # a guess less
 
     # --- filling by tiers ----------------------------------------------------------------
 
@@ -183,7 +193,7 @@ class Engine:
             jobs = call.decode()
             for choice, job in enumerate(jobs):
                 assert not isinstance(job.request, ChatRequest | EmbedRequest)
-                stream = fill_along(tiers, _as_fill(job.request), self.quote)
+                stream = fill_along(tiers, as_fill(job.request), self._knowledge())
                 async with aclosing(stream) as deltas:
                     async for delta in deltas:
                         trace.deployment = trace.deployment or delta.model or ""
@@ -207,12 +217,16 @@ class Engine:
 
 
 def _tiers(registry: Registry) -> list[Deployment]:
-    """One native filler, then one model with FIM tokens; nothing that leaves the machine."""
+    """One native filler, then one model with FIM tokens; nothing that leaves the machine.
+
+    A model whose self-test failed comes last, one that is in memory before one that would have to be loaded.
+    """
     infos = [(choice.deployment, choice.deployment.info) for choice in registry.everything()]
     able = [(d, info) for d, info in infos if "fill" in info.capabilities and info.state != "failed" and not d.upstream]
     native = [d for d, info in able if info.fim is None]
-    prompted = [d for d, info in able if info.fim is not None]
-    return native[:1] + prompted[:1]
+    prompted = [(d, info, info.fim) for d, info in able if info.fim is not None]
+    prompted.sort(key=lambda one: (not one[2].works, one[1].state == "unloaded"))
+    return native[:1] + [d for d, _, _ in prompted[:1]]
 
 
 def _filler(deployment: Deployment, name: str) -> Filler:
@@ -224,91 +238,6 @@ def _filler(deployment: Deployment, name: str) -> Filler:
         metered=deployment.upstream and info.remote,
         speed=info.speed,
     )
-
-
-async def translate(
-    deployment: Deployment, jobs: Sequence[Job], timeouts: Timeouts, quote: Quote | None = None
-) -> AsyncGenerator[Delta | Embeddings, None]:
-    """The jobs' answers by one deployment, one after the other; every delta says its model and its choice."""
-    name = deployment.name
-    if len(jobs) > 1:
-        await _check_prompts(deployment, [job.request for job in jobs], timeouts)
-    for choice, job in enumerate(jobs):
-        request = job.request
-        if isinstance(request, EmbedRequest):
-            yield await _embed(deployment, replace(request, model=deployment.model, timeouts=timeouts))
-            continue
-        async with aclosing(_generate(deployment, request, timeouts, quote)) as deltas:
-            async for delta in deltas:
-                yield delta.said_by(name, choice)
-
-
-async def _check_prompts(deployment: Deployment, requests: Sequence[object], timeouts: Timeouts) -> None:
-    """Raise what is wrong with a later prompt of a local model before a stream has begun with the first one."""
-    provider = deployment.provider
-    if deployment.upstream or not isinstance(provider, TokenCounter):
-        return
-    continued = [r for r in requests if isinstance(r, CompletionRequest) and r.suffix is None and r.max_tokens != 0]
-    different = {request.prompt: request for request in continued}
-    for request in list(different.values())[1:]:  # the first one shows by itself
-        counted = await provider.count_tokens(replace(request, model=deployment.model, timeouts=timeouts))
-        if not counted:
-            raise InvalidRequest("A prompt is empty, and this model needs at least one token.", "prompt")
-        most = deployment.info.context_tokens
-        if most is not None and counted >= most:
-            raise ContextTooLong(counted, most, "prompt")
-
-
-def _generate(
-    deployment: Deployment,
-    request: ChatRequest | CompletionRequest | FillRequest,
-    timeouts: Timeouts,
-    quote: Quote | None,
-) -> AsyncGenerator[Delta, None]:
-    settings = deployment.settings
-    sampling = request.sampling
-    if sampling.temperature is None and settings.temperature is not None:
-        sampling = replace(sampling, temperature=settings.temperature)
-    request = replace(
-        request,
-        model=deployment.model,
-        timeouts=timeouts,
-        sampling=sampling,
-        max_tokens=_limit(request.max_tokens, settings.max_tokens, deployment.info.max_output_tokens),
-    )
-    if request.max_tokens == 0:
-        return nothing()
-    if isinstance(request, ChatRequest):
-        if request.tell_stop and request.stop and not deployment.info.tells_stop:
-            # Sent along, a stop text would end the reply unseen: "stop" is also how a reply ends by itself.
-            return stopped_at(deployment.provider.chat(replace(request, stop=())), request.stop)
-        return deployment.provider.chat(request)
-    if isinstance(request, CompletionRequest):
-        able = deployment.info.capabilities
-        if (param := request.local.param) is not None and (deployment.upstream or "complete" not in able):
-            raise UnsupportedParameter(f"'{param}' cannot be asked of '{deployment.name}'.", param)
-        if request.suffix is None and ("complete" in able or "fill" not in able):
-            provider = deployment.provider
-            deltas = provider.complete(request) if "complete" in able else provider.chat(as_chat(request))
-            return deltas if request.ending == NO_ENDING else ended_by(deltas, request.ending)
-        request = _as_fill(request)
-    return fill_with(deployment, request, quote)
-
-
-def _limit(asked: int | None, default: int | None, most: int | None) -> int | None:
-    """The longest reply to ask for: "at most so many" holds for fewer, too, where the model cannot give more."""
-    wanted = default if asked is None else asked
-    return wanted if wanted is None or most is None else min(wanted, most)
-
-
-async def _embed(deployment: Deployment, request: EmbedRequest) -> Embeddings:
-    found = await deployment.provider.embed(request)
-    size = len(found.vectors[0]) if found.vectors else 0
-    if request.dimensions is not None and request.dimensions != size:
-        raise UnsupportedParameter(
-            f"The model '{deployment.name}' makes vectors of {size} dimensions only.", "dimensions"
-        )
-    return found
 
 
 async def _deltas(items: AsyncGenerator[Item, None]) -> AsyncGenerator[Delta, None]:
@@ -336,31 +265,6 @@ def _sum(total: Usage | None, usage: Usage | None, job: Job) -> Usage | None:
         return usage or total
     prompt = usage.prompt_tokens if job.counts_prompt else 0
     return Usage(total.prompt_tokens + prompt, total.completion_tokens + usage.completion_tokens)
-
-
-def _as_fill(request: CompletionRequest | FillRequest) -> FillRequest:
-    if isinstance(request, FillRequest):
-        return request
-    return FillRequest(
-        model=request.model,
-        prefix=_plain_text(request.prompt),
-        suffix=request.suffix or "",
-        path=request.path,
-        root=request.root,
-        sampling=request.sampling,
-        max_tokens=request.max_tokens,
-        stop=request.stop,
-        min_confidence=request.min_confidence,
-        ending=request.ending,
-        timeouts=request.timeouts,
-        claim=request.claim,
-    )
-
-
-def _plain_text(prompt: Prompt) -> str:
-    if any(isinstance(piece, int) for piece in prompt):
-        raise InvalidRequest("A prompt of token ids cannot be filled; send text.", "prompt")
-    return "".join(str(piece) for piece in prompt)
 
 
 @dataclass(frozen=True, slots=True)

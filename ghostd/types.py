@@ -70,7 +70,7 @@ class Sampling:
     what shows in the reply: logprobs, grammar, json_schema."""
 
 
-class Timeouts(msgspec.Struct, frozen=True):
+class Timeouts(msgspec.Struct, frozen=True, gc=False):
     """How long an upstream may take; enforced where its bytes are read."""
 
     connect_s: float = 5.0
@@ -112,6 +112,19 @@ class LocalSampling:
 
 
 PLAIN = LocalSampling()
+
+
+@dataclass(frozen=True, slots=True)
+class DraftSources:
+    """What tokens may be drafted from for a local model to verify: the reply is the same, and may come sooner."""
+
+    expected: str = ""
+    """What somebody who knows the place holds for the beginning of the reply."""
+    texts: tuple[str, ...] = ()
+    """Texts like those that the reply may repeat; the most valuable last."""
+
+
+NO_DRAFTS = DraftSources()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +198,7 @@ class CompletionRequest:
     local: LocalSampling = PLAIN
     timeouts: Timeouts = field(default=Timeouts(), compare=False)
     claim: Claim = field(default=CHAT, compare=False)
+    drafts: DraftSources = field(default=NO_DRAFTS, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +258,7 @@ class TokenLogprob:
     """Ids of the alternatives, where the provider knows them."""
 
 
-class Usage(msgspec.Struct, frozen=True):
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one request."""
 
     prompt_tokens: int

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ghostd.completion import families
 from ghostd.completion.by_chat import fill_as_chat
 from ghostd.completion.chatter import code_of
+from ghostd.completion.drafting import Expect, draft_sources
 from ghostd.completion.halting import halt_at
 from ghostd.completion.lexing import syntax_of
 from ghostd.completion.postprocess import ended_by, halted, limit_lines, tidied, trimmed, until_tokens
 from ghostd.completion.shape import wants_lines
+from ghostd.completion.stages import measured
 from ghostd.completion.window import fitting, quotable, tokens_of_pieces, window
 from ghostd.errors import ContextTooLong, ProviderError
 from ghostd.fim_markers import stop_ids
 from ghostd.ports import TokenCounter
 from ghostd.routing.deployment import Deployment
-from ghostd.types import NO_ENDING, CompletionRequest, Delta, FillRequest, Sampling, TokenLogprob, Usage
+from ghostd.types import NO_DRAFTS, NO_ENDING, CompletionRequest, Delta, FillRequest, Sampling, TokenLogprob, Usage
 
 DEFAULT_FILL_TOKENS = 128
 _FALLBACK_CONTEXT_TOKENS = 2048
@@ -36,8 +38,19 @@ Quote = Callable[[FillRequest, bool], Awaitable[Sequence[tuple[str, str]]]]
 argument: whether the prompt leaves this machine."""
 
 
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What a fill may know besides the file."""
+
+    quote: Quote | None = None
+    expect: Expect | None = None
+
+
+NO_KNOWLEDGE = Knowledge()
+
+
 async def fill_along(
-    tiers: Sequence[Deployment], request: FillRequest, quote: Quote | None = None
+    tiers: Sequence[Deployment], request: FillRequest, known: Knowledge = NO_KNOWLEDGE
 ) -> AsyncGenerator[Delta, None]:
     """Stream the text of the hole by the first tier that has something to say.
 
@@ -46,7 +59,7 @@ async def fill_along(
     for position, deployment in enumerate(tiers):
         last = position == len(tiers) - 1
         spoke = False
-        async with aclosing(fill_with(deployment, replace(request, model=deployment.model), quote)) as deltas:
+        async with aclosing(fill_with(deployment, replace(request, model=deployment.model), known)) as deltas:
             try:
                 async for delta in deltas:
                     if not delta.text and not spoke and not last:
@@ -60,7 +73,9 @@ async def fill_along(
             return
 
 
-def fill_with(deployment: Deployment, request: FillRequest, quote: Quote | None = None) -> AsyncGenerator[Delta, None]:
+def fill_with(
+    deployment: Deployment, request: FillRequest, known: Knowledge = NO_KNOWLEDGE
+) -> AsyncGenerator[Delta, None]:
     """Stream the text of the hole by one deployment, `request.model` being its provider's name for the model.
 
     A model with FIM tokens is asked by them, one that fills by itself is left to it, and one that can do neither, or
@@ -76,7 +91,7 @@ def fill_with(deployment: Deployment, request: FillRequest, quote: Quote | None 
     if native:
         source = deployment.provider.fill(request)
     elif prompted:
-        source = _prompted(deployment, request, quote)
+        source = _prompted(deployment, request, known)
     else:
         source = _by_chat(deployment, request, lines=lines)
     if request.max_lines is not None and not native:
@@ -99,7 +114,7 @@ async def nothing() -> AsyncGenerator[Delta, None]:
     yield Delta(finish_reason="length", usage=Usage(0, 0))
 
 
-async def _prompted(deployment: Deployment, request: FillRequest, quote: Quote | None) -> AsyncGenerator[Delta, None]:
+async def _prompted(deployment: Deployment, request: FillRequest, known: Knowledge) -> AsyncGenerator[Delta, None]:
     """Fill by a FIM prompt. The window shrinks until the tokenizer's own count leaves room for the text."""
     info = deployment.info
     assert info.fim is not None
@@ -108,7 +123,11 @@ async def _prompted(deployment: Deployment, request: FillRequest, quote: Quote |
     documents = request.open_documents if request.quote_documents else ()
     file = request.path.name if request.path is not None else families.FILE
     project = request.root.name if request.root is not None else families.PROJECT
-    found = await quote(request, info.remote) if quote is not None else ()
+    with measured("retrieval"):
+        found = await known.quote(request, info.remote) if known.quote is not None else ()
+    drafts = NO_DRAFTS
+    if not deployment.upstream:
+        drafts = draft_sources(request, await known.expect(request) if known.expect is not None else "", found)
     while True:
         pieces = fitting(found, budget // 3)
         left = budget - tokens_of_pieces(pieces)
@@ -122,6 +141,7 @@ async def _prompted(deployment: Deployment, request: FillRequest, quote: Quote |
             stop=request.stop,
             timeouts=request.timeouts,
             claim=request.claim,
+            drafts=drafts,
         )
         try:
             counted = await _count(deployment, completion, room)
