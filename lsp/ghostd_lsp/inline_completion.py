@@ -34,6 +34,8 @@ async def _complete(
     nothing = types.InlineCompletionList(items=[])
     if snapshot is None:
         return nothing
+    if session.moved_on(snapshot):
+        raise _modified()  # a newer change came with the request: nobody waits for this
     line, char = snapshot.clamp(params.position)
     start = end = char
     selected = ""
@@ -71,5 +73,9 @@ async def _complete(
             else:
                 session.protocol.partial_result(token, shown(suggestion))
     if session.moved_on(snapshot):
-        raise RpcError(CONTENT_MODIFIED, "The document has changed since.")
+        raise _modified()
     return answer
+
+
+def _modified() -> RpcError:
+    return RpcError(CONTENT_MODIFIED, "The document has changed since.")
