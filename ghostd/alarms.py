@@ -4,43 +4,43 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 NEVER = float("inf")
 _TICK_S = 0.001
 """uvloop's timers count milliseconds and may ring a fraction early."""
 
 
-class Alarm:
-    """One limit."""
+class Limited(Protocol):
+    """What has a limit: of itself, so that nothing is made beside it that it would have to refer to."""
 
-    __slots__ = ("due", "ring")
+    due: float
+    """On the loop's clock."""
 
-    def __init__(self, due: float, ring: Callable[[], None]) -> None:
-        self.due = due
-        self.ring = ring
+    def ring(self) -> None:
+        """The limit is reached. Must not raise."""
+        ...
 
 
 class Alarms:
-    """Calls whoever has not taken back an alarm in time; one timer serves them all."""
+    """Calls whatever has not been taken back in time; one timer serves them all."""
 
     __slots__ = ("_set", "_timer", "_timer_at")
 
     def __init__(self) -> None:
-        self._set: dict[Alarm, None] = {}
+        self._set: dict[Limited, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = NEVER
 
-    def set(self, due: float, ring: Callable[[], None]) -> Alarm:
-        """An alarm that rings at this point on the running loop's clock. `ring` must not raise."""
-        alarm = Alarm(due, ring)
-        self._set[alarm] = None
-        if due < self._timer_at:
-            self._arm(due)
-        return alarm
+    def set(self, limited: Limited) -> None:
+        """Have it ring when it is due."""
+        self._set[limited] = None
+        if limited.due < self._timer_at:
+            self._arm(limited.due)
 
-    def take_back(self, alarm: Alarm) -> None:
+    def take_back(self, limited: Limited) -> None:
         """It shall not ring any more, if it has not."""
-        self._set.pop(alarm, None)
+        self._set.pop(limited, None)
 
     def close(self) -> None:
         """Let the timer go."""
@@ -58,13 +58,13 @@ class Alarms:
     def _on_timer(self) -> None:
         self._timer, self._timer_at = None, NEVER
         now = asyncio.get_running_loop().time() + _TICK_S
-        over = [alarm for alarm in self._set if alarm.due <= now]
-        for alarm in over:
-            del self._set[alarm]
+        over = [limited for limited in self._set if limited.due <= now]
+        for limited in over:
+            del self._set[limited]
         if self._set:
-            self._arm(min(alarm.due for alarm in self._set))
-        for alarm in over:
-            alarm.ring()
+            self._arm(min(limited.due for limited in self._set))
+        for limited in over:
+            limited.ring()
 
 
 class MovingAlarm:

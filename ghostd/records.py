@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 
-class LedgerRow(msgspec.Struct, frozen=True):
+class LedgerRow(msgspec.Struct, frozen=True, gc=False):
     """What one request was and cost. It holds no prompt, no reply and no secret."""
 
     id: str
@@ -61,7 +61,7 @@ OutcomeKind = Literal["shown", "accepted", "thumb"]
 """shown: a completion was put before the user; accepted: and taken; thumb: the user's verdict."""
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What became of a reply after it was given; the last one of a kind counts."""
 
     id: str

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from ghostd.alarms import NEVER, Alarms, MovingAlarm
+
+
+class Limit:
+    """One that does this when it rings."""
+
+    def __init__(self, due: float, act: Callable[[], None]) -> None:
+        self.due = due
+        self.ring = act
 
 
 async def test_alarms_ring_when_they_are_due_and_not_once_they_are_taken_back() -> None:
@@ -18,9 +27,11 @@ async def test_alarms_ring_when_they_are_due_and_not_once_they_are_taken_back() 
             last.set()
 
     now = loop.time()
-    alarms.set(now + 0.04, lambda: ring("late"))
-    alarms.set(now + 0.02, lambda: ring("early"))
-    alarms.take_back(alarms.set(now + 0.01, lambda: ring("never")))
+    alarms.set(Limit(now + 0.04, lambda: ring("late")))
+    alarms.set(Limit(now + 0.02, lambda: ring("early")))
+    never = Limit(now + 0.01, lambda: ring("never"))
+    alarms.set(never)
+    alarms.take_back(never)
     async with asyncio.timeout(5):
         await last.wait()
     assert rung == ["early", "late"]
@@ -31,15 +42,15 @@ async def test_an_alarm_may_set_another_and_closing_takes_all_back() -> None:
     second = asyncio.Event()
 
     def ring() -> None:
-        alarms.set(loop.time(), second.set)
+        alarms.set(Limit(loop.time(), second.set))
 
-    alarms.set(loop.time(), ring)
+    alarms.set(Limit(loop.time(), ring))
     async with asyncio.timeout(5):
         await second.wait()
     unheard = asyncio.Event()
-    alarms.set(loop.time(), unheard.set)
+    alarms.set(Limit(loop.time(), unheard.set))
     alarms.close()
-    alarms.set(loop.time() + 0.01, second.clear)
+    alarms.set(Limit(loop.time() + 0.01, second.clear))
     async with asyncio.timeout(5):
         while second.is_set():
             await asyncio.sleep(0)

@@ -144,8 +144,7 @@ class _Door:
             await self._give_up(exchange, reason)
         finally:
             self._running.done(serving)
-            if exchange.body_bytes:
-                exchange.give_back_room()
+            exchange.end()
             if log.isEnabledFor(logging.DEBUG):
                 log.debug("%s %s took %d ms", request.method, exchange.path, exchange.age_ms())
 

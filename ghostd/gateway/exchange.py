@@ -151,8 +151,9 @@ class Exchange:
                 request.connection.resume_reading()
         self.body_bytes = size
 
-    def give_back_room(self) -> None:
-        """The request is over."""
+    def end(self) -> None:
+        """The request is over. What refers back to this is let go, so that all of it goes at once, body and reply."""
+        self.call = self.stream = None
         if self.bodies is not None and self.body_bytes:
             self.bodies.give_back(self.body_bytes)
             self.body_bytes = 0

@@ -13,14 +13,15 @@ from ghostd.routing.call import Ending, ending
 class Serving(Ending):
     """One running request, in its task."""
 
-    __slots__ = ("_alarm", "_alarms", "_task", "_timeout_s")
+    __slots__ = ("_alarms", "_task", "_timeout_s", "due")
 
     def __init__(self, task: asyncio.Task[object], alarms: Alarms, now: float, timeout_s: float) -> None:
         super().__init__()
         self._task = task
         self._timeout_s = timeout_s
         self._alarms = alarms
-        self._alarm = alarms.set(now + timeout_s, self._on_alarm)
+        self.due = now + timeout_s
+        alarms.set(self)
 
     def end(self, reason: RequestEnded) -> None:
         """End it; its task turns the cancellation into an error for its client."""
@@ -34,9 +35,10 @@ class Serving(Ending):
 
     def untimed(self) -> None:
         """It may take as long as it likes."""
-        self._alarms.take_back(self._alarm)
+        self._alarms.take_back(self)
 
-    def _on_alarm(self) -> None:
+    def ring(self) -> None:
+        """Its time is over."""
         limit = f"{self._timeout_s:g} s (http.request_timeout_s)"
         self.end(RequestExpired(f"The request took longer than {limit}."))
 

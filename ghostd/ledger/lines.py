@@ -30,7 +30,7 @@ _LARGEST = 2**63 - 1
 _NEVER_NONE = frozenset(("latency_ms", "value"))
 
 
-class Line(msgspec.Struct, omit_defaults=True):
+class Line(msgspec.Struct, omit_defaults=True, gc=False):
     """One line of the journal: exactly one of the two."""
 
     request: LedgerRow | None = None

@@ -65,6 +65,7 @@ class Attempt:
         "_usage",
         "began",
         "deployment",
+        "due",
         "first_at",
         "first_ms",
         "last",
@@ -98,6 +99,8 @@ class Attempt:
         self._given_up = False
         self._probe: Probe
         self._items: AsyncGenerator[Item, None]
+        self.due: float
+        """Of silence, while it waits for the first item."""
         self.last = False
         """Whether the last item has been given out."""
         self.first_ms = 0.0
@@ -130,11 +133,12 @@ class Attempt:
 
         After `probe_after_s` of silence `probe` is called, with what ends the wait.
         """
-        alarm = None
-        if self.deployment.upstream:
+        upstream = self.deployment.upstream
+        if upstream:
             self._task = asyncio.current_task(self._loop)
             self._probe = probe
-            alarm = alarms.set(self.began + probe_after_s, self._on_silence)
+            self.due = self.began + probe_after_s
+            alarms.set(self)
             asked.set(False)
         try:
             try:
@@ -142,8 +146,8 @@ class Attempt:
             finally:
                 # Not asyncio.timeout: that costs as much as everything else here.
                 task, self._task = self._task, None
-                if alarm is not None:
-                    alarms.take_back(alarm)
+                if upstream:
+                    alarms.take_back(self)
             self.first_at = self._loop.time()
             self.first_ms = self._call.age_ms
             self.deployment.health.answered(self._key)
@@ -173,7 +177,8 @@ class Attempt:
             self._look_at(item)
             self._kept.append(item)
 
-    def _on_silence(self) -> None:
+    def ring(self) -> None:
+        """It has been silent for long."""
         self._probe(self.deployment, self._give_up)
 
     def _give_up(self) -> None:

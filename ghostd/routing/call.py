@@ -45,7 +45,7 @@ class Job:
     """Whether its prompt counts in the usage; a prompt counts once, however many choices continue it."""
 
 
-class Hints(msgspec.Struct, frozen=True):
+class Hints(msgspec.Struct, frozen=True, gc=False):
     """What a client says about its request, in headers (`x-project`, …) or in Zeke's `tags`."""
 
     client: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -54,6 +55,25 @@ async def test_a_stream_passes_as_it_came() -> None:
         answer = await g.post(stream=True)
         assert (answer.status, answer.body) == (200, b"".join(EVENTS))
         assert answer.headers["content-type"] == "text/event-stream"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_what_a_request_held_goes_without_the_garbage_collector(*, streamed: bool) -> None:
+    """Bodies may be large, and to look for what refers to itself costs every request."""
+    async with gateway(ROUTE, upstream("a", stream(*EVENTS) if streamed else whole())) as g:
+        await g.post(stream=streamed)
+        gc.collect()
+        gc.disable()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            await g.post(stream=streamed)
+            gc.collect()
+            left = {type(found).__name__ for found in gc.garbage}
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+    assert left.isdisjoint({"Exchange", "EventStream", "Serving", "Call", "Trace", "Attempt", "CIMultiDict"})
 
 
 @pytest.mark.parametrize("value", ["\u00e9", "\udcff", "a\tb"])
