@@ -70,6 +70,27 @@ def test_ghost_text_is_on_the_screen_and_tab_accepts_it(
     screen.until(lambda: screen.call("nvim_win_get_cursor", 0) == [2, 12], "cursor at its end")
 
 
+@pytest.mark.representative
+def test_ghost_text_follows_the_typing_without_flicker(
+    open_neovim: OpenNeovim, scripted_daemon: None, file: Path
+) -> None:
+    """At every moment it is what is left to write, also once Neovim has asked anew for the typed text."""
+    screen = open_neovim()
+    screen.edit(file)
+    screen.type("A")
+    whole = "filled(1)\n    second()"
+    screen.until(lambda: screen.ghost_text() == whole, "ghost text")
+    for count, key in enumerate(whole[:7], 1):
+        screen.type(key)
+        screen.until(
+            lambda count=count: len(screen.row(1)) and screen.text().startswith(f"s = '😀é'.{whole[:count]}"), "key"
+        )
+        seen = {screen.ghost_text() for _ in range(200 if count < 4 else 3)}  # Neovim asks anew after 200 ms
+        assert seen == {whole[count:]}
+    screen.type("<Tab>")
+    screen.until(lambda: screen.text() == f"s = '😀é'.{whole}\nend", "accepted text")
+
+
 def test_tab_is_a_tab_where_there_is_no_ghost_text(open_neovim: OpenNeovim, scripted_daemon: None, file: Path) -> None:
     screen = open_neovim()
     screen.edit(file)
@@ -85,6 +106,7 @@ def test_the_recipe_of_the_documentation_works_without_the_plugin(
     recipe = page.partition("```lua\n")[2].partition("```")[0].replace('"ghostd", "lsp"', f'"{GHOSTD_LSP[0]}", "lsp"')
     screen = open_neovim(init=recipe)
     screen.edit(file)
+    screen.until(lambda: screen.lua("return vim.lsp.inline_completion.is_enabled({ bufnr = 0 })"), "inline completion")
     screen.type("A")
     screen.until(screen.ghost_text, "ghost text")
     screen.type("<Tab>")

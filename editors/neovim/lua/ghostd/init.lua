@@ -20,9 +20,36 @@ local defaults = {
   init_options = nil,
 }
 
+--- Insert only what is left of a text that the user has typed on into since it came; Neovim would insert all of it.
+local function accept(item)
+  local buffer = vim.api.nvim_get_current_buf()
+  if type(item.insert_text) ~= "string" or not item.range or not item.range:is_empty() then
+    return item
+  end
+  local row, column = item.range:to_extmark()
+  local last, at = unpack(vim.api.nvim_win_get_cursor(0))
+  last = last - 1
+  if last < row or (last == row and at < column) then
+    return item
+  end
+  local typed = table.concat(vim.api.nvim_buf_get_text(buffer, row, column, last, at, {}), "\n")
+  if typed == "" then
+    return item
+  elseif not vim.startswith(item.insert_text, typed) then
+    return nil
+  end
+  local lines = vim.split(item.insert_text:sub(#typed + 1), "\n")
+  vim.api.nvim_buf_set_text(buffer, last, at, last, at, lines)
+  vim.api.nvim_win_set_cursor(0, { last + #lines, (#lines == 1 and at or 0) + #lines[#lines] })
+  local client = vim.lsp.get_client_by_id(item.client_id)
+  if client and item.command then
+    client:exec_cmd(item.command, { bufnr = buffer })
+  end
+end
+
 local function map_accept(key, buffer)
   vim.keymap.set("i", key, function()
-    if not vim.lsp.inline_completion.get() then
+    if not vim.lsp.inline_completion.get({ on_accept = accept }) then
       return key
     end
   end, { buffer = buffer, expr = true, desc = "Accept ghostd's completion" })
