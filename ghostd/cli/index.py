@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from ghostd.cli.options import checked_root, read_config
+from ghostd.cli.tables import printable
 from ghostd.local.client import Client
 from ghostd.local.control_types import RootReport, SkipState
 from ghostd.local.instance import running
@@ -71,7 +72,7 @@ async def _once(paths: Paths, root: Path, config_path: Path | None) -> RootRepor
 
 
 def _print(report: RootReport, all_skips: bool) -> None:
-    click.echo(f"{report.path}")
+    click.echo(printable(report.path))
     click.echo(f"  files       {report.files} ({report.parsed} new or changed, {report.size_bytes / 1e6:.1f} MB)")
     click.echo(f"  symbols     {report.symbols}")
     click.echo(f"  references  {report.references}")
@@ -80,11 +81,12 @@ def _print(report: RootReport, all_skips: bool) -> None:
     click.echo(f"  skipped     {len(report.skips)}")
     if all_skips:
         for skip in report.skips:
-            click.echo(f"    {skip.path}: {skip.reason}")
+            click.echo(f"    {printable(skip.path)}: {printable(skip.reason)}")
         return
     by_reason: dict[str, list[str]] = {}
     for skip in report.skips:
         by_reason.setdefault(skip.reason, []).append(skip.path)
     for reason, paths in sorted(by_reason.items(), key=lambda item: -len(item[1])):
         more = f" and {len(paths) - _PATHS_SHOWN} more (--all-skips)" if len(paths) > _PATHS_SHOWN else ""
-        click.echo(f"    {len(paths)} × {reason}: {', '.join(paths[:_PATHS_SHOWN])}{more}")
+        shown = ", ".join(map(printable, paths[:_PATHS_SHOWN]))
+        click.echo(f"    {len(paths)} × {printable(reason)}: {shown}{more}")

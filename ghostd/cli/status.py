@@ -8,6 +8,7 @@ import time
 import click
 import msgspec
 
+from ghostd.cli.tables import printable
 from ghostd.local.client import Client
 from ghostd.local.control_types import EmbeddingState, ModelState, RootState, Status
 from ghostd.local.paths import find_paths
@@ -69,7 +70,7 @@ def _table(title: str, rows: list[str], empty: str) -> None:
 
 
 def _root_row(root: RootState) -> str:
-    parts = [f"{root.path}: {root.state}, {root.files} files, {root.symbols} symbols"]
+    parts = [f"{printable(root.path)}: {root.state}, {root.files} files, {root.symbols} symbols"]
     if root.pending:
         parts.append(f"{root.pending} to go")
     if root.skipped:
@@ -81,7 +82,7 @@ def _root_row(root: RootState) -> str:
     if root.embeddings is not None:
         parts.append(_embeddings(root.embeddings))
     if root.detail:
-        parts.append(root.detail)
+        parts.append(printable(root.detail))
     return ", ".join(parts)
 
 

@@ -26,6 +26,8 @@ _DEBOUNCE_S = 0.02
 _MAX_PENDING = 4_000
 """More waiting changes than that become one comparison of the whole root."""
 _MAX_IGNORED = 4_000
+_RETRY_S = 60.0
+"""Until what failed is tried again, even if nothing changes: the disk may have room by then."""
 
 
 @dataclass(slots=True)
@@ -65,6 +67,8 @@ class IndexedRoot:
     _updating: int = 0
     """Changed paths that the worker is looking at."""
     _watch_problem: str = ""
+    _rebuilt: str = ""
+    """Why the store before this one was set aside."""
     _jobs: dict[str, int] = field(default_factory=dict)
     """"pass" and "update" → number of the running job."""
     _flush: asyncio.TimerHandle | None = None
@@ -84,7 +88,7 @@ class IndexedRoot:
         """The state now."""
         files, symbols, skipped = self._totals[0], self._totals[1], self._totals[5]
         pending = self._left + len(self._pending) + self._updating
-        detail = self.detail or self._watch_problem
+        detail = "; ".join(filter(None, (self.detail or self._watch_problem, self._rebuilt)))
         return RootStatus(self.root, self.state, files, symbols, self._generation, pending, skipped, detail)
 
     async def start(self) -> None:
@@ -174,6 +178,7 @@ class IndexedRoot:
         self._ignored.clear()
         if self._reconcile is not None:
             self._reconcile.cancel()
+            self._reconcile = None
         if self.state == "failed" or self.report is None:
             self.state = "scanning"
         order = pass_order(self.root, self.store, self.config)
@@ -182,7 +187,8 @@ class IndexedRoot:
     def _hear(self, kind: str, message: Message) -> None:
         if "opened" in message:
             if message["opened"]:
-                _log.warning("the index of %s was built again: %s", self.root, message["opened"])
+                self._rebuilt = f"its index was set aside and is built anew: {message['opened']}"
+                _log.warning("%s: %s", self.root, self._rebuilt)
                 self.reader.reopen()
                 self.chunks.reset()
             self.opened.set()
@@ -203,6 +209,7 @@ class IndexedRoot:
             self.fail(message.get("lost") or message["error"])
             self._pending.clear()
             self._rescan = True  # what failed is not known to the store: the next change compares all
+            self._reconcile_in(min(_RETRY_S, self.config.reconcile_s))
             if "lost" in message:
                 self.watch.await_return(self.root)
 
@@ -251,8 +258,12 @@ class IndexedRoot:
         if kind == "update":
             self._updating = 0
         if kind == "pass":
-            loop = asyncio.get_running_loop()
-            self._reconcile = loop.call_later(self.config.reconcile_s, self._begin_pass)
+            self._reconcile_in(self.config.reconcile_s)
+
+    def _reconcile_in(self, delay_s: float) -> None:
+        if self._reconcile is not None:
+            self._reconcile.cancel()
+        self._reconcile = asyncio.get_running_loop().call_later(delay_s, self._begin_pass)
 
     def fail(self, problem: str) -> None:
         """Say that the root is not followed now, and why."""

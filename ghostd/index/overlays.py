@@ -14,9 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ghostd.config import IndexConfig
+from ghostd.index.languages import language_of
 from ghostd.index.supervisor import Message, Supervisor, overlay_order
 
 _log = logging.getLogger(__name__)
+
+_MAX_FAILURES = 3
+"""After so many the document's texts are no longer tried: each costs the worker the whole time limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,8 @@ class _Document:
     seen: Version | None = None
     """None until it has been parsed once: its file still stands."""
     job: int | None = None
-    given_up: bool = False
-    """The worker did not survive it: it is seen without symbols until it is closed."""
+    failures: int = 0
+    """Texts in a row that the parser did not survive: each is seen without its symbols."""
 
 
 @dataclass(slots=True)
@@ -124,8 +128,8 @@ class Overlays:
             self.supervisor.cancel(document.job)
 
     def _begin(self, document: _Document) -> None:
-        if document.given_up:
-            document.seen = Version(document.text)
+        if document.failures >= _MAX_FAILURES:
+            document.seen = _unparsed(document)
             self._note_change()
             return
         current = self._documents.get((document.session, document.path))
@@ -138,9 +142,13 @@ class Overlays:
     def _hear(self, document: _Document, text: bytes, message: Message) -> None:
         document.job = None
         if "error" in message:
-            document.given_up = True
-            document.seen = Version(document.text)
+            document.failures += 1
+            document.seen = _unparsed(document)
+            _log.warning(
+                "%s, open in %s, is seen without its symbols: %s", document.path, document.session, message["error"]
+            )
         else:
+            document.failures = 0
             found = message["done"]
             outline, uses, chunks = (b64decode(found.get(name, "")) for name in ("outline", "uses", "chunks"))
             document.seen = Version(text, found["language"], outline, uses, chunks)
@@ -152,3 +160,8 @@ class Overlays:
         self.changes += 1
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def _unparsed(document: _Document) -> Version:
+    """Its newest text, without what is in it."""
+    return Version(document.text, language_of(document.path.name, document.text))

@@ -25,15 +25,17 @@ from pathlib import Path
 from typing import Any
 
 from ghostd.index import inotify
+from ghostd.index.apart import PR_SET_PDEATHSIG, run_apart
 from ghostd.index.chunk_build import ChunkBuilder
+from ghostd.index.deaths import parser_death
 from ghostd.index.examine import Guard, examine_text
+from ghostd.index.languages import GRAMMARS, language_of
 from ghostd.index.passes import Message, RootContext, complete_pass, update
 from ghostd.index.scan import Limits
 from ghostd.index.slot import Slot
 from ghostd.index.store import Store, is_damage
 from ghostd.index.version import extractor_version
 
-_PR_SET_PDEATHSIG = 1
 _READ_BYTES = 64 * 1024
 _OOM_SCORE = 500
 
@@ -113,17 +115,24 @@ class _Worker:
         self.jobs.append(_Job(order["job"], context, work, kind == "update"))
 
     def _overlay(self, order: dict[str, Any]) -> Message:
-        """What an open document says; at once, as somebody is typing."""
-        root, path, limits = order["root"], order["path"], _limits(order)
+        """What an open document says; at once, as somebody is typing, and apart, so that no pass dies of it."""
+        root, path, limits, text = order["root"], order["path"], _limits(order), order["text"]
         if path in order["failed"]:
             return {"error": order["failed"][path]}
-        record = examine_text(path, order["text"], limits, self._guard(root, limits.parse_timeout_ms / 1000))
-        content = record.content
-        found: Message = {"language": record.language}
-        if content is not None:
-            blobs = {"outline": content.outline, "uses": content.uses, "chunks": content.chunks}
-            found |= {name: b64encode(blob).decode() for name, blob in blobs.items() if blob}
-        return {"done": found}
+        timeout_s = limits.parse_timeout_ms / 1000
+        language = language_of(path.rpartition("/")[2], text)
+        if language in GRAMMARS:
+            # Here, or each child would have to load it anew.
+            from ghostd.index.parse import load
+
+            self._guard(root, timeout_s)(path, lambda: load(GRAMMARS[language]), False)
+        try:
+            found = run_apart(lambda: _found_in(path, text, limits), timeout_s)
+        except OSError as error:
+            return {"error": f"no process can be had to parse it: {error.strerror}"}
+        if isinstance(found, int):
+            return {"error": parser_death(found, limits.parse_timeout_ms, limits.parse_memory_mb)}
+        return {"done": json.loads(found)}
 
     def _context(self, order: dict[str, Any]) -> RootContext:
         root = order["root"]
@@ -143,7 +152,7 @@ class _Worker:
             chunks = ChunkBuilder(store, order["max_postings"])
             context = RootContext(root, store, limits, self._watch, guard, chunks)
             self.contexts[root] = context
-        self._send(order["job"], {"opened": context.store.rebuilt})
+        self._tell_opened(order["job"], context.store)
         return context
 
     def _step(self, job: _Job) -> None:
@@ -152,20 +161,32 @@ class _Worker:
         except StopIteration:
             self.jobs.remove(job)
         except sqlite3.DatabaseError as error:
-            if not is_damage(error):
-                self.jobs.remove(job)
-                self._send(job.number, {"error": f"the index file cannot be written: {error}"})
-                return
-            job.context.store.rebuild(f"it is damaged ({error})")
-            job.context.store.prepare(job.context.root, extractor_version(), "")
-            self._send(job.number, {"opened": job.context.store.rebuilt})
-            job.work = complete_pass(job.context)
+            self._store_failed(job, error)
         except OSError as error:
             self.jobs.remove(job)
             self._send(job.number, {"error": f"the pass failed: {error}"})
         else:
             if message:
                 self._send(job.number, message)
+
+    def _store_failed(self, job: _Job, error: sqlite3.DatabaseError) -> None:
+        """Build a damaged store again; end the job where that, or writing, is not possible."""
+        try:
+            if not is_damage(error):
+                raise error
+            job.context.store.rebuild(f"it is damaged ({error})")
+            job.context.store.prepare(job.context.root, extractor_version(), "")
+        except (sqlite3.Error, OSError) as problem:
+            self.jobs.remove(job)
+            self._send(job.number, {"error": f"the index file cannot be written: {problem}"})
+        else:
+            self._tell_opened(job.number, job.context.store)
+            job.work = complete_pass(job.context)
+
+    def _tell_opened(self, job: int, store: Store) -> None:
+        """Say that the store can be read, and, once, why it was built again."""
+        reason, store.rebuilt = store.rebuilt, ""
+        self._send(job, {"opened": reason})
 
     def _watch(self, absolute: str, folder: str) -> int | None:
         if self.inotify_fd < 0:
@@ -197,6 +218,17 @@ class _Worker:
             data = data[os.write(self.output, data) :]
 
 
+def _found_in(path: str, text: bytes, limits: Limits) -> bytes:
+    """What is in an open document, as JSON."""
+    record = examine_text(path, text, limits, lambda _path, step, _timed: step())
+    content = record.content
+    found: Message = {"language": record.language}
+    if content is not None:
+        blobs = {"outline": content.outline, "uses": content.uses, "chunks": content.chunks}
+        found |= {name: b64encode(blob).decode() for name, blob in blobs.items() if blob}
+    return json.dumps(found).encode()
+
+
 def _limits(order: dict[str, Any]) -> Limits:
     limits = order["limits"]
     return Limits(**{**limits, "exclude": tuple(limits["exclude"]), "secret_files": tuple(limits["secret_files"])})
@@ -215,7 +247,7 @@ def _limit_memory(more_mb: int) -> None:
 
 def _die_with_parent(parent: int) -> None:
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         with suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE))
     if os.getppid() != parent:

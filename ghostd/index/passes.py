@@ -48,6 +48,12 @@ class RootContext:
     """Watches set since the daemon was last told."""
     updated: set[str] = field(default_factory=set)
     """Paths updated since the running complete pass began."""
+    updated_folders: set[str] = field(default_factory=set)
+    """Folders walked anew since then."""
+
+    def was_updated(self, path: str) -> bool:
+        """Whether something newer is known of a path than what the running complete pass saw."""
+        return _under(path, self.updated) or _under(path.rpartition("/")[0], self.updated_folders)
 
     def enter(self, folder: str) -> None:
         """Watch a folder before it is listed."""
@@ -91,6 +97,7 @@ def complete_pass(context: RootContext) -> Iterator[Message | None]:
     """Bring the store in step with the whole root; the last message holds the report."""
     began = time.perf_counter()
     context.updated.clear()
+    context.updated_folders.clear()
     context.chunks.check()
     walk = Walk(context.root, context.limits, context.enter)
     todo: list[Found] = []
@@ -113,7 +120,9 @@ def complete_pass(context: RootContext) -> Iterator[Message | None]:
     gone = [path for path in known if path not in seen and path not in context.updated]
     if gone:
         yield _commit_message(context, context.store.commit(removed=gone))
-    context.store.replace_skips(walk.skips)
+    skips = {path: reason for path, reason in walk.skips.items() if not context.was_updated(path)}
+    newer = {path: reason for path, reason in context.store.folder_skips().items() if context.was_updated(path)}
+    context.store.replace_skips(skips | newer)
     yield from context.chunks.settle(everything=True)
     yield {"done": _report(context, parsed, time.perf_counter() - began)}
 
@@ -157,7 +166,7 @@ class _Siblings:
         walk = Walk(self.context.root, self.context.limits)
         listed = walk.rules_inside(parent)
         for path in paths:
-            self.context.updated.add(path)
+            self.context.updated.add(shown(path))
             self._entry(walk, listed, path)
             if self.batch.full:
                 yield self.flush()
@@ -210,6 +219,7 @@ class _Siblings:
 
 
 def _folder_pass(context: RootContext, folder: str) -> Iterator[Message | None]:
+    context.updated_folders.add(folder)
     walk = Walk(context.root, context.limits, context.enter)
     known = context.store.known(folder)
     others = context.store.totals().files - len(known)

@@ -235,7 +235,11 @@ class Store:
     def skips(self) -> dict[str, str]:
         """Every path that is left out, with its reason."""
         rows = self._db.execute("SELECT path, problem FROM file WHERE problem IS NOT NULL").fetchall()
-        return dict(rows) | dict(self._db.execute("SELECT path, reason FROM skip").fetchall())
+        return dict(rows) | self.folder_skips()
+
+    def folder_skips(self) -> dict[str, str]:
+        """Those of them that only a look at their folder shows: no file that was read."""
+        return dict(self._db.execute("SELECT path, reason FROM skip").fetchall())
 
     def totals(self) -> Totals:
         """Sums over the indexed files."""
@@ -325,10 +329,11 @@ class Store:
         return db
 
     def _set_aside(self, reason: str) -> None:
-        self.rebuilt = reason
+        aside = self.path.with_name(self.path.name + ".aside")
+        self.rebuilt = f"{reason}; the old file is kept as {aside.name}"
         _log.warning("%s is set aside and built again: %s", self.path, reason)
         for suffix in ("-wal", "-shm"):
             with suppress(FileNotFoundError):
                 self.path.with_name(self.path.name + suffix).unlink()
         with suppress(FileNotFoundError):
-            self.path.replace(self.path.with_name(self.path.name + ".aside"))
+            self.path.replace(aside)

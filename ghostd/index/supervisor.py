@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 from ghostd.config import IndexConfig
+from ghostd.index.deaths import parser_death, signal_name
 from ghostd.index.slot import Slot
 
 _log = logging.getLogger(__name__)
@@ -164,7 +165,7 @@ class Supervisor:
         """After a death: find the file to blame, or give up after some deaths without one."""
         at = slot.read()
         slot.clear()
-        name = _signal_name(code)
+        name = signal_name(code)
         if at is None:
             self._strikes += 1
             _log.warning("the index worker ended (%s); starting another", name)
@@ -177,12 +178,7 @@ class Supervisor:
             _log.warning("the index worker was ended (%s) while it parsed %s/%s; trying again", name, root, path)
             return
         self._suspects.discard(at)
-        if -code == signal.SIGPROF:
-            reason = f"parsing took longer than index.parse_timeout_ms ({self.config.parse_timeout_ms} ms of CPU time)"
-        else:
-            # A failed allocation ends in SIGABRT (tree-sitter's own) or SIGSEGV (some grammars' scanners).
-            limit = f"index.parse_memory_mb ({self.config.parse_memory_mb})"
-            reason = f"the parser crashed ({name}); perhaps it needed more memory than {limit}"
+        reason = parser_death(code, self.config.parse_timeout_ms, self.config.parse_memory_mb)
         _log.warning("%s/%s is left out: %s", root, path, reason)
         self._failed.setdefault(root, {})[path] = reason
 
@@ -272,10 +268,3 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
-
-
-def _signal_name(code: int) -> str:
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"status {code}"

@@ -175,3 +175,50 @@ async def test_a_text_larger_than_a_pipe_reaches_the_worker_whole(root: Path, st
         await index.wait_seen("one")
         await index.wait_seen("two")
         assert await outline(index, root, APP) == await outline(index, root, NEW, "two") == ["at_the_end"]
+
+
+TOO_SLOW = ("bomb.js", "{\n" * 200_000, "function calm() {}\n")
+"""Error recovery is quadratic in braces that nobody closes."""
+TOO_LARGE = ("huge.c", "int x = " + "(1+\n" * 100_000 + "1;\n" + "int y;\n" * 60_000, "int calm;\n")
+
+
+@pytest.mark.parametrize("bomb", [TOO_SLOW, TOO_LARGE], ids=["time", "memory"])
+async def test_a_text_that_kills_the_parser_loses_its_own_symbols_and_interrupts_nothing(
+    root: Path, store: Path, bomb: tuple[str, str, str]
+) -> None:
+    name, text, calm = bomb
+    body = "".join(f"def f{n}(a): return g{n}(a)\n" for n in range(20))
+    for number in range(1500):
+        (root / f"m{number}.py").write_text(body)
+    progress: list[int] = []
+    async with open_index(store, IndexConfig(parse_timeout_ms=300, parse_memory_mb=96)) as index:
+        index.overlay("one", root / name, text)
+        index.overlay("one", root / NEW, "def later(): ...\n")
+        await index.add_root(root, lambda done, total: progress.append(done))
+        await index.wait_seen("one")
+        worker = index.worker_pid
+        assert await index.seen_by("one").text(root, PurePosixPath(name)) == text.encode()
+        assert await outline(index, root, PurePosixPath(name)) == []
+        assert await outline(index, root, NEW) == ["later"]
+        index.overlay("one", root / name, calm)
+        await index.wait_seen("one")
+        assert await outline(index, root, PurePosixPath(name)) == ["calm"]
+        report = await index.wait_ready(root)
+        assert (report.files, report.parsed) == (1500, 1500)
+        assert (index.worker_pid, report.skips) == (worker, ())
+    assert progress == sorted(progress)  # a pass that begins again would count from 0
+
+
+async def test_a_document_whose_texts_keep_killing_the_parser_is_no_longer_tried(
+    root: Path, store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_index(store, IndexConfig(parse_timeout_ms=50)) as index:
+        await ready(index, root)
+        for number in range(5):
+            index.overlay("one", root / "bomb.js", "{\n" * 200_000 + f"// {number}\n")
+            await index.wait_seen("one")
+        assert caplog.text.count("index.parse_timeout_ms") == 3
+        index.overlay("one", root / "bomb.js", None)
+        index.overlay("one", root / "bomb.js", "function again() {}\n")
+        await index.wait_seen("one")
+        assert await outline(index, root, PurePosixPath("bomb.js")) == ["again"]
