@@ -34,7 +34,7 @@ $(BIN)/python:
 # Wheels only: needs no compiler.
 $(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Setting up $(VENV) (once, wheels only) …"
-	@$(INSTALL) --only-binary :all: -c constraints.txt -e ".[local-prebuilt]"
+	@$(INSTALL) --only-binary :all: -c constraints.txt -e ".[local-prebuilt,token-counts]"
 	@touch $@
 
 # llama-cpp-python from source. GGML_NATIVE=OFF: native builds by gcc <= 12 crash on CPUs with AMX (docs/models.md).
@@ -48,7 +48,7 @@ $(VENV)/.local: constraints.txt | $(VENV)/.run
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/.run $(VENV)/.local
 	@echo "Installing the test tools …"
-	@$(INSTALL) -c constraints.txt -e ".[local-prebuilt,test]"
+	@$(INSTALL) -c constraints.txt -e ".[local-prebuilt,token-counts,test]"
 	@touch $@
 
 BENCHMARKS = daemon_start index_throughput lsp_overhead project_model worker_overhead model_discovery gateway
@@ -64,7 +64,7 @@ faults: $(VENV)/.test
 lock:
 	@echo "# Exact versions of everything a checkout installs. Made by 'make lock'." > constraints.new
 	@uv pip compile -q --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
-	  --extra local --extra local-prebuilt --extra test pyproject.toml >> constraints.new
+	  --extra local --extra local-prebuilt --extra token-counts --extra test pyproject.toml >> constraints.new
 	@mv constraints.new constraints.txt
 
 clean:

@@ -68,6 +68,7 @@ from ghostd.routing_reports import DeploymentReport, KeyReport
 from ghostd.secrets.store import Secrets
 from ghostd.suggestion_reports import CompletionsReport
 from ghostd.suggestions.service import SuggestionService, open_suggestions
+from ghostd.tokenizers.service import open_tokenizers
 from ghostd.upkeep import Upkeep
 from ghostd.upstreams import Upstreams
 from ghostd.workers.model_store import LocalModelStore
@@ -278,6 +279,7 @@ async def _parts(
         ledger = await parts.enter_async_context(open_ledger(paths.ledger, config.ledger))
         engine = Engine(registry=Registry(config, providers), ledger=ledger)
         parts.push_async_callback(engine.router.close)
+        engine.tokens.known = await parts.enter_async_context(open_tokenizers())
         upstreams = Upstreams(http, secrets)
         daemon = Daemon(index, history, engine, project, paths, secrets, upstreams)
         ports: list[int] = []

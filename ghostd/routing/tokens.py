@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from ghostd.errors import RequestError, UnsupportedParameter, UpstreamError
+from ghostd.measured import Tokenizers
 from ghostd.ports import TokenCounter, Tokenizer
 from ghostd.routing.call import Call
 from ghostd.routing.deployment import Deployment
@@ -29,7 +30,7 @@ class TokenCount:
     deployment: str
     tokens: int
     exact: bool
-    """Whether its own tokenizer has counted; else it is an estimate."""
+    """Whether it is what the usage will say; else it is an estimate."""
 
 
 class Tokens:
@@ -37,6 +38,8 @@ class Tokens:
 
     def __init__(self, registry: Callable[[], Registry]) -> None:
         self._registry = registry
+        self.known: Tokenizers | None = None
+        """Tokenizers of services that tell no counts; None: their tokens are estimated."""
 
     async def count(self, request: ChatRequest | CompletionRequest, estimate: int) -> TokenCount:
         """The tokens of a request's prompt; `estimate` is the front-end's, in tokens of no tokenizer in particular."""
@@ -50,16 +53,35 @@ class Tokens:
                 if not deployment.upstream:
                     raise
                 log.info("%s counts no tokens (%s); they are estimated", deployment.name, error)
+        elif deployment.upstream and self.known is not None:
+            found = await self.known.measure(deployment.model, request)
+            if found is not None:
+                return TokenCount(deployment.name, found.tokens, found.exact)
         return TokenCount(deployment.name, round(estimate * deployment.health.prompt_ratio), exact=False)
 
     async def tokenize(self, model: str, text: str, *, special: bool, bos: bool) -> Sequence[int]:
-        """Token ids of a text by itself, by the tokenizer of a model of this name; see `_tokenizer`."""
-        tokenizer, own = self._tokenizer(model, "complete")
+        """Token ids of a text by itself, by the tokenizer of a model of this name; see `_tokenizer`.
+
+        A service's own special tokens are never recognised: no text that it is sent can hold them.
+        """
+        try:
+            tokenizer, own = self._tokenizer(model, "complete")
+        except UnsupportedParameter:
+            for known, own in self._known(model):
+                if (tokens := await known.tokenize(own, text)) is not None:
+                    return tokens
+            raise
         return await tokenizer.tokenize(own, text, special=special, bos=bos)
 
     async def pieces(self, model: str, tokens: Sequence[int]) -> Sequence[bytes]:
         """The bytes of each token."""
-        tokenizer, own = self._tokenizer(model, "complete")
+        try:
+            tokenizer, own = self._tokenizer(model, "complete")
+        except UnsupportedParameter:
+            for known, own in self._known(model):
+                if (pieces := await known.pieces(own, tokens)) is not None:
+                    return pieces
+            raise
         return await tokenizer.pieces(own, tokens)
 
     async def render(self, request: ChatRequest) -> str:
@@ -85,6 +107,13 @@ class Tokens:
         except RequestError:
             return plan.tiers[0][0].deployment
 
+    def _known(self, model: str) -> list[tuple[Tokenizers, str]]:
+        """The tokenizers of services, and the service's own name of the model that would be asked first."""
+        if self.known is None:
+            return []
+        first = self._registry().plan(model).tiers[0][0].deployment
+        return [(self.known, first.model)] if first.upstream else []
+
     def _tokenizer(self, model: str, capability: Capability) -> tuple[Tokenizer, str]:
         """Who holds the tokenizer of a name's models, and its own name of the model; a loaded one before others.
 
@@ -95,7 +124,9 @@ class Tokens:
         fit = [d for d in able if capability in d.info.capabilities] or able
         if not fit:
             raise UnsupportedParameter(
-                f"ghostd has no tokenizer of the model '{model}'; only local models have.", "model"
+                f"ghostd has no tokenizer of the model '{model}'; it has those of local models, and OpenAI's where the "
+                "package quicktok-v1 is installed (ghostd[token-counts]).",
+                "model",
             )
         found = min(fit, key=lambda deployment: deployment.info.state != "ready")
         assert isinstance(found.provider, Tokenizer)

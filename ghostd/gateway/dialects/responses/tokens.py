@@ -59,4 +59,6 @@ class ResponseTokens:
         except RequestError as error:
             in_own_names(error)
             raise
-        return exchange.json(msgspec.json.encode(TokenCountReply(count.tokens)))
+        response = exchange.json(msgspec.json.encode(TokenCountReply(count.tokens)))
+        response.headers["x-ghostd-count"] = "exact" if count.exact else "estimated"
+        return response
