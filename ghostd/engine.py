@@ -166,7 +166,7 @@ class Engine:
         native = next((one for one in _tiers(self.registry) if one.info.fim is None), None)
         if native is None:
             return ""
-        asked = replace(request, model=native.model, min_confidence=0.0, tidy=False, halt=False, max_lines=1)
+        asked = replace(request, model=native.model, min_confidence=0.0, tidy=False, halt=False, max_lines=4)
         try:
             return (await collect(native.provider.fill(asked))).text
         except GhostdError:
