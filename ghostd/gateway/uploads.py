@@ -1,4 +1,7 @@
-"""Files that come in parts: what has come of each so far. Parts are kept as files that expire with their upload."""
+"""Files that come in parts: what has come of each so far. Parts are kept as files that expire with their upload.
+
+So is what was announced: as an empty file with the upload's id, so that an upload goes on after a restart.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
+
 from ghostd.batch import UPLOAD_PART, StoredFile
 from ghostd.config_files import FilesConfig
 from ghostd.errors import InvalidRequest, Overloaded
@@ -20,6 +25,7 @@ LIFE_S = 3600
 """OpenAI gives an upload an hour."""
 MAX_PARTS = 10_000
 _RETRY_S = 60.0
+_LISTED_AT_ONCE = 1000
 
 Status = Literal["pending", "completed", "cancelled"]
 
@@ -32,6 +38,16 @@ class NewUpload:
     filename: str
     purpose: str
     file_expires_after_s: int | None
+
+
+class _Announced(msgspec.Struct):
+    """An upload on the disk, in the name of its empty file."""
+
+    wanted: NewUpload
+    file_id: str
+
+
+_ANNOUNCED = msgspec.json.Decoder(_Announced)
 
 
 @dataclass(slots=True, eq=False)
@@ -58,19 +74,22 @@ class Upload:
 
 
 class Uploads:
-    """All of them; they do not outlive the daemon. Methods raise RequestError, Overloaded and StoreError."""
+    """All of them. Methods raise RequestError, Overloaded and StoreError."""
 
     def __init__(self, files: FileStore, config: FilesConfig, now: Callable[[], float] = time.time) -> None:
         self._files = files
         self._config = config
         self._now = now
         self._uploads: dict[str, Upload] = {}  # the oldest first
+        self._restoring = asyncio.Lock()
+        self._restored = False
 
-    def begin(self, wanted: NewUpload) -> Upload:
+    async def begin(self, wanted: NewUpload) -> Upload:
         """A new upload."""
         most = self._config.max_bytes
         if not 1 <= wanted.size_bytes <= most:
             raise InvalidRequest(f"Invalid value for 'bytes': it must be from 1 to {most} (files.max_bytes).", "bytes")
+        await self._restore()
         self._forget()
         if len(self._uploads) >= self._config.max_uploads:
             told = (
@@ -79,10 +98,16 @@ class Uploads:
             raise Overloaded(told, _RETRY_S)
         upload = Upload(f"upload_{os.urandom(12).hex()}", wanted, int(self._now()))
         self._uploads[upload.id] = upload
+        try:
+            await self._announce(upload)
+        except BaseException:
+            self._uploads.pop(upload.id, None)
+            raise
         return upload
 
-    def get(self, upload_id: str) -> Upload | None:
+    async def get(self, upload_id: str) -> Upload | None:
         """The upload, unless its time is over."""
+        await self._restore()
         upload = self._uploads.get(upload_id)
         return upload if upload is not None and upload.expires_s > self._now() else None
 
@@ -123,8 +148,40 @@ class Uploads:
         async with upload.lock:
             if upload.status != "cancelled":
                 _check_pending(upload)
+                await self._files.delete(upload.id)
                 upload.status = "cancelled"
         await self._drop_parts(upload)
+
+    async def _announce(self, upload: Upload) -> None:
+        """Write down what was announced."""
+        told = msgspec.json.encode(_Announced(upload.wanted, upload.file_id)).decode()
+        async with self._files.incoming(limited=False) as incoming:
+            await incoming.keep(purpose=UPLOAD_PART, filename=told, expires_after_s=LIFE_S, file_id=upload.id)
+
+    async def _restore(self) -> None:
+        """Know what an earlier daemon has left."""
+        async with self._restoring:
+            if self._restored:
+                return
+            found: dict[str, Upload] = {}
+            after, more = None, True
+            while more:
+                files, more = await self._files.list(
+                    after=after, limit=_LISTED_AT_ONCE, descending=False, purpose=UPLOAD_PART
+                )
+                for file in files:
+                    after = file.id
+                    if file.id.startswith("upload_"):
+                        told = _ANNOUNCED.decode(file.filename)
+                        found[file.id] = Upload(file.id, told.wanted, file.created_s, file_id=told.file_id)
+                    elif file.filename in found:  # it is older than its parts
+                        found[file.filename].parts[file.id] = file
+            for upload in found.values():
+                upload.file = await self._files.get(upload.file_id)
+                if upload.file is not None:
+                    upload.status = "completed"
+            self._uploads = found
+            self._restored = True
 
     async def _joined(self, upload: Upload, parts: Sequence[StoredFile], md5: str | None) -> StoredFile:
         wanted = upload.wanted

@@ -134,6 +134,45 @@ async def test_what_is_completed_takes_no_more_and_cannot_be_cancelled(folder: P
         assert w.store.total_bytes == 1
 
 
+async def test_an_upload_goes_on_after_a_restart(folder: Path) -> None:
+    async with world(folder) as w:
+        begun, dropped, done = await w.begin(9), await w.begin(1), await w.begin(1)
+        first = await w.part(begun, b"two ")
+        finished = await w.client.uploads.complete(done.id, part_ids=[await w.part(done, b"x")])
+        await w.client.uploads.cancel(dropped.id)
+    async with world(folder) as w:
+        with pytest.raises(openai.NotFoundError):
+            await w.part(dropped, b"x")
+        with pytest.raises(openai.BadRequestError, match="completed already"):
+            await w.part(done, b"x")
+        assert await w.client.uploads.complete(done.id, part_ids=["part_x"]) == finished
+        last = await w.part(begun, b"lines")
+        whole = await w.client.uploads.complete(begun.id, part_ids=[first, last], md5=md5(b"two lines"))
+        assert whole.file is not None and (whole.id, whole.filename) == (begun.id, "a.jsonl")
+        assert (await w.client.files.content(whole.file.id)).content == b"two lines"
+        assert w.store.total_bytes == 10
+
+
+async def test_an_upload_does_not_outlive_its_hour_by_a_restart(folder: Path) -> None:
+    async with world(folder) as w:
+        begun = await w.begin(9)
+    async with world(folder) as w:
+        w.clock.now += 3601
+        with pytest.raises(openai.NotFoundError):
+            await w.part(begun, b"x")
+
+
+async def test_what_was_announced_is_no_file(folder: Path) -> None:
+    async with world(folder) as w:
+        begun = await w.begin(9)
+        assert await w.ids() == []
+        with pytest.raises(openai.NotFoundError):
+            await w.client.files.retrieve(begun.id)
+        with pytest.raises(openai.NotFoundError):
+            await w.client.files.delete(begun.id)
+        assert (await w.client.uploads.cancel(begun.id)).status == "cancelled"
+
+
 async def test_an_upload_expires_with_its_parts(folder: Path) -> None:
     async with world(folder) as w:
         begun = await w.begin(1)

@@ -75,7 +75,7 @@ def routes(files: FileStore, config: FilesConfig, now: Callable[[], float] = tim
 
 async def _create(uploads: Uploads, exchange: Exchange) -> Response:
     body = await exchange.read(_UPLOAD)
-    upload = uploads.begin(
+    upload = await uploads.begin(
         NewUpload(
             size_bytes=body.bytes,
             filename=plain_name(body.filename),
@@ -92,7 +92,7 @@ async def _change(files: FileStore, uploads: Uploads, config: FilesConfig, excha
     if what not in ("parts", "complete", "cancel"):
         shown = printable(f"{exchange.request.method} {exchange.path}", 200)
         raise HttpError(404, "unknown_url", f"Unknown request URL: {shown}. docs/http-api.md lists what there is.")
-    upload = uploads.get(unquote(upload_id))
+    upload = await uploads.get(unquote(upload_id))
     if upload is None:
         raise HttpError(404, "not_found", f"No upload found with id '{printable(unquote(upload_id), 100)}'.")
     if what == "parts":
