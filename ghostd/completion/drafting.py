@@ -37,6 +37,8 @@ def draft_sources(request: FillRequest, expected: str, quoted: Sequence[tuple[st
 
 
 def _blocks(text: str, *, from_end: bool = False) -> list[str]:
+    if not text:
+        return []
     lines = text.splitlines(keepends=True)
     first = len(lines) % _BLOCK_LINES if from_end else 0
     starts = ([0] if first else []) + list(range(first, len(lines), _BLOCK_LINES))

@@ -14,7 +14,7 @@ from ghostd.errors import ContextTooLong, ModelNotFound, WorkerCrashed
 from ghostd.models import FimVocabulary, ModelInfo
 from ghostd.ports import Provider
 from ghostd.testing.scripted import ScriptedProvider
-from ghostd.types import Capability, ChatRequest, CompletionRequest, Delta, FillRequest, Usage
+from ghostd.types import Capability, ChatRequest, CompletionRequest, Delta, FillRequest, OpenDocument, Usage
 
 QWEN = FimVocabulary({"<|fim_prefix|>": 1, "<|fim_suffix|>": 2, "<|fim_middle|>": 3})
 REQUEST = FillRequest(model="auto", prefix="def f(", suffix=")\n")
@@ -87,6 +87,14 @@ async def test_without_any_model_that_fills_auto_is_not_found() -> None:
 async def test_a_silent_last_tier_ends_with_an_empty_text() -> None:
     reply = await collect(fill([ScriptedProvider([], capabilities=FILLER)], REQUEST))
     assert (reply.text, reply.finish_reason) == ("", "stop")
+
+
+@pytest.mark.parametrize(("prefix", "suffix"), [("", "x\n"), ("x", ""), ("", "")])
+async def test_a_hole_at_an_end_of_its_file_is_filled_like_any_other(prefix: str, suffix: str) -> None:
+    gguf = GgufLike(["y"], model="gguf")
+    at_end = replace(REQUEST, model="gguf", prefix=prefix, suffix=suffix)
+    reply = await collect(fill([gguf], replace(at_end, open_documents=(OpenDocument(Path("empty.py"), ""),))))
+    assert (reply.text, reply.finish_reason) == ("y", "stop")
 
 
 async def test_a_window_that_is_too_long_for_the_tokenizer_is_made_smaller() -> None:
