@@ -171,7 +171,8 @@ class Exchange:
 
     def parameters(self, name: str) -> list[str]:
         """All values of a parameter that may be repeated."""
-        query = self.request.raw_path.partition("?")[2].partition("#")[0]
+        target = self.request.raw_path
+        query = target.partition("?")[2].partition("#")[0] if "?" in target else ""
         return [value for key, value in parse_qsl(query, keep_blank_values=True) if key == name] if query else []
 
     async def read_fields(self) -> tuple[bytes, dict[str, bytes]]:
@@ -216,7 +217,7 @@ class Exchange:
         if call is not None and call.trace.route:
             add_routing_headers(headers, call)
             if call.trace.limits and dialect is OPENAI:
-                add_limit_headers(headers, call.trace.limits, asyncio.get_running_loop().time())
+                add_limit_headers(headers, call.trace.limits, time.monotonic())
         if self.passed:
             for name, value in self.passed.items():
                 headers.setdefault(name, value)

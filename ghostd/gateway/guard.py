@@ -123,6 +123,8 @@ class Guard:
                 raise too_large(length, limit, "http.max_body_bytes" if own is None else file)
 
     def _takes_form(self, path: str, sent_type: str) -> bool:
+        if sent_type == "application/json":
+            return False
         is_form = sent_type.partition(";")[0].strip().lower() == "multipart/form-data"
         return is_form and covering(self._multipart, path) is not None
 
@@ -131,7 +133,10 @@ def covering(paths: Collection[str], path: str) -> str | None:
     """Which of `paths` stands for `path`: the same one, or one that ends with "/" and that it lies below."""
     if path in paths:
         return path
-    return next((own for own in paths if own.endswith("/") and path.startswith(own)), None)
+    for own in paths:
+        if path.startswith(own) and own.endswith("/"):
+            return own
+    return None
 
 
 def too_large(size: str, limit: int, setting: str = "http.max_body_bytes") -> BodyTooLarge:

@@ -105,6 +105,7 @@ ending: ContextVar[Ending | None] = ContextVar("ending", default=None)
 
 _count = itertools.count(int.from_bytes(os.urandom(3), "big"))
 _process = os.urandom(5).hex()
+_REQUEST_ID = f"req_%011x%06x{_process}"
 
 
 def new_request_id() -> str:
@@ -112,7 +113,7 @@ def new_request_id() -> str:
 
     Milliseconds, a counter, and what tells this process from every other; no system call.
     """
-    return f"req_{time.time_ns() // 1_000_000:011x}{next(_count) & 0xFFFFFF:06x}{_process}"
+    return _REQUEST_ID % (time.time_ns() // 1_000_000, next(_count) & 0xFFFFFF)
 
 
 class Call(msgspec.Struct, eq=False):

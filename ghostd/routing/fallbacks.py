@@ -16,7 +16,7 @@ class Fallbacks:
 
     def __init__(self, plan: Plan) -> None:
         self._waiting: list[tuple[str, RouteConfig]] = []
-        self._seen = {plan.name}
+        self._seen = [plan.name]
         self._errors: list[GhostdError] = []
         self._add(plan)
 
@@ -38,7 +38,7 @@ class Fallbacks:
             except ModelNotFound:
                 continue
             if plan.name not in self._seen:
-                self._seen.add(plan.name)
+                self._seen.append(plan.name)
                 self._add(plan)
                 return plan
         return None

@@ -13,7 +13,7 @@ SPARED = 0.2
 """Share of a rate that background work leaves to those who wait for their replies."""
 
 
-class Left(msgspec.Struct, frozen=True):
+class Left(msgspec.Struct, frozen=True, gc=False):
     """One of the limits of a minute."""
 
     kind: str
@@ -87,7 +87,10 @@ class Limits:
         self._tokens += estimated - used
 
     def left(self, now: float) -> Sequence[Left]:
-        """What is left of this minute's requests and tokens, as far as they are limited."""
+        """What is left of this minute's requests and tokens, as far as they are limited.
+
+        `now` is the loop's time, or the monotonic clock's, which is what loops go by.
+        """
         self._refill(now)
         found = []
         if self.rpm is not None:
@@ -97,7 +100,7 @@ class Limits:
         return found
 
     def _refill(self, now: float) -> None:
-        if now == self._at:
+        if now <= self._at:  # the loop's clock stands still during a turn, others go on
             return
         elapsed = (now - self._at) / _MINUTE_S
         self._at = now

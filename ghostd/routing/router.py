@@ -93,6 +93,8 @@ class Router:
         self.requests = 0
         """Calls so far."""
         self._budget = RetryBudget()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The one that it serves; to ask for it is a system call (Python 3.11)."""
         self._freed: asyncio.Future[None] | None = None
         self._alarms = Alarms()
         self.life = SignsOfLife()
@@ -149,7 +151,9 @@ class Router:
         call.trace.route = plan.name
         limit_s = (plan.route.timeout_s if plan.route else None) or settings.timeout_s
         fallbacks = Fallbacks(plan)
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
         errand = _Errand(call, loop, loop.time() + limit_s, fallbacks)
         while True:
             try:

@@ -117,15 +117,13 @@ def _fit(tiers: Iterable[Tier], call: Call, *, only: bool) -> tuple[list[Tier], 
     able: list[Tier] = []
     problems: list[Unfit] = []
     for tier in tiers:
-        fit = []
-        for choice in tier:
-            problem = unfit(choice.deployment, call, only=only)
-            if problem is None:
-                fit.append(choice)
-            else:
-                problems.append(problem)
-        if fit:
-            able.append(tuple(fit))
+        found = [problem for choice in tier if (problem := unfit(choice.deployment, call, only=only)) is not None]
+        if found:
+            problems += found
+            lacking = {problem.deployment for problem in found}
+            tier = tuple(choice for choice in tier if choice.deployment not in lacking)  # noqa: PLW2901
+        if tier:
+            able.append(tier)
     return able, problems
 
 
@@ -219,6 +217,13 @@ def next_choice(
     """
     reserve: Deployment | None = None
     for tier in tiers:
+        if len(tier) == 1:
+            deployment = tier[0].deployment
+            if deployment not in tried and _admitted(tier[0], call, now):
+                if not _doubtful(deployment, call, now):
+                    return deployment
+                reserve = reserve or deployment
+            continue
         open_ones = [choice for choice in tier if choice.deployment not in tried and _admitted(choice, call, now)]
         if not open_ones:
             continue

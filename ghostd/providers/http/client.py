@@ -37,6 +37,8 @@ class HttpClient:
         self._connector = Connector(config)
         self._pools: dict[Origin, Pool] = {}
         self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The one that its connections live in; to ask for it is a system call (Python 3.11)."""
 
     async def send(
         self,
@@ -65,7 +67,9 @@ class HttpClient:
         connection that had been idle and turns out to be closed is replaced by a new one, once; nothing else is retried
         (RFC 9112 9.3.1). Raises UpstreamUnreachable, UpstreamTimeout or UpstreamMalformed.
         """
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
         if timeouts.deadline_s is not None and timeouts.deadline_s <= loop.time():
             raise UpstreamTimeout("no time left", "total", upstream)
         self._check_open(upstream)

@@ -15,7 +15,7 @@ _NAME_CHARS = 500
 def default_model(exchange: Exchange) -> str:
     """The model where a body names none: `model` of the query, the header, or the setting http.llamacpp_model."""
     named = exchange.parameter("model") or exchange.request.headers.get(MODEL, "")
-    return printable(named, _NAME_CHARS) or exchange.config.llamacpp_model
+    return (named and printable(named, _NAME_CHARS)) or exchange.config.llamacpp_model
 
 
 def described(engine: Engine, name: str) -> ModelInfo:
