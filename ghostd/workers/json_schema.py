@@ -19,6 +19,8 @@ MAX_OPTIONAL = 300
 300 take a quarter of a second, and 900 more than three."""
 MAX_REFERENCES = 500
 """Different values of `$ref`, which are followed by recursion."""
+_ROOT = frozenset(("#", "#/"))
+_APART = "#/$defs/whole"
 _IN_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _IN_OBJECTS = ("properties", "$defs", "definitions")
 _DIRECT = ("items", "additionalProperties")
@@ -35,8 +37,9 @@ def checked_schema(text: str) -> str:
         raise _invalid("it is not valid JSON", "") from None
     if schema == {}:
         schema = {"type": "object"}
-    _check(schema, schema, "", 0, _Size())
-    return json.dumps(schema)
+    size = _Size()
+    _check(schema, schema, "", 0, size)
+    return json.dumps(_apart(schema) if size.references & _ROOT else schema)
 
 
 @dataclass(slots=True)
@@ -114,7 +117,30 @@ def _inner_schemas(schema: dict[str, Any], path: str) -> Iterator[tuple[str, Any
             raise _invalid(f"{key} must be {'a list' if key in _IN_LISTS else 'an object'} of schemas", path)
 
 
-def _resolve(reference: Any, root: Any, path: str) -> None:
+def _apart(schema: Any) -> Any:
+    """A schema that contains itself ("#"), which the engines only know of parts."""
+    return {"$ref": _APART, "$defs": {"whole": _moved(schema)}}
+
+
+def _moved(schema: Any) -> Any:
+    if not isinstance(schema, dict):
+        return schema
+    made = dict(schema)
+    if isinstance(reference := schema.get("$ref"), str):
+        made["$ref"] = _APART if reference in _ROOT else _APART + reference[1:]
+    for key in _DIRECT:
+        if key in schema:
+            made[key] = _moved(schema[key])
+    for key in _IN_LISTS:
+        if key in schema:
+            made[key] = [_moved(inner) for inner in schema[key]]
+    for key in _IN_OBJECTS:
+        if key in schema:
+            made[key] = {name: _moved(inner) for name, inner in schema[key].items()}
+    return made
+
+
+def _resolve(reference: Any, root: Any, path: str, hops: int = 0) -> None:
     if not isinstance(reference, str) or not reference.startswith("#"):
         raise _invalid("$ref may only point into the schema itself (#/…)", path)
     target = root
@@ -124,6 +150,10 @@ def _resolve(reference: Any, root: Any, path: str) -> None:
         if not isinstance(target, dict) or part not in target:
             raise _invalid(f"$ref {reference[:100]!r} leads nowhere", path)
         target = target[part]
+    if isinstance(target, dict) and "$ref" in target:
+        if hops >= _MAX_DEPTH:
+            raise _invalid(f"$ref {reference[:100]!r} refers to itself with nothing between", path)
+        _resolve(target["$ref"], root, path, hops + 1)
 
 
 def _invalid(problem: str, path: str) -> RequestInvalid:

@@ -192,6 +192,40 @@ async def test_a_json_schema_binds_the_reply(tiny: LocalProvider) -> None:
     assert isinstance(value["ok"], bool)
 
 
+TREE: dict[str, Any] = {
+    "type": "object",
+    "properties": {"kind": {"$ref": "#/$defs/kind"}, "children": {"type": "array", "items": {"$ref": "#"}}},
+    "required": ["kind", "children"],
+    "additionalProperties": False,
+    "$defs": {"kind": {"enum": ["#", "leaf"]}},
+}
+
+
+async def test_a_schema_may_contain_itself(tiny: LocalProvider) -> None:
+    """OpenAI's guide to structured outputs, "Recursive schemas are supported": the root is called `#`."""
+    request = completion("qwen", ("x",), max_tokens=200, json_schema=json.dumps(TREE))
+    text = (await text_of(tiny.complete(request))).lstrip()
+    assert text.startswith("{") and text.lstrip("{ ").startswith('"kind"')
+    lists = json.dumps({"anyOf": [{"type": "null"}, {"type": "array", "items": {"$ref": "#"}}]})
+    assert await text_of(tiny.complete(completion("qwen", ("x",), max_tokens=4, json_schema=lists)))
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "#"},
+        {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}},
+        {"type": "object", "properties": {"a": {"$ref": "#/properties/a"}}},
+    ],
+)
+async def test_a_reference_that_leads_to_itself_is_refused_with_its_name(
+    tiny: LocalProvider, schema: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidRequest, match="refers to itself") as caught:
+        await text_of(tiny.complete(completion("qwen", ("x",), json_schema=json.dumps(schema))))
+    assert caught.value.param == "response_format"
+
+
 async def test_text_of_a_message_cannot_become_a_control_token(tiny: LocalProvider) -> None:
     """The end-of-turn marker in user text would end the turn, as in an injected system message."""
     plain = await collect(tiny.chat(chat("qwen", "ab")))
