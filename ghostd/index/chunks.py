@@ -15,10 +15,10 @@ import zlib
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain, count
+from itertools import accumulate, chain, count
 from typing import Any
 
-from ghostd.index.terms import WORDS, TermKeys
+from ghostd.index.terms import TermKeys, only_words
 
 MAX_LINES = 16
 MAX_CHUNKS = 65_000
@@ -66,8 +66,11 @@ def chunk_file(
     first_lines, line_counts = array("I"), bytearray()
     found: list[set[int]] = []
     terms_in = keys.__getitem__
+    text = only_words(source)
+    begins = [0, *accumulate(map(len, lines))]  # without the line feeds before them
     for first, last in pieces(lines, starts):
-        terms: set[int] = set().union(*map(terms_in, set(WORDS.findall(b"\n".join(lines[first:last])))))
+        words = set(text[begins[first] + first : begins[last] + last].split())
+        terms = set(chain.from_iterable(map(terms_in, words)))
         if terms and len(found) < MAX_CHUNKS:
             first_lines.append(first + 1)
             line_counts.append(last - first)

@@ -111,8 +111,8 @@ def parse(grammar: str, source: bytes) -> Parsed:
     captures = QueryCursor(query).captures(tree.root_node)
     symbols, taken = _symbols(captures, source)
     references: dict[bytes, list[int]] = defaultdict(list)
-    for node in captures.get("reference", ()):
-        start, end = node.byte_range
+    nodes = captures.get("reference", ())
+    for start, end in zip([node.start_byte for node in nodes], [node.end_byte for node in nodes], strict=True):
         if start not in taken:
             references[source[start:end]].append(start)
     references.pop(b"", None)  # a node that the parser made up to recover from an error
@@ -128,12 +128,13 @@ def _symbols(captures: dict[str, list[Node]], source: bytes) -> tuple[list[Symbo
     events: list[tuple[int, int, int, str, Node]] = []
     for capture, nodes in captures.items():
         if capture in ("definition", "scope", "local", "body"):
-            events.extend((n.start_byte, 0, -n.end_byte, capture, n) for n in nodes)
+            events += [(n.start_byte, 0, -n.end_byte, capture, n) for n in nodes]
         elif capture == "container":
-            events.extend((n.start_byte, 1, -1, capture, n) for n in nodes)
+            events += [(n.start_byte, 1, -1, capture, n) for n in nodes]
         elif capture.startswith("name."):
             kind = capture[5:]
-            events.extend((n.start_byte, 1, int(kind in _UNSPECIFIC), kind, n) for n in nodes)
+            unspecific = int(kind in _UNSPECIFIC)
+            events += [(n.start_byte, 1, unspecific, kind, n) for n in nodes]
     events.sort(key=itemgetter(0, 1, 2))
     rows: list[SymbolRow] = []
     taken: set[int] = set()
@@ -167,13 +168,13 @@ def _pair(events: list[tuple[int, int, int, str, Node]], source: bytes) -> list[
     stack: list[_Open] = []
     found: list[tuple[_Name, _Open, list[_Open]]] = []
     last = -1
-    for begin, order, _, capture, node in events:
+    for begin, order, key, capture, node in events:
         # Ruby's symbols (":name") name what `attr_reader` defines.
         start = begin + 1 if order == 1 and source[begin : begin + 1] == b":" else begin
         while stack and stack[-1].end <= start:
             stack.pop()
         if order == 0:
-            stack.append(_Open(node, start, node.end_byte, capture if capture in _NAMELESS else ""))
+            stack.append(_Open(node, start, -key, capture if capture in _NAMELESS else ""))
             continue
         depth = len(stack) - 1
         while depth >= 0 and stack[depth].kind in _ANONYMOUS:

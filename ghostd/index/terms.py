@@ -17,6 +17,11 @@ _MAX_REMEMBERED = 200_000
 
 WORDS = re.compile(rb"[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*")
 """Identifiers, in code, comments and strings alike; any character beyond ASCII counts as a letter."""
+_DIGITS = b"0123456789"
+_ONLY_WORDS = bytes(
+    byte if byte >= 0x80 or chr(byte).isalnum() or byte == ord("_") else ord("\n" if byte == ord("\n") else " ")
+    for byte in range(256)
+)
 _STOP = frozenset(
     b"an and are as assert at be by class cls def elif else except false for from if import in is it none not of on or"
     b" pass raise return self that the this to true try we with".split()
@@ -24,6 +29,14 @@ _STOP = frozenset(
 """Terms that stand nearly everywhere and are left out: a fifth of all postings; what is found stays within noise."""
 _PARTS = re.compile(rb"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _RUNS = re.compile(r"[^\W\d_]+|\d+")
+
+
+def only_words(source: bytes) -> bytes:
+    """The source with a space in place of each character that no word has: to split it takes less time than WORDS.
+
+    What such a part holds besides a word is digits before it, which `TermKeys` passes over.
+    """
+    return source.translate(_ONLY_WORDS)
 
 
 def terms_of(word: bytes) -> tuple[bytes, ...]:
@@ -56,13 +69,15 @@ def _beyond_ascii(word: bytes) -> list[bytes]:
 
 
 class TermKeys(dict[bytes, tuple[int, ...]]):
-    """Word → the keys of its terms, remembered across files."""
+    """Word, or what is left of one by `only_words`, → the keys of its terms, remembered across files."""
 
-    def __missing__(self, word: bytes) -> tuple[int, ...]:
+    def __missing__(self, found: bytes) -> tuple[int, ...]:
         if len(self) >= _MAX_REMEMBERED:
             self.clear()
-        keys = () if len(word) > MAX_WORD_BYTES else tuple(map(zlib.crc32, terms_of(word)))
-        self[word] = keys
+        word = found.lstrip(_DIGITS)
+        keys = () if len(word) > MAX_WORD_BYTES else tuple(map(zlib.crc32, terms_of(word))) if word else ()
+        if len(found) <= MAX_WORD_BYTES:  # longer ones are not seen twice
+            self[found] = keys
         return keys
 
 

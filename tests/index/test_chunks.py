@@ -7,13 +7,17 @@ import sqlite3
 import stat
 from contextlib import closing
 from pathlib import Path, PurePosixPath
+from zlib import crc32
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from index_harness import Followed, following, write
 
 from ghostd.config import IndexConfig
 from ghostd.index.service import index_once
 from ghostd.index.store import store_path
+from ghostd.index.terms import WORDS, TermKeys, only_words, terms_of
 
 FUNCTION = "def {0}():\n" + "".join(f"    step_{n} = {n}\n" for n in range(9)) + "    return step_1\n\n\n"
 
@@ -197,3 +201,10 @@ async def test_segments_can_be_read_by_their_owner_only(root: Path, store: Path)
     await index_once(store, root, IndexConfig())
     (segment,) = store.glob("*.chunks-*")
     assert stat.S_IMODE(segment.stat().st_mode) == 0o600
+
+
+@given(st.binary(max_size=300) | st.text("aB_7 .\n\té", max_size=60).map(str.encode))
+def test_a_source_split_has_the_terms_of_its_words(source: bytes) -> None:
+    keys = TermKeys()
+    found = {key for part in only_words(source).split() for key in keys[part]}
+    assert found == {crc32(term) for word in WORDS.findall(source) if len(word) <= 100 for term in terms_of(word)}
