@@ -209,6 +209,7 @@ def main() -> None:
         load = Load()
         stack.callback(load.close)
         starts: dict[str, list[float]] = {}
+        _start_each(names, upstream, folder, {})  # which compiles what is in Python
         for _ in range(2 if arguments.quick else 5):
             _start_each(names, upstream, folder, starts)
         running = [servers.direct(upstream, folder, set()), *_running(names, upstream, folder, stack.callback)]

@@ -213,6 +213,11 @@ def free_port() -> int:
         return port
 
 
+def _bytecode(folder: Path) -> dict[str, str]:
+    """Have it kept as for an installed package, whatever the caller's environment says."""
+    return {"PYTHONPYCACHEPREFIX": str(folder / "bytecode"), "PYTHONDONTWRITEBYTECODE": ""}
+
+
 def _venv(folder: Path, requirement: str) -> None:
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "-q", requirement]
@@ -241,7 +246,7 @@ def _start(
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, **_bytecode(folder), **(environment or {})},
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -38,7 +38,8 @@ class Route:
 class Later:
     """Routes whose modules are imported when a path of theirs is first asked for: many are never asked.
 
-    They may have these paths and no other one. A path that ends with "/" stands for those below it, too.
+    They may have these paths and no other one. A path that ends with "/", other than the root, stands for those below
+    it, too.
     """
 
     paths: tuple[str, ...]
@@ -128,7 +129,8 @@ class Routes:
         )
 
     def _load_for(self, path: str) -> None:
-        for own in [own for own in self.later if path == own or (own.endswith("/") and path.startswith(own))]:
+        below = [own for own in self.later if own.endswith("/") and own != "/" and path.startswith(own)]
+        for own in [path, *below]:
             if (later := self.later.get(own)) is not None:
                 self._load(later)
 

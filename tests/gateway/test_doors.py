@@ -86,6 +86,13 @@ def test_a_start_imports_no_dialect_s_translation() -> None:
         assert f"ghostd.gateway.dialects.{module}" in MODULES
 
 
+def test_the_door_of_the_root_is_not_loaded_for_paths_below_it() -> None:
+    routes, seen = made()
+    routes.add([Later(("/",), lambda: seen.append("root") or [])])  # type: ignore[func-returns-value]
+    assert routes.find("GET", "/a").path == "/a"
+    assert seen == ["door"]
+
+
 async def test_all_modules_are_loaded_in_the_background() -> None:
     await load_dialects(0)
     assert set(MODULES) <= set(sys.modules)
