@@ -145,7 +145,8 @@ class ContextConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """Tokens that it may take where a request says nothing."""
     fill_tokens: Annotated[int, Meta(ge=0, le=32_000)] = 1_000
     """Tokens that a fill-in-the-middle prompt may quote of the project, up to a third of the model's context; 0: none.
-    A model on this machine is only given it when the user asks for a completion, not while they type."""
+    A model on this machine reads it anew when the user asks for a completion or pauses, and while they type only where
+    it is fast enough."""
     deadline_ms: Annotated[int, Meta(ge=1, le=60_000)] = 250
     """Time to look for it; sources that have not answered by then are left out, and named."""
 
@@ -167,8 +168,13 @@ class CompletionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     model_budget_ms: Annotated[int, Meta(ge=1)] = 600
     """A local model that needs longer for the rest of a line, by its calibrated speed, is not asked while the user
     types, only when they ask for a completion."""
+    read_ms: Annotated[int, Meta(ge=1)] = 2_000
+    """Time that a local model may take, by its calibrated speed, to read the prompt of a document from its beginning:
+    what is quoted of the file and the project is cut to that, but not below 512 tokens."""
     sure: Probability = 0.85
     """A suggestion of ghostd/project that is right with at least this probability is shown without asking a model."""
+    warm_up: bool = True
+    """Whether a local model is loaded when a document is opened, and reads its prompt while you pause."""
     calibrate: bool = True
     """Whether what you accept and write adjusts how sure ghostd/project has to be."""
     speculate: Literal["auto", "always", "never"] = "auto"
@@ -221,6 +227,9 @@ class LocalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Context to allocate for each model, at most what the model was trained for."""
     threads: Count | None = None
     """CPU threads for each model; unset: physical cores - 1, at least 1."""
+    kv_sequences: Annotated[int, Meta(ge=1, le=64)] = 4
+    """Prompts that each model keeps at once, so that documents and chats that take turns are not read again. More than
+    one take twice the memory of `context_tokens` together, where there is that much."""
     n_batch: Annotated[int, Meta(ge=8)] = 128
     """Prompt tokens computed in one step; smaller steps react faster to a cancellation."""
     n_gpu_layers: Annotated[int, Meta(ge=-1)] = -1
@@ -230,7 +239,7 @@ class LocalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     idle_unload_s: Seconds = 900.0
     """A model unused for this long is unloaded."""
     max_queue: Count = 32
-    """Requests that may wait for one model."""
+    """Requests that may wait for one model; beyond them the last to have come of the least urgent ones is refused."""
     memory_budget_mb: Count | None = None
     """Memory for all loaded models together; unset: 80 % of what is available at the time."""
     memory_reserve_mb: Annotated[int, Meta(ge=0)] = 512

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from ghostd.code_ports import Index
-from ghostd.completion.fill import Knowledge, Quote, collect, fill_along
+from ghostd.completion.fill import collect, fill_along, warm_with
+from ghostd.completion.layouts import Layouts
+from ghostd.completion.prompting import Knowledge, Quote
 from ghostd.config import Config
 from ghostd.context.service import ContextService
 from ghostd.errors import GhostdError, ModelNotFound, WorkerFailed
 from ghostd.models import ModelInfo
 from ghostd.navigation.navigator import Navigator
-from ghostd.ports import Ledger, Provider
+from ghostd.ports import Ledger, PromptCache, Provider
 from ghostd.records import OutcomeKind
 from ghostd.routing.call import Call, Hints, Item, Job
 from ghostd.routing.deployment import Deployment
@@ -64,6 +66,8 @@ class Engine:
         self.tokens = Tokens(lambda: self.registry)
         self.quote: Quote | None = None
         """What fill prompts quote of the project; None: nothing but the file."""
+        self.layouts = Layouts()
+        """How the prompts of open documents are laid out."""
         self._fills = 0
         """How many fills by tiers are under way."""
 
@@ -144,6 +148,18 @@ class Engine:
             return [_filler(deployment, deployment.name) for deployment in _tiers(self.registry)]
         return [_filler(self.registry.plan(model).tiers[0][0].deployment, model)]
 
+    async def warm(self, request: FillRequest) -> Usage | None:
+        """Have the prompt of a document read while nobody waits, as `completion.fill.warm_with`; None where the model
+        that would fill keeps no prompts. Call it when the user pauses; cancel it when he types on."""
+        if self._by_tiers(request.model):
+            tiers = _tiers(self.registry)
+        else:
+            tiers = [self.registry.plan(request.model).tiers[0][0].deployment]
+        filling = next((one for one in tiers if one.info.fim is not None), None)
+        if filling is None:
+            return None
+        return await warm_with(filling, replace(request, model=filling.model), self._knowledge())
+
     async def embed(self, request: EmbedRequest) -> tuple[str, Embeddings]:
         """Embed texts; also says which model did."""
         call = _call("embed", request)
@@ -159,7 +175,8 @@ class Engine:
         return translate(deployment, jobs, timeouts, self._knowledge())
 
     def _knowledge(self) -> Knowledge:
-        return Knowledge(self.quote, self._expect)
+        read_s = self.registry.config.completion.read_ms / 1000
+        return Knowledge(self.quote, self._expect, self.layouts, read_s)
 
     async def _expect(self, request: FillRequest) -> str:
         """What the model of ready structures holds for the text, however unsure; "" where there is none."""
@@ -236,6 +253,7 @@ def _filler(deployment: Deployment, name: str) -> Filler:
         ready=info.fim is None and not deployment.upstream,
         remote=info.remote,
         metered=deployment.upstream and info.remote,
+        keeps=isinstance(deployment.provider, PromptCache) and info.fim is not None,
         speed=info.speed,
     )
 

@@ -7,8 +7,9 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from ghostd.completion.by_chat import as_chat
-from ghostd.completion.fill import NO_KNOWLEDGE, Knowledge, fill_with, nothing
+from ghostd.completion.fill import fill_with, nothing
 from ghostd.completion.postprocess import ended_by
+from ghostd.completion.prompting import NO_KNOWLEDGE, Knowledge
 from ghostd.completion.stops import stopped_at
 from ghostd.errors import ContextTooLong, InvalidRequest, UnsupportedParameter
 from ghostd.ports import TokenCounter

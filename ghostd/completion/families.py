@@ -29,11 +29,13 @@ def fill_prompt(
     *,
     file: str = FILE,
     project: str = PROJECT,
+    fresh: str = "",
 ) -> Prompt:
     """The prompt that asks the model for the text between `prefix` and `suffix` of the file of this name.
 
     `quoted` are pieces of other files with their names, laid out as the model was trained to see them, or below
-    comments that name them.
+    comments that name them. `fresh` is the prefix's end where that stands last of all (see `ends_with_fresh`): the
+    model finds the hole's text begun and writes on.
 
     Markers and BOS are token ids and all texts stay plain text, so text that looks like a marker cannot become
     one. Raises ValueError when no form that ghostd knows matches the vocabulary.
@@ -43,7 +45,20 @@ def fill_prompt(
         raise ValueError("the model's vocabulary has no fill-in-the-middle markers that ghostd knows")
     head, lead, tail = _files(fim, form, quoted, file, project)
     bos: Prompt = () if fim.bos_id is None else (fim.bos_id,)
-    return (*bos, *head, *ordered(form, fim.order or form.order, fim.ids, lead + prefix, suffix), *tail)
+    return (
+        *bos,
+        *head,
+        *ordered(form, fim.order or form.order, fim.ids, lead + prefix, suffix),
+        *tail,
+        *filter(None, (fresh,)),
+    )
+
+
+def ends_with_fresh(fim: FimVocabulary) -> bool:
+    """Whether the prompts of these models may end with text that was typed last: behind the middle marker, where the
+    prefix is not the last text anyway."""
+    form = form_of(fim.ids)
+    return form is not None and (fim.order or form.order) == "prefix-suffix-middle"
 
 
 def as_text(fim: FimVocabulary, prompt: Prompt) -> str:

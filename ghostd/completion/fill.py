@@ -2,51 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from ghostd.completion import families
 from ghostd.completion.by_chat import fill_as_chat
 from ghostd.completion.chatter import code_of
-from ghostd.completion.drafting import Expect, draft_sources
 from ghostd.completion.halting import halt_at
 from ghostd.completion.lexing import syntax_of
 from ghostd.completion.postprocess import ended_by, halted, limit_lines, tidied, trimmed, until_tokens
+from ghostd.completion.prompting import NO_KNOWLEDGE, Knowledge, Prompting, greedy, room_for
 from ghostd.completion.shape import wants_lines
-from ghostd.completion.stages import measured
-from ghostd.completion.window import fitting, quotable, tokens_of_pieces, window
+from ghostd.completion.window import window
 from ghostd.errors import ContextTooLong, ProviderError
 from ghostd.fim_markers import stop_ids
-from ghostd.ports import TokenCounter
+from ghostd.ports import PromptCache
 from ghostd.routing.deployment import Deployment
-from ghostd.types import NO_DRAFTS, NO_ENDING, CompletionRequest, Delta, FillRequest, Sampling, TokenLogprob, Usage
+from ghostd.types import NO_ENDING, Delta, FillRequest, TokenLogprob, Usage
 
-DEFAULT_FILL_TOKENS = 128
-_FALLBACK_CONTEXT_TOKENS = 2048
-_MARGIN_TOKENS = 16
-_LEAST_TOKENS = 32
-"""A window smaller than this is not worth asking about."""
-_STEP_SHARE = 0.95
-"""Code is not equally dense everywhere: a window that shrinks a little more than its share fits at the next count."""
 _TASK_TOKENS = 160
 """For the words of a conversation that asks for a fill, and for the words around its reply."""
-
-
-Quote = Callable[[FillRequest, bool], Awaitable[Sequence[tuple[str, str]]]]
-"""What a prompt for a request quotes of the project: (name, text) of each piece, the most valuable last. The second
-argument: whether the prompt leaves this machine."""
-
-
-@dataclass(frozen=True, slots=True)
-class Knowledge:
-    """What a fill may know besides the file."""
-
-    quote: Quote | None = None
-    expect: Expect | None = None
-
-
-NO_KNOWLEDGE = Knowledge()
 
 
 async def fill_along(
@@ -118,78 +93,55 @@ async def _prompted(deployment: Deployment, request: FillRequest, known: Knowled
     """Fill by a FIM prompt. The window shrinks until the tokenizer's own count leaves room for the text."""
     info = deployment.info
     assert info.fim is not None
-    max_tokens, room = _room(deployment, request)
-    budget = room - _MARGIN_TOKENS
-    documents = request.open_documents if request.quote_documents else ()
-    file = request.path.name if request.path is not None else families.FILE
-    project = request.root.name if request.root is not None else families.PROJECT
-    with measured("retrieval"):
-        found = await known.quote(request, info.remote) if known.quote is not None else ()
-    drafts = NO_DRAFTS
-    if not deployment.upstream:
-        drafts = draft_sources(request, await known.expect(request) if known.expect is not None else "", found)
+    prompting = Prompting(deployment, request, known)
+    await prompting.gather()
     while True:
-        pieces = fitting(found, budget // 3)
-        left = budget - tokens_of_pieces(pieces)
-        prefix, suffix = window(request.prefix, request.suffix, left)
-        quoted = [*pieces, *quotable(documents, prefix, suffix, left)]
-        completion = CompletionRequest(
-            model=info.id,
-            prompt=families.fill_prompt(info.fim, prefix, suffix, quoted, file=file, project=project),
-            sampling=_greedy(request),
-            max_tokens=max_tokens,
-            stop=request.stop,
-            timeouts=request.timeouts,
-            claim=request.claim,
-            drafts=drafts,
-        )
         try:
-            counted = await _count(deployment, completion, room)
-            if counted > room:
-                raise ContextTooLong(counted, room, "prompt")
+            completion = await prompting.fitted()
+            if not prompting.guesses:
+                prompting.keep()
             deltas = until_tokens(deployment.provider.complete(completion), stop_ids(info.fim.ids))
             async with aclosing(deltas):
                 async for delta in deltas:
                     yield delta
         except ContextTooLong as error:
-            if budget < 2 * _LEAST_TOKENS:
+            if not prompting.shrink(error):
                 raise
-            share = room / error.prompt_tokens if error.prompt_tokens > room else 0.5
-            budget = max(min(int(budget * share * _STEP_SHARE), budget - _MARGIN_TOKENS), _LEAST_TOKENS)
             continue
         return
 
 
+async def warm_with(deployment: Deployment, request: FillRequest, known: Knowledge = NO_KNOWLEDGE) -> Usage | None:
+    """Have a document's prompt read before it is asked for: what is quoted, and where the window begins, change now.
+
+    Until the model has read it, completions go on with the prompt that it knows. None where there is nothing to get
+    ready: the model keeps no prompts, or is asked in another way.
+    """
+    info, provider = deployment.info, deployment.provider
+    if info.fim is None or not info.fim.works or not isinstance(provider, PromptCache):
+        return None
+    claim = replace(request.claim, priority="warm-up")
+    prompting = Prompting(deployment, replace(request, claim=claim), known)
+    await prompting.gather()
+    while True:
+        try:
+            usage = await provider.warm(await prompting.fitted())
+        except ContextTooLong as error:
+            if not prompting.shrink(error):
+                raise
+            continue
+        prompting.keep()
+        return usage
+
+
 async def _by_chat(deployment: Deployment, request: FillRequest, *, lines: bool) -> AsyncGenerator[Delta, None]:
     """Fill by asking in words; the reply comes whole, as the code that it holds."""
-    max_tokens, room = _room(deployment, request)
+    max_tokens, room = room_for(deployment, request)
     prefix, suffix = window(request.prefix, request.suffix, room - _TASK_TOKENS)
-    asked = replace(request, sampling=_greedy(request), model=deployment.info.id)
+    asked = replace(request, sampling=greedy(request), model=deployment.info.id)
     chat = fill_as_chat(asked, prefix, suffix, lines=lines, max_tokens=max_tokens + _TASK_TOKENS)
     whole = await collect(deployment.provider.chat(chat))
     yield Delta(code_of(whole.text), whole.finish_reason or "stop", whole.usage)
-
-
-def _room(deployment: Deployment, request: FillRequest) -> tuple[int, int]:
-    """The text's tokens at most, and the prompt's."""
-    max_tokens = request.max_tokens or DEFAULT_FILL_TOKENS
-    context = deployment.info.context_tokens or _FALLBACK_CONTEXT_TOKENS
-    if context - max_tokens - _MARGIN_TOKENS < _LEAST_TOKENS:
-        raise ContextTooLong(max_tokens, context, "max_tokens")
-    return max_tokens, context - max_tokens
-
-
-def _greedy(request: FillRequest) -> Sampling:
-    sampling = request.sampling
-    return replace(sampling, temperature=0.0) if sampling.temperature is None else sampling
-
-
-async def _count(deployment: Deployment, completion: CompletionRequest, room: int) -> int:
-    """The prompt's tokens where they may be too many and the provider can count them; else 0."""
-    most = sum(len(piece.encode()) if isinstance(piece, str) else 1 for piece in completion.prompt)
-    if most <= room or not isinstance(deployment.provider, TokenCounter):
-        return 0
-    return await deployment.provider.count_tokens(completion)
 
 
 async def collect(deltas: AsyncGenerator[Delta, None]) -> Delta:

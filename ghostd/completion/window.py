@@ -31,7 +31,7 @@ def window(prefix: str, suffix: str, budget_tokens: int) -> tuple[str, str]:
         return prefix, suffix
     for_suffix = min(len(suffix), max(int(chars * (1 - _PREFIX_SHARE)), chars - len(prefix)))
     for_prefix = chars - for_suffix
-    return _end_of(prefix, for_prefix), _start_of(suffix, for_suffix)
+    return end_of(prefix, for_prefix), start_of(suffix, for_suffix)
 
 
 def quotable(documents: Sequence[OpenDocument], prefix: str, suffix: str, budget_tokens: int) -> list[tuple[str, str]]:
@@ -62,14 +62,16 @@ def tokens_of_pieces(pieces: Sequence[tuple[str, str]]) -> int:
     return ceil(chars / CHARS_PER_TOKEN)
 
 
-def _start_of(text: str, chars: int) -> str:
+def start_of(text: str, chars: int) -> str:
+    """The whole lines that its first `chars` characters hold; those characters where they hold none."""
     if len(text) <= chars:
         return text
     cut = text.rfind("\n", 0, chars)
     return text[: cut + 1] if cut > 0 else text[:chars]
 
 
-def _end_of(text: str, chars: int) -> str:
+def end_of(text: str, chars: int) -> str:
+    """At most its last `chars` characters, from a line's start, a multiple of ANCHOR_LINES where that leaves half."""
     if len(text) <= chars:
         return text
     start = text.find("\n", len(text) - chars - 1) + 1

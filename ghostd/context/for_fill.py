@@ -13,12 +13,11 @@ async def quote_for(service: ContextService, request: FillRequest, remote: bool)
     """(name, text) of each piece, the most valuable last; secrets are taken out of
     what leaves this machine.
 
-    While the user types, a model on this machine reads no more than the file: each quoted token costs it as much time
-    as one of the file's own. It is quoted when the user asks for a completion. A service's model gets it always.
+    When a model on this machine reads it is decided by `ghostd.completion.prompting`.
     """
     config = service.config
     budget = config.fill_tokens
-    if not config.enabled or not budget or request.path is None or (request.trigger == "automatic" and not remote):
+    if not config.enabled or not budget or request.path is None:
         return ()
     path = request.path
     root = service.index.root_of(path) if path.is_absolute() else request.root
