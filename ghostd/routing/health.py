@@ -19,31 +19,16 @@ from ghostd.config_routing import RoutingConfig
 from ghostd.errors import (
     AdapterFailed,
     GhostdError,
-    KeyRefused,
-    ModelUnavailable,
-    NoUsableKey,
     Overloaded,
     ProviderError,
-    QuotaExhausted,
-    RateLimited,
     UpstreamFailed,
     UpstreamMalformed,
-    UpstreamModelMissing,
     UpstreamTimeout,
 )
 from ghostd.redaction import redact
 from ghostd.routing.latency import Latency
+from ghostd.routing.rests import KEY_ERRORS, rest_s
 
-_RESTS_S: dict[type[GhostdError], float] = {
-    RateLimited: 5.0,
-    KeyRefused: 60.0,
-    NoUsableKey: 60.0,
-    QuotaExhausted: 300.0,
-    UpstreamModelMissing: 60.0,
-    ModelUnavailable: 5.0,
-}
-"""What asks for a rest at once, and how long where it does not say so itself."""
-_KEY_ERRORS = (KeyRefused, NoUsableKey, QuotaExhausted)
 _OF_ONE_KIND = (UpstreamFailed, UpstreamMalformed)
 
 _SMOOTHING = 0.2
@@ -264,12 +249,10 @@ class Health:
         if of_one_kind and not self._is_ours(kind):
             self._side(kind).failed(error, now, again=again)
             return
-        asked: float | None = getattr(error, "retry_after_s", None)
-        for cause, rest_s in _RESTS_S.items():
-            if isinstance(error, cause):
-                self._remember(error)
-                self.rest(now, rest_s if asked is None else asked)
-                return
+        if (seconds := rest_s(error)) is not None:
+            self._remember(error)
+            self.rest(now, seconds)
+            return
         if isinstance(error, Overloaded):
             return  # by its other requests: they end, and that is no illness
         self._remember(error)
@@ -323,7 +306,7 @@ class Health:
 
     def keys_replaced(self) -> None:
         """There is another API key: a rest for the old one's sake is over."""
-        if self.last_kind is not None and issubclass(self.last_kind, _KEY_ERRORS):
+        if self.last_kind is not None and issubclass(self.last_kind, KEY_ERRORS):
             self._asked_until = float("-inf")
             self._close()
             self._forget()

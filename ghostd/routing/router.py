@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from functools import partial
-
-import msgspec
-from msgspec import field
 
 from ghostd.alarms import Alarms
 from ghostd.errors import (
@@ -32,10 +29,10 @@ from ghostd.ports import Ledger
 from ghostd.routing import experiments
 from ghostd.routing.accounts import row_of
 from ghostd.routing.attempt import Attempt, Translate
-from ghostd.routing.call import Call, Item, Job
+from ghostd.routing.call import Call, Item
 from ghostd.routing.deployment import Deployment
+from ghostd.routing.errand import Errand
 from ghostd.routing.fallbacks import Fallbacks
-from ghostd.routing.features import Features, features_of
 from ghostd.routing.kinds import admits, keeper
 from ghostd.routing.life import SignsOfLife
 from ghostd.routing.plan import Plan
@@ -57,30 +54,6 @@ _GAMBLE_PATIENCE_S = 0.1
 _HEDGE_SAMPLES = 20
 _LEFT_S = 1.0
 """Of a background call's time, when it stops to wait for room: so that it is told that limits stood in its way."""
-
-
-class _Errand(msgspec.Struct, eq=False):
-    """What one call has been through so far."""
-
-    call: Call
-    loop: asyncio.AbstractEventLoop
-    deadline: float
-    fallbacks: Fallbacks
-    jobs: Sequence[Job] | None = None
-    features: Features | None = None
-    failures: dict[Deployment, GhostdError] = field(default_factory=dict)
-
-    def get_jobs(self) -> Sequence[Job]:
-        """The decoded request."""
-        if self.jobs is None:
-            self.jobs = self.call.decode()
-        return self.jobs
-
-    def get_features(self) -> Features:
-        """The router's features."""
-        if self.features is None:
-            self.features = features_of(self.call)
-        return self.features
 
 
 class Router:
@@ -154,7 +127,7 @@ class Router:
         loop = self._loop
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
-        errand = _Errand(call, loop, loop.time() + limit_s, fallbacks)
+        errand = Errand(call, loop, loop.time() + limit_s, fallbacks)
         while True:
             try:
                 return await self._along(plan, errand)
@@ -176,7 +149,7 @@ class Router:
         call.trace.reason = f"experiment {found.experiment}, arm {found.arm}; "
         return registry.plan(found.model)
 
-    async def _along(self, plan: Plan, errand: _Errand) -> tuple[Attempt, Item]:
+    async def _along(self, plan: Plan, errand: Errand) -> tuple[Attempt, Item]:
         """The first deployment of a plan that answers; raises the reason why none does."""
         loop, call, settings = errand.loop, errand.call, self.registry.config.routing
         selection = select(plan, call, errand.get_features)
@@ -209,20 +182,15 @@ class Router:
             try:
                 return await self._try(deployment, plan, selection, tried, errand)
             except (ProviderError, ContextTooLong, UnsupportedParameter) as error:
-                self._failed(deployment, error, errand)
+                errand.failed(deployment, error)
                 if isinstance(error, UpstreamRejected):
                     rejections += 1
                     if rejections == _BELIEVED or error.reason == "content_filter":
                         break
         raise verdict(plan, selection, call, errand.failures, errand.deadline)
 
-    def _failed(self, deployment: Deployment, error: GhostdError, errand: _Errand) -> None:
-        if all(error is not noted for noted in errand.failures.values()):  # a race notes its failures itself
-            errand.failures[deployment] = error
-            errand.call.trace.failures.append((deployment.name, error))
-
     async def _try(
-        self, deployment: Deployment, plan: Plan, selection: Selection, tried: set[Deployment], errand: _Errand
+        self, deployment: Deployment, plan: Plan, selection: Selection, tried: set[Deployment], errand: Errand
     ) -> tuple[Attempt, Item]:
         attempt = self._begin(deployment, plan, errand)
         hedge_ms = None
@@ -237,7 +205,7 @@ class Router:
         self._note(attempt, plan, errand)
         return attempt, item
 
-    def _begin(self, deployment: Deployment, plan: Plan, errand: _Errand) -> Attempt:
+    def _begin(self, deployment: Deployment, plan: Plan, errand: Errand) -> Attempt:
         call, settings, route = errand.call, self.registry.config.routing, plan.route
         if call.stream:
             first_s = (route.first_byte_s if route else None) or settings.first_byte_s
@@ -251,7 +219,7 @@ class Router:
         call.trace.attempts += 1
         return attempt
 
-    async def _first(self, attempt: Attempt, selection: Selection, errand: _Errand) -> Item:
+    async def _first(self, attempt: Attempt, selection: Selection, errand: Errand) -> Item:
         probe = self._impatient if selection.several or errand.fallbacks.left else self._patient
         try:
             return await attempt.first(self._alarms, self.registry.config.routing.probe_after_s, probe)
@@ -259,7 +227,7 @@ class Router:
             if self._freed is not None:
                 self._free()
 
-    def _note(self, attempt: Attempt, plan: Plan, errand: _Errand) -> None:
+    def _note(self, attempt: Attempt, plan: Plan, errand: Errand) -> None:
         """Who answers, and why."""
         trace, deployment = errand.call.trace, attempt.deployment
         trace.deployment = deployment.name
@@ -279,7 +247,7 @@ class Router:
         plan: Plan,
         selection: Selection,
         tried: set[Deployment],
-        errand: _Errand,
+        errand: Errand,
     ) -> tuple[Attempt, Item]:
         """The first attempt, or after `patience_s` whichever of two answers first; the other one is ended.
 
@@ -302,7 +270,7 @@ class Router:
                         del racing[task]
                         return attempt, task.result()
                     if isinstance(failure, GhostdError):
-                        self._failed(attempt.deployment, failure, errand)
+                        errand.failed(attempt.deployment, failure)
                     if len(racing) == 1 or not isinstance(failure, ProviderError):
                         raise failure
                     del racing[task]
@@ -315,7 +283,7 @@ class Router:
 
     # --- waiting and giving up -----------------------------------------------------------
 
-    async def _wait_for_room(self, selection: Selection, tried: set[Deployment], errand: _Errand, until: float) -> bool:
+    async def _wait_for_room(self, selection: Selection, tried: set[Deployment], errand: Errand, until: float) -> bool:
         """Wait where only limits stand in the way; False when nothing will be free in time."""
         now = asyncio.get_running_loop().time()
         waits = [
@@ -341,7 +309,7 @@ class Router:
             self._freed.set_result(None)
         self._freed = None
 
-    async def _pause(self, selection: Selection, errand: _Errand, repeats: int) -> bool:
+    async def _pause(self, selection: Selection, errand: Errand, repeats: int) -> bool:
         """Wait before all are tried once more; False where that is of no use, or not allowed."""
         loop = asyncio.get_running_loop()
         settings = self.registry.config.routing
