@@ -135,6 +135,22 @@ async def test_a_count_that_the_service_refuses_is_refused(there: Place) -> None
     assert (status, json.loads(body)["error"]["message"]) == (400, "no such tool")
 
 
+@pytest.mark.parametrize("answer", [json_answer({"detail": "Not Found"}, 404), json_answer({}, 405)])
+async def test_a_service_that_counts_nothing_has_its_prompts_estimated(there: Place, answer: Answer) -> None:
+    there.upstream.serve = lambda _: answer
+    status, headers, body = await post(there, body_for(there), "/v1/messages/count_tokens")
+    assert (status, headers["x-ghostd-count"]) == (200, "estimated")
+    assert json.loads(body)["input_tokens"] > 0
+
+
+@pytest.mark.parametrize(("status", "kind"), [(401, "authentication_error"), (429, "rate_limit_error")])
+async def test_a_count_that_fails_otherwise_is_no_estimate(there: Place, status: int, kind: str) -> None:
+    there.upstream.serve = lambda _: there.dialect.error(status, "no")
+    found, headers, _ = await post(there, body_for(there), "/v1/messages/count_tokens")
+    assert found >= 400
+    assert "x-ghostd-count" not in headers
+
+
 async def test_thoughts_that_no_anthropic_model_has_signed_are_left_out(there: Place) -> None:
     """A conversation that began with another provider's model goes on with one of Anthropic's, which refuses them."""
     there.answers(Reply())

@@ -101,6 +101,34 @@ async def test_messages_may_repeat_a_role_and_end_with_the_assistants_own_words(
     )
 
 
+CALLED: dict[str, Any] = {
+    "role": "assistant",
+    "content": [{"type": "tool_use", "id": "t", "name": "weather", "input": {}}],
+}
+RESULT = {"type": "tool_result", "tool_use_id": "t", "content": "sunny"}
+
+
+async def test_a_turns_results_may_come_in_several_messages_and_its_calls_too() -> None:
+    """Messages of one role that follow each other are one turn (API reference, "messages")."""
+    second = {"type": "tool_use", "id": "u", "name": "weather", "input": {}}
+    more = {"role": "assistant", "content": [second]}
+    request = await sent(
+        messages=[
+            CALLED,
+            more,
+            *user(RESULT | {"tool_use_id": "u"}),
+            *user(RESULT),
+            *user({"type": "text", "text": "?"}),
+        ],
+        tools=[WEATHER],
+    )
+    assert [message.role for message in request.messages] == ["assistant", "assistant", "tool", "tool", "user"]
+
+
+async def test_a_last_turn_that_calls_a_tool_has_no_result_yet() -> None:
+    assert (await sent(messages=[{"role": "user", "content": "hi"}, CALLED], tools=[WEATHER])).messages
+
+
 async def test_a_tool_loop_goes_over_with_its_results_right_behind_the_calls() -> None:
     said = [
         {"role": "user", "content": "Weather?"},
@@ -112,6 +140,7 @@ async def test_a_tool_loop_goes_over_with_its_results_right_behind_the_calls() -
                 {"type": "text", "text": "Let me see."},
                 {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"città": "Roma", "n": 1e30}},
                 {"type": "tool_use", "id": "toolu_2", "name": "clock", "input": {}},
+                {"type": "tool_use", "id": "toolu_3", "name": "clock", "input": {}},
             ],
         },
         {
@@ -138,7 +167,11 @@ async def test_a_tool_loop_goes_over_with_its_results_right_behind_the_calls() -
     calls = assistant.parts[3:]
     assert assistant.parts[:3] == (Thinking("Hm.", "EqQB"), Thinking(redacted="Zm9v"), Text("Let me see."))
     assert all(isinstance(call, ToolCall) for call in calls)
-    assert [(c.id, c.name) for c in calls if isinstance(c, ToolCall)] == [("toolu_1", "weather"), ("toolu_2", "clock")]
+    assert [(c.id, c.name) for c in calls if isinstance(c, ToolCall)] == [
+        ("toolu_1", "weather"),
+        ("toolu_2", "clock"),
+        ("toolu_3", "clock"),
+    ]
     assert isinstance(calls[0], ToolCall)
     assert json.loads(calls[0].arguments) == {"città": "Roma", "n": 1e30}
     assert results == Message(
@@ -386,6 +419,23 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (
         {"messages": user({"type": "tool_result", "tool_use_id": "t", "content": [{"type": "thinking"}]})},
         "messages[0].content[0].content[0].type",
+    ),
+    (
+        {"messages": user({"type": "tool_result", "tool_use_id": "t", "content": "x"})},
+        "messages[0].content[0].tool_use_id",
+    ),
+    (
+        {"messages": [CALLED, {"role": "user", "content": [RESULT, RESULT]}]},
+        "messages[1].content[1].tool_use_id",
+    ),
+    (
+        {"messages": [CALLED, *user(RESULT), {"role": "assistant", "content": "ok"}, *user(RESULT)]},
+        "messages[3].content[0].tool_use_id",
+    ),
+    ({"messages": [CALLED, {"role": "user", "content": "go on"}]}, "messages[0].content[0]"),
+    (
+        {"messages": [CALLED, {"role": "user", "content": "go on"}, {"role": "assistant", "content": "ok"}]},
+        "messages[0].content[0]",
     ),
     ({"messages": user({"type": "tool_use", "id": "t", "name": "x", "input": {}})}, "messages[0].content[0].type"),
     (

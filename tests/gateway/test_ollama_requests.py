@@ -83,6 +83,23 @@ async def test_images_reach_the_provider_with_their_type() -> None:
     assert request.messages[0].parts == (Text("look"), Image(data=PNG, media_type="image/png"))
 
 
+@pytest.mark.parametrize(
+    ("path", "fields", "param"),
+    [
+        (GENERATE, {"prompt": "look", "images": [PNG]}, "images"),
+        (CHAT, {"messages": [{"role": "user", "content": "look", "images": [PNG]}]}, "messages"),
+    ],
+)
+async def test_images_for_a_model_without_eyes_are_refused_by_their_name(
+    path: str, fields: dict[str, Any], param: str
+) -> None:
+    info = ModelInfo("", "a", frozenset(("chat",)), features=frozenset(), remote=True)
+    async with gateway(ONE, upstream("a", HELLO, info=info)) as g:
+        answer = await g.post(path, None, **fields)
+        assert answer.status == 400
+        assert answer.json["error"].startswith(f"{param}: ") and "vision" in answer.json["error"]
+
+
 OPTIONS = {
     "num_keep": 5,
     "seed": 42,

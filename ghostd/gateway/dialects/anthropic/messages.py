@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from ghostd.engine import Engine
-from ghostd.errors import RouteExhausted
+from ghostd.errors import GhostdError, ProviderError, RouteExhausted, UpstreamModelMissing, UpstreamRejected
 from ghostd.gateway.answering import answer
 from ghostd.gateway.calls import ABSENT, BYTES_PER_TOKEN, decoded, estimated_tokens, number, part_features, read_call
 from ghostd.gateway.dialects.anthropic.encoder import MessageEncoder
@@ -40,6 +40,7 @@ T = TypeVar("T")
 _DECODER = msgspec.json.Decoder(MessagesBody)
 _OWN_SIGNATURE = re.compile(rb'"ghostd\.[A-Za-z0-9_-]*"')
 _COUNT = "anthropic.count_tokens"
+_NO_SUCH_METHOD = 405
 _DOC = Doc(
     "Continue a conversation",
     "Anthropic",
@@ -79,18 +80,34 @@ async def count_tokens(engine: Engine, exchange: Exchange) -> Response | None:
     """How many tokens a prompt has: by the service that would be asked, by the model's own tokenizer, or estimated."""
     call = await read_call(engine, exchange, _COUNT, "chat", _counted_jobs, _glance)
     call.stream = False
+    body = call.body
     estimate, call.prompt_tokens = call.prompt_tokens, 0  # any length can be counted, at no cost
     deployment = engine.first(call)
+    decode = call.decode
     if _COUNT in deployment.relays and call.relayable:
         call.passed_only = True
-        return await answer(engine, exchange, call, MessageEncoder(exchange))
-    (job,) = call.decode()
+        try:
+            return await answer(engine, exchange, call, MessageEncoder(exchange))
+        except ProviderError as error:
+            if not _counts_nothing(error):
+                raise
+        decode = partial(_counted_jobs, body)
+    (job,) = decode()
     assert isinstance(job.request, ChatRequest)
     found = await engine.count_tokens(replace(job.request, model=deployment.name), estimate)
     call.trace.route, call.trace.deployment = call.model, found.deployment
     response = exchange.json(msgspec.json.encode({"input_tokens": found.tokens}))
     response.headers["x-ghostd-count"] = "exact" if found.exact else "estimated"
     return response
+
+
+def _counts_nothing(error: GhostdError) -> bool:
+    """Whether a service says that it has no such call, as many do that speak the dialect."""
+    if isinstance(error, RouteExhausted):
+        return bool(error.failures) and all(map(_counts_nothing, error.failures))
+    return isinstance(error, UpstreamModelMissing) or (
+        isinstance(error, UpstreamRejected) and error.status == _NO_SUCH_METHOD
+    )
 
 
 def _jobs(body: bytes) -> Sequence[Job]:

@@ -13,6 +13,7 @@ from ghostd.gateway.dialects.anthropic.content import Reader
 from ghostd.gateway.dialects.anthropic.errors import THREAD_CODE
 from ghostd.gateway.dialects.anthropic.fields import CacheControl
 from ghostd.gateway.dialects.anthropic.parts import Block, MessageFields
+from ghostd.gateway.dialects.anthropic.results import check_results
 from ghostd.gateway.dialects.anthropic.tools import ToolChoiceFields, ToolFields, tools_of
 from ghostd.gateway.dialects.openai.fields import check_one_of, check_ranges
 from ghostd.types import ChatRequest, Sampling
@@ -128,6 +129,7 @@ def chat_request(body: MessagesBody, *, counting: bool = False) -> ChatRequest:
         )
     reader = Reader()
     messages = (*reader.system(body.system), *reader.messages(body.messages))
+    check_results(body.messages)
     return ChatRequest(
         model=body.model,
         messages=messages,

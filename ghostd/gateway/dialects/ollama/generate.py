@@ -9,7 +9,7 @@ import msgspec
 
 from ghostd.conversation import Image, Message, Part, Text
 from ghostd.engine import Engine
-from ghostd.errors import ContextTooLong, InvalidRequest, UnsupportedParameter
+from ghostd.errors import ContextTooLong, InvalidRequest, RequestError, UnsupportedParameter
 from ghostd.gateway.answering import answer
 from ghostd.gateway.calls import decoded, optional_text, read_call
 from ghostd.gateway.dialects.ollama.fields import (
@@ -63,9 +63,9 @@ async def generate(engine: Engine, store: ModelStore, exchange: Exchange) -> Res
     try:
         with residence.kept():
             return await answer(engine, exchange, call, Lines(exchange, generate_content))
-    except ContextTooLong as error:
-        if error.param == "messages":
-            error.param = "prompt"  # there are no messages here
+    except RequestError as error:
+        if error.param == "messages":  # there are none here
+            error.param = "prompt" if isinstance(error, ContextTooLong) else "images"
         raise
 
 
