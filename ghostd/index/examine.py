@@ -11,6 +11,7 @@ from dataclasses import replace
 from ghostd.index.chunks import Chunked, chunk_file
 from ghostd.index.contents import Content
 from ghostd.index.file_names import is_data
+from ghostd.index.inside import OPEN_FLAGS, lies_at
 from ghostd.index.languages import GRAMMARS, language_of
 from ghostd.index.rows import encode_outline, encode_uses, name_crc
 from ghostd.index.scan import Limits, refusal
@@ -20,9 +21,6 @@ from ghostd.index.terms import TermKeys
 _BINARY_PROBE_BYTES = 8192
 _SETTLED_NS = 50_000_000
 """A file that was written less than this before it was read may change again without a new mtime."""
-
-_OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-"""Not blocking: opening a FIFO that took the file's place must not wait for a writer."""
 
 Guard = Callable[[str, Callable[[], None], bool], None]
 """Runs a step that may kill the process, so that a survivor knows by which file; True: under the time limit."""
@@ -46,14 +44,14 @@ def examine(
     Raises Gone.
     """
     try:
-        descriptor = os.open(f"{root}/{path}", _OPEN_FLAGS)
+        descriptor = os.open(f"{root}/{path}", OPEN_FLAGS)
     except FileNotFoundError as error:
         raise Gone from error
     except OSError as error:
         return _unreadable(root, path, error)
     try:
         status = os.fstat(descriptor)
-        if refusal(root, path, status, limits) is not None:
+        if refusal(root, path, status, limits) is not None or not lies_at(descriptor, root, path):
             raise Gone  # the walk that follows its change says why
         settled = time.time_ns() - status.st_mtime_ns > _SETTLED_NS
         source = _read(descriptor, status.st_size)
@@ -91,12 +89,12 @@ def failed(root: str, path: str, reason: str, limits: Limits) -> Record:
     Raises Gone.
     """
     try:
-        descriptor = os.open(f"{root}/{path}", _OPEN_FLAGS)
+        descriptor = os.open(f"{root}/{path}", OPEN_FLAGS)
     except OSError as error:
         raise Gone from error
     try:
         status = os.fstat(descriptor)
-        if refusal(root, path, status, limits) is not None:
+        if refusal(root, path, status, limits) is not None or not lies_at(descriptor, root, path):
             raise Gone
         source = _read(descriptor, status.st_size)
     except OSError as error:

@@ -17,8 +17,14 @@ IGNORE_FILES = (".ghostdignore", ".gitignore")
 MAX_IGNORE_BYTES = 256 * 1024
 """A larger ignore file is not read."""
 
-MAX_STARS = 4
-"""Wildcards in one name of a pattern. Regular expressions take time that is exponential in their number."""
+MAX_COST = 5_000
+"""Of the patterns in effect in one folder, and of those of one file: each entry is held against all of them."""
+MAX_PATTERNS = 50_000
+"""Of all ignore files that one walk reads."""
+_MAX_DOUBLE_STARS = 2
+"""`**` before the end of a pattern. Time is exponential in their number."""
+_COSTLY = 100
+"""What a pattern with so many of them counts."""
 
 _DIRECTORIES = frozenset(
     (
@@ -61,6 +67,15 @@ _ANY_FOLDER = re.compile(f"^.*(?P<{_ANCESTOR_MARK}>/)$", re.DOTALL)
 """The pattern `*/`, for which pathspec's own expression finds the first slash only."""
 
 
+_STAR = "[^/]*"
+_MARK = "\0"
+"""Stands for a star while an expression is rewritten."""
+_CLASS = r"\[\^?\]?(?:\\.|[^]\\])*\]"
+_STARRED = re.compile(rf"{_MARK}((?:\\.|{_CLASS}|[^{_MARK}/()\[\\])+)(?={_MARK})", re.DOTALL)
+"""A star and what stands between it and the next one, which has a fixed length."""
+_TOKEN = re.compile(rf"\\.|{_CLASS}", re.DOTALL)
+
+
 @dataclass(frozen=True, slots=True)
 class RuleSet:
     """The patterns of one ignore file; `base` is its folder with a trailing slash, "" for the root."""
@@ -69,6 +84,8 @@ class RuleSet:
     any_of: re.Pattern[str]
     patterns: tuple[tuple[re.Pattern[str], bool], ...]
     """(expression, whether it ignores), last one first."""
+    cost: int = 0
+    """See MAX_COST."""
 
     def verdict(self, path: str) -> bool | None:
         """Whether `path` (folders end with a slash) is ignored; None when no pattern names it."""
@@ -97,6 +114,12 @@ class Rules:
     ghostdignore: tuple[RuleSet, ...] = ()
     gitignore: tuple[RuleSet, ...] = ()
     info_exclude: tuple[RuleSet, ...] = ()
+
+    @property
+    def cost(self) -> int:
+        """See MAX_COST."""
+        groups = (self.exclude, self.ghostdignore, self.gitignore, self.info_exclude)
+        return sum(rules.cost for group in groups for rules in group)
 
     def extended(self, file_name: str, rules: RuleSet) -> Rules:
         """These rules with those of one more ignore file, of a folder further in."""
@@ -136,8 +159,11 @@ def parse_rules(base: str, lines: Sequence[str]) -> tuple[RuleSet | None, list[s
 
     refused: list[str] = []
     patterns: list[tuple[re.Pattern[str], bool]] = []
+    total = 0
     for line in wanted:
-        if any(re.sub(r"\*+", "*", part).count("*") > MAX_STARS for part in line.split("/")) or line.count("/**") > 3:
+        double_stars = line.removeprefix("!").split("/")[:-1].count("**")
+        cost = _COSTLY if double_stars == _MAX_DOUBLE_STARS else 1
+        if double_stars > _MAX_DOUBLE_STARS or total + cost > MAX_COST or _MARK in line:
             refused.append(line)
             continue
         try:
@@ -145,12 +171,14 @@ def parse_rules(base: str, lines: Sequence[str]) -> tuple[RuleSet | None, list[s
         except ValueError:
             continue  # git, too, passes over a pattern that is none
         if pattern.include is not None and pattern.regex is not None:
-            expression = _ANY_FOLDER if pattern.regex.pattern == f"(?P<{_ANCESTOR_MARK}>/)" else pattern.regex
+            total += cost
+            text = pattern.regex.pattern
+            expression = _ANY_FOLDER if text == f"(?P<{_ANCESTOR_MARK}>/)" else re.compile(_linear(text), re.DOTALL)
             patterns.append((expression, pattern.include))
     if not patterns:
         return None, refused
     union = "|".join(f"(?:{_without_groups(expression.pattern)})" for expression, _ in patterns)
-    return RuleSet(base, re.compile(union, re.DOTALL), tuple(reversed(patterns))), refused
+    return RuleSet(base, re.compile(union, re.DOTALL), tuple(reversed(patterns)), total), refused
 
 
 def _is_build_target(name: str, siblings: frozenset[str] | set[str]) -> bool:
@@ -159,3 +187,19 @@ def _is_build_target(name: str, siblings: frozenset[str] | set[str]) -> bool:
 
 def _without_groups(expression: str) -> str:
     return expression.replace(f"(?P<{_ANCESTOR_MARK}>/)", "/")
+
+
+def _linear(expression: str) -> str:
+    """The same expression, in time that is linear in a name's length and not exponential in the number of its stars.
+
+    Between two stars the first place that fits is as good as any, so that none need be given up again.
+    """
+    marked = re.sub(f"{_MARK}+", _MARK, expression.replace(_STAR, _MARK))
+    linear = _STARRED.sub(r"(?>[^/]*?\1)", marked).replace(_MARK, _STAR)
+    return _TOKEN.sub(_no_slash, linear)
+
+
+def _no_slash(found: re.Match[str]) -> str:
+    """`[!a]` stands for no slash either."""
+    part = found[0]
+    return f"(?!/){part}" if part.startswith("[^") and part != "[^/]" else part

@@ -1,7 +1,11 @@
 """Reading a file of a root without following any link on the way to it."""
 
+# ruff: noqa: PTH115
+# (A Path object for each file would cost more than the question.)
+
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterable
@@ -9,8 +13,26 @@ from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-"""Not blocking: a FIFO may have taken the file's place."""
+OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""Not blocking: opening a FIFO that took the file's place must not wait for a writer."""
+
+
+def open_folder(root: str, path: str) -> int:
+    """A descriptor of a folder of the root ("" for itself); raises OSError, also where a link leads to it."""
+    descriptor = os.open(f"{root}/{path}" if path else root, _FOLDER if path else _FOLDER & ~os.O_NOFOLLOW)
+    if path and not lies_at(descriptor, root, path):
+        os.close(descriptor)
+        raise FileNotFoundError(errno.ENOENT, "it was replaced by a link", path)
+    return descriptor
+
+
+def lies_at(descriptor: int, root: str, path: str) -> bool:
+    """Whether what was opened lies where its path says, and no link took a folder's place on the way to it."""
+    try:
+        found = os.readlink(f"/proc/self/fd/{descriptor}").removesuffix(" (deleted)")
+    except OSError:  # not Linux
+        found = os.path.realpath(f"{root}/{path}")
+    return found == f"{root}/{path}" or found == f"{os.path.realpath(root).rstrip('/')}/{path}"
 
 
 def read_several(root: Path, paths: Iterable[PurePosixPath], max_bytes: int) -> dict[PurePosixPath, bytes]:
@@ -34,7 +56,7 @@ def read_inside(root: Path, path: PurePosixPath, max_bytes: int) -> bytes | None
             folder = enter(str(root), _FOLDER & ~os.O_NOFOLLOW, None)
             for part in path.parts[:-1]:
                 folder = enter(part, _FOLDER, folder)
-            descriptor = enter(path.name, _FILE, folder)
+            descriptor = enter(path.name, OPEN_FLAGS, folder)
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode) or status.st_size > max_bytes:
                 return None

@@ -9,13 +9,24 @@ with `/`, never starting with one; names that are not UTF-8 are skipped and show
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ghostd.index.file_names import holds_secrets
-from ghostd.index.ignore import IGNORE_FILES, MAX_IGNORE_BYTES, Rules, RuleSet, is_generated, parse_rules
+from ghostd.index.ignore import (
+    IGNORE_FILES,
+    MAX_COST,
+    MAX_IGNORE_BYTES,
+    MAX_PATTERNS,
+    Rules,
+    RuleSet,
+    is_generated,
+    parse_rules,
+)
+from ghostd.index.inside import OPEN_FLAGS, lies_at, open_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,8 @@ class Walk:
     skips: dict[str, str] = field(default_factory=dict)
     """Path → reason, for what cannot be a file of the index."""
     _count: int = 0
+    _patterns: int = 0
+    """Patterns of ignore files read so far."""
 
     def run(self, start: str = "", count: int = 0) -> Iterator[Found]:
         """The files below `start` ("" for all), in the order of the walk; `count` files are known elsewhere."""
@@ -110,13 +123,16 @@ class Walk:
 
     def _names(self, folder: str) -> set[str] | None:
         """The names in a folder that is no link; None for anything else."""
-        absolute = self._absolute(folder)
         try:
-            if folder and os.path.islink(absolute):
-                return None
-            return set(os.listdir(absolute))
+            descriptor = open_folder(self.root, folder)
         except OSError:
             return None
+        try:
+            return set(os.listdir(descriptor))
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
 
     def _root_rules(self) -> Rules:
         exclude, _ = parse_rules("", self.limits.exclude)
@@ -130,11 +146,25 @@ class Walk:
         """The folder's files and folders, sorted by name."""
         self.enter(folder)
         try:
-            with os.scandir(self._absolute(folder)) as scanned:
+            descriptor = open_folder(self.root, folder)
+        except OSError as error:
+            self._unlisted(folder, error)
+            return
+        try:
+            yield from self._entries(folder, rules, descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _unlisted(self, folder: str, error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            self.skips[folder or "."] = f"unreadable: {error.strerror}"
+
+    def _entries(self, folder: str, rules: Rules, descriptor: int) -> Iterator[Found | tuple[str, Rules]]:
+        try:
+            with os.scandir(descriptor) as scanned:
                 entries = sorted(scanned, key=lambda entry: entry.name)
         except OSError as error:
-            if not isinstance(error, FileNotFoundError | NotADirectoryError):
-                self.skips[folder or "."] = f"unreadable: {error.strerror}"
+            self._unlisted(folder, error)
             return
         names = {entry.name for entry in entries}
         if folder and is_generated(names):
@@ -180,30 +210,40 @@ class Walk:
     def _read_ignore_files(self, folder: str, names: set[str], rules: Rules) -> Rules:
         for file_name in IGNORE_FILES:
             if file_name in names:
+                path = f"{folder}/{file_name}" if folder else file_name
                 found = self._read_rules(f"{folder}/" if folder else "", file_name)
-                if found:
+                if found and rules.cost + found.cost > MAX_COST:
+                    self.skips[path] = f"more than {MAX_COST} patterns hold in its folder: its own are not applied"
+                elif found:
                     rules = rules.extended(file_name, found)
         return rules
 
     def _read_rules(self, base: str, file_name: str) -> RuleSet | None:
         path = base + file_name
+        if self._patterns > MAX_PATTERNS:
+            self.skips[path] = f"the ignore files before it hold more than {MAX_PATTERNS} patterns: it is not applied"
+            return None
         try:
-            status = os.lstat(self._absolute(path))
-            if not stat.S_ISREG(status.st_mode):
-                return None
-            if status.st_size > MAX_IGNORE_BYTES:
-                self.skips[path] = f"ignore file larger than {MAX_IGNORE_BYTES} bytes: its rules are not applied"
-                return None
-            with open(self._absolute(path), encoding="utf-8", errors="surrogateescape") as file:
-                lines = file.read().removeprefix("\ufeff").splitlines()
+            descriptor = os.open(self._absolute(path), OPEN_FLAGS)
+            with open(descriptor, encoding="utf-8", errors="surrogateescape") as file:
+                status = os.fstat(descriptor)
+                if not stat.S_ISREG(status.st_mode) or not lies_at(descriptor, self.root, path):
+                    return None
+                if status.st_size > MAX_IGNORE_BYTES:
+                    self.skips[path] = f"ignore file larger than {MAX_IGNORE_BYTES} bytes: its rules are not applied"
+                    return None
+                lines = file.read(MAX_IGNORE_BYTES).removeprefix("\ufeff").splitlines()
         except FileNotFoundError:
             return None
         except OSError as error:
-            self.skips[path] = f"unreadable: {error.strerror}"
+            if error.errno not in (errno.ELOOP, errno.ENXIO):  # a link, a socket
+                self.skips[path] = f"unreadable: {error.strerror}"
             return None
         rules, refused = parse_rules(base, lines)
+        self._patterns += len(lines)
         if refused:
-            self.skips[path] = f"pattern with too many wildcards, not applied: {refused[0][:80]!r}"
+            some = f"{len(refused)} patterns, among them " if len(refused) > 1 else ""
+            self.skips[path] = f"not applied, as it would take too long: {some}{refused[0][:80]!r}"
         return rules
 
     def _absolute(self, path: str) -> str:

@@ -143,10 +143,27 @@ async def test_what_may_not_be_read_is_skipped(root: Path, store: Path) -> None:
 
 
 async def test_an_ignore_file_made_to_hang_the_matcher_does_not(root: Path, store: Path) -> None:
-    write(root, {**GOOD, ".gitignore": "*a*a*a*a*a*a*a*a*a*a*b\n*.log\n", "a" * 200: "text\n", "x.log": "log\n"})
+    hang = "*a*a*a*a*a*a*a*a*a*a*b\n**/**/a/**/**/a/**/b\n*.log\n"
+    write(root, {**GOOD, ".gitignore": hang, "a" * 200: "text\n", "x.log": "log\n"})
     report, skips = await once(root, store)
     assert report.files == 3
-    assert "too many wildcards" in skips[".gitignore"]
+    assert skips == {".gitignore": "not applied, as it would take too long: '**/**/a/**/**/a/**/b'"}
+
+
+async def test_ignore_files_without_end_are_applied_up_to_a_limit(root: Path, store: Path) -> None:
+    many = "".join(f"*x*x*x*x{n}\n" for n in range(4_000))
+    write(root, {**GOOD, ".gitignore": many, "sub/.gitignore": many + "a.log\n", "sub/a.log": "x\n", "x" * 200: "x\n"})
+    write(root, {"huge/.gitignore": "x" * 300_000 + "\n"})
+    os.mkfifo(root / "sub/.ghostdignore")
+    (root / "huge/.ghostdignore").symlink_to("/etc/passwd")
+    report, skips = await once(root, store)
+    assert report.files == 5
+    assert skips == {
+        "huge/.ghostdignore": "a symbolic link out of the root",
+        "huge/.gitignore": "ignore file larger than 262144 bytes: its rules are not applied",
+        "sub/.ghostdignore": "not a regular file (a FIFO)",
+        "sub/.gitignore": "more than 5000 patterns hold in its folder: its own are not applied",
+    }
 
 
 async def test_a_deeply_nested_file_costs_its_time_limit_and_nothing_else(root: Path, store: Path) -> None:

@@ -176,9 +176,30 @@ def test_an_ignore_file_that_is_a_link_is_not_read(root: Path, tmp_path: Path) -
     assert walked(root) == ["a.py"]
 
 
-def test_patterns_with_too_many_wildcards_are_refused_and_named() -> None:
-    rules, refused = parse_rules("", ["*a*b*c*d*e*f", "ok*", "a/**/b/**/c/**/d/**/e/**"])
-    assert refused == ["*a*b*c*d*e*f", "a/**/b/**/c/**/d/**/e/**"]
+def test_patterns_that_would_take_too_long_are_refused_and_named() -> None:
+    rules, refused = parse_rules("", ["a/**/b/**/c/**/d/**/e", "ok*", "**/a/**/b", *(f"*{n}" for n in range(5000))])
+    assert refused == ["a/**/b/**/c/**/d/**/e", *(f"*{n}" for n in range(4899, 5000))]
     assert rules is not None
     assert rules.verdict("okay") is True
     assert rules.verdict("no") is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "ignored"),
+    [
+        ("*a*a*a*a*a*a*a*a*a*b", "a" * 250, None),
+        ("*a*a*a*a*a*a*a*a*a*b", "a" * 250 + "b", True),
+        ("*[!b]*[!b]*[!b]*[!b]*[!b]*c", "a" * 250, None),
+        ("*?*?*?*?*?*?*?*?b", "a" * 250, None),
+        ("*ab*b*c", "aabbbc", True),
+        ("*(*[(*]*)*x", "a((b)x", True),
+        ("*a*b*", "b/ab/x", True),
+    ],
+)
+def test_many_stars_take_time_that_is_linear_in_the_name(pattern: str, name: str, ignored: bool | None) -> None:
+    """By trying all ways to share out the letters, 250 of them would take years."""
+    rules, refused = parse_rules("", [pattern])
+    assert refused == []
+    assert rules is not None
+    assert rules.verdict(name) is (None if "/" in name else ignored)
+    assert (rules.any_of.search(name) is not None) is bool(ignored)
