@@ -148,6 +148,10 @@ class Engine:
             return [_filler(deployment, deployment.name) for deployment in _tiers(self.registry)]
         return [_filler(self.registry.plan(model).tiers[0][0].deployment, model)]
 
+    def forget(self, session: str, document: str | None) -> None:
+        """A session has closed a document, or (None) has gone: its prompts need not begin alike any more."""
+        self.layouts.forget(session, document)
+
     async def warm(self, request: FillRequest) -> Usage | None:
         """Have the prompt of a document read while nobody waits, as `completion.fill.warm_with`; None where the model
         that would fill keeps no prompts. Call it when the user pauses; cancel it when he types on."""

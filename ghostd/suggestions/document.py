@@ -8,6 +8,7 @@ from ghostd.suggestions.feedback import Shown
 from ghostd.suggestions.generation import Generation
 from ghostd.suggestions.kept import Kept, KeptSuggestions
 from ghostd.suggestions.place import Place
+from ghostd.suggestions.rest import Rest
 from ghostd.suggestions.tempo import Rhythm
 
 KEPT = 32
@@ -26,6 +27,7 @@ class DocumentState:
     rhythm: Rhythm = field(default_factory=Rhythm)
     shown: Shown | None = None
     """What the editor shows."""
+    rest: Rest = field(default_factory=Rest)
 
     def settle(self, place: Place) -> None:
         """The cursor is here now: stop at once what can no longer be shown."""
@@ -41,6 +43,7 @@ class DocumentState:
 
     def stop(self) -> None:
         """End all that runs."""
+        self.rest.stop()
         for generation in self.running.values():
             generation.stop()
         self.running.clear()

@@ -28,6 +28,8 @@ class Filler:
     """Whether requests leave this machine."""
     metered: bool
     """Whether requests may cost money, or count against a limit."""
+    keeps: bool = False
+    """Whether it keeps what it has read of a prompt, so that it can be got ready."""
     speed: Speed | None = None
     """Calibrated; None: not known."""
 
@@ -48,6 +50,15 @@ class Filling(Protocol):
 
     def fill_as(self, request: FillRequest, client: str) -> tuple[str, AsyncGenerator[Delta, None]]:
         """Ask one of them: the request's id in the ledger, and the text in pieces."""
+        ...
+
+    async def warm(self, request: FillRequest) -> object:
+        """Have the model read what the document's next prompt begins with, where it keeps what it has read. Raises
+        RequestError and ProviderError."""
+        ...
+
+    def forget(self, session: str, document: str | None) -> None:
+        """A session has closed a document, or (None) has gone."""
         ...
 
     def record_outcome(self, call_id: str, kind: OutcomeKind, value: float) -> None:

@@ -32,7 +32,7 @@ class Generation:
         """To show; known once it is done."""
         self.confidence: float | None = None
         self.done = False
-        self.error: GhostdError | None = None
+        self.error: Exception | None = None
         self.stopped = False
         self.stages = Stages()
         self.began_s = time.monotonic()
@@ -127,6 +127,10 @@ class Generation:
                         self._tell()
         except GhostdError as error:
             self.error = error
+        except Exception as error:
+            self.error = error  # ghostd's own mistake: whoever waits raises it, or the loop logs it
+            if not self.wanted:
+                raise
         else:
             with stages.measured("post"):
                 self.text = self._shape(self.raw)

@@ -19,7 +19,7 @@ from ghostd.completion.lexing import syntax_of
 from ghostd.completion.postprocess import trim_overlap
 from ghostd.completion.tidy import tidy
 from ghostd.config import CompletionConfig
-from ghostd.errors import ModelNotFound
+from ghostd.errors import ModelNotFound, RequestError
 from ghostd.suggestion_reports import CompletionsReport
 from ghostd.suggestions.calibration import Calibration
 from ghostd.suggestions.document import DocumentState
@@ -29,6 +29,7 @@ from ghostd.suggestions.generation import Generation, Shape
 from ghostd.suggestions.kept import Kept
 from ghostd.suggestions.measured import Measured
 from ghostd.suggestions.place import Place
+from ghostd.suggestions.rest import PAUSE_S
 from ghostd.suggestions.suggestion import Ask, Suggestion
 from ghostd.suggestions.tempo import Latency, delay_s
 from ghostd.suggestions.work import Work
@@ -63,6 +64,7 @@ class SuggestionService:
         """
         self.measured.requests += 1
         work = Work(self, ask)
+        work.state.rest.stop()
         self._follow_shown(work.state, work.place)
         answered = False
         try:
@@ -78,18 +80,36 @@ class SuggestionService:
         finally:
             if not answered:
                 work.leave()
+            self._warm_later(work.state, ask, work.fillers)
         if work.shown is not None:
             self._prepare(work, work.shown)
+
+    def opened(self, ask: Ask) -> None:
+        """A document is open: its model is loaded, and reads the text before the place."""
+        try:
+            fillers = self.usable(ask.fill)
+        except RequestError:
+            return  # it is told when a completion is asked for
+        self._warm_later(self.state_of(ask), ask, fillers, 0.0)
+
+    def _warm_later(self, state: DocumentState, ask: Ask, fillers: Sequence[Filler], after_s: float = PAUSE_S) -> None:
+        warms = [filler for filler in fillers if filler.keeps]
+        if warms and self._config().warm_up:
+            claim = Claim("warm-up", ask.fill.session, ask.document)
+            request = replace(ask.fill, model=warms[-1].model, claim=claim)
+            state.rest.begin(partial(self._models.warm, request), after_s)
 
     def forget_session(self, session: str) -> None:
         """Its documents are closed."""
         for key in [key for key in self._documents if key[0] == session]:
             self._documents.pop(key).stop()
+        self._models.forget(session, None)
 
     def forget_document(self, session: str, document: str) -> None:
         """It is closed."""
         if (state := self._documents.pop((session, document), None)) is not None:
             state.stop()
+        self._models.forget(session, document)
 
     def close(self) -> None:
         """End all that runs."""

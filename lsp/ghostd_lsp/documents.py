@@ -90,6 +90,11 @@ class Document:
         self.too_large = False
         self._check_limits(self._lines)
 
+    @property
+    def size_bytes(self) -> int:
+        """Of the whole content; 0 for a document that is too large."""
+        return self._size_bytes
+
     def text(self) -> str:
         """The whole content; "" for a document that is too large."""
         if self._text is None:

@@ -16,6 +16,7 @@ from ghostd_lsp.calls import incoming_calls, outgoing_calls, prepare_calls
 from ghostd_lsp.commands import COMMANDS, execute_command
 from ghostd_lsp.completion import TRIGGER_CHARACTERS, plain_completion
 from ghostd_lsp.definitions import definition, hover, references
+from ghostd_lsp.filling import open_document
 from ghostd_lsp.inline_completion import inline_completion
 from ghostd_lsp.params import (
     CallsParams,
@@ -78,7 +79,7 @@ def _begin(session: Session, protocol: SessionProtocol, writer: asyncio.StreamWr
         **_navigation(session),
     }
     notifications = {
-        types.TEXT_DOCUMENT_DID_OPEN: Notification(DidOpenParams, session.open_document),
+        types.TEXT_DOCUMENT_DID_OPEN: Notification(DidOpenParams, lambda params: open_document(session, params)),
         types.TEXT_DOCUMENT_DID_CHANGE: Notification(DidChangeParams, session.change_document),
         types.TEXT_DOCUMENT_DID_CLOSE: Notification(DidCloseParams, session.close_document),
         types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: Notification(

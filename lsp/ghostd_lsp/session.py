@@ -42,7 +42,9 @@ OPEN_DOCUMENTS_CHARS = 512 * 1024
 """What a request carries of the other open documents: this many, of this many characters together."""
 
 OVERLAY_DELAY_S = 0.2
-"""How long a document's changes are gathered before the index hears of them, unless somebody asks before."""
+"""How long a document's changes are gathered before the index hears of them, unless somebody asks before …"""
+OVERLAY_DELAY_S_PER_MB = 5.0
+"""… and by how much longer for a large document: it is parsed anew each time, at some 0.4 CPU-s for a megabyte."""
 
 PREPARE_DELAY_S = 0.1
 """An editor that comes back opens many documents at once; only for the last of them is anything made ready."""
@@ -197,7 +199,8 @@ class Session:
             )
         self._unheard.add(document.uri)
         if self._hearing is None:
-            self._hearing = asyncio.get_running_loop().call_later(OVERLAY_DELAY_S, self._tell_the_index)
+            delay_s = OVERLAY_DELAY_S + OVERLAY_DELAY_S_PER_MB * document.size_bytes / 1e6
+            self._hearing = asyncio.get_running_loop().call_later(delay_s, self._tell_the_index)
         self._tell_if_too_large(document, was_too_large)
 
     def close_document(self, params: DidCloseParams) -> None:

@@ -18,6 +18,8 @@ from lsp_harness import INLINE, LspError, at, connected, edit, make_host, until
 from lsprotocol import types
 
 from ghostd.config import Config, LspConfig
+from ghostd.suggestions.service import SuggestionService
+from ghostd.suggestions.suggestion import Ask
 from ghostd.testing.memory_index import MemoryIndex
 from ghostd.testing.scripted import ScriptedProvider
 from ghostd.types import FillRequest
@@ -498,10 +500,10 @@ async def test_the_home_folder_and_the_root_of_the_disk_are_no_projects(
 async def test_an_error_of_ghostds_own_is_one_sentence_to_the_client_and_the_rest_in_the_log(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(self: MemoryIndex, path: Path) -> Path | None:
+    def broken(self: SuggestionService, ask: Ask) -> None:
         raise ZeroDivisionError("inner detail")
 
-    monkeypatch.setattr(MemoryIndex, "root_of", broken)
+    monkeypatch.setattr(SuggestionService, "suggest", broken)
     async with connected(make_host()) as client:
         await client.initialize()
         client.open(URI, "x")

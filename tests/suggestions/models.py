@@ -17,6 +17,7 @@ from ghostd.types import Delta, FillRequest, Usage
 
 READY = Filler("ready", ready=True, remote=False, metered=False)
 MODEL = Filler("model", ready=False, remote=False, metered=False)
+KEEPS = Filler("model", ready=False, remote=False, metered=False, keeps=True)
 CLOUD = Filler("cloud", ready=False, remote=True, metered=True)
 SLOW = Filler("slow", ready=False, remote=False, metered=False, speed=Speed(10.0, 2.0))
 
@@ -49,6 +50,8 @@ class Models:
         self.offered: Sequence[Filler] = fillers
         self.streams: list[Stream] = []
         self.outcomes: list[tuple[str, str, float]] = []
+        self.warmed: list[FillRequest] = []
+        self.forgotten: list[tuple[str, str | None]] = []
         self.ready: dict[str, tuple[str, float]] = {}
         """What READY says behind a prefix, and how sure it is."""
 
@@ -62,6 +65,12 @@ class Models:
         if request.model == READY.model:
             return name, self._at_once(*self.ready.get(request.prefix, ("", 0.0)))
         return name, self._written(stream)
+
+    async def warm(self, request: FillRequest) -> None:
+        self.warmed.append(request)
+
+    def forget(self, session: str, document: str | None) -> None:
+        self.forgotten.append((session, document))
 
     def record_outcome(self, call_id: str, kind: OutcomeKind, value: float) -> None:
         self.outcomes.append((call_id, kind, value))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from suggestions.models import CLOUD, MODEL, READY, SLOW, Models, all_of, ask, service, texts, until
+from suggestions.models import CLOUD, KEEPS, MODEL, READY, SLOW, Models, all_of, ask, service, texts, until
 
 from ghostd.errors import WorkerCrashed
 
@@ -263,6 +263,7 @@ async def test_closing_a_document_ends_its_generations() -> None:
     await until(lambda: models.asked)
     suggestions.forget_document("s", "file:///a.py")
     await until(lambda: models.asked[0].closed)
+    assert models.forgotten == [("s", "file:///a.py")]
     task.cancel()
 
 
@@ -282,3 +283,35 @@ async def test_forty_keys_ask_a_model_that_agrees_once() -> None:
     models.asked[0].write(text[30:]).end()
     assert await task == [text[39:]]
     assert len(models.asked) == 1
+
+
+async def test_a_model_reads_its_prompt_when_a_document_is_opened_and_when_the_user_pauses() -> None:
+    models = Models(KEEPS)
+    suggestions = service(models, speculate="never")
+    suggestions.opened(ask("import os\n", ""))
+    await until(lambda: models.warmed)
+    assert models.warmed[0].claim.priority == "warm-up" and models.warmed[0].claim.document == "file:///a.py"
+    task = asyncio.create_task(texts(suggestions, ask(HEAD)))
+    await until(lambda: models.asked)
+    models.asked[0].write("return 1").end()
+    await task
+    assert len(models.warmed) == 1
+    await until(lambda: len(models.warmed) == 2)
+    assert models.warmed[1].prefix == HEAD
+    suggestions.close()
+
+
+async def test_nothing_is_read_in_advance_where_the_setting_says_so_or_no_prompt_is_kept() -> None:
+    for models, setting in ((Models(KEEPS), False), (Models(MODEL), True)):
+        suggestions = service(models, warm_up=setting)
+        suggestions.opened(ask("import os\n", ""))
+        await asyncio.sleep(0.02)
+        assert models.warmed == []
+
+
+async def test_a_mistake_of_ghostds_own_is_raised_where_somebody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    models = Models(MODEL)
+    suggestions = service(models)
+    monkeypatch.setattr(models, "fill_as", lambda request, client: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        await texts(suggestions, ask(HEAD))
