@@ -44,6 +44,16 @@ def examine(
     Raises Gone.
     """
     try:
+        return _examine(root, path, limits, known, promise, guard)
+    except MemoryError:
+        status = _status(root, path)
+        return _left_out(path, status, "reading it needs more memory than index.parse_memory_mb allows")
+
+
+def _examine(
+    root: str, path: str, limits: Limits, known: Known | None, promise: Promise, guard: Guard
+) -> Record | Touched:
+    try:
         descriptor = os.open(f"{root}/{path}", OPEN_FLAGS)
     except FileNotFoundError as error:
         raise Gone from error
@@ -181,10 +191,17 @@ def _read(descriptor: int, size: int) -> bytes:
 
 
 def _unreadable(root: str, path: str, error: OSError) -> Record:
+    return _left_out(path, _status(root, path), f"unreadable: {error.strerror}")
+
+
+def _status(root: str, path: str) -> os.stat_result:
     try:
-        status = os.lstat(f"{root}/{path}")
+        return os.lstat(f"{root}/{path}")
     except OSError as gone:
         raise Gone from gone
+
+
+def _left_out(path: str, status: os.stat_result, problem: str) -> Record:
+    """The row of a file that was not read; not settled, as permissions change without a new mtime."""
     language = language_of(path.rpartition("/")[2])
-    # Not settled: permissions change without a new mtime.
-    return Record(path, language, status.st_size, status.st_mtime_ns, False, None, f"unreadable: {error.strerror}")
+    return Record(path, language, status.st_size, status.st_mtime_ns, False, None, problem)
