@@ -1,0 +1,71 @@
+"""What is never proposed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from ghostd.completion.lexing import lex, syntax_of
+from ghostd.next_edit.asked import Asked
+from ghostd.next_edit.document import Source
+from ghostd.next_edit.proposal import Proposal
+from ghostd.next_edit.tokens import tokens_in
+
+_BRACKETS = frozenset("()[]{}")
+
+
+def keeps_order(source: Source, proposal: Proposal) -> bool:
+    """Whether the brackets and strings are as whole with a proposal as without it."""
+    if not (0 <= proposal.start <= proposal.end <= len(source.text)):
+        return False
+    if source.text[proposal.start : proposal.end] != proposal.old or proposal.old == proposal.new:
+        return False
+    first, last = source.line_of(proposal.start), source.line_of(max(proposal.end - 1, proposal.start))
+    start, end = source.line_span(first)[0], source.line_span(last)[1]
+    end = max(end, proposal.end)
+    before = source.text[start:end]
+    after = source.text[start : proposal.start] + proposal.new + source.text[proposal.end : end]
+    syntax = syntax_of(None, proposal.path)
+    was, now = lex(before, syntax), lex(after, syntax)
+    if (was.inside, was.loose) != (now.inside, now.loose):
+        return False
+    return _open(before, source) == _open(after, source)
+
+
+def undone(asked: Asked, source: Source, proposal: Proposal) -> bool:
+    """Whether the user has taken back this very change of the lines."""
+    if asked.history is None:
+        return False
+    first, last = source.line_of(proposal.start), source.line_of(max(proposal.end - 1, proposal.start))
+    start = source.lines[first]
+    end = source.lines[last + 1] if last + 1 < len(source.lines) else len(source.text)
+    after = source.text[start : proposal.start] + proposal.new + source.text[proposal.end : end]
+    return asked.history.was_undone(proposal.file, source.text[start:end].splitlines(True), after.splitlines(True))
+
+
+def apart(proposals: Sequence[Proposal]) -> list[Proposal]:
+    """Without those that overlap a better one, or one before them."""
+    kept: list[Proposal] = []
+    for proposal in proposals:
+        if not any(_overlap(proposal, other) for other in kept):
+            kept.append(proposal)
+    return kept
+
+
+def _overlap(one: Proposal, other: Proposal) -> bool:
+    if one.path != other.path:
+        return False
+    if one.start == one.end == other.start == other.end:
+        return one.new == other.new
+    return one.start < other.end and other.start < one.end
+
+
+def _open(text: str, source: Source) -> Counter[str]:
+    """How many more brackets of each kind are opened than closed."""
+    count: Counter[str] = Counter()
+    for token in tokens_in(text, source.path):
+        if token.kind == "op" and token.text in _BRACKETS:
+            count[("([{".find(token.text) >= 0 and token.text) or "([{"[")]}".index(token.text)]] += (
+                1 if token.text in "([{" else -1
+            )
+    return Counter({bracket: number for bracket, number in count.items() if number})

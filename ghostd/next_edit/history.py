@@ -1,0 +1,116 @@
+"""What a session has edited lately, as lines before and after.
+
+Noting a change costs time in proportion to its lines, not to the file: keystrokes in lines that were edited already
+become part of that edit.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+MAX_EDITS = 32
+MAX_LINES = 80
+"""Of one edit: what is larger was pasted, or made by a formatter, and has nothing to say of the next one."""
+MAX_CHARS = 16_000
+"""Of one edit, before and after together."""
+_MAX_UNDONE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Lines that were replaced. Lines have their ends."""
+
+    path: Path
+    """Absolute."""
+    line: int
+    """0-based: where `after` begins in the document as it is now."""
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+    @property
+    def end(self) -> int:
+        """The line behind `after`."""
+        return self.line + len(self.after)
+
+
+class EditHistory:
+    """One session's edits, the last one at the end. An edit that is taken back is gone."""
+
+    def __init__(self) -> None:
+        self._edits: list[Edit] = []
+        self._undone: deque[tuple[Path, tuple[str, ...], tuple[str, ...]]] = deque(maxlen=_MAX_UNDONE)
+
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        """The oldest first."""
+        return tuple(self._edits)
+
+    def was_undone(self, path: Path, before: Sequence[str], after: Sequence[str]) -> bool:
+        """Whether somebody made this very edit, and took it back."""
+        return (path, tuple(before), tuple(after)) in self._undone
+
+    def note(self, path: Path, line: int, before: Sequence[str], after: Sequence[str]) -> None:
+        """Lines of a document have been replaced; `line` is 0-based, lines have their ends."""
+        first, before, after = _trimmed(before, after)
+        if not before and not after:
+            return
+        edit = Edit(path, line + first, tuple(before), tuple(after))
+        kept = []
+        for old in self._edits:
+            if old.path != path or old.end < edit.line or (old.end == edit.line and old.after):
+                kept.append(old)
+            elif old.line >= edit.line + len(edit.before) and edit.before and old.line > edit.line:
+                kept.append(replace(old, line=old.line + len(edit.after) - len(edit.before)))
+            elif (joined := _joined(old, edit)) is not None:
+                edit = joined
+            # One that overlaps, and would become too large with this, has been written over.
+        if edit.before == edit.after:
+            self._take_back(path, kept)
+        elif _is_small(edit):
+            kept.append(edit)
+            key = path, edit.before, edit.after
+            if key in self._undone:
+                self._undone.remove(key)
+        self._edits = kept[-MAX_EDITS:]
+
+    def forget(self, path: Path) -> None:
+        """A document has been closed, or replaced as a whole: what was edited in it has no place any more."""
+        self._edits = [edit for edit in self._edits if edit.path != path]
+
+    def _take_back(self, path: Path, kept: list[Edit]) -> None:
+        """What was in the history before, and is no more, was undone."""
+        for edit in self._edits:
+            if edit.path == path and not any(one.before == edit.before and one.after == edit.after for one in kept):
+                self._undone.append((path, edit.before, edit.after))
+
+
+def _trimmed(before: Sequence[str], after: Sequence[str]) -> tuple[int, Sequence[str], Sequence[str]]:
+    """Without the lines that are the same at both ends; the first is how many lines were left out at the start."""
+    start, most = 0, min(len(before), len(after))
+    while start < most and before[start] == after[start]:
+        start += 1
+    end = 0
+    while end < most - start and before[-1 - end] == after[-1 - end]:
+        end += 1
+    return start, before[start : len(before) - end], after[start : len(after) - end]
+
+
+def _joined(old: Edit, new: Edit) -> Edit | None:
+    """Both edits as one; `new` replaces lines of what is there since `old`."""
+    if not _is_small(new):
+        return None
+    head = new.before[: max(old.line - new.line, 0)]
+    tail = new.before[max(old.end - new.line, 0) :]
+    now = (*head, *old.after, *tail)
+    first = min(old.line, new.line)
+    at = new.line - first
+    after = (*now[:at], *new.after, *now[at + len(new.before) :])
+    return Edit(new.path, first, (*head, *old.before, *tail), after)
+
+
+def _is_small(edit: Edit) -> bool:
+    chars = sum(map(len, edit.before)) + sum(map(len, edit.after))
+    return max(len(edit.before), len(edit.after)) <= MAX_LINES and chars <= MAX_CHARS

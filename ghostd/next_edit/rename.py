@@ -1,0 +1,237 @@
+"""A name was changed where it is defined: its other places in the same file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ghostd.next_edit.changes import changes, renamed
+from ghostd.next_edit.document import Source
+from ghostd.next_edit.history import Edit
+from ghostd.next_edit.proposal import Proposal, propose
+from ghostd.next_edit.roles import MEMBERS, Defined, role_at
+from ghostd.next_edit.words import is_word
+
+_OWN = frozenset(("self", "this", "cls", "Self"))
+_DEFINITION = 0.95
+_FROM_A_USE = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """A name that has become another one."""
+
+    old: str
+    new: str
+    defined: Defined
+    at: int
+    """In characters, in the text as it is now."""
+    confidence: float
+
+
+def renames(source: Source, earlier: Source, edit: Edit) -> list[Renamed]:
+    """The names that an edit changed; `earlier` is the file without the edit."""
+    found = []
+    span = source.span_of(edit)
+    assert span is not None
+    lines = source.text[span[0] : span[1]]
+    first = next((i for i, start in enumerate(source.starts) if start >= span[0]), len(source.starts))
+    after = [token for token in source.tokens[first:] if token.end <= span[0] + len(lines)]
+    end = span[0] + sum(map(len, edit.before))
+    before = [token for token in earlier.tokens[first:] if token.end <= end]
+    for old, (new, place) in renamed(before, after, changes(before, after)).items():
+        if is_word(old, source.family) or is_word(new, source.family):
+            continue
+        at = next((i for i in range(first + place, first + len(after)) if source.tokens[i].text == new), -1)
+        best: tuple[Defined, int] | None = None
+        for index in range(first, first + len(after)):
+            if source.tokens[index].text == new:
+                defined = role_at(source, index)
+                if best is None or (best[0].role == "use" and defined.role != "use"):
+                    best = defined, index
+        if best is None or at < 0:
+            continue
+        defined, index = best
+        confidence = _DEFINITION
+        if defined.role == "use":
+            known = _definition_of(source, old, source.tokens[index].start)
+            if known is None or _clashes(earlier, new, Defined("top", 0, len(earlier.text))):
+                continue
+            defined, confidence = known, _FROM_A_USE
+        elif _binds(source, old, defined.start, defined.end) and defined.role != "member":
+            continue  # there is another one of this name
+        if confidence == _DEFINITION and _clashes(earlier, new, defined):
+            continue
+        found.append(Renamed(old, new, defined, source.tokens[index].start, confidence))
+    return found
+
+
+def places(source: Source, renaming: Renamed) -> Iterator[Proposal]:
+    """The other places of a name in the file where it was renamed."""
+    old, new, defined = renaming.old, renaming.new, renaming.defined
+    reason = f"`{old}` has been renamed to `{new}`."
+    hidden = [] if defined.role == "member" else _hidden(source, old, defined, renaming.at)
+    owner = source.scopes.type_at(renaming.at) if defined.role == "member" else None
+    alone = defined.role != "member" or not _other_members(source, old, owner)
+    for at, token in enumerate(source.tokens):
+        if token.text != old or token.kind != "name" or not defined.start <= token.start < defined.end:
+            continue
+        if any(start <= token.start < end for start, end in hidden):
+            continue
+        confidence, text = renaming.confidence, new
+        if defined.role == "member":
+            certain = _member_place(source, at, owner is not None and owner.start <= token.start < owner.end)
+            if certain is None or (certain < 0.9 and not alone):
+                continue
+            confidence = min(confidence, certain)
+        else:
+            if not is_plain(source, at) or role_at(source, at).role == "member":
+                continue
+            if is_shorthand(source, at):
+                text = f"{old}: {new}"
+        yield propose(source, token.start, token.end, text, "rename", reason, confidence)
+    if defined.role == "top" and source.family == "python":
+        yield from _listed(source, old, new, reason)
+
+
+def is_plain(source: Source, at: int) -> bool:
+    """Whether a name at a place is neither a member's, nor that of an argument, a field or a key."""
+    tokens, family = source.tokens, source.family
+    before = tokens[at - 1].text if at else ""
+    behind = tokens[at + 1].text if at + 1 < len(tokens) else ""
+    if before in MEMBERS:
+        return False
+    if family == "python":
+        return not (behind == "=" and before in ("(", ",") and _innermost(source, at) == "(")
+    if family in ("typescript", "rust") and behind == ":" and before in ("{", ",") and _innermost(source, at) == "{":
+        return family == "typescript" and _is_block(source, at)
+    return True
+
+
+def is_shorthand(source: Source, at: int) -> bool:
+    """Whether a name in braces is both the key and the value."""
+    tokens = source.tokens
+    if source.family not in ("typescript", "rust"):
+        return False
+    before = tokens[at - 1].text if at else ""
+    behind = tokens[at + 1].text if at + 1 < len(tokens) else ""
+    if before not in ("{", ",") or behind not in (",", "}") or _innermost(source, at) != "{":
+        return False
+    opened = _opening(source, at)
+    lead = tokens[opened - 1].text if opened else ""
+    if source.family == "rust":
+        head = [t.text for t in tokens[max(opened - 30, 0) : opened]]
+        for word in reversed(head):
+            if word == "use":
+                return False
+            if word in (";", "}", "{"):
+                break
+        return opened > 0 and tokens[opened - 1].kind == "name" and lead[:1].isupper()
+    if lead in ("import", "export", "type", ")", "else", "try", "finally", "do", ";"):
+        return False
+    return lead in ("(", ",", "=", "return", ":", "[", "?", "=>", "&&", "||", "??", "const", "let", "var", "...")
+
+
+def _definition_of(source: Source, name: str, offset: int) -> Defined | None:
+    """What defines a name that was in use at a place."""
+    for at, token in enumerate(source.tokens):
+        if token.text == name and token.kind == "name":
+            defined = role_at(source, at)
+            if defined.role in ("local", "parameter") and defined.start <= offset < defined.end:
+                return defined
+    return None
+
+
+def _binds(source: Source, name: str, start: int, end: int) -> bool:
+    for at, token in enumerate(source.tokens):
+        if token.text == name and token.kind == "name" and start <= token.start < end:
+            defined = role_at(source, at)
+            if defined.role not in ("use", "member") and (defined.start, defined.end) == (start, end):
+                return True
+    return False
+
+
+def _clashes(earlier: Source, new: str, defined: Defined) -> bool:
+    """Whether the new name was something else's already."""
+    near = [
+        index
+        for index, token in enumerate(earlier.tokens)
+        if token.text == new and token.kind == "name" and defined.start <= token.start < defined.end
+    ]
+    if defined.role == "member":
+        return any(role_at(earlier, index).role == "member" for index in near)
+    return any(is_plain(earlier, index) and role_at(earlier, index).role != "member" for index in near)
+
+
+def _hidden(source: Source, old: str, defined: Defined, at: int) -> list[tuple[int, int]]:
+    """Parts of the scope where the old name is something else's."""
+    hidden: list[tuple[int, int]] = []
+    for index, token in enumerate(source.tokens):
+        if token.text != old or token.kind != "name" or not defined.start <= token.start < defined.end:
+            continue
+        inner = role_at(source, index)
+        if inner.role in ("parameter", "local") and (inner.start, inner.end) != (defined.start, defined.end):
+            start = inner.start if source.family == "python" or inner.role == "parameter" else token.start
+            if not start <= at < inner.end:
+                hidden.append((start, inner.end))
+    return hidden
+
+
+def _member_place(source: Source, at: int, inside: bool) -> float | None:
+    """How sure a place of a member's name is its; None where it is another name."""
+    tokens = source.tokens
+    before = tokens[at - 1].text if at else ""
+    behind = tokens[at + 1].text if at + 1 < len(tokens) else ""
+    if before in MEMBERS:
+        owner = tokens[at - 2].text if at >= 2 else ""
+        return _DEFINITION if inside and owner in _OWN and (at < 3 or tokens[at - 3].text not in MEMBERS) else 0.7
+    if source.family == "rust" and before in ("{", ",") and behind == ":" and _innermost(source, at) == "{":
+        return 0.7
+    if inside and source.family == "python" and source.scopes.function_at(tokens[at].start) is None:
+        return 0.8 if is_plain(source, at) else None  # in the class's own body
+    return None
+
+
+def _other_members(source: Source, name: str, owner: object) -> bool:
+    """Whether another type of the file has a member of this name."""
+    for at, token in enumerate(source.tokens):
+        if token.text == name and token.kind == "name" and role_at(source, at).role == "member":
+            before = source.tokens[at - 1].text if at else ""
+            if before not in MEMBERS and source.scopes.type_at(token.start) != owner:
+                return True
+    return False
+
+
+def _listed(source: Source, old: str, new: str, reason: str) -> Iterator[Proposal]:
+    """Its place in `__all__`."""
+    tokens = source.tokens
+    for at, token in enumerate(tokens):
+        if token.text == "__all__" and at + 2 < len(tokens) and tokens[at + 1].text in ("=", "+="):
+            close = source.scopes.pairs.get(at + 2, -1)
+            for item in tokens[at + 3 : close] if close > 0 else ():
+                if item.kind == "string" and item.text[1:-1] == old:
+                    yield propose(source, item.start + 1, item.end - 1, new, "rename", reason, _DEFINITION)
+
+
+def _opening(source: Source, at: int) -> int:
+    """The bracket around a token; -1 for none."""
+    pairs, place = source.scopes.pairs, at - 1
+    while place >= 0:
+        text = source.tokens[place].text
+        if text in (")", "]", "}") and place in pairs:
+            place = pairs[place]
+        elif text in ("(", "[", "{") and source.tokens[place].kind == "op":
+            return place
+        place -= 1
+    return -1
+
+
+def _innermost(source: Source, at: int) -> str:
+    place = _opening(source, at)
+    return source.tokens[place].text if place >= 0 else ""
+
+
+def _is_block(source: Source, at: int) -> bool:
+    """Whether the braces around hold statements."""
+    place = _opening(source, at)
+    return place > 0 and source.tokens[place - 1].text in (")", "else", "try", "finally", "do", "=>")
