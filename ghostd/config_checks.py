@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,6 +24,9 @@ VIRTUAL_MODELS = ("auto", "fast", "smart", "code", "local")
 _SERVERS = ("ollama", "lm-studio", "vllm", "llama-server")
 _FOUND_AT_RUN_TIME = frozenset(("ghostd", *_SERVERS, *(f"{server}-local" for server in _SERVERS)))
 """Heads of "head/model" that need no entry in the configuration."""
+_HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_HEADER_VALUE = re.compile(r"[^\r\n\0]*")
+"""RFC 9110, 5.1 and 5.5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,27 @@ def _mistakes(config: Config) -> Iterator[Mistake]:
     yield from _twice(config)
     yield from _cycles(config)
     yield from _experiments(config)
+
+
+def unlisted(config: Config) -> Iterator[Mistake]:
+    """Names that only a file of this machine or a service's own list can have; perhaps a slip of the pen."""
+    targets: list[tuple[tuple[str, ...], str]] = [
+        (("aliases", name), target) for name, target in config.aliases.items()
+    ]
+    for name, route in config.routes.items():
+        for entry in route.deployments:
+            targets.append((("routes", name, "deployments"), entry if isinstance(entry, str) else entry.model))
+        targets += ((("routes", name, "fallbacks"), target) for target in route.fallbacks)
+    for name, experiment in config.experiments.items():
+        targets.append((("experiments", name, "model"), experiment.model))
+        targets += ((("experiments", name, "arms", arm), of.model) for arm, of in experiment.arms.items())
+    listed = {model for provider in config.providers.values() for model in provider.models or ()}
+    known = {*config.routes, *config.deployments, *config.aliases, *config.local.models, *VIRTUAL_MODELS, *listed}
+    for keys, target in targets:
+        if "/" not in target and target not in known:
+            yield Mistake(
+                keys, f"nothing here is called {target!r}: it must be a local model, or one that a service lists"
+            )
 
 
 def _not_finite(settings: object, keys: tuple[str, ...]) -> Iterator[Mistake]:
@@ -146,7 +171,13 @@ def _provider(name: str, provider: ProviderConfig) -> Iterator[Mistake]:
             parse_reference(reference)
         except SecretError as error:
             yield Mistake((*keys, "keys"), str(error))
-    for header in provider.headers:
+    if "" in (provider.models or ()):
+        yield Mistake((*keys, "models"), "a model's name is missing")
+    for header, value in provider.headers.items():
+        if not _HEADER_NAME.fullmatch(header):
+            yield Mistake((*keys, "headers"), f"{header!r} is not a header's name")
+        if not _HEADER_VALUE.fullmatch(value):
+            yield Mistake((*keys, "headers", header), "a header's value is one line")
         if header.lower() in ("authorization", "x-api-key", "api-key", "x-goog-api-key"):
             yield Mistake(
                 (*keys, "headers", header), f"{header!r} is set from `keys`; a key does not belong into this file"

@@ -66,6 +66,9 @@ def test_what_is_right_is_taken() -> None:
         ('[providers."a/b"]\npreset = "openai"', 6, "a provider's name has no slash"),
         ('[providers.x]\npreset = "openai"\nkeys = ["sk-123"]', 8, "`providers.x.keys`"),
         ('[providers.openai.headers]\nAuthorization = "Bearer x"', 7, "is set from `keys`"),
+        ('[providers.openai.headers]\nx-team = "a\\nb"', 7, "a header's value is one line"),
+        ('[providers.openai.headers]\n"x team" = "a"', 6, "'x team' is not a header's name"),
+        ('[providers.openai]\nmodels = ["a", ""]', 7, "a model's name is missing"),
         # deployments
         ('[deployments.d]\nmodel = "m"', 7, "'m' is not \"provider/model\""),
         ('[deployments.d]\nmodel = "acm/m"', 7, "no provider 'acm' is configured; did you mean 'acme'?"),

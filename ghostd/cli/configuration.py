@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ghostd.cli.options import is_there, read_config
+from ghostd.config_checks import unlisted
 from ghostd.local.paths import find_paths
 
 
@@ -26,6 +27,8 @@ def path() -> None:
 def check(file: Path | None) -> None:
     """Check FILE, or the configuration in use, and name the first mistake with its line."""
     paths = find_paths()
-    read_config(paths, file, None)
+    read, _ = read_config(paths, file, None)
     found = file is not None or is_there(paths.config_file)
+    for doubt in unlisted(read):
+        click.echo(f"`{'.'.join(doubt.keys)}`: {doubt.reason}", err=True)
     click.echo(f"{file or paths.config_file}: {'no mistakes' if found else 'not there; the defaults hold'}")

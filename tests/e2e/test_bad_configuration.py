@@ -95,3 +95,14 @@ def test_a_price_file_with_nonsense_is_told_with_its_line(start_daemon: StartDae
     daemon.stop()
     assert f"{prices}:2: " in daemon.output
     assert "Traceback" not in daemon.output
+
+
+def test_check_tells_of_names_that_nothing_in_the_file_has(tmp_path: Path) -> None:
+    file = tmp_path / "ghostd.toml"
+    file.write_text('[providers.openai]\nmodels = ["gpt-4.1"]\n[aliases]\ngood = "gpt-4.1"\nbad = "gpt4.1"\n')
+    done = run_command(["ghostctl", "config", "check", str(file)], tmp_path)
+    assert done.returncode == 0
+    assert done.stdout == f"{file}: no mistakes\n"
+    assert done.stderr == (
+        "`aliases.bad`: nothing here is called 'gpt4.1': it must be a local model, or one that a service lists\n"
+    )
