@@ -21,6 +21,7 @@ from msgspec import Meta
 from ghostd.config_checks import first_mistake
 from ghostd.config_embeddings import EmbeddingsConfig
 from ghostd.config_files import BatchesConfig, FilesConfig
+from ghostd.config_next_edit import NextEditConfig
 from ghostd.config_responses import ResponsesConfig
 from ghostd.config_routing import (
     Bytes,
@@ -284,6 +285,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     context: ContextConfig = ContextConfig()
     embeddings: EmbeddingsConfig = EmbeddingsConfig()
     completion: CompletionConfig = CompletionConfig()
+    next_edit: NextEditConfig = NextEditConfig()
     project_model: ProjectModelConfig = ProjectModelConfig()
     local: LocalConfig = LocalConfig()
     lsp: LspConfig = LspConfig()

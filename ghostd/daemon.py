@@ -33,6 +33,7 @@ from ghostd.gateway.doors import (
     file_doors,
     load_dialects,
     metrics_doors,
+    next_edit_doors,
     ollama_doors,
     project_doors,
     symbol_doors,
@@ -57,6 +58,8 @@ from ghostd.local.evaluate_control import evaluation_routes
 from ghostd.local.model_control import model_routes
 from ghostd.local.paths import Paths, expand
 from ghostd.navigation.navigator import navigator
+from ghostd.next_edit.by_model import ModelEdits
+from ghostd.next_edit.service import NextEdits
 from ghostd.ports import ProjectModel, Provider, SecretStore
 from ghostd.project_model.provider import project_model
 from ghostd.providers.http.client import http_client
@@ -307,9 +310,10 @@ async def _parts(
             )
         )
         daemon.suggestions = suggestions
+        next_edits = NextEdits(config.next_edit, resolver, ModelEdits(engine, config.next_edit))
         for name in config.frontends:
             socket = paths.runtime / f"{name}.sock"
-            host = FrontendHost(daemon.engine, index, config, socket, navigation, context, suggestions)
+            host = FrontendHost(daemon.engine, index, config, socket, navigation, context, suggestions, next_edits)
             await parts.enter_async_context(_frontend(name)(host))
         kept = await parts.enter_async_context(open_responses(paths.responses, config.responses))
         responses = await parts.enter_async_context(responses_doors(engine, kept, config.responses))
@@ -327,6 +331,7 @@ async def _parts(
                     *background,
                     symbol_doors(navigation),
                     context_doors(context),
+                    next_edit_doors(next_edits, index),
                     zeke_doors(engine, suggestions),
                     metrics_doors(suggestions),
                     project_doors(Analyst(index, resolver, history)),

@@ -18,6 +18,7 @@ from ghostd.context.service import ContextService
 from ghostd.errors import GhostdError, ModelNotFound, WorkerFailed
 from ghostd.models import ModelInfo
 from ghostd.navigation.navigator import Navigator
+from ghostd.next_edit.service import NextEdits
 from ghostd.ports import Ledger, PromptCache, Provider
 from ghostd.records import OutcomeKind
 from ghostd.routing.call import Call, Hints, Item, Job
@@ -301,6 +302,7 @@ class FrontendHost:
     navigator: Navigator
     context: ContextService
     suggestions: SuggestionService
+    next_edits: NextEdits
 
 
 Frontend = Callable[[FrontendHost], AbstractAsyncContextManager[None]]

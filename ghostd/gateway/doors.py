@@ -15,6 +15,7 @@ import msgspec
 
 from ghostd import __version__
 from ghostd.analysis.analyst import Analyst
+from ghostd.code_ports import Index
 from ghostd.config_files import FilesConfig
 from ghostd.context.service import ContextService
 from ghostd.engine import Engine
@@ -31,6 +32,7 @@ from ghostd.gateway.openapi.served import Described
 from ghostd.gateway.response import Response
 from ghostd.gateway.routes import Later, Route, Routes
 from ghostd.navigation.navigator import Navigator
+from ghostd.next_edit.service import NextEdits
 from ghostd.ports import Batches, FileStore, ModelStore
 from ghostd.suggestions.service import SuggestionService
 
@@ -122,6 +124,11 @@ def symbol_doors(navigator: Navigator) -> Later:
 def context_doors(service: ContextService) -> Later:
     """What prompts would quote of the indexed projects."""
     return Later(("/v1/ghostd/context",), partial(_context, service))
+
+
+def next_edit_doors(next_edits: NextEdits, index: Index) -> Later:
+    """What is to be edited next."""
+    return Later(("/v1/ghostd/next-edit",), partial(_next_edit, next_edits, index))
 
 
 def zeke_doors(engine: Engine, suggestions: SuggestionService) -> Later:
@@ -277,6 +284,12 @@ def _context(service: ContextService) -> Iterable[Route]:
     from ghostd.gateway.dialects import ghostd_context
 
     return ghostd_context.routes(service)
+
+
+def _next_edit(next_edits: NextEdits, index: Index) -> Iterable[Route]:
+    from ghostd.gateway.dialects import ghostd_next_edit
+
+    return ghostd_next_edit.routes(next_edits, index)
 
 
 def _project(analyst: Analyst) -> Iterable[Route]:

@@ -9,6 +9,8 @@ from ghostd.config import Config
 from ghostd.context.service import ContextService
 from ghostd.engine import Engine, FrontendHost
 from ghostd.navigation.navigator import navigator
+from ghostd.next_edit.by_model import ModelEdits
+from ghostd.next_edit.service import NextEdits
 from ghostd.resolve.resolver import Resolver
 from ghostd.suggestions.service import SuggestionService
 
@@ -24,4 +26,6 @@ def frontend_host(
     config, resolver = config or Config(), Resolver(index)
     context = ContextService(index, resolver, history, config.context, lambda: engine.registry)
     suggestions = SuggestionService(engine, lambda: config.completion)
-    return FrontendHost(engine, index, config, socket_path, navigator(index, resolver), context, suggestions)
+    next_edits = NextEdits(config.next_edit, resolver, ModelEdits(engine, config.next_edit))
+    navigation = navigator(index, resolver)
+    return FrontendHost(engine, index, config, socket_path, navigation, context, suggestions, next_edits)
