@@ -32,6 +32,8 @@ _SUMS = (
     f"sum(cost_usd IS NULL AND {_ANSWERED})",
 )
 
+_USD_DIGITS = 10
+
 
 @dataclass(slots=True)
 class Usage:
@@ -120,7 +122,9 @@ def _usage(sums: Sequence[float | None]) -> Usage:
         for name in ("prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens"):
             if getattr(found, name) is None:
                 setattr(found, name, 0)
-    if found.cost_usd is None and not found.unpriced:
+    if found.cost_usd is not None:
+        found.cost_usd = round(found.cost_usd, _USD_DIGITS)  # without what adding binary fractions leaves
+    elif not found.unpriced:
         found.cost_usd = 0.0
     return found
 

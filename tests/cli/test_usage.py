@@ -96,6 +96,11 @@ def test_an_unknown_price_is_a_question_mark_and_null_and_empty_but_never_0() ->
     ]
 
 
+def test_costs_add_up_without_the_dust_of_binary_fractions() -> None:
+    fill([row("a", cost_usd=0.1), row("b", cost_usd=0.2)])
+    assert json.loads(ghostctl_says("usage", "--json"))["total"]["cost_usd"] == 0.3
+
+
 def test_unknown_tokens_are_told_and_not_taken_for_0() -> None:
     unknown = {"prompt_tokens": None, "completion_tokens": None}
     fill([row("a", client="x", **unknown), row("b", client="y"), row("c", client="y", **unknown)])
