@@ -50,7 +50,10 @@ class Client:
     async def _read(self) -> None:
         while (body := await read_message(self._reader, 2**30)) is not None:
             message = json.loads(body)
-            if "method" in message and "id" not in message:
+            if "method" in message and "id" in message:
+                self._notices.setdefault(message["method"], asyncio.Queue()).put_nowait(message["params"])
+                self.send({"jsonrpc": "2.0", "id": message["id"], "result": None})
+            elif "method" in message:
                 self._notices.setdefault(message["method"], asyncio.Queue()).put_nowait(message["params"])
             elif message.get("id") is None and "error" in message:
                 self._orphans.put_nowait(message)

@@ -14,11 +14,12 @@ from ghostd.next_edit.tokens import tokens_in
 _BRACKETS = frozenset("()[]{}")
 
 
-def keeps_order(source: Source, proposal: Proposal) -> bool:
+def keeps_order(proposal: Proposal) -> bool:
     """Whether the brackets and strings are as whole with a proposal as without it."""
+    source = proposal.source
     if not (0 <= proposal.start <= proposal.end <= len(source.text)):
         return False
-    if source.text[proposal.start : proposal.end] != proposal.old or proposal.old == proposal.new:
+    if proposal.old == proposal.new:
         return False
     first, last = source.line_of(proposal.start), source.line_of(max(proposal.end - 1, proposal.start))
     start, end = source.line_span(first)[0], source.line_span(last)[1]
@@ -32,15 +33,16 @@ def keeps_order(source: Source, proposal: Proposal) -> bool:
     return _open(before, source) == _open(after, source)
 
 
-def undone(asked: Asked, source: Source, proposal: Proposal) -> bool:
+def undone(asked: Asked, proposal: Proposal) -> bool:
     """Whether the user has taken back this very change of the lines."""
     if asked.history is None:
         return False
+    source = proposal.source
     first, last = source.line_of(proposal.start), source.line_of(max(proposal.end - 1, proposal.start))
     start = source.lines[first]
     end = source.lines[last + 1] if last + 1 < len(source.lines) else len(source.text)
     after = source.text[start : proposal.start] + proposal.new + source.text[proposal.end : end]
-    return asked.history.was_undone(proposal.file, source.text[start:end].splitlines(True), after.splitlines(True))
+    return asked.history.was_undone(source.file, source.text[start:end].splitlines(True), after.splitlines(True))
 
 
 def apart(proposals: Sequence[Proposal]) -> list[Proposal]:

@@ -40,6 +40,8 @@ class EditHistory:
     """One session's edits, the last one at the end. An edit that is taken back is gone."""
 
     def __init__(self) -> None:
+        self.version = 0
+        """Grows with every change."""
         self._edits: list[Edit] = []
         self._undone: deque[tuple[Path, tuple[str, ...], tuple[str, ...]]] = deque(maxlen=_MAX_UNDONE)
 
@@ -57,6 +59,7 @@ class EditHistory:
         first, before, after = _trimmed(before, after)
         if not before and not after:
             return
+        self.version += 1
         edit = Edit(path, line + first, tuple(before), tuple(after))
         kept = []
         for old in self._edits:
@@ -78,6 +81,7 @@ class EditHistory:
 
     def forget(self, path: Path) -> None:
         """A document has been closed, or replaced as a whole: what was edited in it has no place any more."""
+        self.version += 1
         self._edits = [edit for edit in self._edits if edit.path != path]
 
     def _take_back(self, path: Path, kept: list[Edit]) -> None:

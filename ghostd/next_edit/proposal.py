@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Literal
 
 from ghostd.next_edit.document import Source
@@ -15,32 +15,40 @@ Kind = Literal["rename", "signature", "repeat", "import", "model"]
 class Proposal:
     """A piece of one file to be replaced."""
 
-    root: Path
-    path: PurePosixPath
+    source: Source
+    """The file as it is now; of another text nothing is said."""
     start: int
-    """In characters of the text that `version` names."""
+    """In characters."""
     end: int
-    line: int
-    """0-based, of `start`."""
-    old: str
-    """What stands there."""
     new: str
     kind: Kind
     reason: str
     """One sentence for people."""
     confidence: float
     """0 to 1."""
-    version: str
-    """BLAKE2b-128 of the file's text, in hexadecimal digits: of another text nothing is said."""
-    context: str = ""
-    """The line that it begins on, without indentation: what is rejected there is known by it."""
     placeholder: bool = False
     """Whether something in `new` stands for what only the user can know."""
 
     @property
-    def file(self) -> Path:
-        """Absolute."""
-        return self.root / self.path
+    def path(self) -> PurePosixPath:
+        """Of the file, relative to its root."""
+        return self.source.path
+
+    @property
+    def old(self) -> str:
+        """What stands there."""
+        return self.source.text[self.start : self.end]
+
+    @property
+    def line(self) -> int:
+        """0-based, of `start`."""
+        return self.source.line_of(self.start)
+
+    @property
+    def context(self) -> str:
+        """The line that it begins on, without indentation: what is rejected there is known by it."""
+        first, last = self.source.line_span(self.line)
+        return self.source.text[first:last].strip()[:200]
 
 
 def propose(
@@ -55,20 +63,4 @@ def propose(
     placeholder: bool = False,
 ) -> Proposal:
     """A proposal for a place of a file as it is now."""
-    line = source.line_of(start)
-    first, last = source.line_span(line)
-    return Proposal(
-        source.root,
-        source.path,
-        start,
-        end,
-        line,
-        source.text[start:end],
-        new,
-        kind,
-        reason,
-        confidence,
-        source.version,
-        source.text[first:last].strip()[:200],
-        placeholder,
-    )
+    return Proposal(source, start, end, new, kind, reason, confidence, placeholder)

@@ -64,10 +64,10 @@ class NextEdits:
             if self.config.max_files:
                 found += await self._elsewhere(asked, source, texts, here)
             found += await self._imports(asked, source)
-        found = await self._allowed(asked, texts, found)
+        found = self._allowed(asked, found)
         if not found and with_model and self._model is not None and self.config.model:
             made = await self._model.proposals(asked, source)
-            found = await self._allowed(asked, texts, made)
+            found = self._allowed(asked, made)
         return found
 
     def reject(self, session: str, proposal: Proposal) -> None:
@@ -138,20 +138,16 @@ class NextEdits:
                 found += await Imports(self._resolver).proposals(asked, source, earlier, edit)
         return found
 
-    async def _allowed(self, asked: Asked, texts: Texts, found: list[Proposal]) -> list[Proposal]:
+    def _allowed(self, asked: Asked, found: list[Proposal]) -> list[Proposal]:
         """What passes all guards, in the order in which it is shown."""
-        kept = []
-        for proposal in found:
-            source = await texts.source(proposal.path)
-            if (
-                source is not None
-                and proposal.version == source.version
-                and proposal.confidence >= self.config.min_confidence
-                and _key(asked.session, proposal) not in self._rejected
-                and keeps_order(source, proposal)
-                and not undone(asked, source, proposal)
-            ):
-                kept.append(proposal)
+        kept = [
+            proposal
+            for proposal in found
+            if proposal.confidence >= self.config.min_confidence
+            and _key(asked.session, proposal) not in self._rejected
+            and keeps_order(proposal)
+            and not undone(asked, proposal)
+        ]
         order = {path: place for place, path in enumerate(dict.fromkeys(each.path for each in kept))}
 
         def rank(proposal: Proposal) -> tuple[object, ...]:
@@ -190,4 +186,4 @@ def _here(asked: Asked, source: Source) -> _Here:
 
 
 def _key(session: str, proposal: Proposal) -> tuple[str, ...]:
-    return session, str(proposal.file), proposal.context, proposal.old, proposal.new
+    return session, str(proposal.source.file), proposal.context, proposal.old, proposal.new

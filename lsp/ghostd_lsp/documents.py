@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +60,8 @@ class Document:
         self.revision = next(_revisions)
         self.too_large = False
         """Set once it exceeds a limit: its text is dropped until the client sends the whole of it again."""
+        self.edited: Callable[[int, Sequence[str], Sequence[str]], None] | None = None
+        """Told of each change: the first line, from 0, what was there, and what is there now."""
         self._encoding = encoding
         self._max_bytes = max_bytes
         self._lines = [""]
@@ -75,7 +77,10 @@ class Document:
         self._text = None
         for change in changes:
             if change.range is None:
+                before = () if self.too_large else tuple(self._lines)
                 self.replace_all(change.text)
+                if self.edited is not None and before and not self.too_large:
+                    self.edited(0, before, self._lines)
             elif not self.too_large:
                 self._replace(change.range, change.text)
         return True
@@ -122,6 +127,8 @@ class Document:
         if stop < len(lines) and not pieces[-1]:
             pieces.pop()
         self._size_bytes += _size_bytes(fresh) - sum(map(_size_bytes, lines[line:stop]))
+        if self.edited is not None:
+            self.edited(line, lines[line:stop], pieces)
         lines[line:stop] = pieces
         self._check_limits(pieces)
 

@@ -119,6 +119,7 @@ class WorkspaceCapabilities(Params, frozen=True):
     """capabilities.workspace."""
 
     symbol: Any = None
+    workspace_edit: Any = None
 
 
 class ClientCapabilities(Params, frozen=True):
@@ -127,6 +128,7 @@ class ClientCapabilities(Params, frozen=True):
     general: GeneralCapabilities | None = None
     text_document: TextDocumentCapabilities | None = None
     workspace: WorkspaceCapabilities | None = None
+    window: Any = None
 
 
 class SymbolOptions(Params, frozen=True):
@@ -282,6 +284,37 @@ class ContextParams(Params, frozen=True):
     position: Position
     max_tokens: int | None = None
     """The budget; None: the setting context.budget_tokens."""
+
+
+class CodeActionContext(Params, frozen=True):
+    """Which actions are wanted; trigger kind 1: by the user, 2: automatically."""
+
+    only: Sequence[str] | None = None
+    trigger_kind: int | None = None
+
+
+class CodeActionParams(Params, frozen=True):
+    """textDocument/codeAction."""
+
+    text_document: TextDocumentIdentifier
+    range: Range
+    context: CodeActionContext = CodeActionContext()
+
+
+class NextEditParams(Params, frozen=True):
+    """The argument of the command ghostd.nextEdit."""
+
+    text_document: TextDocumentIdentifier
+    position: Position
+    show: bool = False
+    """Whether the editor shall go there, by window/showDocument, if it can."""
+
+
+class RejectParams(Params, frozen=True):
+    """The argument of the command ghostd.rejectNextEdit."""
+
+    id: str
+    """Of the proposal, as ghostd.nextEdit has it."""
 
 
 class Settings(Params, frozen=True):

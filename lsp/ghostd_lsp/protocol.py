@@ -261,6 +261,10 @@ class SessionProtocol(LanguageServerProtocol):
         """window/showMessage: the user sees it now."""
         self.notify(types.WINDOW_SHOW_MESSAGE, types.ShowMessageParams(kind, message))
 
+    def show_document(self, params: types.ShowDocumentParams) -> None:
+        """window/showDocument; what the client answers does not matter."""
+        self.send_request(types.WINDOW_SHOW_DOCUMENT, params)
+
     def partial_result(self, token: int | str, part: object) -> None:
         """$/progress with a part of an answer."""
         self.notify(types.PROGRESS, types.ProgressParams(token, self._converter.unstructure(part)))

@@ -18,8 +18,10 @@ from ghostd_lsp.completion import TRIGGER_CHARACTERS, plain_completion
 from ghostd_lsp.definitions import definition, hover, references
 from ghostd_lsp.filling import open_document
 from ghostd_lsp.inline_completion import inline_completion
+from ghostd_lsp.next_edit import KIND, code_action
 from ghostd_lsp.params import (
     CallsParams,
+    CodeActionParams,
     CompletionParams,
     DidChangeConfigurationParams,
     DidChangeParams,
@@ -75,6 +77,9 @@ def _begin(session: Session, protocol: SessionProtocol, writer: asyncio.StreamWr
         types.TEXT_DOCUMENT_COMPLETION: Request(
             CompletionParams, lambda params: plain_completion(session, params), _document_of
         ),
+        types.TEXT_DOCUMENT_CODE_ACTION: Request(
+            CodeActionParams, lambda params: code_action(session, params), _document_of
+        ),
         types.WORKSPACE_EXECUTE_COMMAND: Request(ExecuteCommandParams, lambda params: execute_command(session, params)),
         **_navigation(session),
     }
@@ -127,6 +132,7 @@ def _capabilities(session: Session) -> types.ServerCapabilities:
         ),
         inline_completion_provider=types.InlineCompletionOptions(),
         completion_provider=plain,
+        code_action_provider=types.CodeActionOptions([KIND]) if session.host.config.next_edit.enabled else None,
         execute_command_provider=types.ExecuteCommandOptions(list(COMMANDS)),
         workspace_symbol_provider=symbols and types.WorkspaceSymbolOptions(resolve_provider=True),
         document_symbol_provider=symbols and types.DocumentSymbolOptions(label="ghostd"),

@@ -7,6 +7,7 @@ import itertools
 import logging
 import os
 from collections.abc import Coroutine, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from lsprotocol import types
 from ghostd.code_ports import Index
 from ghostd.engine import FrontendHost
 from ghostd.errors import RootError
+from ghostd.next_edit.history import EditHistory
 from ghostd.types import OpenDocument
 from ghostd_lsp.decoding import convert_params
 from ghostd_lsp.documents import Document, Snapshot
@@ -68,6 +70,13 @@ class Session:
         self.resolves_locations = False
         """Whether the client asks for a workspace symbol's range when it needs that."""
         self.markdown_hover = False
+        self.versioned_edits = False
+        """Whether the client takes edits for one version of a document."""
+        self.shows_documents = False
+        """Whether the client goes to a place that it is asked to show."""
+        self.edits = EditHistory()
+        self.next_edits: tuple[tuple[object, ...], Sequence[Any]] | None = None
+        """The last answer, with what it was for; see `next_edit`."""
         self._folders: dict[Path, None] = {}
         self._tasks = tasks
         self._background: set[asyncio.Task[None]] = set()
@@ -92,6 +101,9 @@ class Session:
         self.markdown_hover = documents is not None and "markdown" in _list(documents.hover, "contentFormat")
         workspace = params.capabilities.workspace
         resolved = _member(workspace.symbol if workspace else None, "resolveSupport")
+        edits = workspace.workspace_edit if workspace else None
+        self.versioned_edits = _says(edits, "documentChanges")
+        self.shows_documents = _says(_member(params.capabilities.window, "showDocument"), "support")
         self.resolves_locations = "location.range" in _list(resolved, "properties")
         self.languages.begin(params.process_id)
         if params.initialization_options:
@@ -107,6 +119,7 @@ class Session:
         self.host.index.forget_session(self.id)
         self.host.context.forget_session(self.id)
         self.host.suggestions.forget_session(self.id)
+        self.host.next_edits.forget_session(self.id)
 
     def tell_once(self, problem: str) -> None:
         """window/logMessage, unless it would repeat the last problem."""
@@ -180,6 +193,10 @@ class Session:
         limit = self.host.config.lsp.max_document_bytes
         document = Document(item.uri, file_path(item.uri), item.language_id, item.version, self.encoding, limit)
         document.replace_all(item.text)
+        if document.path is not None:
+            path = Path(os.path.normpath(document.path))
+            self.edits.forget(path)
+            document.edited = partial(self.edits.note, path)
         self._documents.pop(item.uri, None)
         self._documents[item.uri] = document
         self._unheard.add(item.uri)
@@ -211,6 +228,7 @@ class Session:
         self.host.suggestions.forget_document(self.id, uri)
         if document is not None and document.path is not None:
             self.host.index.overlay(self.id, document.path, None)
+            self.edits.forget(Path(os.path.normpath(document.path)))
 
     def _tell_the_index(self) -> None:
         """What the documents say that have changed; one that is too large counts as its file."""

@@ -19,7 +19,7 @@ from ghostd.gateway.doc import Doc
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.response import Response
 from ghostd.gateway.routes import Route
-from ghostd.next_edit.asked import Asked, Texts
+from ghostd.next_edit.asked import Asked
 from ghostd.next_edit.document import Source
 from ghostd.next_edit.history import MAX_CHARS, MAX_EDITS, EditHistory
 from ghostd.next_edit.proposal import Proposal
@@ -105,9 +105,7 @@ async def next_edit(next_edits: NextEdits, index: Index, exchange: Exchange) -> 
     async with _seen(index, root / path, body.text) as view:
         asked = Asked(root, path, text, offset, history.edits, view)
         found = await next_edits.propose(asked, with_model=body.model)
-        texts = Texts(asked)
-        listed = [_listed(each, await texts.source(each.path)) for each in found]
-    return exchange.json(_ENCODER.encode(ProposalList([each for each in listed if each is not None])))
+    return exchange.json(_ENCODER.encode(ProposalList([_listed(each) for each in found])))
 
 
 def _history(index: Index, body: NextEditBody, root: Path, source: Source) -> EditHistory:
@@ -162,13 +160,12 @@ async def _seen(index: Index, file: Path, text: str | None) -> AsyncIterator[Ind
         index.forget_session(session)
 
 
-def _listed(proposal: Proposal, source: Source | None) -> ListedProposal | None:
-    if source is None:
-        return None
+def _listed(proposal: Proposal) -> ListedProposal:
+    source = proposal.source
     first, last = proposal.line, source.line_of(proposal.end)
     return ListedProposal(
-        root=str(proposal.root),
-        path=str(proposal.path),
+        root=str(source.root),
+        path=str(source.path),
         start_line=first + 1,
         start_column=proposal.start - source.lines[first] + 1,
         end_line=last + 1,
@@ -179,7 +176,7 @@ def _listed(proposal: Proposal, source: Source | None) -> ListedProposal | None:
         reason=proposal.reason,
         confidence=proposal.confidence,
         placeholder=proposal.placeholder,
-        version=proposal.version,
+        version=source.version,
     )
 
 
