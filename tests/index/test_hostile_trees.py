@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import stat
-import threading
 from pathlib import Path
 
 import pytest
 from index_harness import following, write
 
 from ghostd.config import IndexConfig
+from ghostd.index.examine import Gone, examine
+from ghostd.index.inside import open_folder
+from ghostd.index.scan import Limits, Walk
 from ghostd.index.service import index_once
+from ghostd.index.store import Record
 from ghostd.indexed import IndexReport
 
 pytestmark = pytest.mark.e2e
@@ -124,37 +126,44 @@ async def test_devices_are_never_opened(root: Path, store: Path) -> None:
     assert skips == {"disk.py": "not a regular file (a device)", "zero.py": "not a regular file (a device)"}
 
 
-@pytest.mark.timeout(120)
-async def test_a_folder_that_keeps_changing_places_with_a_link_lets_nothing_in_from_outside(
-    root: Path, store: Path, tmp_path: Path
-) -> None:
-    write(tmp_path / "outside", {f"f{n}.py": f"def stolen_{n}(): pass\n" for n in range(20)})
-    write(root, {**GOOD, **{f"d/f{n}.py": f"def own_{n}(): pass\n" for n in range(20)}})
-    (root / "link").symlink_to(tmp_path / "outside")
-    stop = threading.Event()
+def test_nothing_is_read_through_a_folder_that_became_a_link(root: Path, tmp_path: Path) -> None:
+    """As between the listing of a folder and the reading of what was in it."""
+    write(tmp_path / "outside", {"sub/f.py": "def stolen(): pass\n", "exclude": "good.py\n"})
+    write(root, {**GOOD, "d/sub/f.py": "def own(): pass\n", ".git/config": ""})
+    limits = Limits((), 2**20, 20_000, 64, 100, 2_000, 1024)
 
-    def swap() -> None:
-        while not stop.is_set():
-            (root / "d").rename(root / "aside")
-            (root / "link").rename(root / "d")
-            (root / "d").rename(root / "link")
-            (root / "aside").rename(root / "d")
+    def read() -> str:
+        found = examine(str(root), "d/sub/f.py", limits, None, lambda *_: False, lambda _path, step, _timed: step())
+        assert isinstance(found, Record)
+        assert found.content is not None
+        return ",".join(found.content.defined)
 
-    thread = threading.Thread(target=swap)
-    async with following(root, store) as followed:
-        thread.start()
+    def names() -> list[str]:
+        descriptor = open_folder(str(root), "d/sub")
         try:
-            for number in range(15):
-                await followed.index.remove_root(root)
-                await followed.index.add_root(root)
-                await followed.index.wait_ready(root)
-                assert await followed.index.symbols(root, "stolen_") == [], number
+            return os.listdir(descriptor)  # noqa: PTH208 - a descriptor
         finally:
-            stop.set()
-            await asyncio.to_thread(thread.join)
-        await followed.until_true(lambda: followed.index.roots()[0].pending == 0)
-        await followed.until(["d/" + f"f{n}.py" for n in sorted(range(20), key=str)] + ["good.py"])
-        assert await followed.index.symbols(root, "stolen_") == []
+            os.close(descriptor)
+
+    assert (read(), names()) == ("own", ["f.py"])
+    (root / "d").rename(root / "aside")
+    (root / "d").symlink_to(tmp_path / "outside")
+    with pytest.raises(Gone):
+        read()
+    with pytest.raises(FileNotFoundError):
+        names()
+    (root / ".git" / "info").symlink_to(tmp_path / "outside")
+    assert [found.path for found in Walk(str(root), limits).run()] == ["good.py", "aside/sub/f.py"]
+
+
+def test_a_root_that_is_reached_through_a_link_is_read(root: Path, tmp_path: Path) -> None:
+    write(root, GOOD)
+    (tmp_path / "link").symlink_to(root)
+    limits = Limits((), 2**20, 20_000, 64, 100, 2_000, 1024)
+    found = examine(str(tmp_path / "link"), "good.py", limits, None, lambda *_: False, lambda _p, step, _t: step())
+    assert isinstance(found, Record)
+    assert found.content is not None
+    assert found.content.defined == {"good"}
 
 
 async def tiny_files(root: Path, store: Path, count: int) -> None:
