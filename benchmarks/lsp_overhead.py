@@ -78,6 +78,10 @@ class Editor:
         )
         assert found["items"][0]["insertText"] == TEXT, found
 
+    def notify(self, method: str, params: object) -> None:
+        """Say something that is not answered."""
+        self._send({"method": method, "params": params})
+
     def request(self, method: str, params: object) -> Any:
         """The result."""
         self._last_id += 1

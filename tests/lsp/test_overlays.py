@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+from ghostd_lsp import session
 from lsp_harness import connected, edit, make_host, until
 
 from ghostd.config import Config, LspConfig
@@ -51,6 +53,27 @@ async def test_a_request_sees_the_last_key() -> None:
         client.change("file:///p/a.py", 2, {"text": "def last(): ...\n"})
         await client.request("workspace/symbol", {"query": "last"})
         assert index.told == [("a.py", "one\n"), ("a.py", "def last(): ...\n")]
+
+
+async def test_what_is_typed_in_a_large_document_is_told_later_but_not_to_one_who_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ours: each time it is told, all of it is parsed."""
+    monkeypatch.setattr(session, "OVERLAY_DELAY_S_PER_MB", 1e9)
+    index = Hearing()
+    host = make_host(index=index)
+    async with connected(host) as client, connected(host) as other:
+        await client.initialize()
+        await other.initialize()
+        client.open("file:///p/large.py", "one\n" * 1000)
+        other.open("file:///p/empty.py", "")
+        await until(lambda: len(index.told) == 2)
+        client.change("file:///p/large.py", 2, {"text": "two\n" * 1000})
+        other.change("file:///p/empty.py", 2, {"text": ""})
+        await until(lambda: len(index.told) > 2)
+        assert index.told[2:] == [("empty.py", "")]
+        await client.request("workspace/symbol", {"query": "last"})
+        assert index.told[3:] == [("large.py", "two\n" * 1000)]
 
 
 async def test_a_document_that_has_become_too_large_counts_as_its_file() -> None:
