@@ -14,6 +14,7 @@ from ghostd.index.watch import Watch
 from ghostd.indexed import ChangeBatch
 
 WAIT_S = 40.0
+"""Without any progress; a busy machine takes as long as it takes."""
 
 
 @dataclass
@@ -59,20 +60,28 @@ class Followed:
 
     async def until_true(self, check: Callable[[], object]) -> None:
         """Wait, commit by commit, until `check` (may be a coroutine function) holds."""
-        async with asyncio.timeout(WAIT_S):
-            while True:
-                self._grew.clear()
-                answer = check()
-                if asyncio.iscoroutine(answer):
-                    answer = await answer
-                if answer:
-                    return
-                # States and skips change without a commit; they are looked at again after a while.
-                try:
-                    async with asyncio.timeout(0.1):
-                        await self._grew.wait()
-                except TimeoutError:
-                    continue
+        loop = asyncio.get_running_loop()
+        before = self._progress()
+        last = loop.time()
+        while True:
+            self._grew.clear()
+            answer = check()
+            if asyncio.iscoroutine(answer):
+                answer = await answer
+            if answer:
+                return
+            if (now := self._progress()) != before:
+                before, last = now, loop.time()
+            assert loop.time() - last < WAIT_S, f"nothing has happened for {WAIT_S:g} s: {self.index.roots()}"
+            # States and skips change without a commit; they are looked at again after a while.
+            try:
+                async with asyncio.timeout(0.1):
+                    await self._grew.wait()
+            except TimeoutError:
+                continue
+
+    def _progress(self) -> tuple[object, ...]:
+        return len(self.batches), self.index.roots(), self.index.worker_pid
 
 
 @asynccontextmanager
