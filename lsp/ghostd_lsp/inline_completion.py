@@ -14,12 +14,15 @@ from ghostd_lsp.documents import Snapshot
 from ghostd_lsp.errors import CONTENT_MODIFIED, RpcError
 from ghostd_lsp.feedback import accepted_command
 from ghostd_lsp.filling import suggest_at
+from ghostd_lsp.next_edit import next_edit_at
 from ghostd_lsp.params import InlineCompletionParams
 from ghostd_lsp.session import Session
 
 
 def inline_completion(session: Session, params: InlineCompletionParams) -> Coroutine[Any, Any, object]:
     """Take the document as it is now, and return the work that answers with at most one item.
+
+    Where no model has anything to say at the cursor, that may be the next edit that lies there.
 
     A client that gives a `partialResultToken` gets each better item as a part, and no item at the end.
     """
@@ -62,16 +65,21 @@ async def _complete(
         )
 
     token = params.partial_result_token
-    answer = nothing
+    answer, seen = nothing, False
     found = suggest_at(session, snapshot, prefix, suffix, trigger, others, incremental=token is not None)
     async with aclosing(found):
         async for suggestion in found:
             if session.moved_on(snapshot):
                 break
+            seen = True
             if token is None:
                 answer = shown(suggestion)
             else:
                 session.protocol.partial_result(token, shown(suggestion))
+    if not (seen or selected or session.moved_on(snapshot)):
+        edit = await next_edit_at(session, snapshot, line, char)
+        if edit is not None:
+            answer = types.InlineCompletionList(items=[edit])
     if session.moved_on(snapshot):
         raise _modified()
     return answer

@@ -39,7 +39,15 @@ async def test_initialize_names_encoding_sync_and_inline_completion() -> None:
             "positionEncoding": "utf-16",
             "textDocumentSync": {"openClose": True, "change": 2},
             "inlineCompletionProvider": {},
-            "executeCommandProvider": {"commands": ["ghostd.context", "ghostd.completionFeedback"]},
+            "executeCommandProvider": {
+                "commands": [
+                    "ghostd.context",
+                    "ghostd.completionFeedback",
+                    "ghostd.nextEdit",
+                    "ghostd.rejectNextEdit",
+                ]
+            },
+            "codeActionProvider": {"codeActionKinds": ["quickfix.ghostd.nextEdit"]},
             "workspaceSymbolProvider": {"resolveProvider": True},
             "documentSymbolProvider": {"label": "ghostd"},
             "definitionProvider": True,
