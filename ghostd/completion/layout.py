@@ -85,18 +85,17 @@ def _is_short(fresh: str) -> bool:
 
 def _suffix(anchor: Anchor | None, prefix: str, suffix: str, chars: int, *, closed: bool) -> str:
     share = int(chars * _SUFFIX_SHARE)
-    fair = max(share, chars - len(prefix))
+    # Where there is little before the cursor there may be more behind it, with room for what will be typed.
+    most = max(share, chars - len(prefix) - share)
     if anchor is not None:
         old = anchor.suffix
         same = suffix.startswith(old) or (closed and _auto_closed(suffix, old))
-        # It gives way where it has more than its share and the text before the cursor needs the room …
-        fits = len(old) <= (fair if len(old) > share else chars)
-        # … and where there was little below, and there is much now.
-        if same and fits and (2 * len(old) >= min(fair, len(suffix))):
+        fits = len(old) <= share or len(old) + len(prefix) <= chars
+        if same and fits and 2 * len(old) >= min(share, len(suffix)):
             return old
-        if same and len(old) > share:
-            fair = share
-    return start_of(suffix, min(len(suffix), fair))
+        if same and not fits:
+            most = share  # in one step
+    return suffix if len(suffix) + len(prefix) <= chars - share // 2 else start_of(suffix, most)
 
 
 def _auto_closed(suffix: str, old: str) -> bool:
