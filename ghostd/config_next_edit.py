@@ -20,8 +20,9 @@ class NextEditConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """Other files that are looked into for one answer; 0: none."""
     min_confidence: Share = 0.5
     """Proposals that are less sure are left out."""
-    near_lines: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 6
-    """How many lines from the cursor a next edit may be to be shown as ghost text, below or above."""
+    near_lines: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
+    """How many lines from the cursor, below or above, a next edit may be to be shown as ghost text; 0: on its
+    line only, as not every editor shows ghost text away from the cursor."""
     model: str = ""
     """A model for next edits, asked where nothing else is proposed; "": none."""
     idle_ms: Annotated[int, msgspec.Meta(ge=0, le=60_000)] = 400

@@ -60,19 +60,21 @@ class EditHistory:
         if not before and not after:
             return
         self.version += 1
-        edit = Edit(path, line + first, tuple(before), tuple(after))
-        kept = []
+        raw = Edit(path, line + first, tuple(before), tuple(after))
+        end, moved = raw.line + len(raw.before), len(raw.after) - len(raw.before)
+        kept: list[Edit] = []
+        touched: Edit | None = None
         for old in self._edits:
-            if old.path != path or old.end < edit.line or (old.end == edit.line and old.after):
+            if old.path != path or (old.end <= raw.line and not old.line == old.end == raw.line):
                 kept.append(old)
-            elif old.line >= edit.line + len(edit.before) and edit.before and old.line > edit.line:
-                kept.append(replace(old, line=old.line + len(edit.after) - len(edit.before)))
-            elif (joined := _joined(old, edit)) is not None:
-                edit = joined
-            # One that overlaps, and would become too large with this, has been written over.
-        if edit.before == edit.after:
-            self._take_back(path, kept)
-        elif _is_small(edit):
+            elif old.line >= end and not old.line == old.end == raw.line:
+                kept.append(replace(old, line=old.line + moved))
+            else:
+                touched = old  # of several the newest goes on, the others have been written over
+        edit = raw if touched is None else _joined(touched, raw)
+        if touched is not None and edit is not None and edit.before == edit.after:
+            self._undone.append((path, touched.before, touched.after))
+        elif edit is not None and _is_small(edit):
             kept.append(edit)
             key = path, edit.before, edit.after
             if key in self._undone:
@@ -83,12 +85,6 @@ class EditHistory:
         """A document has been closed, or replaced as a whole: what was edited in it has no place any more."""
         self.version += 1
         self._edits = [edit for edit in self._edits if edit.path != path]
-
-    def _take_back(self, path: Path, kept: list[Edit]) -> None:
-        """What was in the history before, and is no more, was undone."""
-        for edit in self._edits:
-            if edit.path == path and not any(one.before == edit.before and one.after == edit.after for one in kept):
-                self._undone.append((path, edit.before, edit.after))
 
 
 def _trimmed(before: Sequence[str], after: Sequence[str]) -> tuple[int, Sequence[str], Sequence[str]]:

@@ -47,7 +47,7 @@ class Defined:
     """The one whose parameter it is."""
 
 
-def role_at(source: Source, at: int) -> Defined:
+def role_at(source: Source, at: int) -> Defined:  # noqa: PLR0911 (one for each role)
     """The role of the name that is the token `at`."""
     tokens, scopes, family = source.tokens, source.scopes, source.family
     token = tokens[at]
@@ -111,7 +111,7 @@ def is_parameter(source: Source, function: Function, at: int) -> bool:
     return tokens[place].text in ("(", ",") and (tokens[at + 1].text in (",", ")", ":", "=", "?", "}"))
 
 
-def _is_bound(source: Source, at: int) -> bool:
+def _is_bound(source: Source, at: int) -> bool:  # noqa: PLR0911 (one for each form)
     """Whether a value gets this name here."""
     tokens, family = source.tokens, source.family
     before = tokens[at - 1].text if at else ""

@@ -215,7 +215,7 @@ def _braces(
     return functions, blocks
 
 
-def _type_before(tokens: Sequence[Token], pairs: dict[int, int], at: int) -> str | None:
+def _type_before(tokens: Sequence[Token], pairs: dict[int, int], at: int) -> str | None:  # noqa: PLR0911
     """The name of the type whose body a brace opens."""
     place = at - 1
     for _ in range(40):

@@ -148,7 +148,7 @@ def _compared(old: Sequence[Parameter], new: Sequence[Parameter]) -> dict[str, s
     return {}
 
 
-def _rewritten(
+def _rewritten(  # noqa: PLR0912 (one for each kind of argument)
     source: Source, change: Resigned, given: Sequence[Argument], offset: int
 ) -> tuple[list[str], float, bool] | None:
     """The arguments that a call needs now, how sure they are, and whether one is a placeholder."""

@@ -173,7 +173,7 @@ def _spaces(tokens: Sequence[Token], text: str, result: Sequence[Part]) -> tuple
     return tuple(spaces) if at == len(tokens) and len(spaces) == len(result) - 1 else None
 
 
-def _match(
+def _match(  # noqa: PLR0911, PLR0912 (it backtracks)
     pattern: Sequence[Part], index: int, tokens: Sequence[Token], at: int, held: dict[int, Sequence[Token]]
 ) -> dict[int, Sequence[Token]] | None:
     """Backtracking over holes that hold any number of tokens; there is one of them at most."""

@@ -84,14 +84,16 @@ IN_ONE_FILE = {
         "export function load(a: number, opts: {a: string}) {\n  const b = a + 1;\n  const c = { a, b };\n"
         "  const f = (a) => a + 1;\n  return `x ${a} a` + c.a;\n}\n",
         ("load(a", "load(count"),
-        "export function load(count: number, opts: {a: string}) {\n  const b = count + 1;\n  const c = { a: count, b };\n"
+        "export function load(count: number, opts: {a: string}) {\n  const b = count + 1;\n"
+        "  const c = { a: count, b };\n"
         "  const f = (a) => a + 1;\n  return `x ${count} a` + c.a;\n}\n",
     ),
     "TypeScript: a constant stays within its block": (
         "a.ts",
         "function f() {\n  if (x) {\n    const item = 1;\n    use(item);\n  }\n  const item = 2;\n  return item;\n}\n",
         ("const item = 1", "const entry = 1"),
-        "function f() {\n  if (x) {\n    const entry = 1;\n    use(entry);\n  }\n  const item = 2;\n  return item;\n}\n",
+        "function f() {\n  if (x) {\n    const entry = 1;\n    use(entry);\n  }\n  const item = 2;\n"
+        "  return item;\n}\n",
     ),
     "TypeScript: a function, not the method of the same name": (
         "a.ts",
@@ -109,7 +111,8 @@ IN_ONE_FILE = {
         "a.ts",
         "interface Item { id: string }\nexport const all: Item[] = [];\nfunction f(x: Map<string, Item>): Item { }\n",
         ("interface Item", "interface Entry"),
-        "interface Entry { id: string }\nexport const all: Entry[] = [];\nfunction f(x: Map<string, Entry>): Entry { }\n",
+        "interface Entry { id: string }\nexport const all: Entry[] = [];\n"
+        "function f(x: Map<string, Entry>): Entry { }\n",
     ),
     "TypeScript: an arrow function's parameter": (
         "a.ts",
@@ -128,7 +131,8 @@ IN_ONE_FILE = {
         "a.rs",
         'fn read_all(n: usize) -> usize { n }\nfn main() {\n    let n = read_all(2); // read_all\n    "read_all";\n}\n',
         ("fn read_all", "fn read_some"),
-        'fn read_some(n: usize) -> usize { n }\nfn main() {\n    let n = read_some(2); // read_all\n    "read_all";\n}\n',
+        "fn read_some(n: usize) -> usize { n }\nfn main() {\n    let n = read_some(2); // read_all\n"
+        '    "read_all";\n}\n',
     ),
     "Rust: a type and its impl": (
         "a.rs",
@@ -268,7 +272,8 @@ ACROSS = {
             "Cargo.toml": '[package]\nname = "shop"\nversion = "0.1.0"\n',
             "src/lib.rs": "pub mod store;\nmod a;\n",
             "src/store.rs": "pub fn open_store() {}\n",
-            "src/a.rs": "use crate::store::open_store;\n\nfn f() {\n    open_store();\n    crate::store::open_store();\n}\n",
+            "src/a.rs": "use crate::store::open_store;\n\nfn f() {\n    open_store();\n"
+            "    crate::store::open_store();\n}\n",
         },
         ("src/store.rs", "fn open_store", "fn open_shop"),
         {"src/a.rs": "use crate::store::open_shop;\n\nfn f() {\n    open_shop();\n    crate::store::open_shop();\n}\n"},
@@ -276,11 +281,13 @@ ACROSS = {
     "Zig: by the import's name": (
         {
             "store.zig": "pub fn openStore() void {}\n",
-            "a.zig": 'const store = @import("store.zig");\n\nfn f() void {\n    store.openStore();\n    x.openStore();\n}\n',
+            "a.zig": 'const store = @import("store.zig");\n\nfn f() void {\n    store.openStore();\n'
+            "    x.openStore();\n}\n",
         },
         ("store.zig", "fn openStore", "fn openShop"),
         {
-            "a.zig": 'const store = @import("store.zig");\n\nfn f() void {\n    store.openShop();\n    x.openStore();\n}\n'
+            "a.zig": 'const store = @import("store.zig");\n\nfn f() void {\n    store.openShop();\n'
+            "    x.openStore();\n}\n"
         },
     ),
 }

@@ -59,7 +59,8 @@ IN_ONE_FILE = {
     ),
     "Python: a method without its receiver, and the method that overrides it": (
         "a.py",
-        "class A:\n    def f(self, a):\n        return self.f(a)\n\n\nclass B(A):\n    def f(self, a):\n        return 1\n",
+        "class A:\n    def f(self, a):\n        return self.f(a)\n\n\nclass B(A):\n    def f(self, a):\n"
+        "        return 1\n",
         ("self, a", "self, a, b"),
         "class A:\n    def f(self, a, b):\n        return self.f(a, b)\n\n\n"
         "class B(A):\n    def f(self, a, b):\n        return 1\n",
@@ -144,7 +145,8 @@ async def test_the_calls_follow(name: str, tmp_path: Path) -> None:
 async def test_calls_in_other_files_follow(tmp_path: Path) -> None:
     files = {
         "store.py": "def open_store(path):\n    return path\n",
-        "a.py": "import store\nfrom store import open_store\n\nopen_store('a')\nstore.open_store('b')\nx.open_store('c')\n",
+        "a.py": "import store\nfrom store import open_store\n\nopen_store('a')\nstore.open_store('b')\n"
+        "x.open_store('c')\n",
     }
     shop = await project(tmp_path, files)
     shop.edit("store.py", "(path)", "(path, mode)")
