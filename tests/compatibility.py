@@ -43,6 +43,7 @@ DOORS: Mapping[str, str] = {
     "openai.moderations": "`POST /v1/moderations`",
     "openai.images": "`POST /v1/images/generations`, `/edits`, `/variations`",
     "openai.audio": "`POST /v1/audio/speech`, `/transcriptions`, `/translations`",
+    "openai.absent": "The rest of OpenAI's API",
     "anthropic.messages": "`POST /v1/messages`",
     "anthropic.count_tokens": "`POST /v1/messages/count_tokens`",
     "anthropic.models": "`GET /v1/models` with `anthropic-version`",

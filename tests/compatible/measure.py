@@ -25,7 +25,7 @@ class Door:
     usual: Fields
     """The members of the plain request, beside the model."""
     parameters: Mapping[str, Fields]
-    """"" is the plain request itself."""
+    """"" is the plain request itself; so is what begins with a slash, of a call that belongs to the door's."""
     within: Mapping[str, Fields] = field(default_factory=dict)
     """What a parameter is compared with the absence of, where that is more than the plain request."""
     own: frozenset[str] = frozenset()
@@ -51,7 +51,7 @@ async def measured(there: Place, client: aiohttp.ClientSession, door: Door, name
     asked, plain = json.loads(found[-1].body), json.loads(usual[-1].body)
     if found[-1].path.endswith(door.path.removeprefix("/v1")) and asked.items() >= fields.items():
         return "passed on"
-    if asked != plain or name in ("", "stream"):
+    if asked != plain or name in ("", "stream") or name.startswith("/"):
         return "translated"
     return "served" if name in door.own else "accepted"
 
@@ -75,7 +75,7 @@ async def _ask(there: Place, client: aiohttp.ClientSession, door: Door, fields: 
     async with client.post(there.served.url + door.path, json=body) as reply:
         raw = await reply.read()
     if reply.status == 400:
-        assert json.loads(raw)["error"], raw
+        assert b'"error"' in raw, raw
         assert len(there.upstream.requests) == before, raw
         return "refused"
     assert reply.status == 200, raw

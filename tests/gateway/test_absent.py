@@ -51,6 +51,7 @@ async def test_every_call_of_the_sdk_is_known() -> None:
     assert unknown == []
 
 
+@pytest.mark.covers("openai.absent", state="not offered")
 async def test_what_is_not_offered_says_so_in_openais_shape() -> None:
     paths = [
         target for path in ABSENT for target in ([path + "x"] if path.endswith("/") else [path, f"{path}/x/y?a=b"])

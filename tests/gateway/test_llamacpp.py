@@ -502,6 +502,8 @@ async def get(served: Served, path: str) -> tuple[int, Any]:
         return reply.status, await reply.json()
 
 
+@pytest.mark.covers("llamacpp.server")
+@pytest.mark.covers("llamacpp.server", "model")
 async def test_props_and_slots_tell_of_one_model() -> None:
     async with serving(ScriptedProvider(), config=CONFIG) as served:
         status, props = await get(served, "/props")

@@ -127,6 +127,7 @@ async def test_a_model_in_trouble_is_told_with_its_status() -> None:
     assert status == 502 and "error" in body
 
 
+@pytest.mark.covers("tabby", "/v1/events")
 async def test_events_tell_what_became_of_a_completion() -> None:
     ledger = MemoryLedger()
     registry = Registry(Config(), [ScriptedProvider()])
@@ -163,6 +164,7 @@ async def test_events_that_are_wrong_are_refused(event: Any, param: str) -> None
         assert (status, body["error"]["param"]) == (400, param)
 
 
+@pytest.mark.covers("tabby", "/v1/health, /v1beta/server_setting")
 async def test_health_and_settings_are_what_tabbys_clients_want() -> None:
     async with (
         serving(ScriptedProvider(), config=CONFIG, status=lambda: {"models": 1}) as served,

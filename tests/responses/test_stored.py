@@ -39,6 +39,7 @@ async def ask(d: Door, **fields: Any) -> Any:
     return body
 
 
+@pytest.mark.covers("openai.responses", "GET, DELETE /{id}")
 async def test_a_response_is_shown_as_it_was_given_until_it_is_deleted() -> None:
     async with before(chat()) as d:
         reply = await ask(d, input="hi", metadata={"a": "b"})
@@ -66,6 +67,7 @@ async def test_a_response_that_is_not_to_be_stored_leaves_nothing_behind(tmp_pat
     assert all(b"secret word" not in file.read_bytes() for file in tmp_path.iterdir())
 
 
+@pytest.mark.covers("openai.responses", "previous_response_id")
 async def test_a_conversation_goes_on_from_a_response() -> None:
     async with before(a := chat(deltas("one"), deltas("two"), deltas("three"))) as d:
         first = await ask(d, input="1", instructions="once")
@@ -105,6 +107,7 @@ async def test_thoughts_and_signatures_go_along() -> None:
         assert request.messages[1].content == (Thinking("hm", "s"), ToolCall("call_0", "f", "{}", "cs"))
 
 
+@pytest.mark.covers("openai.responses", "/{id}/input_items")
 async def test_input_items_are_listed_by_pages() -> None:
     async with before(chat()) as d:
         items: list[Any] = [{"role": "user", "content": str(number)} for number in range(5)]
@@ -161,6 +164,7 @@ async def test_nothing_is_kept_where_the_setting_says_so() -> None:
 # --- conversations ----------------------------------------------------------------------
 
 
+@pytest.mark.covers("openai.responses", "conversation, /v1/conversations")
 async def test_a_conversation_holds_what_is_said_in_it() -> None:
     async with before(a := chat(deltas("one"), deltas("two"))) as d:
         _, conversation = await d.post(
@@ -246,6 +250,7 @@ async def finished(d: Door, response_id: str) -> Any:
         await asyncio.sleep(0)
 
 
+@pytest.mark.covers("openai.responses", "background")
 async def test_a_response_is_made_while_nobody_waits() -> None:
     go = asyncio.Event()
     async with before(a := chat([go, *deltas("made")], deltas("more"))) as d:
@@ -266,6 +271,7 @@ async def test_a_response_is_made_while_nobody_waits() -> None:
         assert told(a) == [("user", "hi"), ("assistant", "made"), ("user", "x")]
 
 
+@pytest.mark.covers("openai.responses", "/{id}/cancel")
 async def test_a_response_in_the_background_can_be_cancelled() -> None:
     async with before(a := chat([asyncio.Event()])) as d:
         queued = await ask(d, input="hi", background=True)
@@ -447,6 +453,7 @@ async def test_a_file_of_a_newer_ghostd_is_left_alone_and_replies_are_given_all_
             await store.response("resp_1")
 
 
+@pytest.mark.covers("openai.responses", "/compact")
 async def test_compaction_leaves_what_users_said_and_a_summary() -> None:
     async with before(a := chat(deltas("the summary"), deltas("ok"))) as d:
         items = [{"role": "user", "content": "u"}, {"role": "assistant", "content": "a" * 100}]

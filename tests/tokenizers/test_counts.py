@@ -160,6 +160,7 @@ async def test_special_tokens_in_a_text_are_text(world: World) -> None:
     assert [token["piece"] for token in told["tokens"]] == ["<", "|", "end", "of", "text", "|", ">"]
 
 
+@pytest.mark.covers("llamacpp.tokens", "of OpenAI's models", behind="openai")
 async def test_tokenize_and_detokenize_agree_with_the_count(world: World) -> None:
     text = "Ein Zürcher Zug — 日本語 🎉\n\n    def f(x):\n\treturn x"
     status, _, told = await world.post("/tokenize", content=text)
