@@ -38,6 +38,12 @@ class Place:
         found = self.before.rfind(anchor)
         return self.before[found + len(anchor) :] if found >= 0 else None
 
+    def trimmed(self) -> Place:
+        """As an earlier place of others it need not remember more than this."""
+        if len(self.before) <= _ANCHOR_CHARS:
+            return self
+        return Place(self.before[-_ANCHOR_CHARS:], False, self.rest, self.below)
+
     def after(self, text: str) -> Place:
         """The place where the cursor stands once `text` has been inserted."""
         before = self.before + text

@@ -247,7 +247,7 @@ class SuggestionService:
         state.kept.add(
             Kept(
                 generation.id,
-                generation.place,
+                generation.place.trimmed(),
                 generation.text,
                 filler.model,
                 rank,
