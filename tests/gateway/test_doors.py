@@ -77,6 +77,12 @@ def test_each_dialect_can_be_imported_first() -> None:
         assert ended.returncode == 0, ended.stderr
 
 
+def test_all_dialects_together_do_without_the_library_of_those_who_ask_for_figures() -> None:
+    command = f"import sys, {', '.join(MODULES)}; print('prometheus_client' in sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+    assert loaded.stdout == "False\n"
+
+
 def test_a_start_imports_no_dialect_s_translation() -> None:
     command = "import ghostd.daemon, sys; print(*sorted(m for m in sys.modules if m.startswith('ghostd.gateway.')))"
     loaded = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True).stdout.split()

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
-
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.registry import Collector
 
 from ghostd.gateway.doc import Doc
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.response import Response
 from ghostd.gateway.routes import Route
-from ghostd.suggestion_reports import CompletionsReport
 from ghostd.suggestions.service import SuggestionService
 
 DOC = Doc("Figures for Prometheus", "ghostd", media="text/plain")
@@ -22,58 +16,13 @@ DOC = Doc("Figures for Prometheus", "ghostd", media="text/plain")
 
 def routes(suggestions: SuggestionService) -> Iterable[Route]:
     """The one route."""
-    registry = CollectorRegistry()
-    registry.register(_Completions(suggestions))
-    yield Route("GET", "/metrics", partial(metrics, registry), doc=DOC, timed=False)
+    yield Route("GET", "/metrics", partial(metrics, suggestions), doc=DOC, timed=False)
 
 
-async def metrics(registry: CollectorRegistry, exchange: Exchange) -> Response:
-    """All figures as they are now."""
+async def metrics(suggestions: SuggestionService, exchange: Exchange) -> Response:
+    """All figures as they are now. Prometheus' library takes 2 MB: only those who ask for figures have it loaded."""
+    from ghostd.gateway.prometheus import CONTENT_TYPE, figures
+
     headers = exchange.headers()
-    headers["Content-Type"] = CONTENT_TYPE_PLAIN_0_0_4
-    return Response(200, headers, generate_latest(registry))
-
-
-class _Completions(Collector):
-    """Completions for editors: https://prometheus.io/docs/practices/naming (base units, `_total`)."""
-
-    def __init__(self, suggestions: SuggestionService) -> None:
-        self._suggestions = suggestions
-
-    def collect(self) -> Iterator[Metric]:
-        """From the counters that are kept anyway."""
-        report = self._suggestions.report()
-        for name, text, value in (
-            ("requests", "Completions that editors have asked for.", report.requests),
-            ("empty", "Of them, those that nothing was shown for.", report.empty),
-            ("accepted", "Completions that were accepted.", report.accepted),
-        ):
-            counter = CounterMetricFamily(f"ghostd_completion_{name}", text)
-            counter.add_metric([], value)
-            yield counter
-        yield _latency(report)
-        stages = CounterMetricFamily(
-            "ghostd_completion_stage_seconds",
-            "Where the time of completions went for which a model was asked.",
-            labels=("model", "source", "stage"),
-        )
-        for source in report.sources:
-            for stage, mean_ms in source.stages_ms.items():
-                stages.add_metric([source.model, source.origin, stage], mean_ms * source.shown / 1000)
-        yield stages
-
-
-def _latency(report: CompletionsReport) -> HistogramMetricFamily:
-    found = HistogramMetricFamily(
-        "ghostd_completion_latency_seconds",
-        "From an editor's request to the completion, by model and by how it came about.",
-        labels=("model", "source"),
-    )
-    bounds = [f"{bound / 1000:g}" for bound in report.bounds_ms] + ["+Inf"]
-    for source in report.sources:
-        total, buckets = 0, []
-        for bound, count in zip(bounds, source.counts, strict=True):
-            total += count
-            buckets.append((bound, total))
-        found.add_metric([source.model, source.origin], buckets, sum_value=source.mean_ms * source.shown / 1000)
-    return found
+    headers["Content-Type"] = CONTENT_TYPE
+    return Response(200, headers, figures(suggestions))
