@@ -84,7 +84,8 @@ async def test_a_request_that_waits_for_a_pause_and_is_cancelled_never_reaches_a
     suggestions = service(models)
     for typed in ("s", "se", "sel", "self"):
         task = asyncio.create_task(texts(suggestions, ask(HEAD + typed)))
-        await asyncio.sleep(0.005)
+        for _ in range(3):
+            await asyncio.sleep(0)  # it has begun to wait
         task.cancel()
     await asyncio.sleep(0.2)
     assert models.asked == []
