@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from ghostd.workers.engines.contract import Engine, GenerationOptions, PromptStep, TokenStep
+from ghostd.workers.engines.contract import Engine, GenerationOptions, PromptStep, TokenStep, generate
 
 _TEXT = "def add(a, b):\n    return a + b\n\n"
 _TEST_TOKENS = 8
@@ -49,7 +49,7 @@ def _timed(engine: Engine, prompt: list[int], max_tokens: int) -> tuple[float, f
     """Seconds for the prompt with the first token, and for the tokens after it."""
     started = time.perf_counter()
     first = last = started
-    for step in engine.generate(prompt, GenerationOptions(max_tokens, temperature=0.0, ignore_end=True)):
+    for step in generate(engine, prompt, GenerationOptions(max_tokens, temperature=0.0, ignore_end=True)):
         if isinstance(step, PromptStep):
             continue
         if isinstance(step, TokenStep) and first == started:

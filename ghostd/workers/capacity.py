@@ -28,18 +28,28 @@ class Plan:
     context_tokens: int
     threads: int
     n_gpu_layers: int
+    sequences: int
+    """Prompts that are kept at once."""
+    cache_tokens: int
+    """Of all of them together."""
     memory: MemoryEstimate
 
 
-def plan(model: LocalModel, config: LocalConfig, context_tokens: int) -> Plan:
-    """How to load the model here and now. Blocks on the disk. Raises EngineMissing."""
+_CACHED_CONTEXTS = 2
+"""Contexts that the prompts of one model may fill together: one that is being read, and those that are kept."""
+
+
+def plan(model: LocalModel, config: LocalConfig, context_tokens: int, *, least: bool = False) -> Plan:
+    """How to load the model here and now, or with the `least` memory. Blocks on the disk. Raises EngineMissing."""
     assert model.header is not None
     settings = model.settings
     engine = choose_engine(config)
-    memory = estimate(model.header, context_tokens, config.n_batch)
+    sequences = 1 if least or model.header.embedding_only else config.kv_sequences
+    cache_tokens = context_tokens * min(sequences, _CACHED_CONTEXTS)
+    memory = estimate(model.header, cache_tokens, config.n_batch, sequences)
     threads = (settings and settings.threads) or config.threads or default_threads()
     layers = settings.n_gpu_layers if settings and settings.n_gpu_layers is not None else config.n_gpu_layers
-    return Plan(engine, context_tokens, threads, layers, memory)
+    return Plan(engine, context_tokens, threads, layers, sequences, cache_tokens, memory)
 
 
 def choose_engine(config: LocalConfig) -> EngineName:

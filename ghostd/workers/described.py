@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ghostd.fim_markers import form_of
-from ghostd.models import FimVocabulary, ModelInfo
+from ghostd.models import FimVocabulary, ModelInfo, Speed
 from ghostd.types import Capability, Feature
 from ghostd.workers.gguf_header import GgufHeader
 from ghostd.workers.gguf_words import digest_of, parameter_size, quantization
+from ghostd.workers.messages import Ready
 from ghostd.workers.pool import ModelWorker
 from ghostd.workers.turns.thoughts import thinks
 
@@ -37,7 +38,12 @@ def info_of(worker: ModelWorker) -> ModelInfo:
         parameter_size=parameter_size(header.parameters) if header is not None else "",
         quantization=quantization(header.file_type) if header is not None else "",
         digest=digest_of(model.path),
+        speed=_speed(worker.facts),
     )
+
+
+def _speed(facts: Ready | None) -> Speed | None:
+    return Speed(facts.prefill_tokens_per_s, facts.decode_tokens_per_s) if facts is not None else None
 
 
 def _features(header: GgufHeader | None) -> frozenset[Feature]:

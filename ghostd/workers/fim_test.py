@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ghostd.fim_markers import PROBE, Order, form_of, ordered, stop_ids
-from ghostd.workers.engines.contract import Engine, GenerationOptions, TokenStep
+from ghostd.workers.engines.contract import Engine, GenerationOptions, TokenStep, generate
 from ghostd.workers.gguf_header import GgufHeader
 from ghostd.workers.prompts import PromptEncoder
 
@@ -26,7 +26,7 @@ class FimFinding:
 
 
 def try_fill(engine: Engine, header: GgufHeader, encoder: PromptEncoder) -> FimFinding:
-    """Fill the hole in each order that the vocabulary allows; raises as Engine.generate does.
+    """Fill the hole in each order that the vocabulary allows; raises as `generate` does.
 
     The form's own order stays unless the other one alone gives the right token. The model works unless each order
     gives a marker, or nothing.
@@ -51,7 +51,7 @@ def try_fill(engine: Engine, header: GgufHeader, encoder: PromptEncoder) -> FimF
 def _verdict(
     engine: Engine, prompt: Sequence[int], right: bytes, stops: frozenset[int]
 ) -> Literal["right", "text", "none"]:
-    for step in engine.generate(prompt, GenerationOptions(1, temperature=0.0)):
+    for step in generate(engine, prompt, GenerationOptions(1, temperature=0.0)):
         if isinstance(step, TokenStep):
             if not step.data or stops.intersection(step.ids):
                 return "none"

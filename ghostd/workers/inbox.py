@@ -1,13 +1,14 @@
-"""The child's reader thread: takes in work and notices a cancellation while the main thread computes."""
+"""The child's reader thread: takes in work, and breaks into what the main thread computes where that cannot wait."""
 
 from __future__ import annotations
 
 import os
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections import deque
+from collections.abc import Collection
 from contextlib import suppress
-from queue import SimpleQueue
 
 from ghostd.workers.engines.contract import Engine
 from ghostd.workers.messages import (
@@ -21,52 +22,68 @@ from ghostd.workers.messages import (
     Question,
 )
 
+Work = Load | Generate | Embed | Cancel
 _QUESTIONS_AT_ONCE = 16
 
 
 class Inbox:
-    """What the reader thread has received: work in order, questions, and who is cancelled."""
+    """What the reader thread has received: work in order, with the time of its coming, and questions."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._lock = threading.Lock()
-        self._cancelled: set[int] = set()
-        self._running: int | None = None
+        self._came = threading.Condition()
+        self._work: deque[tuple[Work, float]] = deque()
+        self._questions: deque[Question | Generate] = deque()
         self._engine: Engine | None = None
-        self.work: SimpleQueue[Load | Generate | Embed | None] = SimpleQueue()
-        """In order; None says that there is a question."""
-        self._questions: SimpleQueue[Question | Generate] = SimpleQueue()
+        self._computed: Collection[int] = ()
+        self._rank = -1
 
     def start(self) -> None:
         """Begin to read. The end of the connection ends the process, whatever it computes."""
         threading.Thread(target=self._read, name="reader", daemon=True).start()
 
     def serve(self, engine: Engine) -> None:
-        """Interrupt this engine on cancellations."""
+        """Break into this engine's work from now on."""
         self._engine = engine
 
-    def begin(self, request_id: int) -> bool:
-        """Mark a request as running; False when it was cancelled before."""
-        with self._lock:
-            if request_id in self._cancelled:
-                self._cancelled.discard(request_id)
+    def load(self) -> Load:
+        """The first message; waits for it."""
+        (first,) = self.work(wait=True)
+        assert isinstance(first[0], Load)
+        return first[0]
+
+    def work(self, *, wait: bool) -> list[tuple[Work, float]]:
+        """All work that has come, with time.monotonic() of when; where there is none, may wait for some, or for a
+        question."""
+        with self._came:
+            while wait and not self._work and not self._questions:
+                self._came.wait()
+            found = list(self._work)
+            self._work.clear()
+            return found
+
+    def questions(self) -> list[Question | Generate]:
+        """The questions that have come, to be answered at once; not so many that work stands still. Never waits."""
+        if not self._questions:
+            return []
+        with self._came:
+            return [self._questions.popleft() for _ in range(min(len(self._questions), _QUESTIONS_AT_ONCE))]
+
+    def begin(self, computed: Collection[int], rank: int) -> bool:
+        """These requests are computed until `end`: one that is cancelled, or something more urgent that comes,
+        interrupts the engine. False, and nothing begins, where work has come that is not taken in yet."""
+        with self._came:
+            if self._work:
                 return False
-            self._running = request_id
+            self._computed, self._rank = computed, rank
             if self._engine is not None:
                 self._engine.rearm()
             return True
 
-    def questions(self) -> Iterator[Question | Generate]:
-        """The questions that have come, to be answered at once; not so many that work stands still. Never waits."""
-        for _ in range(_QUESTIONS_AT_ONCE):
-            if self._questions.empty():
-                return
-            yield self._questions.get_nowait()
-
     def end(self) -> None:
-        """No request is running."""
-        with self._lock:
-            self._running = None
+        """Nothing is computed."""
+        with self._came:
+            self._computed, self._rank = (), -1
 
     def _read(self) -> None:
         decoder = Decoder()
@@ -77,14 +94,22 @@ class Inbox:
         os._exit(0)
 
     def _take(self, message: Message) -> None:
-        if isinstance(message, Question) or (isinstance(message, Generate) and message.render_only):
-            self._questions.put(message)
-            self.work.put(None)
-        elif isinstance(message, (Load, Generate, Embed)):
-            self.work.put(message)
-        elif isinstance(message, Cancel):
-            with self._lock:
-                if message.id == self._running and self._engine is not None:
+        with self._came:
+            if isinstance(message, Question) or (isinstance(message, Generate) and message.render_only):
+                self._questions.append(message)
+            elif isinstance(message, Work):
+                self._work.append((message, time.monotonic()))
+            if self._engine is not None:
+                if self._cannot_wait(message):
                     self._engine.interrupt()
-                elif self._running is None or message.id > self._running:
-                    self._cancelled.add(message.id)
+                self._engine.wake()
+            self._came.notify()
+
+    def _cannot_wait(self, message: Message) -> bool:
+        if isinstance(message, Cancel):
+            return message.id in self._computed
+        return isinstance(message, Generate | Embed) and not _is_question(message) and message.rank < self._rank
+
+
+def _is_question(message: Generate | Embed) -> bool:
+    return isinstance(message, Generate) and message.render_only

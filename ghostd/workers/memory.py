@@ -20,7 +20,7 @@ class MemoryEstimate:
     weights: int
     """All parts of the file; mapped, so that the system may drop and read them again."""
     cache: int
-    """Keys and values of the whole context, and recurrent states."""
+    """Keys and values of all prompts that are kept, and recurrent states."""
     compute: int
     """Buffers for one batch of prompt tokens."""
     process: int = _PROCESS_BYTES
@@ -31,11 +31,11 @@ class MemoryEstimate:
         return self.weights + self.cache + self.compute + self.process
 
 
-def estimate(header: GgufHeader, context_tokens: int, n_batch: int) -> MemoryEstimate:
-    """For one worker with this context, which computes prompts in steps of `n_batch` tokens."""
-    positions = -(-context_tokens // _CACHE_STEP_TOKENS) * _CACHE_STEP_TOKENS
+def estimate(header: GgufHeader, cache_tokens: int, n_batch: int, sequences: int = 1) -> MemoryEstimate:
+    """For one worker that keeps so many tokens of so many prompts, and computes them in steps of `n_batch` tokens."""
+    positions = -(-cache_tokens // _CACHE_STEP_TOKENS) * _CACHE_STEP_TOKENS
     return MemoryEstimate(
         weights=header.size_bytes,
-        cache=positions * header.kv_bytes_per_token + header.state_bytes,
-        compute=min(n_batch, context_tokens) * header.activation_values * _ACTIVATION_BYTES,
+        cache=positions * header.kv_bytes_per_token + sequences * header.state_bytes,
+        compute=min(n_batch, cache_tokens) * header.activation_values * _ACTIVATION_BYTES,
     )

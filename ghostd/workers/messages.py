@@ -39,6 +39,10 @@ class Load:
     chat_template_timeout_s: float
     scratch: str
     """A folder of mode 0700 for sockets, removed by the pool; "" where the engine needs none."""
+    sequences: int = 1
+    """Prompts that are kept at once."""
+    cache_tokens: int = 0
+    """Tokens of all of them together; at least `context_tokens`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Generate:
     """`role` and `content`; of assistants `thoughts` and `calls` ([id, name, arguments] each); of tools `call_id`
     and `name`."""
     max_tokens: int | None
+    """0: only read the prompt."""
     stop: list[str]
     sampling: dict[str, Any]
     """Fields of ghostd.types.Sampling that are set; `logit_bias` as pairs."""
@@ -62,6 +67,11 @@ class Generate:
     """As in ghostd.conversation.Reasoning; "on" where only a budget of thoughts is given."""
     render_only: bool = False
     """Only lay out the prompt and count it, as a question; answered by Rendered."""
+    rank: int = 0
+    """Place of its priority in ghostd.types.PRIORITIES: 0 is the most urgent."""
+    client: str = ""
+    document: str = ""
+    """As in ghostd.types.Claim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +80,8 @@ class Embed:
 
     id: int
     inputs: list[list[str | int]]
+    rank: int = 0
+    client: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +140,7 @@ class Loading:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The worker is alive and computing the prompt of this request."""
+    """The worker has begun with this request, or has read more of its prompt."""
 
     id: int
 
@@ -173,6 +185,8 @@ class Ended:
     """Of the completion's."""
     stop_text: str | None = None
     """The stop string that ended it."""
+    timings_ms: list[float] = field(default_factory=list)
+    """Waited since it came here, reading the prompt, writing; [] for one that was cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,13 +239,13 @@ class Failed:
     """For "context_too_long": prompt tokens and context tokens."""
 
 
+Request = Generate | Embed
 Question = Tokenize | Detokenize
 """What the child answers between two steps of its work; so it does a Generate with `render_only`."""
 Answer = Tokens | Pieces | Rendered
 Message = (
     Load
-    | Generate
-    | Embed
+    | Request
     | Question
     | Cancel
     | Ready

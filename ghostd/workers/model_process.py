@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Literal, Protocol
 
 from ghostd.config import LocalConfig
-from ghostd.errors import GhostdError, ModelFileInvalid, ModelUnavailable, WorkerCrashed, WorkerFailed
+from ghostd.errors import GhostdError, ModelFileInvalid, ModelTooLarge, ModelUnavailable, WorkerCrashed, WorkerFailed
 from ghostd.workers import capacity
 from ghostd.workers.backoff import Backoff
 from ghostd.workers.catalog import Catalog, LocalModel
@@ -109,11 +109,15 @@ class ModelProcess:
         return ""
 
     @property
+    def facts(self) -> Ready | None:
+        """What was measured when this very file was loaded last; None if it has not been."""
+        return self._facts if self._loaded_stamp == self.model.stamp else None
+
+    @property
     def fim(self) -> tuple[str, bool]:
         """What the self-test found of fill-in-the-middle (Ready.fim_order, fim_works), once the file was loaded."""
-        if self._facts is None or self._loaded_stamp != self.model.stamp:
-            return "", True
-        return self._facts.fim_order, self._facts.fim_works
+        facts = self.facts
+        return (facts.fim_order, facts.fim_works) if facts is not None else ("", True)
 
     @property
     def context_tokens(self) -> int:
@@ -176,8 +180,7 @@ class ModelProcess:
         """Have the memory, then load in a task of its own. A caller that goes away while it waits loads nothing."""
         progress = self._progress = LoadProgress()
         try:
-            plan = await asyncio.to_thread(capacity.plan, self.model, self._config, self.context_tokens)
-            await self._memory.reserve(plan.memory.total, progress.wait)
+            plan = await self._reserved(progress)
         except BaseException:
             self._progress = None
             raise
@@ -186,6 +189,18 @@ class ModelProcess:
         # Not a `finally` in the task: one that is cancelled before its first step runs none.
         self._loading.add_done_callback(lambda _: self._load_over())
         return self._loading
+
+    async def _reserved(self, progress: LoadProgress) -> capacity.Plan:
+        """A plan whose memory there is: with room for one prompt only, where there is no more."""
+        plan = await asyncio.to_thread(capacity.plan, self.model, self._config, self.context_tokens)
+        try:
+            await self._memory.reserve(plan.memory.total, progress.wait)
+        except ModelTooLarge:
+            if plan.sequences == 1:
+                raise
+            plan = await asyncio.to_thread(capacity.plan, self.model, self._config, self.context_tokens, least=True)
+            await self._memory.reserve(plan.memory.total, progress.wait)
+        return plan
 
     async def _load(self, plan: capacity.Plan) -> WorkerProcess | GhostdError:
         """A loaded worker, or why there is none. Raises nothing: the task group would take all models down."""
@@ -235,6 +250,8 @@ class ModelProcess:
             n_gpu_layers=plan.n_gpu_layers,
             chat_template_timeout_s=self._config.chat_template_timeout_s,
             scratch=scratch,
+            sequences=plan.sequences,
+            cache_tokens=plan.cache_tokens,
         )
 
     async def _loaded(self, process: WorkerProcess, answer: Ready | Failed | None, model: LocalModel) -> WorkerProcess:

@@ -1,4 +1,4 @@
-"""One worker for each model: requests take turns, and a turn ends when the worker has stopped computing."""
+"""One worker for each model: it has all of the model's requests at once, and says itself what it computes next."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ import time
 from collections.abc import AsyncGenerator, Callable
 
 from ghostd.config import LocalConfig
-from ghostd.errors import GhostdError, InvalidRequest, Overloaded, WorkerCrashed
+from ghostd.errors import GhostdError, WorkerCrashed
 from ghostd.workers.budget import MemoryBudget
 from ghostd.workers.catalog import Catalog, LocalModel
 from ghostd.workers.messages import (
     Answer,
-    Cancel,
-    Embed,
     Ended,
     Failed,
-    FrameError,
     Generate,
     Message,
     Progress,
     Question,
+    Ready,
+    Request,
     Vectors,
 )
 from ghostd.workers.model_process import ModelProcess, State, how_it_ended
+from ghostd.workers.open_requests import OpenRequests
 from ghostd.workers.process import WorkerProcess
 from ghostd.workers.questions import Questions
 from ghostd.workers.running import Running, error_of
+from ghostd.workers.turn_queue import TurnQueue
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ _QUESTIONS = 8
 
 
 class ModelWorker:
-    """The worker of one model. One request runs at a time; others wait their turn in order."""
+    """The worker of one model."""
 
     def __init__(
         self,
@@ -54,9 +55,10 @@ class ModelWorker:
         self._pinned = pinned
         self.last_used_s = 0.0
         """time.monotonic() of its last use."""
-        self._slot = asyncio.Lock()
-        self._waiting = 0
-        self._running: Running | None = None
+        self._turns = TurnQueue()
+        self._starting = 0
+        """Requests that are in, and not sent yet: the model is being loaded."""
+        self._open = OpenRequests(model.id, config, self._leave)
         self._questions = Questions(model.id, _QUESTIONS * config.max_queue, config.worker_stall_s)
         self._loads = asyncio.Lock()
         self._last_id = 0
@@ -76,7 +78,7 @@ class ModelWorker:
     @property
     def busy(self) -> bool:
         """Whether it computes, loads, or has requests waiting."""
-        return self._slot.locked() or self._waiting > 0 or self._questions.waiting > 0 or self._host.state == "loading"
+        return self._turns.used or self._questions.waiting > 0 or self._host.state == "loading"
 
     @property
     def pinned(self) -> bool:
@@ -104,6 +106,11 @@ class ModelWorker:
         return self._host.fim
 
     @property
+    def facts(self) -> Ready | None:
+        """What was measured when the file was loaded last; None if it has not been."""
+        return self._host.facts
+
+    @property
     def context_tokens(self) -> int:
         """Context that is, or will be, allocated."""
         return self._host.context_tokens
@@ -112,32 +119,53 @@ class ModelWorker:
         """Take over what a new scan found."""
         self._host.update(model)
 
-    async def run(self, make: Callable[[int], Generate | Embed]) -> AsyncGenerator[Message, None]:
+    async def run(self, make: Callable[[int], Request]) -> AsyncGenerator[Message, None]:
         """The messages that answer one request; the last one is Ended or Vectors.
 
-        Closing the generator cancels the request; the turn passes on when the worker has stopped. Raises
-        ProviderError and RequestError.
+        Closing the generator cancels the request. Raises ProviderError and RequestError.
         """
-        await self._take_turn()
+        asked_s = time.monotonic()
+        self._last_id += 1
+        request = make(self._last_id)
+        self._open.admit(request.rank, self._starting + self._turns.waiting)
+        await self._turns.enter()
+        self._stir()
         running: Running | None = None
         try:
-            process = await self._ready()
-            running = self._begin(process, make)
+            running = await self._sent(request)
+            waited_ms = (time.monotonic() - asked_s) * 1e3
             while True:
                 message = await running.messages.get()
+                if message is None and not running.begun:
+                    running = await self._sent(request)  # another one has brought the worker down
+                    continue
                 if message is None:
                     raise await self._crash_error(running)
+                if isinstance(message, GhostdError):
+                    raise message
                 if isinstance(message, Failed):
                     raise error_of(message)
+                if isinstance(message, Ended) and message.timings_ms:
+                    message.timings_ms[0] += waited_ms
                 if not isinstance(message, Progress):
                     yield message
                 if isinstance(message, (Ended, Vectors)):
                     return
         finally:
             if running is None or running.over:
-                self._pass_turn()
+                self._leave()
             else:
-                self._abandon(running)
+                running.left = True
+                self._open.abandon(running)
+
+    async def _sent(self, request: Request) -> Running:
+        """The request, with a worker that has the model loaded. Raises ProviderError and InvalidRequest."""
+        self._starting += 1
+        try:
+            process = self._open.process or await self._ready()
+        finally:
+            self._starting -= 1
+        return self._open.begin(process, request)
 
     async def ask(self, make: Callable[[int], Question | Generate]) -> Answer:
         """The answer to a question about tokens; it takes no turn. Raises ProviderError and RequestError."""
@@ -145,14 +173,10 @@ class ModelWorker:
         with self._questions.ask(self._last_id) as question:
             self._stir()
             try:
-                running = self._running
-                process = running.process if running is not None and not running.over else await self._ready()
+                process = self._open.process or await self._ready()
                 return await question.answered_by(process, make)
             finally:
-                if not self._slot.locked():
-                    self.last_used_s = time.monotonic()
-                    self._rest()
-                    self._budget.changed()
+                self._used()
 
     async def _ready(self) -> WorkerProcess:
         """The process with the loaded model. Raises ProviderError."""
@@ -168,21 +192,22 @@ class ModelWorker:
 
     async def load(self) -> None:
         """Have it loaded. Raises ProviderError."""
-        await self._take_turn()
+        await self._turns.enter()
+        self._stir()
         try:
-            await self._ready()
+            if self._open.process is None:
+                await self._ready()
         finally:
-            self._pass_turn()
+            self._leave()
 
     async def unload_in_turn(self) -> None:
         """Unload it when the requests that came before have ended; a load that nobody waits for ends at once."""
-        if not self._slot.locked():
+        if not self._turns.used:
             await self._host.cancel_load()
-        await self._take_turn()
-        try:
+        async with self._turns.alone():
+            self._stir()
             self.unload()
-        finally:
-            self._pass_turn()
+        self._used()
 
     def unload(self) -> None:
         """End the process at once; only for a model that is not busy."""
@@ -192,7 +217,7 @@ class ModelWorker:
     def keep(self, seconds: float) -> None:
         """How long it stays loaded without use, until it is unloaded; negative: for ever."""
         self._keep_s = None if seconds < 0 else seconds
-        if not self._slot.locked():
+        if not self._turns.used:
             self._rest()
 
     @property
@@ -212,7 +237,7 @@ class ModelWorker:
     def pin(self, pinned: bool) -> None:
         """Keep it loaded, or let it be unloaded again."""
         self._pinned = pinned
-        if not self._slot.locked():
+        if not self._turns.used:
             self._rest()
         self._budget.changed()
 
@@ -232,31 +257,23 @@ class ModelWorker:
 
     # --- turns -----------------------------------------------------------------
 
-    async def _take_turn(self) -> None:
-        if self._waiting >= self._config.max_queue:
-            raise Overloaded(
-                f"{self._waiting} requests wait for the model '{self.model.id}' already (local.max_queue).",
-                retry_after_s=1.0,
-            )
-        self._waiting += 1
-        try:
-            await self._slot.acquire()
-        finally:
-            self._waiting -= 1
-        self._stir()
-
     def _stir(self) -> None:
         """It is in use again."""
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None
 
-    def _pass_turn(self) -> None:
-        self._running = None
-        self.last_used_s = time.monotonic()
-        self._slot.release()
-        self._rest()
-        self._budget.changed()
+    def _leave(self) -> None:
+        """A request is over."""
+        self._turns.leave()
+        self._used()
+
+    def _used(self) -> None:
+        """Something is over; if it was the last, the time without use begins."""
+        if not self._turns.used:
+            self.last_used_s = time.monotonic()
+            self._rest()
+            self._budget.changed()
 
     def _rest(self) -> None:
         """Begin to count the time without use."""
@@ -266,44 +283,6 @@ class ModelWorker:
         if self._keep_s is not None:
             self._idle = asyncio.get_running_loop().call_later(self._keep_s, self._unload_idle)
 
-    def _begin(self, process: WorkerProcess, make: Callable[[int], Generate | Embed]) -> Running:
-        self._last_id += 1
-        try:
-            process.send(make(self._last_id))
-        except FrameError as error:
-            raise InvalidRequest(f"The request is too large for the worker: {error}.") from None
-        self._running = running = Running(self._last_id, process)
-        if process.ended:
-            running.finish()
-            running.messages.put_nowait(None)
-        else:
-            self._watch(running)
-        return running
-
-    def _watch(self, running: Running) -> None:
-        """Kill a worker that gives no sign of life for too long."""
-        quiet_s = time.monotonic() - running.last_sign_s
-        left_s = self._config.worker_stall_s - quiet_s
-        if left_s <= 0:
-            self._kill_hung(running, f"gave no sign of life for {quiet_s:.0f} s")
-        else:
-            running.timer = asyncio.get_running_loop().call_later(left_s, self._watch, running)
-
-    def _abandon(self, running: Running) -> None:
-        """The caller is gone: cancel, and pass the turn on once the worker has stopped, or been killed."""
-        running.abandoned = True
-        running.process.send(Cancel(running.id))
-        if running.timer is not None:
-            running.timer.cancel()
-        running.timer = asyncio.get_running_loop().call_later(
-            self._config.cancel_timeout_s, self._kill_hung, running, "did not react to a cancellation"
-        )
-
-    def _kill_hung(self, running: Running, what: str) -> None:
-        log.warning("the worker of %s %s; it is restarted at the next request", self.model.id, what)
-        running.hung = True
-        running.process.kill()
-
     async def _crash_error(self, running: Running) -> GhostdError:
         if running.hung:
             return WorkerCrashed(f"The worker of '{self.model.id}' hung and was ended. The next request restarts it.")
@@ -311,33 +290,14 @@ class ModelWorker:
         return WorkerCrashed(f"The worker of '{self.model.id}' {how} during the request. The next one restarts it.")
 
     def _receive(self, message: Message) -> None:
-        if self._questions.take(message):
-            return
-        running = self._running
-        if running is None or getattr(message, "id", None) != running.id:
-            return
-        running.last_sign_s = time.monotonic()
-        if isinstance(message, (Ended, Vectors, Failed)):
-            running.finish()
+        if not self._questions.take(message) and self._open.take(message):
             self._host.succeeded()
-            if running.abandoned:
-                self._pass_turn()
-                return
-        running.messages.put_nowait(message)
 
     def _ended(self, process: WorkerProcess) -> None:
         asked = self._questions.ended(process)
-        running = self._running
-        if running is None or running.process is not process or running.over:
-            if asked:
-                self._host.crashed()
-            return
-        self._host.crashed()
-        running.finish()
-        if running.abandoned:
-            self._pass_turn()
-        else:
-            running.messages.put_nowait(None)
+        lost = self._open.ended(process)
+        if asked or lost:
+            self._host.crashed()
 
     def _unload_idle(self) -> None:
         if not self.busy and not self._pinned and self.pid is not None:
@@ -349,6 +309,5 @@ class ModelWorker:
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None
-        if self._running is not None and self._running.timer is not None:
-            self._running.timer.cancel()
+        self._open.close()
         self._host.close()

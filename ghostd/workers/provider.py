@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from ghostd.types import (
     Embeddings,
     EmbedRequest,
     FillRequest,
+    Timings,
     Usage,
 )
 from ghostd.workers.budget import MemoryBudget
@@ -37,7 +39,7 @@ from ghostd.workers.messages import (
 )
 from ghostd.workers.pins import Pins
 from ghostd.workers.pool import ModelWorker
-from ghostd.workers.requests import generation, logprobs, turn_delta
+from ghostd.workers.requests import generation, logprobs, rank, turn_delta
 from ghostd.workers.scratch import remove_stale_scratch
 from ghostd.workers.stores.search import allowed_stores
 from ghostd.workers.tokenizer import LocalTokenizer
@@ -279,14 +281,32 @@ class LocalProvider(LocalTokenizer):
                         answer.cached_tokens,
                         reasoning_tokens=answer.thought_tokens,
                     )
-                    reason = answer.finish_reason or "stop"
-                    yield Delta(finish_reason=reason, usage=usage, tokens=ids, stop_sequence=answer.stop_text)
+                    yield Delta(
+                        finish_reason=answer.finish_reason or "stop",
+                        usage=usage,
+                        tokens=ids,
+                        stop_sequence=answer.stop_text,
+                        timings=Timings(*answer.timings_ms) if answer.timings_ms else None,
+                    )
+
+    async def warm(self, request: CompletionRequest) -> Usage:
+        """Read a prompt when nothing else is to do; see ghostd.ports.PromptCache."""
+        worker = self._worker(request.model)
+        claim = replace(request.claim, priority="warm-up")
+        make = partial(generation, replace(request, max_tokens=0, claim=claim), worker.model)
+        async with aclosing(worker.run(make)) as answers:
+            async for answer in answers:
+                if isinstance(answer, Ended):
+                    return Usage(answer.prompt_tokens, 0, answer.cached_tokens)
+        raise WorkerFailed(f"The worker of '{request.model}' did not read the prompt.")
 
     async def embed(self, request: EmbedRequest) -> Embeddings:
         """Embed each input: the model's own pooling, or the mean over the tokens; unit length."""
         worker = self._worker(request.model)
         inputs = [list(prompt) for prompt in request.inputs]
-        make: Callable[[int], Embed] = lambda request_id: Embed(request_id, inputs)  # noqa: E731
+        make: Callable[[int], Embed] = lambda number: Embed(  # noqa: E731
+            number, inputs, rank(request.claim), request.claim.client
+        )
         async with aclosing(worker.run(make)) as answers:
             async for answer in answers:
                 if isinstance(answer, Vectors):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from ghostd.text_stream import TextStream
@@ -27,27 +27,28 @@ class Reply:
         self._tokens = 0
         self._text = text
 
-    def follow(self, steps: Iterator[Step]) -> None:
-        """Send what the steps make, up to the end or the first stop string."""
-        for step in steps:
-            if isinstance(step, PromptStep):
-                self._cached_tokens = step.cached_tokens
-                self._send(Progress(self._id))
-            elif isinstance(step, EndStep):
-                self._end(self._text.finish(), "stop" if self._text.stopped else step.reason)
-                return
-            else:
-                self._tokens += step.count
-                text = self._text.feed(step.data)
-                if self._text.stopped:
-                    self._end(text, "stop", step.logprobs, step.ids)
-                    return
-                self._send(self._piece(text, step.logprobs, step.ids))
+    def take(self, step: Step, timings_ms: Callable[[], list[float]]) -> bool:
+        """Send what the step makes; True at the end, or at the first stop string. `timings_ms` is asked then."""
+        if isinstance(step, PromptStep):
+            self._cached_tokens = step.cached_tokens
+            self._send(Progress(self._id))
+        elif isinstance(step, EndStep):
+            self._end(self._text.finish(), "stop" if self._text.stopped else step.reason, timings_ms())
+            return True
+        else:
+            self._tokens += step.count
+            text = self._text.feed(step.data)
+            if self._text.stopped:
+                self._end(text, "stop", timings_ms(), step.logprobs, step.ids)
+                return True
+            self._send(self._piece(text, step.logprobs, step.ids))
+        return False
 
     def _end(
         self,
         text: str,
         reason: Literal["stop", "length"],
+        timings_ms: list[float],
         logprobs: Sequence[Logprob] = (),
         ids: Sequence[int] = (),
     ) -> None:
@@ -61,6 +62,7 @@ class Reply:
                 self._tokens,
                 self._cached_tokens,
                 stop_text=self._text.stopped_by,
+                timings_ms=timings_ms,
             )
         )
 
@@ -84,23 +86,23 @@ class TurnReply:
         self._thoughts = self._text = ""
         self._calls: list[list[Any]] = []
 
-    def follow(self, steps: Iterator[Step]) -> None:
-        """Send what the steps make, up to the end, the first stop string or the last call allowed."""
-        for step in steps:
-            if isinstance(step, PromptStep):
-                self._cached_tokens = step.cached_tokens
-                self._send(Progress(self._id))
-            elif isinstance(step, EndStep):
-                self._take(self._reader.feed(self._characters.decode(b"", final=True)))
-                self._take(self._reader.finish())
-                self._text += "" if self._answer.stopped else self._answer.finish()
-                self._end("stop" if self._answer.stopped else step.reason)
-                return
-            else:
-                self._read(step.data, step.count, step.logprobs)
-                if self._answer.stopped or self._reader.done:
-                    self._end("stop")
-                    return
+    def take(self, step: Step, timings_ms: Callable[[], list[float]]) -> bool:
+        """Send what the step makes; True at the end, the first stop string or the last call allowed."""
+        if isinstance(step, PromptStep):
+            self._cached_tokens = step.cached_tokens
+            self._send(Progress(self._id))
+        elif isinstance(step, EndStep):
+            self._take(self._reader.feed(self._characters.decode(b"", final=True)))
+            self._take(self._reader.finish())
+            self._text += "" if self._answer.stopped else self._answer.finish()
+            self._end("stop" if self._answer.stopped else step.reason, timings_ms())
+            return True
+        else:
+            self._read(step.data, step.count, step.logprobs)
+            if self._answer.stopped or self._reader.done:
+                self._end("stop", timings_ms())
+                return True
+        return False
 
     def _read(self, data: bytes, count: int, logprobs: Sequence[Logprob]) -> None:
         reader = self._reader
@@ -136,7 +138,7 @@ class TurnReply:
         self._send(TurnPiece(self._id, self._thoughts, self._text, self._calls, _pack_logprobs(logprobs)))
         self._thoughts, self._text, self._calls = "", "", []
 
-    def _end(self, reason: Literal["stop", "length"]) -> None:
+    def _end(self, reason: Literal["stop", "length"], timings_ms: list[float]) -> None:
         if self._thoughts or self._text or self._calls:
             self._flush()
         called = reason == "stop" and self._reader.calls > 0 and not self._answer.stopped
@@ -149,6 +151,7 @@ class TurnReply:
                 self._cached_tokens,
                 self._thought_tokens,
                 self._answer.stopped_by,
+                timings_ms,
             )
         )
 

@@ -22,7 +22,7 @@ from ghostd.conversation import (
     Tools,
 )
 from ghostd.errors import InvalidRequest, UnsupportedParameter
-from ghostd.types import ChatRequest, CompletionRequest, Delta, Markup, Sampling, TokenLogprob
+from ghostd.types import PRIORITIES, ChatRequest, Claim, CompletionRequest, Delta, Markup, Sampling, TokenLogprob
 from ghostd.workers.catalog import LocalModel
 from ghostd.workers.messages import Generate, TurnPiece
 
@@ -43,12 +43,21 @@ def generation(request: ChatRequest | CompletionRequest, model: LocalModel, numb
             sampling["ignore_end"] = True
         if request.local.text_bias:
             sampling["text_bias"] = [[text, bias] for text, bias in request.local.text_bias.items()]
-        return Generate(number, prompt, [], max_tokens, stop, sampling)
+        return Generate(number, prompt, [], max_tokens, stop, sampling, **_claimed(request.claim))
     messages = [turn for index, message in enumerate(request.messages) for turn in _turns(message, index)]
     if not messages:
         raise InvalidRequest("There is no message to answer.", "messages")
     tools, effort = _tools(request.tools), _effort(request.reasoning)
-    return Generate(number, [], messages, max_tokens, stop, sampling, tools, effort)
+    return Generate(number, [], messages, max_tokens, stop, sampling, tools, effort, **_claimed(request.claim))
+
+
+def rank(claim: Claim) -> int:
+    """How urgent it is; 0 is the most urgent."""
+    return PRIORITIES.index(claim.priority)
+
+
+def _claimed(claim: Claim) -> dict[str, Any]:
+    return {"rank": rank(claim), "client": claim.client, "document": claim.document}
 
 
 def _turns(message: Message, index: int) -> Iterator[dict[str, Any]]:

@@ -1,9 +1,8 @@
-"""The request that a worker is computing now, and what its failures mean."""
+"""A request that a worker has, and what its failures mean."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 
 from ghostd.errors import ContextTooLong, GhostdError, InvalidRequest, WorkerFailed
 from ghostd.workers.messages import Failed, Message
@@ -11,23 +10,33 @@ from ghostd.workers.process import WorkerProcess
 
 
 class Running:
-    """The request that a worker is computing, as messages for the one who asked."""
+    """One request of a worker, as messages for the one who asked."""
 
-    def __init__(self, request_id: int, process: WorkerProcess) -> None:
+    def __init__(self, request_id: int, process: WorkerProcess, rank: int) -> None:
         self.id = request_id
         self.process = process
-        self.messages: asyncio.Queue[Message | None] = asyncio.Queue()
-        self.last_sign_s = time.monotonic()
+        self.rank = rank
+        self.messages: asyncio.Queue[Message | GhostdError | None] = asyncio.Queue()
+        """None: the process has ended."""
+        self.begun = False
         self.over = False
         self.abandoned = False
+        """Whether it was cancelled."""
+        self.left = False
+        """Whether nobody listens any more."""
         self.hung = False
         self.timer: asyncio.TimerHandle | None = None
 
-    def finish(self) -> None:
+    def finish(self, last: Message | None) -> None:
         """No more messages will come."""
         self.over = True
         if self.timer is not None:
             self.timer.cancel()
+        self.messages.put_nowait(last)
+
+    def refuse(self, error: GhostdError) -> None:
+        """It makes room for another."""
+        self.messages.put_nowait(error)
 
 
 def error_of(failed: Failed) -> GhostdError:

@@ -73,7 +73,7 @@ async def test_the_estimate_is_near_what_a_worker_takes(
     provider = await open_provider(LocalConfig(engine=engine))
     prompt = tuple(300 for _ in range(300))
     await text_of(provider.complete(completion("m", prompt, max_tokens=2)))
-    expected = estimate(header, min(4096, recipe.context), 128)
+    expected = estimate(header, 2 * min(4096, recipe.context), 128, 4)
     taken = psutil.Process(pid(provider, "m")).memory_info().rss
     # Unused positions of the cache are reserved, and resident only where the engine clears them.
     assert expected.total - expected.cache - 64 * MB < taken < expected.total + 16 * MB

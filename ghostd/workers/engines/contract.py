@@ -1,4 +1,4 @@
-"""What the child asks of an engine. One thread calls it; `interrupt` alone may come from another."""
+"""What the child asks of an engine. One thread calls it; `interrupt` and `wake` alone may come from another."""
 
 from __future__ import annotations
 
@@ -35,6 +35,9 @@ class Interrupted(Exception):
     """`interrupt` was called."""
 
 
+Failure = RequestInvalid | EngineFailed
+
+
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
     """How to load a model."""
@@ -50,6 +53,10 @@ class LoadOptions:
     causal: bool
     pooling: int | None = None
     """As in GgufHeader."""
+    sequences: int = 1
+    """Prompts that are kept at once, and generations that may be open at once."""
+    cache_tokens: int = 0
+    """Tokens that all of them may hold together; at least `context_tokens`."""
     on_progress: Callable[[float], None] | None = None
     """Told how much of the weights has been loaded, from 0 to 1, by engines that know."""
 
@@ -96,6 +103,14 @@ class GenerationOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose prompts these are: those of one document find each other in the cache."""
+
+    client: str = ""
+    document: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Logprob:
     """As ghostd.types.TokenLogprob."""
 
@@ -134,11 +149,31 @@ class EndStep:
 Step = PromptStep | TokenStep | EndStep
 
 
+class Generation(Protocol):
+    """One prompt that is being continued."""
+
+    @property
+    def pausable(self) -> bool:
+        """Whether it stands still, and makes room, in steps that it takes no part in."""
+        ...
+
+    def close(self) -> None:
+        """End the work and free what it holds. What it has read stays in the cache."""
+        ...
+
+
 class Engine(Protocol):
     """One loaded model."""
 
     name: str
     context_tokens: int
+    """Of one prompt with its reply."""
+    cache_tokens: int
+    """Of all that are open together."""
+    slots: int
+    """Generations that may be open at once."""
+    together: int
+    """Generations that are worth being computed in one step."""
     vocabulary_size: int
     embedding_size: int
     embedding_context_tokens: int
@@ -149,23 +184,37 @@ class Engine(Protocol):
         ...
 
     def pieces(self, tokens: Sequence[int]) -> list[bytes]:
-        """The bytes of each token, control tokens as their text. Like `tokenize`, also between two steps of
-        `generate`."""
+        """The bytes of each token, control tokens as their text. Like `tokenize`, also while generations are open."""
         ...
 
-    def generate(self, prompt: Sequence[int], options: GenerationOptions) -> Iterator[Step]:
-        """Continue the prompt; closing the iterator ends the work.
+    def open(self, prompt: Sequence[int], options: GenerationOptions, owner: Owner) -> Generation:
+        """Prepare to continue the prompt; with `max_tokens` 0, only to read it.
 
-        Raises RequestInvalid (a bad grammar or schema), Interrupted, EngineFailed.
+        Computes nothing. Raises RequestInvalid (a bad grammar or schema) and EngineFailed.
+        """
+        ...
+
+    def step(self, generations: Sequence[Generation]) -> Sequence[tuple[Generation, Step | Failure]]:
+        """Compute a step of these, and say what has come of it: nothing where it was interrupted.
+
+        Others that are not pausable may go on beside. A generation is over with its EndStep or Failure. A failure of
+        more than one generation is raised as EngineFailed.
         """
         ...
 
     def embed(self, prompt: Sequence[int]) -> list[float]:
-        """The pooled vector of one input, of unit length. Keeps generation's cache. Raises as `generate`."""
+        """The pooled vector of one input, of unit length. Keeps generation's cache.
+
+        Raises RequestInvalid, Interrupted, EngineFailed.
+        """
         ...
 
     def interrupt(self) -> None:
-        """Stop the running call as soon as possible; it raises Interrupted. From any thread."""
+        """Stop the running `step` or `embed` as soon as possible; what was computed before stays. From any thread."""
+        ...
+
+    def wake(self) -> None:
+        """Let a `step` that waits return; one that computes goes on. From any thread."""
         ...
 
     def rearm(self) -> None:
@@ -175,3 +224,18 @@ class Engine(Protocol):
     def close(self) -> None:
         """Free the model."""
         ...
+
+
+def generate(engine: Engine, prompt: Sequence[int], options: GenerationOptions) -> Iterator[Step]:
+    """Continue the prompt while there is nothing else to do; raises RequestInvalid and EngineFailed."""
+    generation = engine.open(prompt, options, Owner())
+    try:
+        while True:
+            for _, step in engine.step((generation,)):
+                if isinstance(step, Exception):
+                    raise step
+                yield step
+                if isinstance(step, EndStep):
+                    return
+    finally:
+        generation.close()

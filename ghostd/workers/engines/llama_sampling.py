@@ -15,7 +15,7 @@ from ghostd.workers.engines.contract import PENALTY_WINDOW_TOKENS, GenerationOpt
 
 
 class Sampler:
-    """Picks tokens as `options` say. A context manager, which frees what llama.cpp holds.
+    """Picks tokens as `options` say. `close` frees what llama.cpp holds.
 
     A grammar is first asked about the token that was picked without it, which is nearly always right, and only then
     about the whole vocabulary, which costs milliseconds. The distribution is the same (llama.cpp's own sampling does
@@ -35,27 +35,25 @@ class Sampler:
         self._free = None if self._bound and penalised else self._chain(prompt, None)
         self._one = (lib.llama_token_data * 1)()
 
-    def __enter__(self) -> Sampler:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Free it; it picks no more."""
         for chain in (self._bound, self._free):
             if chain:
                 self._lib.llama_sampler_free(chain)
         self._bound = self._free = None
 
-    def sample(self, context: int) -> int:
-        """The next token."""
+    def sample(self, context: int, row: int) -> int:
+        """The token after the batch's token of that index."""
         lib = self._lib
         if self._free is None:
-            return int(lib.llama_sampler_sample(self._bound, context, -1))
-        token = int(lib.llama_sampler_sample(self._free, context, -1))
+            return int(lib.llama_sampler_sample(self._bound, context, row))
+        token = int(lib.llama_sampler_sample(self._free, context, row))
         if self._bound is None:
             return token
         if self._allows(token):
             lib.llama_sampler_accept(self._bound, token)
             return token
-        return int(lib.llama_sampler_sample(self._bound, context, -1))
+        return int(lib.llama_sampler_sample(self._bound, context, row))
 
     def _allows(self, token: int) -> bool:
         self._one[0].id, self._one[0].logit = token, 1.0
@@ -196,11 +194,14 @@ class LogProbabilities:
     top: list[tuple[int, float]]
 
 
-def log_probabilities(lib: Any, context: int, vocabulary_size: int, token: int, count: int) -> LogProbabilities:
-    """Natural logs of the last position's full distribution."""
+def log_probabilities(
+    lib: Any, context: int, row: int, vocabulary_size: int, token: int, count: int
+) -> LogProbabilities:
+    """Natural logs of the full distribution after the batch's token of index `row`."""
     import numpy as np
 
-    logits = np.ctypeslib.as_array(lib.llama_get_logits_ith(context, -1), shape=(vocabulary_size,)).astype(np.float64)
+    found = lib.llama_get_logits_ith(context, row)
+    logits = np.ctypeslib.as_array(found, shape=(vocabulary_size,)).astype(np.float64)
     logits -= logits.max()
     logits -= np.log(np.exp(logits).sum())
     count = min(count, vocabulary_size)

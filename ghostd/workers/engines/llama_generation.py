@@ -1,0 +1,116 @@
+"""One generation of the in-process engine: the tokens it has, and those it picks."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+from ghostd.workers.engines.contract import (
+    PENALTY_WINDOW_TOKENS,
+    EndStep,
+    GenerationOptions,
+    Logprob,
+    Owner,
+    TokenStep,
+)
+from ghostd.workers.engines.llama_sampling import Sampler, log_probabilities
+from ghostd.workers.engines.llama_sequences import KvSequence, KvSequences
+from ghostd.workers.engines.llama_vocabulary import LlamaVocabulary
+
+Loop = Generator[TokenStep | EndStep | None, int, None]
+"""Yields None where it wants its tokens computed, and is sent the row of the last one's logits then."""
+
+
+class LlamaGeneration:
+    """Implements contract.Generation and llama_sequences.Holder.
+
+    `tokens` is all of the text so far; how much of it is computed is the sequence's affair, so that a generation
+    that has lost its sequence goes on in another one.
+    """
+
+    pausable = True
+
+    def __init__(
+        self,
+        lib: Any,
+        context: int,
+        vocabulary: LlamaVocabulary,
+        sequences: KvSequences,
+        prompt: Sequence[int],
+        options: GenerationOptions,
+        owner: Owner,
+    ) -> None:
+        """Raises RequestInvalid."""
+        self._lib, self._context, self._vocabulary, self._sequences = lib, context, vocabulary, sequences
+        self._options = options
+        self._prompt_tokens = len(prompt)
+        self._shown = vocabulary.ids_of(options.markers)
+        self.tokens = list(prompt)
+        self.owner = owner
+        self.warming = options.max_tokens == 0
+        self.sequence: KvSequence | None = None
+        self.cached_tokens = 0
+        """Of the prompt, found in the cache when it began."""
+        self.told = False
+        """Whether that has been said."""
+        self._sampler = None if self.warming else Sampler(lib, vocabulary.native, vocabulary.size, options, prompt)
+        self._loop = self._continue()
+        self._begun = False
+        self.wants = False
+        """Whether it waits for its tokens to be computed."""
+
+    def resume(self, row: int = -1) -> TokenStep | EndStep | None:
+        """Go on up to the next token or the end, or None where tokens have to be computed first; `row` has the logits
+        of the last one. Raises RequestInvalid."""
+        step = self._loop.send(row) if self._begun else next(self._loop)
+        self._begun = True
+        self.wants = step is None
+        return step
+
+    def close(self) -> None:
+        """Free the samplers, and leave the sequence to others."""
+        self._loop.close()
+        if self._sampler is not None:
+            self._sampler.close()
+            self._sampler = None
+        if self.sequence is not None:
+            self._sequences.release(self.sequence)
+            self.sequence = None
+
+    def _continue(self) -> Loop:
+        options, vocabulary = self._options, self._vocabulary
+        late = options.late_grammar
+        if self._sampler is None:
+            yield None
+            yield EndStep("length")
+            return
+        for _ in range(options.max_tokens):
+            row = yield None
+            token = self._sampler.sample(self._context, row)
+            if vocabulary.ends(token) and not options.ignore_end:
+                yield EndStep("stop")
+                return
+            data = vocabulary.piece(token, special=token in self._shown)
+            logprobs: tuple[Logprob, ...] = ()
+            if options.logprobs is not None:
+                logprobs = (self._logprob(row, token, data, options.logprobs),)
+            self.tokens.append(token)
+            yield TokenStep(data, 1, logprobs, (token,))
+            if late is not None and (opening := late.opened()) is not None:
+                self._bind(self._sampler, late.text(), opening.encode())
+        yield EndStep("length")
+
+    def _bind(self, sampler: Sampler, grammar: str, opening: bytes) -> None:
+        """Let the grammar take over from `opening` on, the end of what was written."""
+        size, first = 0, len(self.tokens)
+        while size < len(opening) and first > self._prompt_tokens:
+            first -= 1
+            size += len(self._vocabulary.piece(self.tokens[first], special=True))
+        recent = max(self._prompt_tokens - PENALTY_WINDOW_TOKENS, 0)
+        sampler.bind(grammar, opening, self.tokens[first:], self.tokens[recent:])
+
+    def _logprob(self, row: int, token: int, data: bytes, alternatives: int) -> Logprob:
+        """From the full distribution, before penalties and truncation."""
+        best = log_probabilities(self._lib, self._context, row, self._vocabulary.size, token, alternatives)
+        top = tuple((self._vocabulary.piece(other), value) for other, value in best.top)
+        return Logprob(token, data, best.own, top, tuple(other for other, _ in best.top))

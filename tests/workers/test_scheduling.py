@@ -1,0 +1,294 @@
+"""What goes first, what stands still meanwhile, and what is kept: seen through the provider.
+
+The model with random weights writes a text that depends on the whole prompt, so an unchanged text shows that its cache
+was sound after an interruption.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextlib import aclosing
+from dataclasses import replace
+
+import pytest
+from workers.opening import TIMEOUT_S, EngineName, Install, Opener, completion, pieces_of, text_of
+
+from ghostd.config import LocalConfig
+from ghostd.errors import Overloaded, WorkerCrashed
+from ghostd.types import Claim, CompletionRequest, Delta, Priority, Usage
+from ghostd.workers.provider import LocalProvider
+
+pytestmark = pytest.mark.local_model
+
+LONG = tuple(30 + number * 7 % 200 for number in range(600))
+OTHER = tuple(30 + number * 11 % 200 for number in range(60))
+
+
+def asked(
+    prompt: tuple[int, ...],
+    priority: Priority = "chat",
+    client: str = "",
+    document: str = "",
+    *,
+    max_tokens: int | None = 4,
+    model: str = "slow",
+) -> CompletionRequest:
+    return replace(completion(model, prompt, max_tokens=max_tokens), claim=Claim(priority, client, document))
+
+
+@pytest.fixture
+async def slow(engine: EngineName, install: Install, open_provider: Opener) -> LocalProvider:
+    """A model that reads and writes noticeably long, on each engine, loaded."""
+    install("slow")
+    provider = await open_provider(LocalConfig(engine=engine, context_tokens=4096))
+    await text_of(provider.complete(asked((19,), max_tokens=1)))
+    return provider
+
+
+async def last_of(provider: LocalProvider, request: CompletionRequest) -> Delta:
+    return (await pieces_of(provider.complete(request)))[-1]
+
+
+async def usage_of(provider: LocalProvider, request: CompletionRequest) -> Usage:
+    usage = (await last_of(provider, request)).usage
+    assert usage is not None
+    return usage
+
+
+# --- what goes first ----------------------------------------------------------
+
+
+async def test_a_chat_that_is_interrupted_amid_its_prompt_goes_on_unchanged(slow: LocalProvider) -> None:
+    alone = await text_of(slow.complete(asked(LONG)))
+    await text_of(slow.complete(asked(LONG[::-1])))  # so that it is read again
+    ended: list[str] = []
+
+    async def chat() -> str:
+        text = await text_of(slow.complete(asked(LONG[300:] + LONG[:300])))
+        ended.append("chat")
+        return text
+
+    async def type_on() -> None:
+        await asyncio.sleep(0.05)  # into the prompt; any moment will do
+        for number in range(3):
+            await text_of(slow.complete(asked((*OTHER, 40 + number), "interactive", "editor", "a.py")))
+        ended.append("interactive")
+
+    async with asyncio.TaskGroup() as tasks:
+        interrupted = tasks.create_task(chat())
+        tasks.create_task(type_on())
+    assert ended == ["interactive", "chat"]
+    assert interrupted.result() == await text_of(slow.complete(asked(LONG[300:] + LONG[:300])))
+    assert alone == await text_of(slow.complete(asked(LONG)))
+
+
+async def test_a_chat_that_is_interrupted_amid_its_text_goes_on_unchanged(slow: LocalProvider) -> None:
+    alone = await text_of(slow.complete(asked(OTHER, max_tokens=40)))
+    text = ""
+    async with aclosing(slow.complete(asked(OTHER, max_tokens=40))) as deltas:
+        async for delta in deltas:
+            text += delta.text
+            if len(text) in range(2, 12):
+                await text_of(slow.complete(asked((50, len(text)), "interactive", max_tokens=2)))
+    assert text == alone
+
+
+async def test_the_most_urgent_of_those_that_wait_goes_first(slow: LocalProvider) -> None:
+    order: list[str] = []
+
+    async def ask(priority: Priority) -> None:
+        await text_of(slow.complete(asked((*OTHER, 31), priority, priority, max_tokens=3)))
+        order.append(priority)
+
+    async with aclosing(slow.complete(asked((60,), "interactive", "first", max_tokens=None))) as running:
+        await anext(running)
+        waiting: tuple[Priority, ...] = ("warm-up", "chat", "speculative")
+        async with asyncio.TaskGroup() as tasks:
+            for priority in waiting:
+                tasks.create_task(ask(priority))
+            await asyncio.sleep(0)
+            await running.aclose()
+    assert order == ["speculative", "chat", "warm-up"]
+
+
+async def test_clients_of_one_priority_take_turns(slow: LocalProvider) -> None:
+    """The second one's short text does not wait for the end of the first one's long text."""
+    async with aclosing(slow.complete(asked((60,), "chat", "first", max_tokens=None))) as running:
+        await anext(running)
+        assert await text_of(slow.complete(asked(OTHER, "chat", "second", max_tokens=3)))
+        assert (await anext(running)).finish_reason is None
+
+
+async def test_a_full_queue_refuses_what_is_least_urgent(install: Install, open_provider: Opener) -> None:
+    install("slow")
+    provider = await open_provider(LocalConfig(engine="llama-cpp-python", max_queue=1))
+    async with aclosing(provider.complete(asked((60,), "interactive", max_tokens=None))) as running:
+        await anext(running)
+        warming = asyncio.create_task(provider.warm(asked(OTHER)))
+        await asyncio.sleep(0)
+        urgent = asyncio.create_task(text_of(provider.complete(asked(OTHER, "interactive"))))
+        with pytest.raises(Overloaded, match="max_queue"):
+            await warming
+        with pytest.raises(Overloaded, match="max_queue"):
+            await text_of(provider.complete(asked(OTHER, "chat")))
+    assert await urgent
+
+
+# --- cancelling -----------------------------------------------------------------
+
+
+async def test_of_forty_keys_only_what_is_not_cancelled_is_computed(slow: LocalProvider) -> None:
+    async def key(number: int) -> Usage:
+        return await usage_of(slow, asked((*LONG[:200], 30 + number), "interactive", "editor", "a.py", max_tokens=8))
+
+    async with asyncio.timeout(TIMEOUT_S):
+        tasks = [asyncio.create_task(key(0))]
+        for number in range(1, 40):
+            await asyncio.sleep(0)
+            tasks[-1].cancel()
+            tasks.append(asyncio.create_task(key(number)))
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [isinstance(each, asyncio.CancelledError) for each in found] == [True] * 39 + [False]
+
+
+async def test_a_generation_that_stands_still_can_be_cancelled(slow: LocalProvider) -> None:
+    async with aclosing(slow.complete(asked((60,), "interactive", max_tokens=None))) as urgent:
+        async with aclosing(slow.complete(asked((61,), "chat", "other", max_tokens=None))) as chat:
+            waiting = asyncio.ensure_future(anext(chat))
+            await anext(urgent)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+        await anext(urgent)
+    assert (await last_of(slow, asked(OTHER))).finish_reason == "length"
+
+
+async def test_a_crash_ends_all_that_has_begun_and_nothing_that_waits(install: Install, open_provider: Opener) -> None:
+    install("slow")
+    provider = await open_provider(LocalConfig(engine="llama-cpp-python"))
+    async with (
+        aclosing(provider.complete(asked((60,), "chat", "a", max_tokens=None))) as first,
+        aclosing(provider.complete(asked((61,), "chat", "b", max_tokens=None))) as second,
+    ):
+        await anext(first)
+        await anext(second)
+        waiting = asyncio.create_task(text_of(provider.complete(asked(OTHER, "warm-up"))))
+        await asyncio.sleep(0)
+        worker = provider.worker_pid("slow")
+        assert worker is not None
+        os.kill(worker, signal.SIGKILL)
+        for deltas in (first, second):
+            with pytest.raises(WorkerCrashed, match="SIGKILL"):
+                async for _ in deltas:
+                    pass
+    assert await waiting
+
+
+# --- what is kept ---------------------------------------------------------------
+
+
+async def test_documents_and_a_chat_that_alternate_are_not_read_again(slow: LocalProvider) -> None:
+    prompts = {"a.py": LONG[:200], "b.py": LONG[200:400], "": LONG[400:600]}
+    for document, prompt in prompts.items():
+        await text_of(slow.complete(asked(prompt, "interactive" if document else "chat", "editor", document)))
+    for number in range(2):
+        for document, prompt in prompts.items():
+            typed = (*prompt, *range(30, 31 + number))
+            priority: Priority = "interactive" if document else "chat"
+            usage = await usage_of(slow, asked(typed, priority, "editor", document, max_tokens=1))
+            assert usage.cached_tokens >= 199, document
+
+
+async def test_a_beginning_that_another_prompt_has_is_shared(slow: LocalProvider) -> None:
+    head = LONG[:300]
+    await text_of(slow.complete(asked((*head, 40, 41), "interactive", "editor", "a.py")))
+    usage = await usage_of(slow, asked((*head, 50, 51), "interactive", "editor", "b.py"))
+    assert usage.cached_tokens >= 300
+    usage = await usage_of(slow, asked((*head, 40, 41), "interactive", "editor", "a.py"))
+    assert usage.cached_tokens >= 301
+
+
+async def test_more_prompts_than_fit_drop_those_used_longest_ago(install: Install, open_provider: Opener) -> None:
+    """Five prompts of 120 tokens in a cache of 512, the first of them used again in between."""
+    install("slow")
+    provider = await open_provider(LocalConfig(engine="llama-cpp-python", context_tokens=256))
+    prompts = [LONG[120 * number : 120 * number + 120] for number in range(5)]
+
+    async def cached(number: int) -> int:
+        request = asked(prompts[number], "interactive", "editor", str(number), max_tokens=1)
+        return (await usage_of(provider, request)).cached_tokens
+
+    assert [await cached(number) for number in (0, 1, 0, 2, 3, 0, 4)] == [0, 0, 119, 0, 0, 119, 0]
+    assert await cached(1) == 0
+
+
+async def test_open_chats_that_do_not_fit_together_come_one_after_the_other(
+    install: Install, open_provider: Opener
+) -> None:
+    install("slow")
+    provider = await open_provider(LocalConfig(engine="llama-cpp-python", context_tokens=256))
+    requests = [asked(LONG[number : number + 200], "chat", str(number), max_tokens=40) for number in range(4)]
+    alone = [await text_of(provider.complete(request)) for request in requests]
+    together = await asyncio.gather(*(text_of(provider.complete(request)) for request in requests))
+    assert together == alone
+
+
+async def test_one_sequence_is_enough_for_interruptions(
+    engine: EngineName, install: Install, open_provider: Opener
+) -> None:
+    """The interrupted chat loses its cache, and reads its own text again."""
+    install("slow")
+    provider = await open_provider(LocalConfig(engine=engine, kv_sequences=1, context_tokens=256))
+    alone = await text_of(provider.complete(asked(OTHER, max_tokens=30)))
+    text = ""
+    async with aclosing(provider.complete(asked(OTHER, max_tokens=30))) as deltas:
+        async for delta in deltas:
+            text += delta.text
+            if len(text) == 5:
+                await text_of(provider.complete(asked(LONG[:150], "interactive", max_tokens=2)))
+    assert text == alone
+
+
+# --- warming up -----------------------------------------------------------------
+
+
+async def test_a_prompt_that_was_warmed_up_is_cached(slow: LocalProvider) -> None:
+    request = asked(LONG[:400], "interactive", "editor", "a.py", max_tokens=1)
+    assert await slow.warm(request) == Usage(400, 0, 0)
+    assert (await usage_of(slow, request)).cached_tokens == 399
+    assert (await slow.warm(request)).cached_tokens >= 399
+
+
+async def test_warming_up_makes_way_and_goes_on(slow: LocalProvider) -> None:
+    request = asked(LONG, "interactive", "editor", "a.py", max_tokens=1)
+    warming = asyncio.create_task(slow.warm(request))
+    await asyncio.sleep(0.05)  # into the prompt; any moment will do
+    await text_of(slow.complete(asked(OTHER, "interactive", "editor", "b.py")))
+    assert (await warming).prompt_tokens == len(LONG)
+    assert (await usage_of(slow, request)).cached_tokens == len(LONG) - 1
+
+
+# --- what is told ---------------------------------------------------------------
+
+
+async def test_the_last_delta_says_where_the_time_went(slow: LocalProvider) -> None:
+    *pieces, last = await pieces_of(slow.complete(asked(LONG[:300], max_tokens=8)))
+    assert last.timings is not None
+    assert last.timings.prefill_ms > 0 and last.timings.decode_ms > 0 and last.timings.queue_ms >= 0
+    assert all(piece.timings is None for piece in pieces)
+    (info,) = slow.models()
+    assert info.speed is not None and info.speed.prefill > 0 and info.speed.decode > 0
+
+
+async def test_the_time_of_standing_still_counts_as_waiting(install: Install, open_provider: Opener) -> None:
+    install("slow")
+    provider = await open_provider(LocalConfig(engine="llama-cpp-python"))
+    async with aclosing(provider.complete(asked((60,), "interactive", max_tokens=None))) as urgent:
+        await anext(urgent)
+        chat = asyncio.create_task(last_of(provider, asked(OTHER, max_tokens=2)))
+        for _ in range(20):
+            await anext(urgent)
+    timings = (await chat).timings
+    assert timings is not None and timings.queue_ms > timings.decode_ms
