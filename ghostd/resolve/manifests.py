@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from ghostd.resolve.comments import without_comments
+
 MAX_MANIFEST_BYTES = 1024 * 1024
 MAX_MANIFESTS = 5000
 """So many of one language are read; in order of depth, then path."""
@@ -21,8 +23,7 @@ Table = Mapping[str, Any]
 """A JSON object or TOML table, not looked at yet."""
 _EMPTY: Table = {}
 
-_STRING_OR_COMMENT = re.compile(r'("(?:[^"\\\n]|\\.)*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
-_STRING_OR_COMMA = re.compile(r'("(?:[^"\\\n]|\\.)*")|,(?=\s*[}\]])')
+_STRING_OR_COMMA = re.compile(r'("(?:[^"\\\n]|\\.)*+"?)|,(?=\s*[}\]])')
 
 
 _LONG_KEY = re.compile(r"(?<![\w-])(?:(?:[\w-]{1,100}|\"[^\"\n]{0,100}\"|'[^'\n]{0,100}')[ \t]{0,9}\.[ \t]{0,9}){32}")
@@ -39,7 +40,7 @@ def read_json(data: bytes | None) -> Table:
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         pass
     try:
-        text = _STRING_OR_COMMENT.sub(lambda match: match[1] or " ", data.decode("utf-8"))
+        text = without_comments(data.decode("utf-8"), "//", ("/*", "*/"))
         return table(msgspec.json.decode(_STRING_OR_COMMA.sub(lambda match: match[1] or "", text)))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return _EMPTY

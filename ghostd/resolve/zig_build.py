@@ -11,13 +11,15 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from ghostd.resolve.comments import without_comments
+
 _MAX_FOUND = 2000
 _MAX_ARGUMENT = 20_000
 """Characters of one call that are looked through."""
 
 _NAME = r"(?:@\"([^\"\n]+)\"|([A-Za-z_]\w*))"
 _VARIABLE = re.compile(r"\b(?:const|var)\s+([A-Za-z_]\w*)\s*(?::[^=;]{1,100})?=\s*")
-_MODULE_CALL = re.compile(r"[\w.]*?\b(addModule|createModule)\s*\(")
+_MODULE_CALL = re.compile(r"(?<![\w.])[\w.]*?\b(addModule|createModule)\s*\(")
 _DEPENDENCY = re.compile(r"\bdependency\s*\(\s*\"([^\"\n]+)\"")
 _DEPENDENCY_MODULE = re.compile(r"([A-Za-z_]\w*)\s*\.\s*module\s*\(\s*\"([^\"\n]+)\"\s*\)")
 _DEPENDENCY_INLINE = re.compile(
@@ -35,7 +37,6 @@ _STRING = re.compile(r"\s*\"([^\"\n]+)\"")
 _ZON_DEPENDENCY = re.compile(rf"\.{_NAME}\s*=\s*\.\{{([^{{}}]*)\}}")
 _ZON_PATH = re.compile(r"\.path\s*=\s*\"([^\"\n]+)\"")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
-_COMMENT = re.compile(r"(\"(?:[^\"\\\n]|\\.)*\")|//[^\n]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class ZigBuild:
 
 def read_build(source: str) -> ZigBuild:
     """What is written in a build.zig."""
-    source = _COMMENT.sub(lambda match: match[1] or "", source)
+    source = without_comments(source)
     files: dict[str, str] = {}
     offered: dict[str, str] = {}
     dependencies: dict[str, str] = {}
@@ -108,7 +109,7 @@ def read_build(source: str) -> ZigBuild:
 
 def read_dependencies(zon: str) -> dict[str, str]:
     """Name → folder, relative to the build.zig.zon, of the dependencies that lie beside the project."""
-    zon = _COMMENT.sub(lambda match: match[1] or "", zon)
+    zon = without_comments(zon)
     found: dict[str, str] = {}
     for match in _some(_ZON_DEPENDENCY.finditer(zon)):
         if path := _ZON_PATH.search(match[3]):

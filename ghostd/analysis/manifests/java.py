@@ -12,9 +12,9 @@ from ghostd.analysis.manifests.manifest import (
     dependencies,
     entry_points,
     text_of,
-    without_comments,
 )
 from ghostd.analysis.manifests.xml import elements_of
+from ghostd.resolve.comments import without_comments
 
 _PROPERTY = re.compile(r"\$\{([\w.-]{1,100})\}")
 _SCOPES = {"compile": "", "runtime": "", "": ""}

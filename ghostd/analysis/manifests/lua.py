@@ -12,8 +12,8 @@ from ghostd.analysis.manifests.manifest import (
     dependencies,
     entry_points,
     text_of,
-    without_comments,
 )
+from ghostd.resolve.comments import without_comments
 
 _FIELD = re.compile(r"^\s{0,40}(package|version)\s{0,9}=\s{0,9}[\"']([^\"'\n]{1,300})[\"']", re.MULTILINE)
 _SUMMARY = re.compile(r"\bsummary\s{0,9}=\s{0,9}[\"']([^\"'\n]{1,300})[\"']")

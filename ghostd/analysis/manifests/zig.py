@@ -12,8 +12,8 @@ from ghostd.analysis.manifests.manifest import (
     dependencies,
     entry_points,
     text_of,
-    without_comments,
 )
+from ghostd.resolve.comments import without_comments
 
 _NAME = r"(?:@\"([^\"\n]+)\"|([A-Za-z_]\w*))"
 _FIELD = re.compile(r"\.(name|version)\s*=\s*(?:\"([^\"\n]{0,200})\"|\.([A-Za-z_]\w*))")
