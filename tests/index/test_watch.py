@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pygit2
 import pytest
 from index_harness import Followed, following, write
 
@@ -197,6 +198,49 @@ async def test_after_a_storm_the_index_equals_a_full_pass(
     async with following(root, tmp_path / "fresh") as fresh:
         assert await fresh.hashes() == hashes
         assert [s.path for s in await fresh.index.symbols(root, "f_", limit=20_000)] == definitions
+
+
+@pytest.mark.timeout(180)
+async def test_after_switches_between_branches_the_index_equals_a_full_pass(
+    root: Path, store: Path, tmp_path: Path, make_watch: MakeWatch
+) -> None:
+    """Files of one branch only, files that differ, a folder under another name, and names that differ by case."""
+    repository = pygit2.init_repository(str(root), initial_head="one")
+    shared = {f"s{n % 5}/m{n}.py": f"def shared_{n}(): pass\n" for n in range(100)}
+    ours = {f"p/d{n % 9}/m{n}.py": f"def f_{n}(): return 1\n" for n in range(300)} | {"Case.py": "def f_case(): pass\n"}
+    other = {f"q/d{n % 9}/m{n}.py": f"def f_{n}(): return {n % 2}\n" for n in range(300)}
+    write(root, shared | ours)
+    commit_all(repository, "one")
+    repository.branches.local.create("two", repository[repository.head.target].peel(pygit2.Commit))
+    repository.checkout("refs/heads/two")
+    shutil.rmtree(root / "p")
+    (root / "Case.py").unlink()
+    write(root, {**other, "case.py": "def f_case_two(): pass\n", "s0/m0.py": "def f_changed(): pass\n"})
+    commit_all(repository, "two")
+    async with following(root, store, watch=make_watch()) as followed:
+        for branch in ("one", "two", "one"):
+            await asyncio.to_thread(repository.checkout, f"refs/heads/{branch}")
+            expected = {str(path.relative_to(root)) for path in root.rglob("*.py")}
+
+            async def same(expected: set[str] = expected) -> bool:
+                return not followed.index.roots()[0].pending and set(await followed.paths()) == expected
+
+            await followed.until_true(same)
+            await followed.until_defined("f_changed", int(branch == "two"))
+            found = await followed.hashes(), await followed.index.symbols(root, "f_", limit=1000)
+            async with following(root, tmp_path / f"fresh {branch}") as fresh:
+                assert (await fresh.hashes(), await fresh.index.symbols(root, "f_", limit=1000)) == found
+
+
+def commit_all(repository: pygit2.Repository, message: str) -> None:
+    """Commit the whole working tree to the current branch."""
+    repository.index.add_all()
+    for entry in [entry.path for entry in repository.index if not Path(repository.workdir, entry.path).exists()]:
+        repository.index.remove(entry)
+    repository.index.write()
+    author = pygit2.Signature("a", "a@b", 1_700_000_000, 0)
+    parents = [] if repository.is_empty or repository.head_is_unborn else [repository.head.target]
+    repository.create_commit("HEAD", author, author, message, repository.index.write_tree(), parents)
 
 
 def storm(root: Path) -> None:
