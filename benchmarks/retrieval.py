@@ -23,6 +23,7 @@ from typing import TypeVar
 
 import numpy as np
 from completion_corpora import Corpus, fetch
+from plain_bm25 import PlainBm25
 from retrieval_projects import GROUPS, HELD_OUT, LANGUAGES, TRAINING
 
 from ghostd.config import IndexConfig
@@ -40,6 +41,8 @@ WEIGHTS = Path(__file__).resolve().parent.parent / "ghostd" / "context" / "weigh
 KINDS = ("chunk", "outline")
 LENGTH_EXPONENT = 0.8
 NOVELTY = 0.9
+PLAIN = "plain bm25"
+"""The textbook's: see plain_bm25.py. "bm25" is ghostd's own chunk search alone."""
 
 
 async def on_project(root: Path, store: Path, work: Callable[[Retriever, Path], Awaitable[T]]) -> T:
@@ -58,8 +61,12 @@ async def on_project(root: Path, store: Path, work: Callable[[Retriever, Path], 
 
 async def measure(retriever: Retriever, root: Path, count: int, seed: int, languages: tuple[str, ...]) -> Recall:
     """The recall on one project."""
-    lines = await hidden_lines(retriever.parts.index, root, count, seed, languages)
-    *_, last = Recall(), *[report async for report in evaluate(retriever, root, lines)]
+    index = retriever.parts.index
+    lines = await hidden_lines(index, root, count, seed, languages)
+    files = [file.path for file in await index.files(root) if file.language in languages]
+    texts = {path: (await index.text(root, path) or b"").decode("utf-8", "replace") for path in files}
+    peers = {PLAIN: PlainBm25(texts.items()).quote}
+    *_, last = Recall(), *[report async for report in evaluate(retriever, root, lines, peers=peers)]
     return last
 
 
@@ -67,7 +74,7 @@ def row(name: str, report: Recall) -> str:
     """A line of the table."""
     cells = [
         " / ".join(f"{100 * report.recall[method][budget]:.0f}" for budget in BUDGETS) if report.recall else "–"
-        for method in METHODS
+        for method in (*METHODS, PLAIN)
     ]
     cpu = sorted(report.cpu_ms) or [0.0]
     p95 = cpu[int(0.95 * (len(cpu) - 1))]
@@ -76,8 +83,8 @@ def row(name: str, report: Recall) -> str:
 
 def table(reports: dict[str, Recall]) -> str:
     """The table of the projects, with the mean."""
-    heads = " | ".join(f"{method} @1k / 2k / 4k" for method in METHODS)
-    lines = [f"| project | lines | {heads} | CPU ms p50 | p95 |", "|---" * (len(METHODS) + 4) + "|"]
+    heads = " | ".join(f"{method} @1k / 2k / 4k" for method in (*METHODS, PLAIN))
+    lines = [f"| project | lines | {heads} | CPU ms p50 | p95 |", "|---" * (len(METHODS) + 5) + "|"]
     lines += [row(name, report) for name, report in reports.items()]
     if len(reports) > 1:
         lines.append(row("mean", means(reports)))

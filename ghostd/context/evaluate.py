@@ -11,10 +11,11 @@ from __future__ import annotations
 import builtins
 import random
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 from ghostd.code_ports import Index
 from ghostd.context.gather import gather
@@ -59,6 +60,10 @@ class HiddenLine:
     """The file after it, its line break included."""
     names: frozenset[str]
     """What is to be found."""
+
+
+Peer = Callable[[HiddenLine, int], Awaitable[str]]
+"""What another retriever quotes for a line within so many tokens."""
 
 
 @dataclass(slots=True)
@@ -127,16 +132,19 @@ async def evaluate(
     budgets: Sequence[int] = BUDGETS,
     methods: Sequence[str] = METHODS,
     seed: int = 0,
+    peers: Mapping[str, Peer] = MappingProxyType({}),
 ) -> AsyncIterator[Recall]:
-    """The recall so far, after each line."""
+    """The recall so far, after each line; `peers` are further methods."""
     draw = random.Random(seed)  # noqa: S311
-    sums = {method: dict.fromkeys(budgets, 0.0) for method in methods}
+    sums = {method: dict.fromkeys(budgets, 0.0) for method in (*methods, *peers)}
     total = Recall()
     files = [file.path for file in await retriever.parts.index.files(root) if file.language in LANGUAGES]
     for hidden in lines:
-        for method in methods:
+        for method, shares in sums.items():
             for budget in budgets:
-                if method == "ghostd":
+                if method in peers:
+                    text = await peers[method](hidden, budget)
+                elif method == "ghostd":
                     text, wall, cpu = await _retrieved(retriever, root, hidden, budget)
                     if budget == budgets[0]:
                         total.wall_ms.append(wall * 1e3)
@@ -148,7 +156,7 @@ async def evaluate(
                 else:
                     text = await _random(retriever, root, hidden, budget, files, draw)
                 there = hidden.names & set(IDENTIFIER.findall(text))
-                sums[method][budget] += len(there) / len(hidden.names)
+                shares[budget] += len(there) / len(hidden.names)
         total.lines += 1
         total.recall = {
             method: {budget: value / total.lines for budget, value in of.items()} for method, of in sums.items()

@@ -14,7 +14,7 @@ from index_harness import following, write
 
 from ghostd.committed import CoChangeScore
 from ghostd.config import ContextConfig
-from ghostd.context.evaluate import hidden_lines
+from ghostd.context.evaluate import HiddenLine, evaluate, hidden_lines
 from ghostd.context.scored import score_project
 from ghostd.context.service import ContextService
 from ghostd.context_reports import EvaluationOrder, RetrievalReport
@@ -73,6 +73,17 @@ async def test_each_step_tells_the_recall_so_far_and_the_last_one_co_change(tmp_
     assert last.co_change is not None
     assert (last.co_change.tried, last.co_change.hit_at_5, last.co_change.folder_at_5) == (10, 0.6, 0.3)
     assert alone[-1].co_change is None
+
+
+async def test_another_retriever_is_judged_by_the_same_lines(tmp_path: Path) -> None:
+    async def told(hidden: HiddenLine, budget: int) -> str:
+        return f"def {min(hidden.names)}()" if budget == 2_000 else "quantity"
+
+    async with project(tmp_path, FILES) as shop:
+        lines = await hidden_lines(shop.followed.index, shop.root, 3, seed=3)
+        *_, last = [recall async for recall in evaluate(shop.retriever, shop.root, lines, peers={"peer": told})]
+    assert last.recall["peer"] == {1_000: 0.0, 2_000: 1.0, 4_000: 0.0}
+    assert last.lines == len(lines) == 3
 
 
 async def test_a_project_without_such_lines_gives_none(tmp_path: Path) -> None:
