@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ghostd.completion.window import end_of, start_of
+from ghostd.completion.window import last_lines, start_of
 
 FRESH_LINES = 8
 """Lines after the middle marker at most, the cursor's own not counted."""
@@ -22,7 +22,8 @@ _LEAST_SHARE = 0.25
 """Of its room that a window may fall to before its start moves back up."""
 _HEAD_CHARS = 256
 """By which a window's first lines are found again when text was added or taken away above them."""
-_FREE_CHARS = 2048
+_FREE_CHARS = 2560
+"""Some 64 lines: by so much a window's start moves."""
 _CLOSERS = frozenset(")]}>'\"`")
 _AUTO_CLOSED_CHARS = 4
 """Closing brackets and quotes that an editor puts behind the cursor by itself, at most."""
@@ -114,7 +115,7 @@ def _start(anchor: Anchor | None, prefix: str, room: int, *, idle: bool) -> int:
         if (start == 0 or size >= room * _LEAST_SHARE) and size <= room and not (idle and size > 0.9 * room):
             return start
     # Something is left free, or the start would have to move with the next lines.
-    return len(prefix) - len(end_of(prefix, room if len(prefix) <= room else room - min(room // 4, _FREE_CHARS)))
+    return len(prefix) - len(last_lines(prefix, room if len(prefix) <= room else room - min(room // 4, _FREE_CHARS)))
 
 
 def _found(anchor: Anchor, prefix: str) -> int | None:

@@ -31,7 +31,7 @@ def window(prefix: str, suffix: str, budget_tokens: int) -> tuple[str, str]:
         return prefix, suffix
     for_suffix = min(len(suffix), max(int(chars * (1 - _PREFIX_SHARE)), chars - len(prefix)))
     for_prefix = chars - for_suffix
-    return end_of(prefix, for_prefix), start_of(suffix, for_suffix)
+    return _end_of(prefix, for_prefix), start_of(suffix, for_suffix)
 
 
 def quotable(documents: Sequence[OpenDocument], prefix: str, suffix: str, budget_tokens: int) -> list[tuple[str, str]]:
@@ -70,13 +70,19 @@ def start_of(text: str, chars: int) -> str:
     return text[: cut + 1] if cut > 0 else text[:chars]
 
 
-def end_of(text: str, chars: int) -> str:
-    """At most its last `chars` characters, from a line's start, a multiple of ANCHOR_LINES where that leaves half."""
+def last_lines(text: str, chars: int) -> str:
+    """The whole lines that its last `chars` characters hold; those characters where they hold none."""
     if len(text) <= chars:
         return text
     start = text.find("\n", len(text) - chars - 1) + 1
-    if start == 0 or start == len(text):
-        return text[len(text) - chars :]
+    return text[len(text) - chars :] if start in (0, len(text)) else text[start:]
+
+
+def _end_of(text: str, chars: int) -> str:
+    lines = last_lines(text, chars)
+    start = len(text) - len(lines)
+    if start == 0 or text[start - 1] != "\n":
+        return lines
     line = text.count("\n", 0, start)
     for _ in range(-line % ANCHOR_LINES):
         following = text.find("\n", start) + 1
