@@ -41,10 +41,12 @@ def verdict(
         return UpstreamTimeout("none of its deployments could be asked in time", "total", plan.name)
     if len(rests) == len(deployments):
         return _at_rest(plan, [keeper(d, call) for d in deployments], retry_after_s)
-    waits = [limits_wait_s(d, call, now) for d in deployments if d not in kept_out]
+    waits = {d: limits_wait_s(d, call, now) for d in deployments if d not in kept_out}
+    soonest = min(waits, key=lambda d: waits[d])
+    call.trace.limits = soonest.limits
     return RateLimited(
         f"The limits that the configuration sets for '{plan.name}' are reached (rpm, tpm or max_concurrency).",
-        retry_after_s=min(waits),
+        retry_after_s=waits[soonest],
     )
 
 

@@ -178,6 +178,17 @@ async def test_a_deployments_own_limits_are_told_as_openai_tells_its_own(streame
             assert 0 < float(told["x-ratelimit-reset-requests"].removesuffix("s")) <= 2
 
 
+async def test_a_request_over_the_limits_is_told_them_and_when_to_come_again() -> None:
+    limits = 'routes.r.deployments = ["one"]\n[deployments.one]\nmodel = "a/m"\nrpm = 1\n'
+    async with gateway(limits, upstream("a", whole())) as g:
+        assert (await g.post()).status == 200
+        answer = await g.post()
+    assert (answer.status, answer.json["error"]["code"]) == (429, "rate_limit_exceeded")
+    told = {name: value for name, value in answer.headers.items() if name.startswith("x-ratelimit-")}
+    assert (told["x-ratelimit-limit-requests"], told["x-ratelimit-remaining-requests"]) == ("1", "0")
+    assert 50 < int(answer.headers["retry-after"]) <= 60
+
+
 KEY = "sk-abcdef0123456789"
 
 
