@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 from gguf_fixtures import ModelFile
 
-from ghostd.workers.engines.contract import EndStep, Engine, GenerationOptions, PromptStep, Step, TokenStep
+from ghostd.workers.engines.contract import EndStep, Engine, GenerationOptions, Owner, PromptStep, Step, TokenStep
 from ghostd.workers.fim_test import FimFinding, try_fill
 from ghostd.workers.gguf_header import read_header
 from ghostd.workers.prompts import PromptEncoder
@@ -24,13 +24,24 @@ class Scripted:
     def __init__(self, prefix_first: Reply, suffix_first: Reply) -> None:
         self._replies = {1: prefix_first, 3: suffix_first}
 
-    def generate(self, prompt: Sequence[int], options: GenerationOptions) -> Iterator[Step]:
+    def open(self, prompt: Sequence[int], options: GenerationOptions, _owner: Owner) -> ScriptedFill:
         assert options.max_tokens == 1
-        yield PromptStep(0)
-        reply = self._replies[prompt[0]]
-        if reply is not None:
-            yield TokenStep(reply[0], 1, ids=(reply[1],))
-        yield EndStep("stop" if reply is None else "length")
+        return ScriptedFill(self._replies[prompt[0]])
+
+    def step(self, generations: Sequence[ScriptedFill]) -> list[tuple[ScriptedFill, Step]]:
+        (generation,) = generations
+        return [(generation, next(generation.steps))]
+
+
+class ScriptedFill:
+    """Says one reply."""
+
+    def __init__(self, reply: Reply) -> None:
+        said: list[Step] = [] if reply is None else [TokenStep(reply[0], 1, ids=(reply[1],))]
+        self.steps = iter([PromptStep(0), *said, EndStep("stop" if reply is None else "length")])
+
+    def close(self) -> None:
+        self.steps = iter(())
 
 
 PLUS, WORD, MARKER = (b"+ b", 90), (b"return", 91), (b"", 2)

@@ -18,7 +18,8 @@ def followed(pieces: list[bytes], *stop: str, end: EndStep | None = None, single
     sent: list[Message] = []
     parser = TurnParser(Family(HERMES, Thoughts("<think>", "</think>")), HERMES, {}, thinking=False, single=single)
     steps: list[Step] = [PromptStep(3), *(TokenStep(piece, 1) for piece in pieces), end or EndStep("stop")]
-    TurnReply(sent.append, 7, 10, parser, list(stop)).follow(iter(steps))
+    reply = TurnReply(sent.append, 7, 10, parser, list(stop))
+    assert any(reply.take(step, lambda: [1.0, 2.0, 3.0]) for step in steps)
     return sent
 
 
