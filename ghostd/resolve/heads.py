@@ -24,10 +24,10 @@ def bases(symbol: Symbol) -> tuple[str, ...]:
         listed = head[start + 1 :] if start >= 0 and symbol.kind == "class" else ""
         parts = [part for part in _split(listed) if "=" not in part and not part.lstrip().startswith("*")]
     elif family == "rust" and symbol.kind == "trait":
-        _, colon, after = _without_brackets(head).partition(":")
+        _, colon, after = without_brackets(head).partition(":")
         parts = after.partition(" where ")[0].replace("?", "").split("+") if colon else []
     elif family == "node":
-        found = _KEYWORD.split(_without_brackets(head))
+        found = _KEYWORD.split(without_brackets(head))
         parts = [part for listed in found[2::2] for part in listed.split(",")]
     else:
         parts = []
@@ -53,7 +53,7 @@ def _split(text: str) -> list[str]:
     return [*parts, text[start:]]
 
 
-def _without_brackets(text: str) -> str:
+def without_brackets(text: str) -> str:
     """The text without what stands in (), [], {} and <>; `=>` and `->` close nothing."""
     kept: list[str] = []
     depth = 0

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from ghostd.indexed import Symbol
 from ghostd.resolve.families import family_of
-from ghostd.resolve.heads import bases
+from ghostd.resolve.impls import all_bases
 from ghostd.resolve.names import behind
 from ghostd.resolve.project import Project
 
@@ -38,7 +38,7 @@ async def members_of(project: Project, symbol: Symbol, limit: int) -> Sequence[S
         if sum(map(len, found.values())) >= limit:
             break
         if depth < _MAX_DEPTH:
-            for base in bases(owner):
+            for base in await all_bases(project, owner):
                 waiting.extend((s, depth + 1) for s in (await behind(project, owner.path, base)).symbols)
     return [item for items in found.values() for item in items][:limit]
 

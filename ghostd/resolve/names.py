@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from ghostd.code_ports import Index
 from ghostd.indexed import Import, Symbol
 from ghostd.resolve.families import Family, family_of
-from ghostd.resolve.heads import bases
+from ghostd.resolve.impls import all_bases
 from ghostd.resolve.project import Project
 from ghostd.resolve.resolution import LanguageResolver, Resolution
 
@@ -277,7 +277,7 @@ class _Search:
             members = tuple(s for s in places if s.container == inner)
             if members:
                 return members
-            for base in bases(owner):
+            for base in await all_bases(self.project, owner):
                 waiting.extend((await self.dotted(str(owner.path), base)).symbols)
         return ()
 

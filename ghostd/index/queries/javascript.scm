@@ -17,6 +17,19 @@
 (arrow_function) @local
 (function_expression) @local
 
+; Tests, as Jest, Vitest, Mocha, Jasmine and node:test know them; a suite is their container.
+((call_expression
+  function: [
+    (identifier) @_test
+    (member_expression object: (identifier) @_test)
+    (call_expression function: (member_expression object: (identifier) @_test))]
+  arguments: (arguments . [(string . (string_fragment) @name.test .) (template_string . (string_fragment) @name.test .)])) @definition
+  (#any-of? @_test "it" "test" "specify"))
+((call_expression
+  function: [(identifier) @_suite (member_expression object: (identifier) @_suite)]
+  arguments: (arguments . [(string . (string_fragment) @name.module .) (template_string . (string_fragment) @name.module .)])) @definition
+  (#any-of? @_suite "describe" "suite" "context"))
+
 ; References
 (identifier) @reference
 (property_identifier) @reference
