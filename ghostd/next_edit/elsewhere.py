@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -62,10 +63,11 @@ class Elsewhere:
             if other is None or name not in other.text:
                 continue
             if member:
-                for at in _members(other, name):
+                for at in await asyncio.to_thread(_members, other, name):
                     yield Use(other, at, _MEMBER)
             else:
-                for use in _uses(other, name, imports[path], giving):
+                # Files are read in a thread: another one's tokens take some milliseconds.
+                for use in await asyncio.to_thread(_uses, other, name, imports[path], giving):
                     yield use
 
     async def _files(self, asked: Asked, source: Source, name: str) -> list[PurePosixPath]:
@@ -124,6 +126,7 @@ def _imported(other: Source, name: str, imports: Sequence[ResolvedImport], givin
 
 def _uses(other: Source, name: str, imports: Sequence[ResolvedImport], giving: set[PurePosixPath]) -> list[Use]:
     known = _imported(other, name, imports, giving)
+    own = _own(other, name) if known.direct else []
     found = []
     for at, token in enumerate(other.tokens):
         if token.text != name or token.kind != "name":
@@ -139,21 +142,21 @@ def _uses(other: Source, name: str, imports: Sequence[ResolvedImport], giving: s
             known.direct
             and is_plain(other, at)
             and role_at(other, at).role in ("use", "top")
-            and not _is_own(other, at)
+            and not any(start <= token.start < end for start, end in own)
         ):
             found.append(Use(other, at, _IMPORTED))
     return found
 
 
-def _is_own(source: Source, at: int) -> bool:
-    """Whether a function around binds the name itself."""
-    token = source.tokens[at]
-    for index, other in enumerate(source.tokens):
-        if other.text == token.text and other.kind == "name" and index != at:
-            defined = role_at(source, index)
-            if defined.role in ("parameter", "local") and defined.start <= token.start < defined.end:
-                return True
-    return False
+def _own(source: Source, name: str) -> list[tuple[int, int]]:
+    """The parts of a file where a function has the name for something of its own."""
+    found = []
+    for at, token in enumerate(source.tokens):
+        if token.text == name and token.kind == "name":
+            defined = role_at(source, at)
+            if defined.role in ("parameter", "local"):
+                found.append((defined.start, defined.end))
+    return found
 
 
 def _in_import(source: Source, at: int) -> bool:

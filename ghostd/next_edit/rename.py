@@ -58,8 +58,8 @@ def renames(source: Source, earlier: Source, edit: Edit) -> list[Renamed]:
             if known is None or _clashes(earlier, new, Defined("top", 0, len(earlier.text))):
                 continue
             defined, confidence = known, _FROM_A_USE
-        elif _binds(source, old, defined.start, defined.end) and defined.role != "member":
-            continue  # there is another one of this name
+        elif defined.role != "member" and _binds(source, old, defined, source.tokens[index].start):
+            continue  # it is not the first one: perhaps this one only is to have a name of its own
         if confidence == _DEFINITION and _clashes(earlier, new, defined):
             continue
         found.append(Renamed(old, new, defined, source.tokens[index].start, confidence))
@@ -142,11 +142,14 @@ def _definition_of(source: Source, name: str, offset: int) -> Defined | None:
     return None
 
 
-def _binds(source: Source, name: str, start: int, end: int) -> bool:
+def _binds(source: Source, name: str, scope: Defined, before: int) -> bool:
+    """Whether a scope defines a name before a place."""
     for at, token in enumerate(source.tokens):
-        if token.text == name and token.kind == "name" and start <= token.start < end:
+        if token.start >= before:
+            return False
+        if token.text == name and token.kind == "name" and token.start >= scope.start:
             defined = role_at(source, at)
-            if defined.role not in ("use", "member") and (defined.start, defined.end) == (start, end):
+            if defined.role not in ("use", "member") and (defined.start, defined.end) == (scope.start, scope.end):
                 return True
     return False
 

@@ -51,7 +51,7 @@ def fitting(source: Source, made: Transformation, confidence: float) -> Iterator
 def _in_line(source: Source, made: Transformation, line: Sequence[Token], confidence: float) -> Iterator[Proposal]:
     for at in range(1 if made.line_start else len(line)):
         held = made.matches(line, at)
-        if held is None:
+        if held is None or made.stands(line, at):
             continue
         tokens = line[at : at + made.length(held)]
         if not tokens:

@@ -100,8 +100,12 @@ def is_parameter(source: Source, function: Function, at: int) -> bool:
     opening = source.token_at(function.head)
     if tokens[opening].text != "(":
         return function.head_end > tokens[at].start >= function.head
-    if any(pair > at > opened > opening for opened, pair in source.scopes.pairs.items() if tokens[opened].text != "{"):
-        return False  # in a default, or a type
+    place = opening + 1
+    while place < at:
+        partner = source.scopes.pairs.get(place, -1)
+        if partner > at and tokens[place].text != "{":
+            return False  # in a default, or a type
+        place = partner + 1 if place < partner < at else place + 1
     place = at - 1
     while place > opening and (
         tokens[place].text in ("*", "**", "...", "&", "mut", "comptime", "noalias", "{")
@@ -142,7 +146,7 @@ def _is_bound(source: Source, at: int) -> bool:  # noqa: PLR0911 (one for each f
 
 def _starts_line(source: Source, at: int) -> bool:
     start, end = source.tokens[at - 1].end, source.tokens[at].start
-    return "\n" in source.text[start:end] or source.tokens[at - 1].text in (";", ":")
+    return "\n" in source.text[start:end] or source.tokens[at - 1].text == ";"
 
 
 def _in_call(source: Source, at: int) -> bool:

@@ -26,7 +26,7 @@ from ghostd.resolve.resolver import Resolver
 _EDITS = 4
 """How many of the last edits may still be followed up."""
 _MAX_REJECTED = 512
-_LARGE_CHARS = 32 * 1024
+_LARGE_CHARS = 8 * 1024
 """Texts from here on are read in a thread."""
 
 

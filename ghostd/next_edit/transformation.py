@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ghostd.next_edit.changes import Change, changes
+from ghostd.next_edit.roles import DEFINES, MEMBERS
 from ghostd.next_edit.tokens import Token
 
 _CONTEXT = 3
@@ -13,6 +14,7 @@ _CONTEXT = 3
 _MAX_TOKENS = 120
 """Of a line."""
 _MAX_HOLE = 40
+_BOUND = MEMBERS | DEFINES
 _OPENING, _CLOSING = ("(", "[", "{"), (")", "]", "}")
 
 
@@ -48,14 +50,26 @@ class Transformation:
     """Whether a space stands before each part of the result but the first."""
     line_start: bool
     """Whether the pattern begins its line."""
+    alone: bool = False
+    """Whether it is neither behind a dot, nor what a definition names."""
 
     def matches(self, tokens: Sequence[Token], at: int) -> dict[int, Sequence[Token]] | None:
         """What the holes hold where the pattern stands at a token; None where it does not."""
+        if self.alone and at and tokens[at - 1].text in _BOUND:
+            return None
         return _match(self.pattern, 0, tokens, at, {})
+
+    def stands(self, tokens: Sequence[Token], at: int) -> bool:
+        """Whether a token is part of what has been transformed already."""
+        for start in range(max(at - _MAX_HOLE, 0), at + 1):
+            held = _match(self.result, 0, tokens, start, {})
+            if held is not None and start + _length(self.result, held) > at:
+                return True
+        return False
 
     def length(self, held: dict[int, Sequence[Token]]) -> int:
         """Of a match, in tokens."""
-        return sum(1 if isinstance(part, Literal) else len(held[part.number]) for part in self.pattern)
+        return _length(self.pattern, held)
 
     def text(self, source: str, held: dict[int, Sequence[Token]]) -> str:
         """What becomes of a match."""
@@ -85,10 +99,17 @@ def common(one: Rewritten, other: Rewritten) -> Transformation | None:
         return None
     a, b = (first[0], first[-1]), (second[0], second[-1])
     left, right = _context(one, other, a, b)
-    made = _between(one, other, (a, b), left, right)
-    if made is None and a[0].start == b[0].start:
-        made = _between(one, other, (a, b), a[0].start, right)  # what differs before the change may be a hole
-    return made
+    for size in range(left + right + 1):  # the least context that says something
+        for behind in range(min(right, size), max(size - left, 0) - 1, -1):
+            made = _between(one, other, (a, b), size - behind, behind)
+            if made is None or (isinstance(made.pattern[0], Hole) and size - behind < left):
+                continue
+            if isinstance(made.pattern[-1], Hole) and behind < right:
+                continue  # the hole may be a part of something larger elsewhere
+            return made
+    if a[0].start != b[0].start:
+        return None
+    return _between(one, other, (a, b), a[0].start, right)  # what differs before the change may be a hole
 
 
 def _context(one: Rewritten, other: Rewritten, a: _Ends, b: _Ends) -> tuple[int, int]:
@@ -125,7 +146,15 @@ def _between(
     if not any(len(text) > 1 for text in fixed) or (len(fixed) < 2 and not starts) or pattern == result:
         return None
     spaced = _spaces(new[0], one.after_text, result)
-    return None if spaced is None else Transformation(tuple(pattern), tuple(result), spaced, starts)
+    if spaced is None:
+        return None
+    firsts = (one.before, a[0].start - left), (other.before, b[0].start - left)
+    alone = not any(at and tokens[at - 1].text in _BOUND for tokens, at in firsts)
+    return Transformation(tuple(pattern), tuple(result), spaced, starts, alone)
+
+
+def _length(parts: Sequence[Part], held: dict[int, Sequence[Token]]) -> int:
+    return sum(1 if isinstance(part, Literal) else len(held[part.number]) for part in parts)
 
 
 def _generalised(one: Sequence[Token], other: Sequence[Token], holes: dict[tuple[str, str], Hole]) -> list[Part] | None:

@@ -42,7 +42,7 @@ def test_an_edit_moves_with_lines_that_come_and_go_above_it() -> None:
     assert history.edits[0].line == 6
     history.note(B, 0, ["x\n"], [])
     history.note(A, 0, ["k\n"], [])
-    assert [(edit.path, edit.line) for edit in history.edits][0] == (A, 5)
+    assert (history.edits[0].path, history.edits[0].line) == (A, 5)
 
 
 def test_an_edit_that_is_taken_back_is_gone_and_remembered_as_undone() -> None:

@@ -178,6 +178,12 @@ IN_ONE_FILE = {
         (", items", ", values"),
         "fn f(comptime T: type, values: []const T) T {\n    return values[0];\n}\nconst items = f;\n",
     ),
+    "Python: a variable that is bound again": (
+        "a.py",
+        "def f(x):\n    if x:\n        n = 1\n    else:\n        n = 2\n    return n\n",
+        ("        n = 1", "        m = 1"),
+        "def f(x):\n    if x:\n        m = 1\n    else:\n        m = 2\n    return m\n",
+    ),
     "Windows line ends": (
         "a.py",
         "def f(x):\r\n    return x\r\n",
@@ -189,11 +195,7 @@ IN_ONE_FILE = {
 NOTHING = {
     "a use is given another name that is known": ("a.py", "def f(a, b):\n    g(a)\n    h(a)\n", ("g(a", "g(b")),
     "the new name is another thing's already": ("a.py", "def f(a):\n    b = 1\n    return a + b\n", ("f(a", "f(b")),
-    "the old name is still defined": (
-        "a.py",
-        "if x:\n    n = 1\nelse:\n    n = 2\nprint(n)\n",
-        ("    n = 1", "    m = 1"),
-    ),
+    "another one comes first": ("a.py", "n = 1\nprint(n)\nn = 2\nprint(n)\n", ("n = 2", "m = 2")),
     "only a keyword has changed": ("a.ts", "let a = 1;\nuse(a);\n", ("let", "const")),
     "only a string has changed": ("a.py", "x = 'a'\ny = 'a'\nprint(a)\n", ("'a'", "'b'")),
     "only a comment has changed": ("a.py", "# load it\ndef load(): ...\nload()\n", ("# load", "# read")),
