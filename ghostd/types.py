@@ -196,6 +196,9 @@ class CompletionRequest:
     """See FillRequest.min_confidence."""
     ending: Ending = NO_ENDING
     local: LocalSampling = PLAIN
+    heal: bool = False
+    """Whether the prompt ends in the middle of what is being written: where the model writes greedily, its provider may
+    take the last tokens back and have them written anew, so that the text goes on as if it had been one."""
     timeouts: Timeouts = field(default=Timeouts(), compare=False)
     claim: Claim = field(default=CHAT, compare=False)
     drafts: DraftSources = field(default=NO_DRAFTS, compare=False)

@@ -194,6 +194,7 @@ class Prompting:
             timeouts=request.timeouts,
             claim=request.claim,
             drafts=self._drafts,
+            heal=bool(fresh) and not self._elsewhere,
         )
 
     def _window(self, pieces: Sequence[tuple[str, str]]) -> tuple[str, str, str]:

@@ -39,6 +39,8 @@ def generation(request: ChatRequest | CompletionRequest, model: LocalModel, numb
     stop = list(request.stop)
     if isinstance(request, CompletionRequest):
         prompt = [[str(piece)] if isinstance(piece, Markup) else piece for piece in request.prompt]
+        if request.heal:
+            sampling["heal"] = True
         if request.local.ignore_end:
             sampling["ignore_end"] = True
         if request.local.text_bias:

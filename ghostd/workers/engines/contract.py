@@ -98,6 +98,9 @@ class GenerationOptions:
     """Without `grammar` and `json_schema` only."""
     markers: tuple[str, ...] = ()
     """Control tokens that are part of the reply's text; others have none."""
+    heal: bool = False
+    """Whether the prompt's last tokens may be written anew, spelled alike; see workers.healing. Engines that cannot do
+    so go on behind them."""
     ignore_end: bool = False
     """Go on after an end-of-generation token; for calibration."""
 

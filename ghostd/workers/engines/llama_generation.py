@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any
 
+from ghostd.workers import healing
 from ghostd.workers.engines.contract import (
     PENALTY_WINDOW_TOKENS,
     EndStep,
@@ -13,7 +14,7 @@ from ghostd.workers.engines.contract import (
     Owner,
     TokenStep,
 )
-from ghostd.workers.engines.llama_sampling import Sampler, log_probabilities
+from ghostd.workers.engines.llama_sampling import Sampler, best_tokens, log_probabilities, penalises
 from ghostd.workers.engines.llama_sequences import KvSequence, KvSequences
 from ghostd.workers.engines.llama_vocabulary import LlamaVocabulary
 
@@ -46,6 +47,8 @@ class LlamaGeneration:
         self._prompt_tokens = len(prompt)
         self._shown = vocabulary.ids_of(options.markers)
         self.tokens = list(prompt)
+        self._left = b"" if options.max_tokens == 0 else self._take_back()
+        """What has been taken back of the prompt and is not written anew yet."""
         self.owner = owner
         self.warming = options.max_tokens == 0
         self.sequence: KvSequence | None = None
@@ -84,8 +87,15 @@ class LlamaGeneration:
             yield None
             yield EndStep("length")
             return
-        for _ in range(options.max_tokens):
+        written = 0
+        while written < options.max_tokens and len(self.tokens) < self._prompt_tokens + options.max_tokens:
             row = yield None
+            if self._left:
+                if data := self._heal(row):
+                    written += 1
+                    yield TokenStep(data, 1, (), (self.tokens[-1],))
+                continue
+            written += 1
             token = self._sampler.sample(self._context, row)
             if vocabulary.ends(token) and not options.ignore_end:
                 yield EndStep("stop")
@@ -99,6 +109,34 @@ class LlamaGeneration:
             if late is not None and (opening := late.opened()) is not None:
                 self._bind(self._sampler, late.text(), opening.encode())
         yield EndStep("length")
+
+    def _take_back(self) -> bytes:
+        options, vocabulary = self._options, self._vocabulary
+        bound = options.grammar or options.json_schema or options.late_grammar or options.logit_bias
+        if not options.heal or options.temperature > 0 or bound or penalises(options) or options.logprobs is not None:
+            return b""
+        last = self.tokens[1:][-healing.MOST_TOKENS - 1 :]  # one is left
+        pieces = [vocabulary.piece(token) for token in last]
+        count = healing.taken_back(pieces)
+        spelled = b"".join(pieces[len(pieces) - count :])
+        # What cannot be spelled by itself (SentencePiece puts a space before it) is left alone.
+        alone = vocabulary.tokenize(spelled.decode("ascii"), special=False)
+        if not count or b"".join(map(vocabulary.piece, alone)) != spelled:
+            return b""
+        del self.tokens[-count:]
+        return spelled
+
+    def _heal(self, row: int) -> bytes:
+        """Pick a token that spells what was taken back; what it writes behind that."""
+        vocabulary, left = self._vocabulary, self._left
+        best = best_tokens(self._lib, self._context, row, vocabulary.size, healing.CANDIDATES)
+        token = healing.pick(((one, vocabulary.piece(one)) for one in best), left)
+        if token is None:
+            token = vocabulary.tokenize(left.decode("ascii"), special=False)[0]
+        data = vocabulary.piece(token)
+        self._left = left[len(data) :]
+        self.tokens.append(token)
+        return data[len(left) :]
 
     def _bind(self, sampler: Sampler, grammar: str, opening: bytes) -> None:
         """Let the grammar take over from `opening` on, the end of what was written."""

@@ -31,7 +31,7 @@ class Sampler:
         self._options = options
         self._grammar = _grammar_sampler(lib, vocab, options)
         self._bound = self._chain(prompt, self._grammar) if self._grammar else None
-        penalised = _penalises(options)
+        penalised = penalises(options)
         self._free = None if self._bound and penalised else self._chain(prompt, None)
         self._one = (lib.llama_token_data * 1)()
 
@@ -78,7 +78,7 @@ class Sampler:
         former, self._bound, self._grammar = self._bound, self._chain(recent, sampler), sampler
         if former:
             lib.llama_sampler_free(former)
-        if self._free is not None and _penalises(self._options):
+        if self._free is not None and penalises(self._options):
             lib.llama_sampler_free(self._free)
             self._free = None
 
@@ -111,12 +111,13 @@ def _bias(lib: Any, vocabulary_size: int, options: GenerationOptions) -> Any:
     return lib.llama_sampler_init_logit_bias(vocabulary_size, len(entries), entries)
 
 
-def _penalises(options: GenerationOptions) -> bool:
+def penalises(options: GenerationOptions) -> bool:
+    """Whether what was written before changes what is picked."""
     return bool(options.repeat_penalty != 1.0 or options.presence_penalty or options.frequency_penalty)
 
 
 def _penalties(lib: Any, vocabulary_size: int, options: GenerationOptions, prompt: Sequence[int]) -> Any:
-    if not _penalises(options):
+    if not penalises(options):
         return None
     sampler = lib.llama_sampler_init_penalties(
         vocabulary_size,
@@ -184,6 +185,16 @@ def _schema_grammar(schema: str) -> str:
             "The JSON schema cannot be turned into a grammar: with its references followed it is nested too deeply.",
             "response_format",
         ) from None
+
+
+def best_tokens(lib: Any, context: int, row: int, vocabulary_size: int, count: int) -> list[int]:
+    """The most probable tokens after the batch's token of index `row`, best first."""
+    import numpy as np
+
+    logits = np.ctypeslib.as_array(lib.llama_get_logits_ith(context, row), shape=(vocabulary_size,))
+    count = min(count, vocabulary_size)
+    best = np.argpartition(-logits, count - 1)[:count]
+    return [int(token) for token in best[np.argsort(-logits[best], kind="stable")]]
 
 
 @dataclass(frozen=True, slots=True)
