@@ -179,6 +179,9 @@ function M.setup(options)
   vim.api.nvim_create_user_command("GhostdContext", function(command)
     M.context(tonumber(command.args))
   end, { nargs = "?", desc = "Show what a prompt would quote of the project at the cursor" })
+  vim.api.nvim_create_user_command("GhostdNextEdit", function()
+    vim.lsp.buf.code_action({ context = { only = { "quickfix.ghostd.nextEdit" }, triggerKind = 1 } })
+  end, { desc = "Show what ghostd proposes to edit next" })
   vim.lsp.enable("ghostd")
 end
 
