@@ -185,16 +185,17 @@ class Prompting:
         quoted = [*pieces, *quotable(documents, before, suffix, left)]
         file = request.path.name if request.path is not None else families.FILE
         project = request.root.name if request.root is not None else families.PROJECT
+        prompt = families.fill_prompt(self._fim, before, suffix, quoted, file=file, project=project, fresh=fresh)
         return CompletionRequest(
             model=self._deployment.info.id,
-            prompt=families.fill_prompt(self._fim, before, suffix, quoted, file=file, project=project, fresh=fresh),
+            prompt=prompt,
             sampling=greedy(request),
             max_tokens=self._max_tokens,
             stop=request.stop,
             timeouts=request.timeouts,
             claim=request.claim,
             drafts=self._drafts,
-            heal=bool(fresh) and not self._elsewhere,
+            heal=isinstance(prompt[-1], str) and not self._elsewhere,
         )
 
     def _window(self, pieces: Sequence[tuple[str, str]]) -> tuple[str, str, str]:
