@@ -125,7 +125,10 @@ async def warm_with(deployment: Deployment, request: FillRequest, known: Knowled
     await prompting.gather()
     while True:
         try:
-            usage = await provider.warm(await prompting.fitted())
+            completion = await prompting.fitted()
+            # Beside the prompt that the document has now, which stays read until this one is.
+            apart = replace(claim, document=f"{claim.document} (next)")
+            usage = await provider.warm(replace(completion, claim=apart))
         except ContextTooLong as error:
             if not prompting.shrink(error):
                 raise

@@ -194,6 +194,8 @@ async def test_a_slow_model_reads_the_project_when_the_user_pauses() -> None:
     assert await engine.warm(request) is not None
     (warmed,) = model.warmed
     assert quoted(warmed.prompt, PIECE)
+    assert (warmed.claim.priority, warmed.claim.client) == ("warm-up", CLAIM.client)
+    assert warmed.claim.document != CLAIM.document  # the prompt that is in use stays in the model's cache
     await typed(engine, request, "b")
     assert prompts(model)[-1][:-1] == warmed.prompt[:-1]
 
