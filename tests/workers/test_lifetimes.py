@@ -110,7 +110,7 @@ async def test_a_waiting_request_whose_caller_is_gone_is_never_started(tiny: Loc
 
 async def test_requests_beyond_the_queue_are_refused(install: Install, open_provider: Opener) -> None:
     install("qwen")
-    provider = await open_provider(LocalConfig(max_queue=1))
+    provider = await open_provider(LocalConfig(max_queue=1, kv_sequences=1))
     async with aclosing(provider.complete(ENDLESS)) as running:
         await anext(running)
         waiting = asyncio.create_task(text_of(provider.chat(chat("qwen", "hi"))))

@@ -201,13 +201,21 @@ async def test_documents_and_a_chat_that_alternate_are_not_read_again(slow: Loca
             assert usage.cached_tokens >= 199, document
 
 
-async def test_a_beginning_that_another_prompt_has_is_shared(slow: LocalProvider) -> None:
-    head = LONG[:300]
-    await text_of(slow.complete(asked((*head, 40, 41), "interactive", "editor", "a.py")))
-    usage = await usage_of(slow, asked((*head, 50, 51), "interactive", "editor", "b.py"))
-    assert usage.cached_tokens >= 300
-    usage = await usage_of(slow, asked((*head, 40, 41), "interactive", "editor", "a.py"))
-    assert usage.cached_tokens >= 301
+async def test_a_document_has_what_it_shares_with_another_from_there(install: Install, open_provider: Opener) -> None:
+    install("slow")
+    provider = await open_provider(LocalConfig(engine="llama-cpp-python"))
+    head = LONG[:200]
+    await text_of(provider.complete(asked((*head, 40, 41), "interactive", "editor", "a.py")))
+    assert (await usage_of(provider, asked((*head, 50, 51), "interactive", "editor", "b.py"))).cached_tokens == 200
+    assert (await usage_of(provider, asked((*head, 40, 41), "interactive", "editor", "a.py"))).cached_tokens == 201
+
+
+async def test_documents_that_begin_alike_keep_their_own_prompts(slow: LocalProvider) -> None:
+    for number in range(2):
+        for document, own in (("a.py", LONG[300:400]), ("b.py", LONG[400:500])):
+            request = asked((*LONG[:100], *own), "interactive", "editor", document, max_tokens=1)
+            cached = (await usage_of(slow, request)).cached_tokens
+            assert cached == 199 or not number
 
 
 async def test_more_prompts_than_fit_drop_those_used_longest_ago(install: Install, open_provider: Opener) -> None:

@@ -152,9 +152,7 @@ class LlamaCppEngine:
             room = self._batch_tokens - batch.size + later  # each of those behind it has a token
             tokens = generation.tokens[start : start + room]
             whole = start + len(tokens) == len(generation.tokens)
-            last = len(tokens) - 1 if whole else -1
-            for index, token in enumerate(tokens):
-                batch.add(token, start + index, sequence.number, logits=index == last)
+            batch.add(tokens, start, sequence.number, logits=1 if whole and tokens else 0)
             parts.append(_Part(generation, sequence, tokens, batch.size - 1 if whole else None))
         return parts
 
@@ -217,7 +215,6 @@ class LlamaCppEngine:
             self._embedder.close()
         if self._context is not None:
             self._lib.llama_free(self._context)
-        self._batch.free()
         self._lib.llama_model_free(self._model)
         self._embedder = self._context = None
 

@@ -55,8 +55,7 @@ class LlamaEmbedder:
         if self._abort.is_set:
             raise Interrupted
         self._batch.clear()
-        for index, token in enumerate(tokens):
-            self._batch.add(token, start + index, 0, logits=True)
+        self._batch.add(tokens, start, 0, logits=len(tokens))
         status = self._batch.decode(self._context)
         if status == ABORTED or self._abort.is_set:
             raise Interrupted
@@ -65,7 +64,6 @@ class LlamaEmbedder:
 
     def close(self) -> None:
         """Free the context."""
-        self._batch.free()
         self._lib.llama_free(self._context)
 
 

@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ghostd.workers.engines.contract import Owner
-
-_STRIDE = 256
-"""Tokens that are compared at once."""
+from ghostd.workers.engines.prefix import common_prefix
 
 
 class Holder(Protocol):
@@ -127,10 +125,4 @@ class KvSequences:
         most = min(len(cached), limit)
         if self._recurrent:
             return len(cached) if len(cached) == most and cached == tokens[:most] else 0
-        common = 0
-        while common < most and cached[common : common + _STRIDE] == tokens[common : common + _STRIDE]:
-            common += _STRIDE
-        common = min(common, most)
-        while common < most and cached[common] == tokens[common]:
-            common += 1
-        return common
+        return common_prefix(cached, tokens, most)

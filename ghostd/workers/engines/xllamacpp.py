@@ -30,6 +30,7 @@ from ghostd.workers.engines.contract import (
 from ghostd.workers.engines.vocabulary import Vocabulary
 from ghostd.workers.engines.xllamacpp_generation import Event, XllamaCppGeneration
 from ghostd.workers.engines.xllamacpp_server import Connection, Server, refusal
+from ghostd.workers.engines.xllamacpp_slots import Slots
 from ghostd.workers.gguf_reader import HeaderError
 
 _EMBEDDING_BATCH_TOKENS = 512
@@ -57,6 +58,7 @@ class XllamaCppEngine:
         self._pieces: dict[int, bytes] = {}
         self._single: dict[str, bool] = {}
         self._open: list[XllamaCppGeneration] = []
+        self._slots = Slots(options.sequences)
         self._events: SimpleQueue[Event | None] = SimpleQueue()
         """What the generations say; None: there is a reason to look up."""
         trained = options.trained_tokens
@@ -121,12 +123,13 @@ class XllamaCppEngine:
     # --- generating -----------------------------------------------------------------
 
     def open(self, prompt: Sequence[int], options: GenerationOptions, owner: Owner) -> XllamaCppGeneration:
-        """Prepare to continue the prompt; the server itself finds the slot that has most of it."""
-        del owner
+        """Prepare to continue the prompt."""
         if self._options.embedding_only or self._server is None:
             raise EngineFailed("the model makes embeddings only")
         late = self._late(options.late_grammar) if options.late_grammar is not None else {}
-        generation = XllamaCppGeneration(self._server.path, prompt, options, late, self._events, self._open.remove)
+        generation = XllamaCppGeneration(
+            self._server.path, self._slots, prompt, options, owner, late, self._events, self._open.remove
+        )
         self._open.append(generation)
         return generation
 

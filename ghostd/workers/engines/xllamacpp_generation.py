@@ -15,12 +15,14 @@ from ghostd.workers.engines.contract import (
     EngineFailed,
     Failure,
     GenerationOptions,
+    Owner,
     PromptStep,
     RequestInvalid,
     Step,
     TokenStep,
 )
 from ghostd.workers.engines.xllamacpp_server import Connection, refusal
+from ghostd.workers.engines.xllamacpp_slots import Slot, Slots
 from ghostd.workers.engines.xllamacpp_wire import body_of, checked_json, steps_of
 
 Event = tuple["XllamaCppGeneration", int, Step | Failure]
@@ -33,14 +35,18 @@ class XllamaCppGeneration:
     def __init__(
         self,
         server: Path,
+        slots: Slots,
         prompt: Sequence[int],
         options: GenerationOptions,
+        owner: Owner,
         late: dict[str, Any],
         events: SimpleQueue[Event | None],
         on_close: Callable[[XllamaCppGeneration], None],
     ) -> None:
         """`late`: what is added to the request's body for a late grammar."""
         self._server, self._options, self._late = server, options, late
+        self._slots, self._owner = slots, owner
+        self._slot: Slot | None = None
         self._prompt = prompt
         self._written: list[int] = []
         self._all_known = True
@@ -70,7 +76,11 @@ class XllamaCppGeneration:
         options = replace(self._options, max_tokens=self._options.max_tokens - len(self._written))
         self._connection = Connection(self._server)
         self.running = True
-        arguments = (self._leg, self._connection, body_of([*self._prompt, *self._written], options) | self._late)
+        tokens = [*self._prompt, *self._written]
+        body = body_of(tokens, options) | self._late
+        if (slot := self._slots.take(self._owner, tokens)) is not None:
+            self._slot, body["id_slot"] = slot, slot.number
+        arguments = (self._leg, self._connection, body)
         threading.Thread(target=self._read, args=arguments, name="generation", daemon=True).start()
 
     def pause(self) -> None:
@@ -80,12 +90,17 @@ class XllamaCppGeneration:
         if self._connection is not None:
             self._connection.shut()
             self._connection = None
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._slot is not None:
+            self._slots.leave(self._slot, [*self._prompt, *self._written])
+            self._slot = None
 
     def close(self) -> None:
         """End it."""
         self.pause()
-        if not self._over:
-            self._over = True
+        self._over = True
         self._on_close(self)
 
     def heard(self, leg: int, step: Step | Failure) -> bool:
@@ -97,6 +112,7 @@ class XllamaCppGeneration:
             self._all_known = self._all_known and len(step.ids) == step.count
         elif not isinstance(step, PromptStep):
             self._over, self.running = True, False
+            self._leave()
         return True
 
     def _read(self, leg: int, connection: Connection, body: dict[str, Any]) -> None:
