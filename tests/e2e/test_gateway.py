@@ -333,9 +333,17 @@ async def test_errors_are_the_sdks_exceptions(gateway: World) -> None:
     assert "evil" not in str([seen.body for seen in gateway.openai.requests])
 
 
+@pytest.fixture
+async def resting_long(start_daemon: StartDaemon, tmp_path: Path, model_file: ModelFile) -> AsyncIterator[World]:
+    """What rests still does when all commands have been called, however slow the machine is."""
+    async with world(start_daemon, tmp_path, model_file("qwen"), "rest_s = 300") as made:
+        yield made
+
+
 async def test_ghostctl_shows_health_usage_and_why_each_request_went_where_it_went(
-    gateway: World, tmp_path: Path
+    resting_long: World, tmp_path: Path
 ) -> None:
+    gateway = resting_long
     await gateway.client.chat.completions.create(
         model="auto", messages=HI, extra_headers={"x-client": "editor", "x-project": "shop"}
     )
