@@ -6,7 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from ghostd.committed import BlameSpan, Branch, CoChange, CoChangeScore, CommitInfo, FileChange, HistoryState
+from ghostd.committed import (
+    BlameSpan,
+    Branch,
+    CoChange,
+    CoChangeScore,
+    CommitInfo,
+    FileChange,
+    HistoryState,
+    SymbolCoChange,
+)
 from ghostd.embedded import SimilarState, Vector
 from ghostd.indexed import (
     ChangeBatch,
@@ -181,6 +190,16 @@ class GitHistory(Protocol):
 
         Answers stay in memory until the head moves, which is noticed with the second question after it at the latest,
         at once by `wait_read`.
+        """
+        ...
+
+    async def symbols_co_changed(
+        self, root: Path, path: PurePosixPath, name: str, limit: int = 20
+    ) -> Sequence[SymbolCoChange]:
+        """Definitions that were changed in the same commits as this one, the closest first.
+
+        `name` is with its container ("Class.method"). The last commits of the file are read for it when this is asked
+        first. Of an indexed root only definitions that there still are.
         """
         ...
 

@@ -47,6 +47,19 @@ class CoChange:
 
 
 @dataclass(frozen=True, slots=True)
+class SymbolCoChange:
+    """A definition that changes together with another one."""
+
+    path: PurePosixPath
+    name: str
+    """With its container: "Class.method"."""
+    score: float
+    """About the share of the other one's commits that touched this one too, weighed by their age and by how few
+    definitions they touched."""
+    commits: int
+
+
+@dataclass(frozen=True, slots=True)
 class CoChangeScore:
     """How often a file that was hidden from a commit is among the 5 that go best with the commit's others."""
 

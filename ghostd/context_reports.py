@@ -51,6 +51,17 @@ class Counter(msgspec.Struct, frozen=True):
     """What the estimate assumes, or what the tokenizer has shown."""
 
 
+class ChangedTogether(msgspec.Struct, frozen=True):
+    """A definition that was changed in the same commits as the one at the cursor."""
+
+    path: str
+    name: str
+    """With its container: "Class.method"."""
+    score: float
+    """About the share of the other one's commits, the old ones counting less."""
+    commits: int
+
+
 class ContextReport(msgspec.Struct, frozen=True):
     """What a prompt for one place would quote of the rest of the project."""
 
@@ -76,6 +87,10 @@ class ContextReport(msgspec.Struct, frozen=True):
     """Whether secrets were looked for."""
     prompt: str
     """The text as it would be quoted, in its order."""
+    inside: str = ""
+    """The innermost definition around the cursor, with its container; "" where there is none, or it is not saved."""
+    changed_together: list[ChangedTogether] = []
+    """What git history says to have changed with it; at most 10. For people: it is not quoted because of that."""
     object: str = "context"
 
 

@@ -64,6 +64,7 @@ def context(
     for piece in report.chunks:
         _print_piece(piece)
     _print_left_out(report.left_out, len(report.left_out) if left_out else _LEFT_OUT_SHOWN)
+    _print_together(report)
     _print_sums(report, root)
 
 
@@ -105,6 +106,17 @@ def _print_left_out(pieces: Sequence[OmittedPiece], shown: int) -> None:
         click.echo(f"{told}: {piece.reason}")
     if len(pieces) > shown:
         click.echo(f"  … and {len(pieces) - shown} more (--left-out)")
+    click.echo()
+
+
+def _print_together(report: ContextReport) -> None:
+    """What git history says of the definition at the cursor."""
+    if not report.changed_together:
+        return
+    click.echo(click.style(f"changed together with {printable(report.inside)}", bold=True))
+    for one in report.changed_together:
+        times = f"{one.commits} commit{'s' * (one.commits != 1)}"
+        click.echo(f"{printable(one.path)}: {printable(one.name)}, {times}, score {one.score:.2f}")
     click.echo()
 
 

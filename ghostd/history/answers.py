@@ -31,17 +31,17 @@ def co_changed(
     newer: dict[int, int] = {}
     touched: dict[int, tuple[int, set[int]]] = {}
     for number, time_s, other in rows:
-        now = names[0] if other in names else _now(database, other, newer)
+        now = names[0] if other in names else now_called(database, other, newer)
         touched.setdefault(number, (time_s, set()))[1].add(now)
-    texts = {number: _text(database, number) for _, numbers in touched.values() for number in numbers}
-    given = _text(database, names[0])
+    texts = {number: text_of(database, number) for _, numbers in touched.values() for number in numbers}
+    given = text_of(database, names[0])
     history = [
         Touched(time_s, (given, *(texts[n] for n in numbers if n not in names))) for time_s, numbers in touched.values()
     ]
-    table = strengths(given, history, _newest(database), config.half_life_days)
+    table = strengths(given, history, newest(database), config.half_life_days)
     answer: list[Any] = []
     for other, score, count in ranked([table], [given], _ages(database)):
-        shown = _shown(location, other)
+        shown = shown_below(location, other)
         if shown is not None:
             answer.append([shown, score, count])
             if len(answer) >= limit:
@@ -51,18 +51,18 @@ def co_changed(
 
 def churn(database: sqlite3.Connection, location: Location, limit: int, config: HistoryConfig) -> list[Any]:
     """[path, decayed commits, commits] of the files that change most and exist."""
-    now = _newest(database)
+    now = newest(database)
     scores: dict[int, tuple[float, int]] = {}
     newer: dict[int, int] = {}
     for path, time_s in database.execute(
         "SELECT h.path, c.time_s FROM changes h JOIN commits c ON c.number = h.commit_number WHERE c.live"
     ):
-        current = _now(database, path, newer)
+        current = now_called(database, path, newer)
         score, count = scores.get(current, (0.0, 0))
         scores[current] = (score + decay(now - time_s, config.half_life_days), count + 1)
     answer: list[Any] = []
     for number, (score, count) in sorted(scores.items(), key=lambda item: (-item[1][0], item[0])):
-        shown = _shown(location, _text(database, number))
+        shown = shown_below(location, text_of(database, number))
         if shown is not None:
             answer.append([shown, score, count])
             if len(answer) >= limit:
@@ -129,7 +129,8 @@ def _lists(rows: sqlite3.Cursor) -> list[Any]:
     return [list(row) for row in rows]
 
 
-def _newest(database: sqlite3.Connection) -> int:
+def newest(database: sqlite3.Connection) -> int:
+    """The time of the newest commit."""
     return int(database.execute("SELECT coalesce(max(time_s), 0) FROM commits WHERE live").fetchone()[0])
 
 
@@ -146,7 +147,7 @@ def names_of(database: sqlite3.Connection, path: bytes) -> list[int]:
     return found
 
 
-def _now(database: sqlite3.Connection, number: int, known: dict[int, int]) -> int:
+def now_called(database: sqlite3.Connection, number: int, known: dict[int, int]) -> int:
     """What a file is called now."""
     if number in known:
         return known[number]
@@ -165,11 +166,12 @@ def _now(database: sqlite3.Connection, number: int, known: dict[int, int]) -> in
     return at
 
 
-def _text(database: sqlite3.Connection, number: int) -> str:
+def text_of(database: sqlite3.Connection, number: int) -> str:
+    """The path of this number."""
     return os.fsdecode(database.execute("SELECT path FROM paths WHERE number = ?", (number,)).fetchone()[0])
 
 
-def _shown(location: Location, path: str) -> str | None:
+def shown_below(location: Location, path: str) -> str | None:
     """The path below the root, if it lies there and exists."""
     if not path.startswith(location.prefix) or not os.path.lexists(location.worktree / path):
         return None

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_VERSION = 2
+_VERSION = 3
 _SCHEMA = """
 CREATE TABLE head (id TEXT NOT NULL, complete INTEGER NOT NULL, detail TEXT NOT NULL, reach TEXT NOT NULL);
 CREATE TABLE commits (
@@ -24,9 +24,16 @@ CREATE TABLE renames (
     old INTEGER NOT NULL, new INTEGER NOT NULL, commit_number INTEGER NOT NULL, PRIMARY KEY (old, new)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX renames_by_commit ON renames (commit_number);
+CREATE TABLE symbols (
+    path INTEGER NOT NULL, name TEXT NOT NULL, commit_number INTEGER NOT NULL, PRIMARY KEY (path, name, commit_number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX symbols_by_commit ON symbols (commit_number);
+CREATE TABLE symbols_read (commit_number INTEGER PRIMARY KEY) STRICT;
 CREATE TABLE blames (key BLOB PRIMARY KEY, spans TEXT NOT NULL) STRICT;
 """
 """`live` commits are in the current head's history. Paths are bytes, as git has them.
+
+`symbols` are read when they are asked for, once for each commit in `symbols_read`.
 
 `reach` says under which limits all of a head's history was read; "" where reading was ended before."""
 

@@ -175,6 +175,8 @@ def _prune(database: sqlite3.Connection, keep: int) -> bool:
     beyond = database.execute(oldest, (1, keep)).fetchall()
     rows = beyond + database.execute(oldest, (0, keep)).fetchall()
     database.executemany("DELETE FROM changes WHERE commit_number = ?", rows)
+    database.executemany("DELETE FROM symbols WHERE commit_number = ?", rows)
+    database.executemany("DELETE FROM symbols_read WHERE commit_number = ?", rows)
     database.executemany("DELETE FROM renames WHERE commit_number = ?", rows)
     database.executemany("DELETE FROM commits WHERE number = ?", rows)
     return bool(beyond)

@@ -9,7 +9,17 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ghostd.code_ports import GitHistory, Index
-from ghostd.committed import BlameSpan, Branch, CoChange, CoChangeScore, CommitInfo, FileChange, HistoryState, Hunk
+from ghostd.committed import (
+    BlameSpan,
+    Branch,
+    CoChange,
+    CoChangeScore,
+    CommitInfo,
+    FileChange,
+    HistoryState,
+    Hunk,
+    SymbolCoChange,
+)
 from ghostd.config import HistoryConfig
 from ghostd.errors import GhostdError
 from ghostd.history.kept import Kept
@@ -22,6 +32,8 @@ _LOOK_S = 1.0
 _NONE_S = 5.0
 """How long a root without a repository is held to have none."""
 _MAX_SLOW = 1000
+_MAX_READINGS = 10
+"""Of the commits behind one question about definitions, a second each."""
 
 
 @asynccontextmanager
@@ -84,6 +96,32 @@ class History:
     async def co_changed(self, root: Path, path: PurePosixPath, limit: int = 20) -> Sequence[CoChange]:
         """Files that were committed together with this one."""
         return list(_co_changes(await self._ask_once(root, "co_changed", path=str(path), limit=limit)))
+
+    async def symbols_co_changed(
+        self, root: Path, path: PurePosixPath, name: str, limit: int = 20
+    ) -> Sequence[SymbolCoChange]:
+        """Definitions that were changed together with this one, and that the index still has."""
+        question = ("symbols_co_changed", str(path), name)
+        rows = self._kept.get(str(root), question)
+        if rows is None:
+            for _ in range(_MAX_READINGS):
+                answer = await self._ask(root, "symbols_co_changed", path=str(path), name=name)
+                if answer is None:
+                    return []
+                complete, rows = answer
+                if complete:
+                    break
+            if complete and self.state(root).state == "ready":
+                self._kept.put(str(root), question, rows)
+        elif asyncio.get_running_loop().time() - self._asked.get(str(root), 0) > _LOOK_S:
+            self._look(root)
+        found = [SymbolCoChange(PurePosixPath(row[0]), *row[1:]) for row in rows]
+        if self._index.root_of(root) == root:
+            places = [(one.name.rpartition(".")[2], one.path) for one in found]
+            defined = await self._index.definitions_in(root, places) if places else ()
+            known = {(s.path, f"{s.container}.{s.name}" if s.container else s.name) for s in defined}
+            found = [one for one in found if (one.path, one.name) in known]
+        return found[:limit]
 
     async def commits(
         self, root: Path, path: PurePosixPath | None = None, lines: range | None = None, limit: int = 20

@@ -25,6 +25,7 @@ from ghostd.history import answers, changes
 from ghostd.history.blame import blamed
 from ghostd.history.locate import Location
 from ghostd.history.repositories import PROBLEMS, Repositories, Repository
+from ghostd.history.symbol_answers import symbols_co_changed
 
 _PR_SET_PDEATHSIG = 1
 _MEMORY_BYTES = 4 * 1024**3
@@ -98,6 +99,8 @@ class _Worker:
         match order["op"]:
             case "co_changed" if path is not None:
                 return answers.co_changed(database, location, path, order["limit"], config)
+            case "symbols_co_changed" if path is not None:
+                return symbols_co_changed(objects, database, location, path, order["name"], config)
             case "churn":
                 return answers.churn(database, location, order["limit"], config)
             case "commits":

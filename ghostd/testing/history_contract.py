@@ -51,6 +51,12 @@ class HistoryContract(ABC):
             assert list(await history.co_changed(root, APP, limit=1)) == list(found[:1])
             assert list(await history.co_changed(root, PurePosixPath("unknown.py"))) == []
 
+    async def test_an_unknown_definition_changed_with_none(self, tmp_path: Path) -> None:
+        async with self.opened(tmp_path) as (history, root):
+            await history.wait_read(root)
+            assert list(await history.symbols_co_changed(root, APP, "unknown")) == []
+            assert list(await history.symbols_co_changed(root, PurePosixPath("unknown.py"), "main")) == []
+
     async def test_commits_come_newest_first_of_all_of_a_file_and_of_lines(self, tmp_path: Path) -> None:
         async with self.opened(tmp_path) as (history, root):
             await history.wait_read(root)

@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from ghostd.committed import BlameSpan, Branch, CoChange, CoChangeScore, CommitInfo, FileChange, HistoryState
+from ghostd.committed import (
+    BlameSpan,
+    Branch,
+    CoChange,
+    CoChangeScore,
+    CommitInfo,
+    FileChange,
+    HistoryState,
+    SymbolCoChange,
+)
 
 
 @dataclass(slots=True)
@@ -15,6 +24,7 @@ class MemoryHistory:
 
     known: HistoryState = field(default_factory=lambda: HistoryState("none"))
     together: dict[PurePosixPath, tuple[CoChange, ...]] = field(default_factory=dict)
+    symbols_together: dict[tuple[PurePosixPath, str], tuple[SymbolCoChange, ...]] = field(default_factory=dict)
     log: tuple[tuple[CommitInfo, frozenset[PurePosixPath]], ...] = ()
     """Commits and the files they touched, the newest first."""
     most_changed: tuple[CoChange, ...] = ()
@@ -38,6 +48,12 @@ class MemoryHistory:
     async def co_changed(self, root: Path, path: PurePosixPath, limit: int = 20) -> Sequence[CoChange]:
         """What it was told of this file."""
         return list(self.together.get(path, ())[:limit])
+
+    async def symbols_co_changed(
+        self, root: Path, path: PurePosixPath, name: str, limit: int = 20
+    ) -> Sequence[SymbolCoChange]:
+        """What it was told of this definition."""
+        return list(self.symbols_together.get((path, name), ())[:limit])
 
     async def commits(
         self, root: Path, path: PurePosixPath | None = None, lines: range | None = None, limit: int = 20

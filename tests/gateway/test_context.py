@@ -8,7 +8,7 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import aiohttp
@@ -16,7 +16,7 @@ import pytest
 from index_harness import Followed, following, write
 
 from ghostd.code_ports import GitHistory
-from ghostd.committed import FileChange
+from ghostd.committed import FileChange, HistoryState, SymbolCoChange
 from ghostd.config import Config, ContextConfig
 from ghostd.config_routing import ProviderConfig
 from ghostd.context.service import ContextService
@@ -100,7 +100,7 @@ async def test_what_would_be_quoted_is_told_with_source_score_tokens_and_reasons
         reply = await shop.shown(path=str(shop.root / "orders.py"), line=5, column=17)
     assert set(reply) == {
         "root", "path", "line", "column", "chunks", "left_out", "tokens", "budget", "counter", "candidates", "seconds",
-        "late", "redactions", "redacted", "prompt", "object",
+        "late", "redactions", "redacted", "prompt", "inside", "changed_together", "object",
     }  # fmt: skip
     assert (reply["root"], reply["path"], reply["line"], reply["column"]) == (str(shop.root), "orders.py", 5, 17)
     assert (reply["budget"], reply["late"], reply["redacted"], reply["redactions"]) == (1000, [], False, 0)
@@ -322,3 +322,15 @@ async def test_no_body_brings_a_mistake_of_the_servers(seed: int, tmp_path: Path
             body |= {name: chance.choice(values) for name in chance.sample(fields, chance.randint(0, 3))}
             status, reply = await shop.send(json.dumps(body).encode())
             assert status in (200, 400, 404), (body, reply)
+
+
+async def test_what_changed_together_with_the_definition_at_the_cursor_is_told(tmp_path: Path) -> None:
+    place = (PurePosixPath("orders.py"), "load")
+    together = SymbolCoChange(PurePosixPath("storage.py"), "Storage.fetch_row", 0.5, 3)
+    history = MemoryHistory(known=HistoryState("ready", "0" * 40, 3, True), symbols_together={place: (together,)})
+    async with door(tmp_path, history=history) as shop:
+        reply = await shop.shown(path=str(shop.root / "orders.py"), line=5, column=17)
+        outside = await shop.shown(path=str(shop.root / "orders.py"), line=1)
+    told = {"path": "storage.py", "name": "Storage.fetch_row", "score": 0.5, "commits": 3}
+    assert (reply["inside"], reply["changed_together"]) == ("load", [told])
+    assert (outside["inside"], outside["changed_together"]) == ("", [])
