@@ -13,6 +13,7 @@ from ghostd.next_edit.asked import Asked, Texts
 from ghostd.next_edit.document import Source
 from ghostd.next_edit.rename import is_plain
 from ghostd.next_edit.roles import MEMBERS, role_at
+from ghostd.next_edit.tokens import is_everywhere
 from ghostd.resolve.resolved import ResolvedImport
 from ghostd.resolve.resolver import Resolver
 
@@ -60,7 +61,7 @@ class Elsewhere:
             giving |= more
         for path in paths:
             other = await self.texts.source(path)
-            if other is None or name not in other.text:
+            if other is None or name not in other.text or is_everywhere(other.text, name):
                 continue
             if member:
                 for at in await asyncio.to_thread(_members, other, name):

@@ -16,6 +16,7 @@ from ghostd.next_edit.history import Edit
 from ghostd.next_edit.proposal import Proposal, propose
 from ghostd.next_edit.rename import is_plain
 from ghostd.next_edit.roles import MEMBERS, role_at
+from ghostd.next_edit.tokens import is_everywhere
 from ghostd.next_edit.words import is_known
 from ghostd.resolve.resolver import Resolver
 
@@ -174,9 +175,11 @@ _FORMS = {
 """Of each family: a new statement, and one that stands there already."""
 
 
-def _is_there(source: Source, name: str) -> bool:
+def _is_there(source: Source, name: str) -> bool:  # noqa: PLR0911 (one for each form)
     """Whether anything in the file defines or imports a name."""
     tokens = source.tokens
+    if is_everywhere(source.text, name):
+        return True
     for at, token in enumerate(tokens):
         if token.text != name or token.kind != "name":
             continue

@@ -10,6 +10,7 @@ from ghostd.next_edit.document import Source
 from ghostd.next_edit.history import Edit
 from ghostd.next_edit.proposal import Proposal, propose
 from ghostd.next_edit.roles import MEMBERS, Defined, role_at
+from ghostd.next_edit.tokens import is_everywhere
 from ghostd.next_edit.words import is_word
 
 _OWN = frozenset(("self", "this", "cls", "Self"))
@@ -41,6 +42,8 @@ def renames(source: Source, earlier: Source, edit: Edit) -> list[Renamed]:
     before = [token for token in earlier.tokens[first:] if token.end <= end]
     for old, (new, place) in renamed(before, after, changes(before, after)).items():
         if is_word(old, source.family) or is_word(new, source.family):
+            continue
+        if is_everywhere(source.text, old) or is_everywhere(earlier.text, new):
             continue
         at = next((i for i in range(first + place, first + len(after)) if source.tokens[i].text == new), -1)
         best: tuple[Defined, int] | None = None

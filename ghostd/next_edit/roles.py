@@ -54,10 +54,11 @@ def role_at(source: Source, at: int) -> Defined:  # noqa: PLR0911 (one for each 
     whole = Defined("top", 0, len(source.text))
     before = tokens[at - 1].text if at else ""
     behind = tokens[at + 1].text if at + 1 < len(tokens) else ""
-    for function in scopes.functions:
-        if function.name_start == token.start and function.name:
-            return Defined("member", 0, len(source.text)) if function.member else _around(source, token.start)
-        if function.head <= token.start < function.head_end and is_parameter(source, function, at):
+    named = scopes.by_name.get(token.start)
+    if named is not None:
+        return Defined("member", 0, len(source.text)) if named.member else _around(source, token.start)
+    for function in scopes.heads_at(token.start):
+        if token.start < function.head_end and is_parameter(source, function, at):
             return Defined("parameter", function.head, function.end, function)
     if before in MEMBERS:
         owner = tokens[at - 2].text if at >= 2 else ""

@@ -5,11 +5,14 @@ Python's blocks are told by indentation, those of other languages by braces.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ghostd.next_edit.tokens import Token
 
+_NESTED = 16
+"""Functions in the defaults of one function's parameters, at most."""
 _CLOSER = {"(": ")", "[": "]", "{": "}"}
 _CONTROL = frozenset(
     "if for while switch catch match with return new await typeof else do loop and or not in super function fn".split()  # noqa: SIM905
@@ -54,8 +57,17 @@ class Scopes:
 
     functions: Sequence[Function]
     blocks: Sequence[Block]
+    by_name: dict[int, Function]
+    """Where a function's name starts → the function."""
+    heads: Sequence[int]
+    """Of the functions, which are in the order of these."""
     pairs: dict[int, int]
     """Index of an opening bracket's token → that of its partner, and the other way round."""
+
+    def heads_at(self, offset: int) -> Sequence[Function]:
+        """The functions among whose parameters a place may be."""
+        at = bisect_right(self.heads, offset)
+        return self.functions[max(at - _NESTED, 0) : at]
 
     def function_at(self, offset: int) -> Function | None:
         """The innermost function around a place."""
@@ -80,7 +92,9 @@ def scopes_of(text: str, tokens: Sequence[Token], family: str) -> Scopes:
         functions, blocks = _python(text, tokens, pairs)
     else:
         functions, blocks = _braces(text, tokens, pairs, family)
-    return Scopes(functions, blocks, pairs)
+    functions.sort(key=lambda each: each.head)
+    by_name = {each.name_start: each for each in functions if each.name}
+    return Scopes(functions, blocks, by_name, [each.head for each in functions], pairs)
 
 
 def pairs_of(tokens: Sequence[Token]) -> dict[int, int]:

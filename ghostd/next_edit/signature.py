@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ghostd.next_edit.arguments import Argument, Parameter, arguments, parameters
 from ghostd.next_edit.document import Source
@@ -11,6 +12,7 @@ from ghostd.next_edit.history import Edit
 from ghostd.next_edit.proposal import Proposal, propose
 from ghostd.next_edit.roles import DEFINES, role_at
 from ghostd.next_edit.scopes import Function
+from ghostd.next_edit.tokens import is_everywhere
 
 _PLACEHOLDERS = {"python": "...", "typescript": "undefined", "rust": "todo!()", "zig": "undefined"}
 _GENERATED = 0.9
@@ -73,6 +75,8 @@ def calls(source: Source, change: Resigned, places: Sequence[int] | None = None)
     """The calls of a function in a file: those at `places`, by default all that its file has."""
     tokens = source.tokens
     known = None if places is None else set(places)
+    if is_everywhere(source.text, change.name):
+        return
     heads = {each.head for each in source.scopes.functions}
     for at, token in enumerate(tokens):
         if token.text != change.name or token.kind != "name" or at + 1 >= len(tokens) or (known and at not in known):
@@ -216,14 +220,24 @@ def _needed(each: Parameter, back: dict[str, str], bound: dict[str, Argument], *
 
 def _value(source: Source, parameter: Parameter, offset: int) -> tuple[str, float]:
     """What a call gives for a new parameter: what is called so there, or a placeholder."""
-    for at, token in enumerate(source.tokens):
-        if token.text != parameter.name or token.kind != "name":
-            continue
-        defined = role_at(source, at)
-        known = defined.start <= offset < defined.end and token.start < offset
-        if known and defined.role in ("parameter", "local", "top"):
+    for start, end, at in _bound(source, parameter.name):
+        if start <= offset < end and at < offset:
             return parameter.name, _NAMED
     return _PLACEHOLDERS.get(source.family, parameter.name), _PLACEHOLDER
+
+
+@lru_cache(maxsize=4)
+def _bound(source: Source, name: str) -> tuple[tuple[int, int, int], ...]:
+    """The scopes that have a name, and where it stands there; none where it is everywhere."""
+    if is_everywhere(source.text, name):
+        return ()
+    found = []
+    for at, token in enumerate(source.tokens):
+        if token.text == name and token.kind == "name":
+            defined = role_at(source, at)
+            if defined.role in ("parameter", "local", "top"):
+                found.append((defined.start, defined.end, token.start))
+    return tuple(found)
 
 
 def _joined(source: Source, given: Sequence[Argument], texts: Sequence[str], start: int, end: int) -> str:

@@ -12,6 +12,8 @@ from ghostd.completion.lexing import PYTHON, SCRIPT, Syntax, syntax_of
 
 MAX_CHARS = 512 * 1024
 """Of a file; larger ones are left alone."""
+MAX_PLACES = 500
+"""Where one name may stand in a file; one that stands in more is left alone there."""
 
 _OPERATOR = r"\*\*=|//=|<<=|>>=|===|!==|\.\.\.|\?\?=|->|=>|::|:=|==|!=|<=|>=|&&|\|\||\?\.|\?\?|\.\.|[-+*/%&|^]=|\*\*"
 _PREFIXES = re.compile(r"(?i:[rbuf]|rb|br|fr|rf)")
@@ -44,6 +46,11 @@ def _pattern(syntax: Syntax) -> re.Pattern[str]:
 def tokens_of(text: str, syntax: Syntax) -> tuple[Token, ...]:
     """The tokens of a text that begins in code; spaces are left out."""
     return tuple(_tokens(text, syntax, 0, 0))
+
+
+def is_everywhere(text: str, name: str) -> bool:
+    """Whether a name stands in more than MAX_PLACES of a text."""
+    return text.count(name) > MAX_PLACES and len(re.findall(rf"(?<!\w){re.escape(name)}(?!\w)", text)) > MAX_PLACES
 
 
 def tokens_in(text: str, path: PurePath) -> tuple[Token, ...]:
