@@ -11,9 +11,11 @@ import os
 import signal
 from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from workers.opening import TIMEOUT_S, EngineName, Install, Opener, completion, pieces_of, text_of
+from workers.recurrent import write_mamba
 
 from ghostd.config import LocalConfig
 from ghostd.errors import Overloaded, WorkerCrashed
@@ -257,6 +259,27 @@ async def test_one_sequence_is_enough_for_interruptions(
             if len(text) == 5:
                 await text_of(provider.complete(asked(LONG[:150], "interactive", max_tokens=2)))
     assert text == alone
+
+
+async def test_a_model_that_cannot_go_back_in_a_text_goes_on_where_one_ended(
+    models_dir: Path, open_provider: Opener
+) -> None:
+    """A recurrent one: a prompt that continues a kept text finds it, one that differs within it is read anew."""
+    await asyncio.to_thread(write_mamba, models_dir / "mamba.gguf")
+    provider = await open_provider(LocalConfig(engine="llama-cpp-python"))
+    request = asked(LONG[:90], max_tokens=10, model="mamba")
+    pieces = await pieces_of(provider.complete(request))
+    written = tuple(token for piece in pieces for token in piece.tokens)
+    assert len(written) == 10
+    longer = asked((*LONG[:90], *written, 40), max_tokens=1, model="mamba")
+    assert (await usage_of(provider, longer)).cached_tokens == 99
+    assert (await usage_of(provider, request)).cached_tokens == 0
+    text = ""
+    async with aclosing(provider.complete(asked(LONG[:90], max_tokens=10, model="mamba"))) as deltas:
+        async for delta in deltas:
+            text += delta.text
+            await text_of(provider.complete(asked(OTHER, "interactive", max_tokens=1, model="mamba")))
+    assert text == "".join(piece.text for piece in pieces)
 
 
 # --- warming up -----------------------------------------------------------------
