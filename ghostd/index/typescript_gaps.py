@@ -13,12 +13,17 @@ _VARIANCE = re.compile(
 """`interface Box<in out A>`"""
 _SIGNATURE = re.compile(rb"(?<=[ \t])[ \t](?=<(?:[A-Z]\w{0,200}(?:>|,| extends )|\r?\n))")
 """A call signature on a line of its own, behind one that has no semicolon."""
-_LINE_START = re.compile(rb"[\w\])>}\"'/][ \t]*\r?\n[ \t]*$")
+_LINE_START = re.compile(rb"(?:[\w\])}\"'/]|(?<!=)>)[ \t]*\r?\n[ \t]*$")
+"""Not behind `=>`, where an arrow function's type parameters go on."""
+_ESCAPED = re.compile(rb"\\([\\`])")
+"""A backtick inside a template, which the grammar does not know in the template of a type."""
 
 
 def filled(source: bytes) -> bytes:
     """The text for the parser; as long as `source`."""
     found = _VARIANCE.sub(lambda match: match[1] + re.sub(rb"\S", b" ", match[2]), source)
+    if b"\\`" in found:
+        found = _ESCAPED.sub(lambda match: b"  " if match[1] == b"`" else match[0], found)
     return _SIGNATURE.sub(_separated, found)
 
 

@@ -119,12 +119,6 @@ def test_a_byte_order_mark_moves_no_offset() -> None:
     assert source[symbol[4] : symbol[5]] == b"foo"
 
 
-if __name__ == "__main__":
-    for sample in SAMPLES:
-        text = (DATA / f"{sample}.sample").read_bytes()
-        (DATA / f"{sample}.expected").write_text(describe(text, parse(sample, text)), encoding="utf-8")
-
-
 @pytest.mark.parametrize(
     ("source", "names"),
     [
@@ -133,6 +127,9 @@ if __name__ == "__main__":
         ("type T = {\n  <A>(x: A): A\n  <B>(y: B): B\n}\nfunction after() {}\n", ["T", "after"]),
         ("const f: {\n  (): number\n  <\n    B\n  >(y: B): B\n} = g\nclass After {}\n", ["f", "After"]),
         ("const a = 1, inner = 2\nfor (const k in a) {}\n", ["a", "inner"]),
+        ("const f =\n  <A>(x: A) =>\n  <B>(y: B): B => y\nclass After {}\n", ["f", "After"]),
+        ("type M<A> =\n  `no \\`Self\\`: ${A}<Self>()({ ... })`\nclass After {}\n", ["M", "After"]),
+        ("const s = `a \\\\`\nconst t = `\\`${s}`\nclass After {}\n", ["s", "t", "After"]),
         (
             "class A {\n  constructor(private b: B, readonly: C, public readonly d?: D) {}\n}\n",
             ["A", "constructor", "b", "d"],
@@ -144,3 +141,9 @@ def test_typescript_that_the_grammar_lacks_hides_nothing_behind_it(source: str, 
     found = parse("typescript", data).symbols
     assert [symbol[0] for symbol in found] == names
     assert all(data[symbol[4] : symbol[5]].decode() == symbol[0] for symbol in found)
+
+
+if __name__ == "__main__":
+    for sample in SAMPLES:
+        text = (DATA / f"{sample}.sample").read_bytes()
+        (DATA / f"{sample}.expected").write_text(describe(text, parse(sample, text)), encoding="utf-8")
