@@ -58,7 +58,7 @@ class Known:
             fresh = {name: tuple(paths) for name, paths in found.items()}
             _keep(known.files, fresh, MAX_NAMES)
             answers |= fresh
-        return answers
+        return {name: answers[name] for name in names}  # in this order, whatever was known
 
     async def definitions_in(self, root: Path, places: Sequence[_Place]) -> Sequence[Symbol]:
         """The definitions of names in files, place by place."""
