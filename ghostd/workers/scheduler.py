@@ -87,6 +87,8 @@ class Scheduler:
             chosen.append(job)
             if len(chosen) == self._engine.together:
                 break
+        if not chosen:  # less urgent ones that cannot stand still are in the way: they have to end first
+            chosen = [job for job in jobs if job.generation is not None and not job.generation.pausable]
         self._order.served(chosen, jobs)
         return chosen
 

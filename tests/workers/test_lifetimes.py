@@ -96,7 +96,11 @@ async def test_cancelling_inside_the_prompt_frees_the_worker(
     assert pid(provider, "slow") == worker
 
 
-async def test_a_waiting_request_whose_caller_is_gone_is_never_started(tiny: LocalProvider) -> None:
+async def test_a_waiting_request_whose_caller_is_gone_is_never_started(
+    engine: EngineName, install: Install, open_provider: Opener
+) -> None:
+    install("qwen")
+    tiny = await open_provider(LocalConfig(engine=engine, kv_sequences=1))
     async with aclosing(tiny.complete(ENDLESS)) as running:
         await anext(running)
         waiting = asyncio.create_task(text_of(tiny.complete(completion("qwen", tuple(range(20, 90)), max_tokens=1))))
