@@ -172,6 +172,8 @@ class CompletionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     read_ms: Annotated[int, Meta(ge=1)] = 2_000
     """Time that a local model may take, by its calibrated speed, to read the prompt of a document from its beginning:
     what is quoted of the file and the project is cut to that, but not below 512 tokens."""
+    project_first: bool = True
+    """Whether ghostd/project answers before the model that `model` names, as it does with "auto"."""
     sure: Probability = 0.85
     """A suggestion of ghostd/project that is right with at least this probability is shown without asking a model."""
     warm_up: bool = True

@@ -263,11 +263,8 @@ async def _parts(
         providers: list[Provider] = []
         project: ProjectModel | None = None
         if config.project_model.enabled:
-            learner = await parts.enter_async_context(
-                project_model(index, paths.data / "project-model", config.project_model)
-            )
-            project = learner
-            providers.append(learner)
+            learner = project_model(index, paths.data / "project-model", config.project_model)
+            providers.append(project := await parts.enter_async_context(learner))
         base = config_file.parent
         models_dir = base / expand(Path(config.local.models_dir)) if config.local.models_dir else paths.models
         local = await parts.enter_async_context(
@@ -304,16 +301,14 @@ async def _parts(
         context = ContextService(index, resolver, history, config.context, lambda: engine.registry, daemon.similar)
         parts.callback(context.close)
         engine.quote = partial(quote_for, context)
-        suggestions = await parts.enter_async_context(
-            open_suggestions(
-                engine, lambda: engine.registry.config.completion, paths.data / "completion-calibration.json"
-            )
+        calibration = paths.data / "completion-calibration.json"
+        daemon.suggestions = suggestions = await parts.enter_async_context(
+            open_suggestions(engine, lambda: engine.registry.config.completion, calibration)
         )
-        daemon.suggestions = suggestions
         next_edits = NextEdits(config.next_edit, resolver, ModelEdits(engine, config.next_edit))
         for name in config.frontends:
-            socket = paths.runtime / f"{name}.sock"
-            host = FrontendHost(daemon.engine, index, config, socket, navigation, context, suggestions, next_edits)
+            at = paths.runtime / f"{name}.sock"
+            host = FrontendHost(daemon.engine, index, config, at, navigation, context, suggestions, next_edits)
             await parts.enter_async_context(_frontend(name)(host))
         kept = await parts.enter_async_context(open_responses(paths.responses, config.responses))
         responses = await parts.enter_async_context(responses_doors(engine, kept, config.responses))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ghostd.code_ports import Index
-from ghostd.completion.fill import collect, fill_along, warm_with
+from ghostd.completion.fill import fill_along, warm_with
 from ghostd.completion.layouts import Layouts
 from ghostd.completion.prompting import Knowledge, Quote
 from ghostd.config import Config
@@ -145,9 +145,14 @@ class Engine:
 
     def fillers(self, model: str) -> list[Filler]:
         """The models that fill for a name, the fastest first; raises ModelNotFound."""
+        tiers = _tiers(self.registry)
         if self._by_tiers(model):
-            return [_filler(deployment, deployment.name) for deployment in _tiers(self.registry)]
-        return [_filler(self.registry.plan(model).tiers[0][0].deployment, model)]
+            return [_filler(deployment, deployment.name) for deployment in tiers]
+        named = self.registry.plan(model).tiers[0][0].deployment
+        first = [one for one in tiers if one.info.fim is None and one is not named]
+        if (named.info.fim is None and not named.upstream) or not self.registry.config.completion.project_first:
+            first = []
+        return [*(_filler(one, one.name) for one in first), _filler(named, model)]
 
     def forget(self, session: str, document: str | None) -> None:
         """A session has closed a document, or (None) has gone: its prompts need not begin alike any more."""
@@ -181,18 +186,7 @@ class Engine:
 
     def _knowledge(self) -> Knowledge:
         read_s = self.registry.config.completion.read_ms / 1000
-        return Knowledge(self.quote, self._expect, self.layouts, read_s)
-
-    async def _expect(self, request: FillRequest) -> str:
-        """What the model of ready structures holds for the text, however unsure; "" where there is none."""
-        native = next((one for one in _tiers(self.registry) if one.info.fim is None), None)
-        if native is None:
-            return ""
-        asked = replace(request, model=native.model, min_confidence=0.0, tidy=False, halt=False, max_lines=4)
-        try:
-            return (await collect(native.provider.fill(asked))).text
-        except GhostdError:
-            return ""  # a guess less
+        return Knowledge(self.quote, self.layouts, read_s)
 
     # --- filling by tiers ----------------------------------------------------------------
 

@@ -124,9 +124,6 @@ class DraftSources:
     """Texts like those that the reply may repeat; the most valuable last."""
 
 
-NO_DRAFTS = DraftSources()
-
-
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What a request may claim of a local model that others want, too."""
@@ -201,7 +198,6 @@ class CompletionRequest:
     take the last tokens back and have them written anew, so that the text goes on as if it had been one."""
     timeouts: Timeouts = field(default=Timeouts(), compare=False)
     claim: Claim = field(default=CHAT, compare=False)
-    drafts: DraftSources = field(default=NO_DRAFTS, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from ghostd.types import DraftSources, FillRequest
-
-Expect = Callable[[FillRequest], Awaitable[str]]
-"""What ready structures hold for the text of a hole, however sure they are."""
 
 _BLOCK_LINES = 64
 _BLOCK_CHARS = 16 * 1024

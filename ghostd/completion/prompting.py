@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ghostd.completion import families
-from ghostd.completion.drafting import Expect, draft_sources
 from ghostd.completion.layout import Anchor, Layout, Pieces, lay_out
 from ghostd.completion.layouts import DocumentLayout, Layouts, common_share
 from ghostd.completion.stages import measured
@@ -14,7 +13,7 @@ from ghostd.completion.window import fitting, quotable, tokens_of_pieces, window
 from ghostd.errors import ContextTooLong
 from ghostd.ports import TokenCounter
 from ghostd.routing.deployment import Deployment
-from ghostd.types import NO_DRAFTS, CompletionRequest, FillRequest, Sampling
+from ghostd.types import CompletionRequest, FillRequest, Sampling
 
 DEFAULT_FILL_TOKENS = 128
 MARGIN_TOKENS = 16
@@ -54,7 +53,6 @@ class Knowledge:
     """What a fill may know besides the file."""
 
     quote: Quote | None = None
-    expect: Expect | None = None
     layouts: Layouts | None = None
     """None: each prompt is laid out by itself."""
     read_s: float = 2.0
@@ -95,7 +93,6 @@ class Prompting:
         self._max_tokens, self._room = room_for(deployment, request)
         self._budget = self._room - MARGIN_TOKENS
         self._pieces: Pieces = ()
-        self._drafts = NO_DRAFTS
         self._state: DocumentLayout | None = None
         self._layout: Layout | None = None
         self._refitted = False
@@ -108,13 +105,9 @@ class Prompting:
         self._splits = families.ends_with_fresh(self._fim)
 
     async def gather(self) -> None:
-        """Find what to quote, and what to draft from."""
-        request, known = self._request, self._known
+        """Find what to quote."""
         with measured("retrieval"):
             self._pieces = await self._quoted()
-        if not self._deployment.upstream and not self._idle:
-            expected = await known.expect(request) if known.expect is not None else ""
-            self._drafts = draft_sources(request, expected, self._pieces)
 
     async def fitted(self) -> CompletionRequest:
         """The request with its prompt. Raises ContextTooLong where the tokenizer's count leaves no room for the text;
@@ -194,7 +187,6 @@ class Prompting:
             stop=request.stop,
             timeouts=request.timeouts,
             claim=request.claim,
-            drafts=self._drafts,
             heal=isinstance(prompt[-1], str) and not self._elsewhere,
         )
 

@@ -210,12 +210,12 @@ class SuggestionService:
             return suggestion.confidence
         return self.calibration.probability(suggestion.model, suggestion.confidence)
 
-    def begin(self, work: Work, filler: Filler, rank: int, *, now: bool = False) -> Generation:
+    def begin(self, work: Work, filler: Filler, rank: int) -> Generation:
         """Ask a model for a place, after a pause where one pays."""
         state, fill = work.state, work.ask.fill
         latency = self._latency.setdefault(filler.model, Latency(filler.line_s))
         delay = 0.0
-        if not (now or filler.ready or fill.trigger == "manual"):
+        if not (filler.ready or fill.trigger == "manual"):
             busy = bool(state.running)
             delay = delay_s(work.place.before, state.rhythm, latency, busy=busy)
         if state.ahead is not None and not filler.ready:

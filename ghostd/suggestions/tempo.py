@@ -11,6 +11,10 @@ _PAUSE_S = 1.0
 """A longer time between two keys is no rhythm."""
 _USUAL_KEY_S = 0.12
 _GOOD_TRIGGERS = frozenset(" \t\n.([{,=:;>\"'/@#")
+_BURST_S = 0.05
+"""Nobody types faster: a key that is held down, a macro, a paste in pieces."""
+_BURST_WAIT = 1.1
+_WORD_WAIT, _WORD_S = 0.08, 0.01
 _LATENCY_SHARE = 0.25
 _NEW_SHARE = 0.3
 
@@ -51,12 +55,16 @@ class Latency:
 def delay_s(before: str, rhythm: Rhythm, latency: Latency, *, busy: bool) -> float:
     """Seconds to wait before a model is asked while the user types.
 
-    None where the model is idle and the cursor stands where something new begins. Within a word, or while the model is
-    busy, the longer the slower the model is, but not much longer than a key takes: MAX_DELAY_S at most.
+    None where the model is idle and the cursor stands where something new begins, next to none within a word. While the
+    model is busy, the longer the slower it is, but not much longer than a key takes: MAX_DELAY_S at most. In a burst of
+    keys, until it is over.
     """
+    usual = rhythm.usual_s
+    if usual < _BURST_S:
+        return min(_BURST_WAIT * usual, MAX_DELAY_S)
     good = not before or before[-1] in _GOOD_TRIGGERS
-    if good and not busy:
-        return 0.0
+    if not busy:
+        return 0.0 if good else min(_WORD_WAIT * usual, _WORD_S)
     by_model = (latency.expected_s or MAX_DELAY_S) * _LATENCY_SHARE
-    by_keys = rhythm.usual_s * (0.5 if good else 1.25)
+    by_keys = usual * (0.5 if good else 1.25)
     return min(by_model + 0.02, by_keys, MAX_DELAY_S)

@@ -100,7 +100,8 @@ class Work:
                 generation.done and _contradicts(generation, place)
             ):
                 generation.stop()
-                generation, origin = self._service.begin(self, filler, rank, now=True), "fresh"
+                state.running.pop(filler.model, None)
+                generation, origin = self._service.begin(self, filler, rank), "fresh"
             if generation.done:
                 if generation.error is not None and answer is None and not given:
                     raise generation.error
