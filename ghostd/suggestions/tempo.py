@@ -14,7 +14,7 @@ _GOOD_TRIGGERS = frozenset(" \t\n.([{,=:;>\"'/@#")
 _BURST_S = 0.05
 """Nobody types faster: a key that is held down, a macro, a paste in pieces."""
 _BURST_WAIT = 1.1
-_WORD_WAIT, _WORD_S = 0.08, 0.01
+_WORD_WAIT, _WORD_S = 0.02, 0.002
 _LATENCY_SHARE = 0.25
 _NEW_SHARE = 0.3
 

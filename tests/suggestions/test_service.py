@@ -82,6 +82,8 @@ async def test_a_cancelled_request_frees_the_model() -> None:
 async def test_a_request_that_waits_for_a_pause_and_is_cancelled_never_reaches_a_model() -> None:
     models = Models(MODEL)
     suggestions = service(models)
+    for number in range(8):
+        suggestions.state_of(ask(HEAD)).rhythm.key(number * 0.03)  # a burst of keys
     for typed in ("s", "se", "sel", "self"):
         task = asyncio.create_task(texts(suggestions, ask(HEAD + typed)))
         for _ in range(3):
