@@ -54,6 +54,14 @@ class Job:
         else:
             self.prefill_s += seconds
 
+    def wrote(self, came_s: float | None) -> None:
+        """A token came: what was spent since the first one went into writing. `came_s`: see contract.TokenStep."""
+        if not self.writes and came_s is not None:
+            late_s = min(time.monotonic() - came_s, self.prefill_s)
+            self.prefill_s -= late_s
+            self.decode_s += late_s
+        self.writes = True
+
     def timings_ms(self) -> list[float]:
         """See messages.Ended."""
         waited_s = time.monotonic() - self.came_s - self.prefill_s - self.decode_s

@@ -155,7 +155,8 @@ class Scheduler:
                 self._refuse(job, step)
                 continue
             assert job.laid_out is not None
-            job.writes = job.writes or isinstance(step, TokenStep)
+            if isinstance(step, TokenStep):
+                job.wrote(step.came_s)
             over = job.laid_out.reply.take(step, job.timings_ms)
             if over or isinstance(step, EndStep):
                 self._end(job)

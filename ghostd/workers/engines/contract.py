@@ -140,6 +140,8 @@ class TokenStep:
     count: int
     logprobs: tuple[Logprob, ...] = ()
     ids: tuple[int, ...] = ()
+    came_s: float | None = field(default=None, compare=False)
+    """By the monotonic clock, from an engine in which a step may wait until it is asked for."""
 
 
 @dataclass(frozen=True, slots=True)

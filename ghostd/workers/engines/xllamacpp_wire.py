@@ -6,6 +6,7 @@ import http.client
 import json
 import math
 import secrets
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -89,7 +90,7 @@ def steps_of(response: http.client.HTTPResponse, options: GenerationOptions) -> 
         ids = tuple(map(int, event.get("tokens", ())))
         # A token that is a part of a character is not told, only counted.
         count, written = max(int(event["tokens_predicted"]) - written, 1), int(event["tokens_predicted"])
-        step = TokenStep(event["content"].encode("utf-8", "replace"), count, _logprobs(event, options), ids)
+        step = TokenStep(event["content"].encode("utf-8", "replace"), count, _logprobs(event, options), ids, time.monotonic())
         if step.data:
             yield step
         else:
