@@ -39,7 +39,7 @@ from ghostd.context.selection import ContextRequest
 from ghostd.project_model.provider import MODEL, project_model
 from ghostd.testing.memory_index import MemoryIndex
 from ghostd.types import DraftSources, FillRequest
-from ghostd.workers.drafts import Drafts, Policy
+from ghostd.workers.drafts import Drafts, Policy, joined, packed
 
 WINDOW_TOKENS = 1024
 LINES = 3
@@ -112,12 +112,9 @@ def prompt_lookup() -> Draft:
 
 def ghostd_drafts(prompt: list[int], sources: DraftSources, tokenize: Tokenizer, policy: Policy) -> Draft:
     """As the worker uses them."""
-    drafts, seen = Drafts(), len(prompt)
-    for text in sources.texts:
-        drafts.refer(tokenize(text))
-    drafts.say(prompt)
-    if sources.expected:
-        drafts.expect(tokenize(sources.expected))
+    expected = tokenize(sources.expected) if sources.expected else ()
+    drafts, seen = Drafts(joined(packed(tokenize(text)) for text in sources.texts), expected), len(prompt)
+    drafts.start(prompt)
     last = evidence = 0
 
     def draft(said: list[int]) -> list[int]:
@@ -176,7 +173,8 @@ def main() -> None:
     cost = cost_of_steps(MOST)
     print("time of n tokens at once, in those of one: " + ", ".join(f"{n + 1}: {c:.2f}" for n, c in enumerate(cost)))
     tokenize = Tokenizer(vocabulary())
-    policies = Policy(cost), Policy(cost)  # of one model: what is learned in one place serves the next
+    costs = lambda tokens: cost[tokens - 1]  # noqa: E731
+    policies = Policy(costs, MOST), Policy(costs, MOST)  # of one model: what is learned in one place serves the next
     total: dict[str, list[tuple[int, int, float, int, int]]] = {}
     for corpus in REPORTED[: args.packages]:
         with tempfile.TemporaryDirectory() as scratch:

@@ -233,6 +233,10 @@ class LocalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     kv_sequences: Annotated[int, Meta(ge=1, le=64)] = 4
     """Prompts that each model keeps at once, so that documents and chats that take turns are not read again. More than
     one take twice the memory of `context_tokens` together, where there is that much."""
+    draft_tokens: Annotated[int, Meta(ge=0, le=8)] = 8
+    """Tokens of a reply at most that are drafted from the prompt and the project, for the model to check in one step:
+    the reply is the same, and sooner where the drafts are good. How many is learned as the model runs. 0: none. The
+    engine llama-cpp-python only."""
     n_batch: Annotated[int, Meta(ge=8)] = 128
     """Prompt tokens computed in one step; smaller steps react faster to a cancellation."""
     n_gpu_layers: Annotated[int, Meta(ge=-1)] = -1

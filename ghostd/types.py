@@ -149,6 +149,10 @@ class Timings:
     """To read the prompt, as far as it was not cached."""
     decode_ms: float
     """To write the text."""
+    drafted_tokens: int = 0
+    """That were drafted for the model to check."""
+    accepted_tokens: int = 0
+    """Of these, part of the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +200,7 @@ class CompletionRequest:
     heal: bool = False
     """Whether the prompt ends in the middle of what is being written: where the model writes greedily, its provider may
     take the last tokens back and have them written anew, so that the text goes on as if it had been one."""
+    drafts: DraftSources | None = field(default=None, compare=False)
     timeouts: Timeouts = field(default=Timeouts(), compare=False)
     claim: Claim = field(default=CHAT, compare=False)
 

@@ -153,6 +153,8 @@ def _options(sampling: dict[str, Any], max_tokens: int, engine: Engine) -> Gener
             )
     for text, value in sampling.pop("text_bias", ()):
         bias.update(dict.fromkeys(engine.tokenize(text, special=False), float(value)))
+    if references := sampling.pop("references", ()):
+        sampling["references"] = tuple(references)
     if (schema := sampling.pop("json_schema", None)) is not None:
         sampling["json_schema"] = checked_schema(schema)
     if (grammar := sampling.get("grammar")) is not None:

@@ -98,6 +98,7 @@ def _load_engine(load: Load, header: GgufHeader, on_progress: Callable[[float], 
         pooling=header.pooling,
         sequences=load.sequences,
         cache_tokens=load.cache_tokens,
+        draft_tokens=load.draft_tokens,
         on_progress=on_progress,
     )
     if load.engine == "xllamacpp":

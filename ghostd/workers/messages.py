@@ -43,6 +43,8 @@ class Load:
     """Prompts that are kept at once."""
     cache_tokens: int = 0
     """Tokens of all of them together; at least `context_tokens`."""
+    draft_tokens: int = 0
+    """Of a draft at most; 0: none are drafted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +189,9 @@ class Ended:
     """The stop string that ended it."""
     timings_ms: list[float] = field(default_factory=list)
     """Waited since it came here, reading the prompt, writing; [] for one that was cancelled."""
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
+    """Of those drafted."""
 
 
 @dataclass(frozen=True, slots=True)

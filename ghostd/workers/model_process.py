@@ -251,6 +251,7 @@ class ModelProcess:
             chat_template_timeout_s=self._config.chat_template_timeout_s,
             scratch=scratch,
             sequences=plan.sequences,
+            draft_tokens=self._config.draft_tokens,
             cache_tokens=plan.cache_tokens,
         )
 

@@ -286,7 +286,7 @@ class LocalProvider(LocalTokenizer):
                         usage=usage,
                         tokens=ids,
                         stop_sequence=answer.stop_text,
-                        timings=Timings(*answer.timings_ms) if answer.timings_ms else None,
+                        timings=_timings(answer),
                     )
 
     async def warm(self, request: CompletionRequest) -> Usage:
@@ -313,3 +313,10 @@ class LocalProvider(LocalTokenizer):
                     vectors = tuple(unpack_vector(vector) for vector in answer.vectors)
                     return Embeddings(vectors, Usage(answer.prompt_tokens, 0))
         raise WorkerFailed(f"The worker of '{request.model}' gave no vectors.")
+
+
+def _timings(answer: Ended) -> Timings | None:
+    if not answer.timings_ms:
+        return None
+    queue_ms, prefill_ms, decode_ms = answer.timings_ms
+    return Timings(queue_ms, prefill_ms, decode_ms, answer.drafted_tokens, answer.accepted_tokens)

@@ -8,12 +8,24 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from ghostd.text_stream import TextStream
-from ghostd.workers.engines.contract import EndStep, Logprob, PromptStep, Step
+from ghostd.workers.engines.contract import EndStep, Logprob, PromptStep, Step, TokenStep
 from ghostd.workers.messages import Ended, Message, Piece, Progress, TurnPiece
 
 if TYPE_CHECKING:
     from ghostd.workers.turns.contract import Event
     from ghostd.workers.turns.parser import TurnReader
+
+
+class DraftCount:
+    """Tokens that were drafted for a reply, and those of them that became part of it."""
+
+    def __init__(self) -> None:
+        self.drafted = self.accepted = 0
+
+    def add(self, step: TokenStep) -> None:
+        """One more step."""
+        self.drafted += step.drafted
+        self.accepted += step.accepted
 
 
 class Reply:
@@ -25,6 +37,7 @@ class Reply:
         self._prompt_tokens = prompt_tokens
         self._cached_tokens = 0
         self._tokens = 0
+        self._drafts = DraftCount()
         self._text = text
 
     def take(self, step: Step, timings_ms: Callable[[], list[float]]) -> bool:
@@ -37,6 +50,7 @@ class Reply:
             return True
         else:
             self._tokens += step.count
+            self._drafts.add(step)
             text = self._text.feed(step.data)
             if self._text.stopped:
                 self._end(text, "stop", timings_ms(), step.logprobs, step.ids)
@@ -63,6 +77,8 @@ class Reply:
                 self._cached_tokens,
                 stop_text=self._text.stopped_by,
                 timings_ms=timings_ms,
+                drafted_tokens=self._drafts.drafted,
+                accepted_tokens=self._drafts.accepted,
             )
         )
 
@@ -80,6 +96,7 @@ class TurnReply:
         self._id = request_id
         self._prompt_tokens = prompt_tokens
         self._cached_tokens = self._tokens = self._thought_tokens = 0
+        self._drafts = DraftCount()
         self._reader = reader
         self._characters = codecs.getincrementaldecoder("utf-8")("replace")
         self._answer = TextStream(stop)
@@ -98,6 +115,7 @@ class TurnReply:
             self._end("stop" if self._answer.stopped else step.reason, timings_ms())
             return True
         else:
+            self._drafts.add(step)
             self._read(step.data, step.count, step.logprobs)
             if self._answer.stopped or self._reader.done:
                 self._end("stop", timings_ms())
@@ -152,6 +170,8 @@ class TurnReply:
                 self._thought_tokens,
                 self._answer.stopped_by,
                 timings_ms,
+                self._drafts.drafted,
+                self._drafts.accepted,
             )
         )
 

@@ -41,6 +41,8 @@ def generation(request: ChatRequest | CompletionRequest, model: LocalModel, numb
         prompt = [[str(piece)] if isinstance(piece, Markup) else piece for piece in request.prompt]
         if request.heal:
             sampling["heal"] = True
+        if request.drafts is not None:
+            sampling["expected"], sampling["references"] = request.drafts.expected, list(request.drafts.texts)
         if request.local.ignore_end:
             sampling["ignore_end"] = True
         if request.local.text_bias:

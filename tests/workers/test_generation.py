@@ -34,6 +34,7 @@ async def tiny(
     folder = tmp_path_factory.mktemp("models")
     shutil.copy(model_file("qwen"), folder)
     async with local_provider(LocalConfig(engine=engine), folder, folder) as provider:
+        await provider.refresh()
         yield provider
 
 

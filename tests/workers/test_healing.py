@@ -61,6 +61,7 @@ async def tiny(model_file: ModelFile, tmp_path_factory: pytest.TempPathFactory) 
     folder = tmp_path_factory.mktemp("models")
     shutil.copy(model_file("qwen"), folder)
     async with local_provider(LocalConfig(engine="llama-cpp-python"), folder, folder) as provider:
+        await provider.refresh()
         yield provider
 
 

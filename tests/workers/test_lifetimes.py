@@ -9,14 +9,27 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 from gguf_fixtures import CHAT_TEXT, ModelFile, write_not_a_gguf, write_truncated
-from workers.opening import TIMEOUT_S, EngineName, Install, Opener, chat, completion, pieces_of, text_of
+from workers.opening import (
+    TIMEOUT_S,
+    EngineName,
+    Install,
+    Opener,
+    chat,
+    completion,
+    computing,
+    cpu_s,
+    pieces_of,
+    text_of,
+    until,
+    until_passing,
+)
 
 from ghostd.config import LocalConfig, LocalModelConfig
 from ghostd.errors import (
@@ -29,7 +42,7 @@ from ghostd.errors import (
     WorkerCrashed,
 )
 from ghostd.models import ModelInfo
-from ghostd.workers import capacity
+from ghostd.workers import backoff, capacity
 from ghostd.workers.provider import LocalProvider, local_provider
 
 pytestmark = pytest.mark.local_model
@@ -41,7 +54,7 @@ ENDLESS = completion("qwen", ("abc",), max_tokens=None)
 async def tiny(engine: EngineName, install: Install, open_provider: Opener) -> LocalProvider:
     """The Qwen-like model on each engine."""
     install("qwen")
-    return await open_provider(LocalConfig(engine=engine, cancel_timeout_s=1.0, worker_stall_s=1.0))
+    return await open_provider(LocalConfig(engine=engine))
 
 
 def info(provider: LocalProvider, model: str = "qwen") -> ModelInfo:
@@ -52,13 +65,6 @@ def pid(provider: LocalProvider, model: str = "qwen") -> int:
     found = provider.worker_pid(model)
     assert found is not None
     return found
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for a state that no event announces."""
-    async with asyncio.timeout(TIMEOUT_S):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 # --- cancellation -------------------------------------------------------------
@@ -84,15 +90,15 @@ async def test_cancelling_inside_the_prompt_frees_the_worker(
     install("slow")
     provider = await open_provider(LocalConfig(engine=engine, context_tokens=4096))
     await text_of(provider.complete(completion("slow", ("warm",), max_tokens=1)))
-    worker = pid(provider, "slow")
+    worker, before_s = pid(provider, "slow"), cpu_s(provider, "slow")
     prompt = tuple(30 + number % 200 for number in range(4000))
     reader = asyncio.create_task(text_of(provider.complete(completion("slow", prompt, max_tokens=1))))
-    await asyncio.sleep(0.1)  # into the prompt; any moment will do
+    await computing(provider, "slow", before_s)
     reader.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reader
-    last = (await pieces_of(provider.complete(completion("slow", prompt[:1000], max_tokens=1))))[-1]
-    assert last.usage is not None and last.usage.cached_tokens < 999
+    last = (await pieces_of(provider.complete(completion("slow", prompt, max_tokens=1))))[-1]
+    assert last.usage is not None and last.usage.cached_tokens < len(prompt) - 1
     assert pid(provider, "slow") == worker
 
 
@@ -149,7 +155,11 @@ async def test_a_crash_between_requests_is_not_noticed_by_the_next(tiny: LocalPr
     assert await text_of(tiny.chat(chat("qwen", "hi"))) == CHAT_TEXT
 
 
-async def test_a_model_that_crashes_again_and_again_rests_for_a_while(tiny: LocalProvider) -> None:
+async def test_a_model_that_crashes_again_and_again_rests_for_a_while(
+    tiny: LocalProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 1000.0
+    monkeypatch.setattr(backoff, "time", SimpleNamespace(monotonic=lambda: now_s))
     for _ in range(2):
         async with aclosing(tiny.complete(ENDLESS)) as running:
             await anext(running)
@@ -159,13 +169,17 @@ async def test_a_model_that_crashes_again_and_again_rests_for_a_while(tiny: Loca
                     pass
     with pytest.raises(ModelUnavailable) as caught:
         await text_of(tiny.chat(chat("qwen", "hi")))
-    assert caught.value.retry_after_s is not None and 0 < caught.value.retry_after_s <= 1.0
+    assert caught.value.retry_after_s == 1.0
     assert "rests after 2 crashes" in info(tiny).detail
-    await asyncio.sleep(caught.value.retry_after_s)
+    now_s += caught.value.retry_after_s
     assert await text_of(tiny.chat(chat("qwen", "hi"))) == CHAT_TEXT
 
 
-async def test_a_stopped_worker_that_ignores_a_cancellation_is_replaced(tiny: LocalProvider) -> None:
+async def test_a_stopped_worker_that_ignores_a_cancellation_is_replaced(
+    engine: EngineName, install: Install, open_provider: Opener
+) -> None:
+    install("qwen")
+    tiny = await open_provider(LocalConfig(engine=engine, cancel_timeout_s=1.0))
     async with aclosing(tiny.complete(ENDLESS)) as running:
         await anext(running)
         stopped = pid(tiny)
@@ -174,7 +188,11 @@ async def test_a_stopped_worker_that_ignores_a_cancellation_is_replaced(tiny: Lo
     assert pid(tiny) != stopped
 
 
-async def test_a_stopped_worker_fails_its_request_after_the_stall_time(tiny: LocalProvider) -> None:
+async def test_a_stopped_worker_fails_its_request_after_the_stall_time(
+    engine: EngineName, install: Install, open_provider: Opener
+) -> None:
+    install("qwen")
+    tiny = await open_provider(LocalConfig(engine=engine, worker_stall_s=3.0))
     async with aclosing(tiny.complete(ENDLESS)) as running:
         await anext(running)
         os.kill(pid(tiny), signal.SIGSTOP)
@@ -320,7 +338,7 @@ async def test_callers_share_one_load(install: Install, open_provider: Opener) -
     provider = await open_provider(LocalConfig())
     first = asyncio.create_task(text_of(provider.chat(chat("qwen", "hi"))))
     second = asyncio.create_task(text_of(provider.chat(chat("qwen", "hi"))))
-    await until(lambda: info(provider).state == "loading")
+    await until_passing(lambda: info(provider).state == "loading")
     first.cancel()
     assert await second == CHAT_TEXT
 
@@ -405,4 +423,12 @@ async def test_kill_9_of_the_daemon_leaves_no_worker(engine: EngineName, install
     assert psutil.pid_exists(worker)
     daemon.kill()
     await daemon.wait()
-    await until(lambda: not psutil.pid_exists(worker) or psutil.Process(worker).status() == psutil.STATUS_ZOMBIE)
+    await until(lambda: gone(worker))
+
+
+def gone(process: int) -> bool:
+    """Whether it has ended, reaped or not."""
+    try:
+        return psutil.Process(process).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

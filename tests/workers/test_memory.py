@@ -11,13 +11,14 @@ from pathlib import Path
 import psutil
 import pytest
 from gguf_fixtures import CHAT_TEXT, QWEN, RECIPES, ModelFile, Recipe, write_gguf
-from workers.opening import TIMEOUT_S, EngineName, Install, Opener, chat, completion, text_of
-from workers.test_lifetimes import ENDLESS, info, pid, until
+from workers.opening import TIMEOUT_S, EngineName, Install, Opener, chat, completion, text_of, until, until_passing
+from workers.test_lifetimes import ENDLESS, info, pid
 
 from ghostd.config import LocalConfig, LocalModelConfig
 from ghostd.errors import ModelNotFound, ModelTooLarge, ModelUnavailable
-from ghostd.workers import budget
+from ghostd.workers import budget, model_process
 from ghostd.workers.gguf_header import read_header
+from ghostd.workers.load_progress import LoadProgress
 from ghostd.workers.memory import estimate
 from ghostd.workers.provider import local_provider
 
@@ -227,7 +228,7 @@ async def test_a_load_that_nobody_waits_for_can_be_called_off(install: Install, 
     install("slow")
     provider = await open_provider(LocalConfig())
     loading = asyncio.create_task(provider.load("slow"))
-    await until(lambda: info(provider, "slow").detail.startswith("load"))
+    await until_passing(lambda: info(provider, "slow").detail.startswith("load"))
     loading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await loading
@@ -266,20 +267,24 @@ async def test_a_damaged_file_of_pins_pins_nothing(install: Install, models_dir:
     assert (tmp_path / "pinned-models.json").read_text() == '["qwen"]\n'
 
 
-async def test_a_load_is_seen_while_it_lasts(engine: EngineName, install: Install, open_provider: Opener) -> None:
+async def test_a_load_is_seen_while_it_lasts(
+    engine: EngineName, install: Install, open_provider: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = install("slow")
     models = {"slow": LocalModelConfig(path=str(path), context_tokens=2048)}
     provider = await open_provider(LocalConfig(engine=engine, models=models))
     seen: set[str] = set()
 
-    def look() -> bool:
-        model = info(provider, "slow")
-        if model.state == "loading":
-            seen.add(model.detail)
-        return model.state == "ready"
+    class Watched(LoadProgress):
+        """Is looked at whenever it changes."""
 
-    loading = asyncio.create_task(provider.load("slow"))
-    await until(look)
-    await loading
+        def __setattr__(self, name: str, value: object) -> None:
+            super().__setattr__(name, value)
+            if (model := info(provider, "slow")).state == "loading":
+                seen.add(model.detail)
+
+    monkeypatch.setattr(model_process, "LoadProgress", Watched)
+    await provider.load("slow")
+    assert info(provider, "slow").state == "ready"
     told = ("tests itself", "%") if engine == "llama-cpp-python" else ("loading for",)
     assert any(word in detail for word in told for detail in seen)

@@ -59,6 +59,7 @@ class World:
 async def opened(folder: Path, config: LocalConfig | None = None, **more: Any) -> AsyncIterator[World]:
     wanted = config or LocalConfig()
     async with local_provider(wanted, folder, folder.parent, **more) as provider:
+        await provider.refresh()
         engine = Engine([provider])
         store = await asyncio.to_thread(LocalModelStore, provider, folder, folder.parent / "pulled.json")
         async with serving(engine=engine, doors=ollama.routes(engine, store)) as served:

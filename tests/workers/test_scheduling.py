@@ -9,13 +9,24 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
-from workers.opening import TIMEOUT_S, EngineName, Install, Opener, completion, pieces_of, text_of
+from workers.opening import (
+    TIMEOUT_S,
+    EngineName,
+    Install,
+    Opener,
+    completion,
+    computing,
+    cpu_s,
+    pieces_of,
+    text_of,
+)
 from workers.recurrent import write_mamba
 
 from ghostd.config import LocalConfig
@@ -26,6 +37,8 @@ from ghostd.workers.provider import LocalProvider
 pytestmark = pytest.mark.local_model
 
 LONG = tuple(30 + number * 7 % 200 for number in range(600))
+VERY_LONG = LONG[300:] + LONG * 4
+"""Takes so long to read that a stall of the test's own process falls amid it."""
 OTHER = tuple(30 + number * 11 % 200 for number in range(60))
 
 
@@ -80,14 +93,15 @@ async def test_a_chat_that_is_interrupted_amid_its_prompt_goes_on_unchanged(slow
     alone = await text_of(slow.complete(slowly(LONG)))
     await text_of(slow.complete(slowly(LONG[::-1])))  # so that it is read again
     ended: list[str] = []
+    before_s = cpu_s(slow, "slow")
 
     async def chat() -> str:
-        text = await text_of(slow.complete(slowly(LONG[300:] + LONG[:300])))
+        text = await text_of(slow.complete(slowly(VERY_LONG)))
         ended.append("chat")
         return text
 
     async def type_on() -> None:
-        await asyncio.sleep(0.05)  # into the prompt; any moment will do
+        await computing(slow, "slow", before_s)
         for number in range(3):
             await text_of(slow.complete(slowly((*OTHER, 40 + number), "interactive", "editor", "a.py")))
         ended.append("interactive")
@@ -96,7 +110,7 @@ async def test_a_chat_that_is_interrupted_amid_its_prompt_goes_on_unchanged(slow
         interrupted = tasks.create_task(chat())
         tasks.create_task(type_on())
     assert ended == ["interactive", "chat"]
-    assert interrupted.result() == await text_of(slow.complete(slowly(LONG[300:] + LONG[:300])))
+    assert interrupted.result() == await text_of(slow.complete(slowly(VERY_LONG)))
     assert alone == await text_of(slow.complete(slowly(LONG)))
 
 
@@ -308,8 +322,9 @@ async def test_a_prompt_that_was_warmed_up_is_cached(quick: LocalProvider) -> No
 
 async def test_warming_up_makes_way_and_goes_on(slow: LocalProvider) -> None:
     request = slowly(LONG, "interactive", "editor", "a.py", max_tokens=1)
+    before_s = cpu_s(slow, "slow")
     warming = asyncio.create_task(slow.warm(request))
-    await asyncio.sleep(0.05)  # into the prompt; any moment will do
+    await computing(slow, "slow", before_s)
     await text_of(slow.complete(slowly(OTHER, "interactive", "editor", "b.py")))
     assert (await warming).prompt_tokens == len(LONG)
     assert (await usage_of(slow, request)).cached_tokens == len(LONG) - 1
@@ -333,7 +348,9 @@ async def test_the_time_of_standing_still_counts_as_waiting(install: Install, op
     async with aclosing(provider.complete(slowly((60,), "interactive", max_tokens=None))) as urgent:
         await anext(urgent)
         chat = asyncio.create_task(last_of(provider, slowly(OTHER, max_tokens=2)))
-        for _ in range(20):
+        await asyncio.sleep(0)  # it is sent
+        sent_s = time.monotonic()
+        while time.monotonic() < sent_s + 1:
             await anext(urgent)
     timings = (await chat).timings
     assert timings is not None and timings.queue_ms > timings.decode_ms

@@ -17,6 +17,7 @@ from ghostd.conversation import Message, Tool, Tools
 from ghostd.errors import InvalidRequest, ModelNotFound, Overloaded, WorkerCrashed
 from ghostd.ports import Tokenizer
 from ghostd.types import ChatRequest
+from ghostd.workers.process import WorkerProcess
 from ghostd.workers.provider import LocalProvider
 
 pytestmark = pytest.mark.local_model
@@ -37,7 +38,7 @@ async def tiny(engine: EngineName, install: Install, open_provider: Opener) -> L
     """Three tiny models, each with its own kind of tokenizer, on each engine."""
     for name in MODELS:
         install(name)
-    return await open_provider(LocalConfig(engine=engine, cancel_timeout_s=1.0, worker_stall_s=5.0))
+    return await open_provider(LocalConfig(engine=engine))
 
 
 async def test_a_text_comes_back_from_its_tokens(tiny: LocalProvider) -> None:
@@ -164,10 +165,10 @@ async def test_unknown_ids_and_models_and_missing_templates_are_told(tiny: Local
 
 
 async def test_a_worker_that_hangs_or_dies_under_a_question_is_replaced(
-    engine: EngineName, install: Install, open_provider: Opener
+    engine: EngineName, install: Install, open_provider: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install("qwen")
-    tiny = await open_provider(LocalConfig(engine=engine, worker_stall_s=1.0))
+    tiny = await open_provider(LocalConfig(engine=engine, worker_stall_s=3.0))
     await tiny.load("qwen")
     pid = tiny.worker_pid("qwen")
     assert pid is not None
@@ -178,8 +179,11 @@ async def test_a_worker_that_hangs_or_dies_under_a_question_is_replaced(
     pid = tiny.worker_pid("qwen")
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
+    sent = asyncio.Event()
+    send = WorkerProcess.send
+    monkeypatch.setattr(WorkerProcess, "send", lambda process, message: (send(process, message), sent.set()))
     question = asyncio.ensure_future(tiny.count_tokens(completion("qwen", ("x",))))
-    await asyncio.sleep(0)
+    await sent.wait()
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(WorkerCrashed):
         await question

@@ -71,6 +71,7 @@ async def local(
     for name in MODELS:
         shutil.copy(model_file(name), folder)
     async with local_provider(LocalConfig(engine=engine), folder, folder) as provider:
+        await provider.refresh()
         yield provider
 
 

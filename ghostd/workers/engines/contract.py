@@ -57,6 +57,8 @@ class LoadOptions:
     """Prompts that are kept at once, and generations that may be open at once."""
     cache_tokens: int = 0
     """Tokens that all of them may hold together; at least `context_tokens`."""
+    draft_tokens: int = 0
+    """Tokens of a draft at most; 0: none are drafted."""
     on_progress: Callable[[float], None] | None = None
     """Told how much of the weights has been loaded, from 0 to 1, by engines that know."""
 
@@ -101,6 +103,11 @@ class GenerationOptions:
     heal: bool = False
     """Whether the prompt's last tokens may be written anew, spelled alike; see workers.healing. Engines that cannot do
     so go on behind them."""
+    expected: str = ""
+    """What the reply is expected to begin with, to draft tokens from. Drafts change nothing but the time it takes;
+    engines that cannot draft leave them."""
+    references: tuple[str, ...] = ()
+    """Likewise, texts that the reply may repeat, the most valuable last. What the prompt says is known anyway."""
     ignore_end: bool = False
     """Go on after an end-of-generation token; for calibration."""
 
@@ -140,6 +147,10 @@ class TokenStep:
     count: int
     logprobs: tuple[Logprob, ...] = ()
     ids: tuple[int, ...] = ()
+    drafted: int = 0
+    """Tokens that were computed for it because they were drafted."""
+    accepted: int = 0
+    """Of them, picked."""
     came_s: float | None = field(default=None, compare=False)
     """By the monotonic clock, from an engine in which a step may wait until it is asked for."""
 

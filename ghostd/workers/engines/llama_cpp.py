@@ -7,8 +7,10 @@ cannot be stopped inside a prompt.
 from __future__ import annotations
 
 import ctypes
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ghostd.workers.engines.contract import (
     EngineFailed,
@@ -22,6 +24,7 @@ from ghostd.workers.engines.contract import (
     RequestInvalid,
     Step,
 )
+from ghostd.workers.engines.drafting import Drafting
 from ghostd.workers.engines.llama_bindings import ABORTED, NO_ROOM, AbortFlag, Batch, bindings, write_log
 from ghostd.workers.engines.llama_embedding import LlamaEmbedder
 from ghostd.workers.engines.llama_generation import LlamaGeneration
@@ -64,12 +67,15 @@ class LlamaCppEngine:
         self.cache_tokens = max(self.context_tokens, options.cache_tokens)
         self._embedder: LlamaEmbedder | None = None
         self._context: int | None = None
+        self._drafting: Drafting | None = None
         self._batch_tokens = min(options.n_batch, self.context_tokens)
         self._batch = Batch(lib, self._batch_tokens)
         if not options.embedding_only:
             self._context = self._new_context(self.cache_tokens, self._batch_tokens, embeddings=False)
             recurrent = bool(lib.llama_model_is_recurrent(self._model) or lib.llama_model_is_hybrid(self._model))
             self._sequences = KvSequences(lib, self._context, self.slots, recurrent=recurrent)
+            if options.draft_tokens and not recurrent:  # their state cannot go back behind a wrong token
+                self._drafting = Drafting(partial(self.tokenize, special=False), options.draft_tokens)
 
     def _new_context(self, tokens: int, batch: int, *, embeddings: bool) -> int:
         lib, options = self._lib, self._options
@@ -104,7 +110,9 @@ class LlamaCppEngine:
         """Prepare to continue the prompt."""
         if self._context is None:
             raise EngineFailed("the model makes embeddings only")
-        return LlamaGeneration(self._lib, self._context, self._vocabulary, self._sequences, prompt, options, owner)
+        return LlamaGeneration(
+            self._lib, self._context, self._vocabulary, self._sequences, prompt, options, owner, self._drafting
+        )
 
     def step(self, generations: Sequence[Generation]) -> Sequence[tuple[Generation, Step | Failure]]:
         """One llama_decode for all of them, and the tokens that come of it."""
@@ -123,6 +131,7 @@ class LlamaCppEngine:
     def _compute(self, group: Sequence[LlamaGeneration]) -> Iterator[tuple[Generation, Step | Failure]]:
         """Compute as much of what they want as a batch holds: parts of prompts, and single tokens."""
         parts = self._fill_batch(group)
+        began_s = time.perf_counter()
         if status := self._decode(group):
             for part in parts:
                 self._sequences.truncate(part.sequence, len(part.sequence.cached))
@@ -140,7 +149,22 @@ class LlamaCppEngine:
                 generation.told = True
                 yield generation, PromptStep(generation.cached_tokens)
             if part.row is not None:
-                yield from _resumed(generation, part.row)
+                found = list(_resumed(generation, part.row, part.drafted))
+                if self._drafting is not None:
+                    self._go_back(part, self._drafting)
+                    if len(group) == 1 and len(part.tokens) == 1 + len(part.drafted):
+                        self._drafting.costs.took(len(part.tokens), time.perf_counter() - began_s)
+                yield from found
+
+    def _go_back(self, part: _Part, drafting: Drafting) -> None:
+        """Drop what was computed for drafted tokens that did not come true."""
+        if not part.drafted:
+            return
+        computed = len(part.generation.tokens) - 1
+        if len(part.sequence.cached) > computed:
+            self._sequences.truncate(part.sequence, computed)
+            if len(part.sequence.cached) < computed:  # this model's cache cannot go back
+                drafting.stop()
 
     def _fill_batch(self, group: Sequence[LlamaGeneration]) -> list[_Part]:
         batch = self._batch
@@ -152,8 +176,11 @@ class LlamaCppEngine:
             room = self._batch_tokens - batch.size + later  # each of those behind it has a token
             tokens = generation.tokens[start : start + room]
             whole = start + len(tokens) == len(generation.tokens)
-            batch.add(tokens, start, sequence.number, logits=1 if whole and tokens else 0)
-            parts.append(_Part(generation, sequence, tokens, batch.size - 1 if whole else None))
+            drafted = generation.draft[: room - len(tokens)] if whole and tokens and len(group) == 1 else []
+            row = batch.size + len(tokens) - 1 if whole else None
+            tokens += drafted
+            batch.add(tokens, start, sequence.number, logits=1 + len(drafted) if whole and tokens else 0)
+            parts.append(_Part(generation, sequence, tokens, row, drafted))
         return parts
 
     def _sequence_of(self, generation: LlamaGeneration, group: Sequence[LlamaGeneration]) -> KvSequence:
@@ -228,12 +255,16 @@ class _Part:
     tokens: list[int]
     row: int | None
     """Index of its last token in the batch; None where more tokens are to come before there are logits."""
+    drafted: list[int]
+    """The last ones of `tokens`, behind that row."""
 
 
-def _resumed(generation: LlamaGeneration, row: int = -1) -> Iterator[tuple[Generation, Step | Failure]]:
+def _resumed(
+    generation: LlamaGeneration, row: int = -1, drafted: Sequence[int] = ()
+) -> Iterator[tuple[Generation, Step | Failure]]:
     """What the generation says next; nothing where it wants to be computed."""
     try:
-        step = generation.resume(row)
+        step = generation.resume(row, drafted)
     except (RequestInvalid, EngineFailed) as error:
         generation.wants = False
         yield generation, error

@@ -6,6 +6,7 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from ghostd.workers import healing
+from ghostd.workers.drafts import MOST_TOKENS, Drafts
 from ghostd.workers.engines.contract import (
     PENALTY_WINDOW_TOKENS,
     EndStep,
@@ -14,19 +15,23 @@ from ghostd.workers.engines.contract import (
     Owner,
     TokenStep,
 )
+from ghostd.workers.engines.drafting import Drafting
 from ghostd.workers.engines.llama_sampling import Sampler, best_tokens, log_probabilities, penalises
 from ghostd.workers.engines.llama_sequences import KvSequence, KvSequences
 from ghostd.workers.engines.llama_vocabulary import LlamaVocabulary
+from ghostd.workers.engines.prefix import common_prefix
 
-Loop = Generator[TokenStep | EndStep | None, int, None]
-"""Yields None where it wants its tokens computed, and is sent the row of the last one's logits then."""
+Loop = Generator[TokenStep | EndStep | None, tuple[int, Sequence[int]], None]
+"""Yields None where it wants its tokens computed. Then it is sent the row of the last one's logits, and the tokens of
+the draft that were computed with it, whose rows follow."""
 
 
 class LlamaGeneration:
     """Implements contract.Generation and llama_sequences.Holder.
 
     `tokens` is all of the text so far; how much of it is computed is the sequence's affair, so that a generation
-    that has lost its sequence goes on in another one.
+    that has lost its sequence goes on in another one. `draft` is what may come next: each of its tokens is only taken
+    where the sampler picks it anyway.
     """
 
     pausable = True
@@ -40,6 +45,7 @@ class LlamaGeneration:
         prompt: Sequence[int],
         options: GenerationOptions,
         owner: Owner,
+        drafting: Drafting | None = None,
     ) -> None:
         """Raises RequestInvalid."""
         self._lib, self._context, self._vocabulary, self._sequences = lib, context, vocabulary, sequences
@@ -56,16 +62,24 @@ class LlamaGeneration:
         """Of the prompt, found in the cache when it began."""
         self.told = False
         """Whether that has been said."""
+        self.draft: list[int] = []
+        """Tokens that are worth being computed with the next step, as the next ones may be the same."""
+        self._evidence = 0
+        self._drafting = drafting
+        self._drafts: Drafts | None = None
+        if drafting is not None and _may_draft(options):
+            expected = self._left.decode("ascii") + options.expected
+            self._drafts = drafting.drafts(self.tokens, expected if options.expected else "", options.references)
         self._sampler = None if self.warming else Sampler(lib, vocabulary.native, vocabulary.size, options, prompt)
         self._loop = self._continue()
         self._begun = False
         self.wants = False
         """Whether it waits for its tokens to be computed."""
 
-    def resume(self, row: int = -1) -> TokenStep | EndStep | None:
+    def resume(self, row: int = -1, drafted: Sequence[int] = ()) -> TokenStep | EndStep | None:
         """Go on up to the next token or the end, or None where tokens have to be computed first; `row` has the logits
-        of the last one. Raises RequestInvalid."""
-        step = self._loop.send(row) if self._begun else next(self._loop)
+        of the last one, and the rows behind it those of `drafted`. Raises RequestInvalid."""
+        step = self._loop.send((row, drafted)) if self._begun else next(self._loop)
         self._begun = True
         self.wants = step is None
         return step
@@ -89,26 +103,59 @@ class LlamaGeneration:
             return
         written = 0
         while written < options.max_tokens and len(self.tokens) < self._prompt_tokens + options.max_tokens:
-            row = yield None
+            self.draft = self._drafted(options.max_tokens - written - 1)
+            row, drafted = yield None
             if self._left:
                 if data := self._heal(row):
                     written += 1
                     yield TokenStep(data, 1, (), (self.tokens[-1],))
                 continue
-            written += 1
-            token = self._sampler.sample(self._context, row)
-            if vocabulary.ends(token) and not options.ignore_end:
-                yield EndStep("stop")
-                return
-            data = vocabulary.piece(token, special=token in self._shown)
+            tokens, over = self._pick(self._sampler, row, drafted)
+            right = common_prefix(tokens, drafted, min(len(tokens), len(drafted)))
+            if drafted and self._drafting is not None:
+                self._drafting.policy.seen(self._evidence, len(drafted), right)
+            written += len(tokens)
+            pieces = [vocabulary.piece(token, special=token in self._shown) for token in tokens]
             logprobs: tuple[Logprob, ...] = ()
             if options.logprobs is not None:
-                logprobs = (self._logprob(row, token, data, options.logprobs),)
-            self.tokens.append(token)
-            yield TokenStep(data, 1, logprobs, (token,))
+                described = enumerate(zip(tokens, pieces, strict=True), row)
+                logprobs = tuple(self._logprob(at, *token, options.logprobs) for at, token in described)
+            self._take(tokens)
+            if tokens:
+                yield TokenStep(b"".join(pieces), len(tokens), logprobs, tuple(tokens), len(drafted), right)
+            if over:
+                yield EndStep("stop")
+                return
             if late is not None and (opening := late.opened()) is not None:
                 self._bind(self._sampler, late.text(), opening.encode())
         yield EndStep("length")
+
+    def _pick(self, sampler: Sampler, row: int, drafted: Sequence[int]) -> tuple[list[int], bool]:
+        """The tokens that come next: those of the draft, as far as they are picked, and one more; whether the text ends
+        behind them."""
+        picked: list[int] = []
+        over = False
+        for place in range(len(drafted) + 1):
+            token = sampler.sample(self._context, row + place)
+            over = self._vocabulary.ends(token) and not self._options.ignore_end
+            if over:
+                break
+            picked.append(token)
+            if place < len(drafted) and token != drafted[place]:
+                break
+        return picked, over
+
+    def _drafted(self, most: int) -> list[int]:
+        """What may come next, as far as it pays to have it computed in one step."""
+        if self._drafts is None or self._drafting is None or self._left or most < 1:
+            return []
+        draft, self._evidence = self._drafts.draft(min(most, MOST_TOKENS))
+        return draft[: self._drafting.policy.length(self._evidence)] if draft else []
+
+    def _take(self, tokens: Sequence[int]) -> None:
+        self.tokens.extend(tokens)
+        if self._drafts is not None:
+            self._drafts.say(tokens)
 
     def _take_back(self) -> bytes:
         options, vocabulary = self._options, self._vocabulary
@@ -135,7 +182,7 @@ class LlamaGeneration:
             token = vocabulary.tokenize(left.decode("ascii"), special=False)[0]
         data = vocabulary.piece(token)
         self._left = left[len(data) :]
-        self.tokens.append(token)
+        self._take((token,))
         return data[len(left) :]
 
     def _bind(self, sampler: Sampler, grammar: str, opening: bytes) -> None:
@@ -152,3 +199,10 @@ class LlamaGeneration:
         best = log_probabilities(self._lib, self._context, row, self._vocabulary.size, token, alternatives)
         top = tuple((self._vocabulary.piece(other), value) for other, value in best.top)
         return Logprob(token, data, best.own, top, tuple(other for other, _ in best.top))
+
+
+def _may_draft(options: GenerationOptions) -> bool:
+    """Not where a late grammar may bind the reply from any token on, nor with a seed that promises a text: computed
+    with others, a token's logits differ in their last digits, which may turn a draw."""
+    seeded = options.seed is not None and options.temperature > 0
+    return options.max_tokens > 0 and options.late_grammar is None and not (options.ignore_end or seeded)

@@ -90,7 +90,9 @@ def steps_of(response: http.client.HTTPResponse, options: GenerationOptions) -> 
         ids = tuple(map(int, event.get("tokens", ())))
         # A token that is a part of a character is not told, only counted.
         count, written = max(int(event["tokens_predicted"]) - written, 1), int(event["tokens_predicted"])
-        step = TokenStep(event["content"].encode("utf-8", "replace"), count, _logprobs(event, options), ids, time.monotonic())
+        step = TokenStep(
+            event["content"].encode("utf-8", "replace"), count, _logprobs(event, options), ids, came_s=time.monotonic()
+        )
         if step.data:
             yield step
         else:
