@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from ghostd.code_ports import Index
-from ghostd.completion.fill import fill_along, warm_with
+from ghostd.completion.fill import collect, fill_along, warm_with
 from ghostd.completion.layouts import Layouts
 from ghostd.completion.prompting import Knowledge, Quote
 from ghostd.config import Config
 from ghostd.context.service import ContextService
-from ghostd.errors import GhostdError, ModelNotFound, WorkerFailed
+from ghostd.errors import GhostdError, ModelNotFound, ProviderError, RequestError, WorkerFailed
 from ghostd.models import ModelInfo
 from ghostd.navigation.navigator import Navigator
 from ghostd.next_edit.service import NextEdits
@@ -46,6 +47,10 @@ from ghostd.types import (
 )
 
 R = TypeVar("R", ChatRequest, CompletionRequest, FillRequest, EmbedRequest)
+
+_EXPECTED_LINES = 4
+_EXPECTED_S = 0.05
+"""Time that ready structures have to say what they expect a model to write."""
 
 
 class Engine:
@@ -186,7 +191,18 @@ class Engine:
 
     def _knowledge(self) -> Knowledge:
         read_s = self.registry.config.completion.read_ms / 1000
-        return Knowledge(self.quote, self.layouts, read_s)
+        return Knowledge(self.quote, self._expected, self.layouts, read_s)
+
+    async def _expected(self, request: FillRequest) -> str:
+        """What this machine's ready structures hold for the text; "" where they know nothing in time."""
+        native = next((one for one in _tiers(self.registry) if one.info.fim is None), None)
+        if native is None:
+            return ""
+        asked = replace(request, model=native.model, min_confidence=0.0, max_lines=_EXPECTED_LINES)
+        with suppress(TimeoutError, RequestError, ProviderError):
+            async with asyncio.timeout(_EXPECTED_S):
+                return (await collect(native.provider.fill(asked))).text
+        return ""
 
     # --- filling by tiers ----------------------------------------------------------------
 

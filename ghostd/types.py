@@ -176,6 +176,7 @@ class ChatRequest:
     """Whether the reply must say which of `stop` has ended it (Delta.stop_sequence)."""
     verbosity: Verbosity | None = None
     """A mere hint."""
+    drafts: DraftSources | None = field(default=None, compare=False)
     claim: Claim = field(default=CHAT, compare=False)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ghostd.completion import families
+from ghostd.completion.drafting import draft_sources
 from ghostd.completion.layout import Anchor, Layout, Pieces, lay_out
 from ghostd.completion.layouts import DocumentLayout, Layouts, common_share
 from ghostd.completion.stages import measured
@@ -13,7 +14,7 @@ from ghostd.completion.window import fitting, quotable, tokens_of_pieces, window
 from ghostd.errors import ContextTooLong
 from ghostd.ports import TokenCounter
 from ghostd.routing.deployment import Deployment
-from ghostd.types import CompletionRequest, FillRequest, Sampling
+from ghostd.types import CompletionRequest, DraftSources, FillRequest, Sampling
 
 DEFAULT_FILL_TOKENS = 128
 MARGIN_TOKENS = 16
@@ -37,6 +38,8 @@ _MUCH = 0.5
 """Quotes that are so much the same as the ones that the model has read are not worth reading while the user types."""
 _LITTLE = 0.9
 """Likewise, when the user pauses."""
+_DRAFTED_BELOW = 250.0
+"""Tokens a second that a model writes: what is faster gains less by drafts than it takes to find them."""
 _FEWEST_CHARS, _MOST_CHARS = 0.25, 16.0
 """Of a token, on average."""
 _REFIT = 0.8
@@ -48,11 +51,16 @@ Quote = Callable[[FillRequest, bool], Awaitable[Sequence[tuple[str, str]]]]
 argument: whether the prompt leaves this machine."""
 
 
+Expect = Callable[[FillRequest], Awaitable[str]]
+"""What ready structures hold for the text of a request, soon; "" where they know nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Knowledge:
     """What a fill may know besides the file."""
 
     quote: Quote | None = None
+    expect: Expect | None = None
     layouts: Layouts | None = None
     """None: each prompt is laid out by itself."""
     read_s: float = 2.0
@@ -95,6 +103,7 @@ class Prompting:
         self._pieces: Pieces = ()
         self._state: DocumentLayout | None = None
         self._layout: Layout | None = None
+        self._drafts: DraftSources | None = None
         self._refitted = False
         client = request.claim.client or request.session
         document = request.claim.document or str(request.path or "")
@@ -108,6 +117,7 @@ class Prompting:
         """Find what to quote."""
         with measured("retrieval"):
             self._pieces = await self._quoted()
+            self._drafts = await self._draft_sources()
 
     async def fitted(self) -> CompletionRequest:
         """The request with its prompt. Raises ContextTooLong where the tokenizer's count leaves no room for the text;
@@ -188,6 +198,7 @@ class Prompting:
             timeouts=request.timeouts,
             claim=request.claim,
             heal=isinstance(prompt[-1], str) and not self._elsewhere,
+            drafts=self._drafts,
         )
 
     def _window(self, pieces: Sequence[tuple[str, str]]) -> tuple[str, str, str]:
@@ -217,6 +228,15 @@ class Prompting:
     def _is_cut(self, layout: Layout) -> bool:
         request = self._request
         return layout.anchor.start > 0 or len(layout.anchor.suffix) < len(request.suffix)
+
+    async def _draft_sources(self) -> DraftSources | None:
+        """What a model on this machine may draft from, where its tokens take so long that this is worth it."""
+        speed = self._deployment.info.speed
+        if self._elsewhere or self._idle or speed is None or not 0 < speed.decode <= _DRAFTED_BELOW:
+            return None
+        expect = self._known.expect
+        expected = await expect(self._request) if expect is not None else ""
+        return draft_sources(self._request, expected, self._pieces)
 
     # --- what is quoted ---------------------------------------------------------------
 

@@ -37,12 +37,12 @@ def generation(request: ChatRequest | CompletionRequest, model: LocalModel, numb
         max_tokens = settings.max_tokens
     sampling = _sampling(request.sampling, settings.temperature if settings is not None else None)
     stop = list(request.stop)
+    if request.drafts is not None:
+        sampling["expected"], sampling["references"] = request.drafts.expected, list(request.drafts.texts)
     if isinstance(request, CompletionRequest):
         prompt = [[str(piece)] if isinstance(piece, Markup) else piece for piece in request.prompt]
         if request.heal:
             sampling["heal"] = True
-        if request.drafts is not None:
-            sampling["expected"], sampling["references"] = request.drafts.expected, list(request.drafts.texts)
         if request.local.ignore_end:
             sampling["ignore_end"] = True
         if request.local.text_bias:

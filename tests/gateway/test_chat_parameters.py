@@ -14,7 +14,7 @@ from openai import AsyncOpenAI, AsyncStream
 from ghostd.conversation import File, NamedTool, Reasoning, Tool, ToolCall, ToolCallDelta, Tools
 from ghostd.testing.gateway import serving
 from ghostd.testing.scripted import ScriptedProvider
-from ghostd.types import ChatRequest, Delta, Usage
+from ghostd.types import ChatRequest, Delta, DraftSources, Usage
 
 USER = {"role": "user", "content": "hi"}
 PNG = "data:image/png;base64,QUJD"
@@ -220,6 +220,7 @@ async def test_hints_and_what_is_the_services_own_business_is_accepted() -> None
         stream_options={"include_usage": True, "include_obfuscation": False},
     )
     assert request == ChatRequest("scripted-model", request.messages, user="me", verbosity="low")
+    assert request.drafts == DraftSources("hello", ("hello",))
 
 
 @pytest.mark.parametrize(("kwargs", "reasoning"), [

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 import pytest_asyncio
-from gguf_fixtures import LOOP_WORDS, ModelFile
-from workers.opening import completion, pieces_of
+from gguf_fixtures import CHAT_TEXT, LOOP_WORDS, ModelFile
+from workers.opening import chat, completion, pieces_of
 
 from ghostd.completion.fill import collect
 from ghostd.config import LocalConfig
@@ -107,6 +107,17 @@ async def test_what_is_known_comes_in_fewer_steps(
     timings = pieces[-1].timings
     assert timings is not None and timings.drafted_tokens >= timings.accepted_tokens > 0
     assert sum(bool(piece.tokens) for piece in pieces) <= 48 - timings.accepted_tokens
+
+
+async def test_a_chat_is_drafted_from_what_the_client_predicts(
+    model_file: ModelFile, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    asked = replace(chat(LOOPING, "hello"), drafts=DraftSources(CHAT_TEXT, (CHAT_TEXT,)))
+    async for provider in opened(8, model_file, tmp_path_factory):
+        pieces = await pieces_of(provider.chat(asked))
+    assert "".join(piece.text for piece in pieces) == CHAT_TEXT
+    assert pieces[-1].timings is not None and pieces[-1].timings.accepted_tokens > 0
+    assert pieces[-1].finish_reason == "stop"
 
 
 async def test_without_drafts_none_are_counted(plain: LocalProvider) -> None:

@@ -24,7 +24,7 @@ from ghostd.gateway.dialects.openai.fields import (
     stops,
     thinks,
 )
-from ghostd.types import VERBOSITIES, ChatRequest
+from ghostd.types import VERBOSITIES, ChatRequest, DraftSources
 
 _EFFORTS: tuple[ReasoningEffort, ...] = ("none", "minimal", "low", "medium", "high", "xhigh")
 _OWN_RANGES: Mapping[str, tuple[float, float]] = {"max_completion_tokens": (1, 2**31 - 1), "top_logprobs": (0, 20)}
@@ -101,8 +101,18 @@ def chat_request(body: ChatBody) -> ChatRequest:
         user=body.user,
         schema_name=(wanted.name if wanted else None) or "reply",
         schema_strict=wanted.strict if wanted else None,
+        drafts=_drafts(body.prediction),
         verbosity=next((word for word in VERBOSITIES if word == body.verbosity), None),
     )
+
+
+def _drafts(prediction: _Prediction | None) -> DraftSources | None:
+    """What the client predicts is drafted from, for models that check drafts."""
+    if prediction is None:
+        return None
+    content = prediction.content
+    text = content if isinstance(content, str) else "".join(part.text for part in content)
+    return DraftSources(text, (text,)) if text else None
 
 
 def _check_output(body: ChatBody) -> None:
