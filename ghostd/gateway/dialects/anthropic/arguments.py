@@ -61,8 +61,14 @@ class Arguments:
         self._held = text[at:]
         return text[:at]
 
-    def finish(self) -> str:
-        """What is left to give out: nothing of an object that is whole, whatever follows it, and of none at all."""
+    def finish(self, *, cut: bool = False) -> str:
+        """What is left to give out: nothing of an object that is whole, whatever follows it, and of none at all.
+
+        `cut`: the reply has reached its limit of tokens. Then an object that was begun stays so, as with Anthropic's own
+        models: clients know what `max_tokens` means.
+        """
+        if cut and self._rest is None and self._next != _OBJECT:
+            return ""
         rest = self._held if self._rest is None else "".join(self._rest)
         if self._next == "end" or (self._next == _OBJECT and rest.strip(_SPACE) in ("", "null")):
             return ""

@@ -111,7 +111,7 @@ class MessageEncoder:
         sealed = b""
         if block.kind == "thinking":  # all at once: the official SDKs keep the last piece only
             sealed = self._delta({"type": "signature_delta", "signature": block.seal()})
-        elif block.kind == "tool_use" and (rest := self._arguments.finish()):
+        elif block.kind == "tool_use" and (rest := self._arguments.finish(cut=self._ending.cut)):
             sealed = self._delta({"type": "input_json_delta", "partial_json": rest})
         return sealed + _event({"type": "content_block_stop", "index": self._index})
 
@@ -135,6 +135,11 @@ class _Ending:
             self._finish = delta.finish_reason
             if delta.stop_sequence in self._stops:
                 self._stop_sequence = delta.stop_sequence
+
+    @property
+    def cut(self) -> bool:
+        """Whether the limit of tokens was reached."""
+        return self._finish == "length"
 
     def fields(self) -> Fields:
         """`stop_reason` and what belongs to it."""
