@@ -233,6 +233,12 @@ class LocalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     kv_sequences: Annotated[int, Meta(ge=1, le=64)] = 4
     """Prompts that each model keeps at once, so that documents and chats that take turns are not read again. More than
     one take twice the memory of `context_tokens` together, where there is that much."""
+    keep_prompt_cache: bool = True
+    """Whether what models have read outlives their processes: kept prompts of 256 tokens and more are written into
+    `prompts` in ghostd's cache folder when a model is unloaded or ghostd stops, and found there when the same file is
+    loaded again. Off: what is there is deleted at the next start. The engine llama-cpp-python only."""
+    prompt_cache_mb: Count = 256
+    """All models' prompts there together; the oldest ones are deleted for new ones."""
     draft_tokens: Annotated[int, Meta(ge=0, le=8)] = 8
     """Tokens of a reply at most that are drafted from the prompt and the project, for the model to check in one step:
     the reply is the same, and sooner where the drafts are good. How many is learned as the model runs. 0: none. The

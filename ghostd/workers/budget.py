@@ -36,6 +36,11 @@ class Holder(Protocol):
         ...
 
     @property
+    def leaving_pid(self) -> int | None:
+        """Its process that was told to end, until it has."""
+        ...
+
+    @property
     def busy(self) -> bool:
         """Whether it computes, loads, or has requests waiting."""
         ...
@@ -51,7 +56,7 @@ class Holder(Protocol):
         ...
 
     def unload(self) -> None:
-        """End the process, which gives the memory back."""
+        """End the process, which gives the memory back, now or once it has left."""
         ...
 
 
@@ -84,7 +89,9 @@ class MemoryBudget:
 
     async def limits(self) -> Limits:
         """What models may take at the moment."""
-        return await asyncio.to_thread(_limits, self.config, [holder.pid for holder in self._held])
+        return await asyncio.to_thread(
+            _limits, self.config, [holder.pid or holder.leaving_pid for holder in self._held]
+        )
 
     async def reserve(self, holder: Holder, needed: int, waits: Callable[[str], None]) -> None:
         """Have `needed` bytes for this holder, ending idle models that are not pinned, the least recently used first.
@@ -111,20 +118,26 @@ class MemoryBudget:
             self._changed.clear()
             limits = await self.limits()
             others = {other: size for other, size in self._held.items() if other is not holder}
-            fixed = sum(size for other, size in others.items() if other.pinned)
+            fixed = sum(size for other, size in others.items() if other.pinned and other.leaving_pid is None)
             if fixed + needed > limits.total:
                 raise self._too_large(holder, needed, fixed, limits)
             missing = sum(others.values()) + needed - limits.total
             for victim in sorted(others, key=lambda other: other.last_used_s):
-                if missing > 0 and not victim.busy and not victim.pinned:
+                if missing > 0 and victim.leaving_pid is not None:
+                    missing -= others[victim]
+                elif missing > 0 and not victim.busy and not victim.pinned:
                     log.info("unloaded %s to make room for %s", victim.id, holder.id)
                     missing -= others[victim]
                     victim.unload()
-                    self._held.pop(victim, None)
-            if missing <= 0:
+            held = sum(size for other, size in self._held.items() if other is not holder)
+            if held + needed <= limits.total:
                 self._held[holder] = needed
                 return
-            waits(f"waits for memory: it needs {_mb(needed)} MB, and {_mb(missing)} MB of it are in use by busy models")
+            if missing > 0:
+                busy = f"{_mb(missing)} MB of it are in use by busy models"
+                waits(f"waits for memory: it needs {_mb(needed)} MB, and {busy}")
+            else:
+                waits("waits for memory until another model has ended")
             await self._changed.wait()
 
     def _too_large(self, holder: Holder, needed: int, fixed: int, limits: Limits) -> ModelTooLarge:

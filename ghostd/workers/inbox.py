@@ -15,6 +15,7 @@ from ghostd.workers.messages import (
     Cancel,
     Decoder,
     Embed,
+    Finish,
     FrameError,
     Generate,
     Load,
@@ -22,7 +23,7 @@ from ghostd.workers.messages import (
     Question,
 )
 
-Work = Load | Generate | Embed | Cancel
+Work = Load | Generate | Embed | Cancel | Finish
 _QUESTIONS_AT_ONCE = 16
 
 
@@ -108,6 +109,8 @@ class Inbox:
     def _cannot_wait(self, message: Message) -> bool:
         if isinstance(message, Cancel):
             return message.id in self._computed
+        if isinstance(message, Finish):
+            return True
         return isinstance(message, Generate | Embed) and not _is_question(message) and message.rank < self._rank
 
 

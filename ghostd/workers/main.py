@@ -16,13 +16,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from ghostd.workers.calibration import calibrate
-from ghostd.workers.engines.contract import Engine, EngineFailed, LoadError, LoadOptions, RequestInvalid
+from ghostd.workers.engines.contract import Engine, EngineFailed, LoadError, LoadOptions, RequestInvalid, SavedIn
 from ghostd.workers.fim_test import FimFinding, try_fill
 from ghostd.workers.gguf_header import GgufHeader, read_header
 from ghostd.workers.gguf_reader import HeaderError
 from ghostd.workers.inbox import Inbox
 from ghostd.workers.layout import Layout
-from ghostd.workers.messages import Failed, Load, Loading, Message, Ready, encode
+from ghostd.workers.messages import Failed, Load, Loading, Message, Ready, Trouble, encode
 from ghostd.workers.scheduler import Scheduler
 
 _PR_SET_PDEATHSIG = 1
@@ -41,7 +41,7 @@ class Worker:
         self._load = load
         self._header = _checked_header(Path(load.path))
         self._percent = 0
-        self._engine = _load_engine(load, self._header, self._tell_progress)
+        self._engine = _load_engine(load, self._header, self._tell_progress, lambda what: self.send(Trouble(what)))
         self._layout = Layout(self._engine, self._header, load.chat_template_timeout_s, self.send)
         self.scheduler = Scheduler(self._engine, self._layout, inbox, self.send)
         inbox.serve(self._engine)
@@ -53,6 +53,8 @@ class Worker:
             fim = FimFinding()
             if not self._header.embedding_only:
                 fim = try_fill(self._engine, self._header, self._layout.encoder)
+            if self._load.prompts:
+                self._engine.find_prompts()
         except (EngineFailed, RequestInvalid) as error:
             raise LoadError(f"its self-test failed: {error}") from None
         return Ready(
@@ -85,7 +87,9 @@ def _checked_header(path: Path) -> GgufHeader:
         raise LoadError(str(error)) from None
 
 
-def _load_engine(load: Load, header: GgufHeader, on_progress: Callable[[float], None]) -> Engine:
+def _load_engine(
+    load: Load, header: GgufHeader, on_progress: Callable[[float], None], tell: Callable[[str], None]
+) -> Engine:
     options = LoadOptions(
         path=Path(load.path),
         context_tokens=load.context_tokens,
@@ -99,6 +103,7 @@ def _load_engine(load: Load, header: GgufHeader, on_progress: Callable[[float], 
         sequences=load.sequences,
         cache_tokens=load.cache_tokens,
         draft_tokens=load.draft_tokens,
+        prompts=SavedIn(Path(load.prompts), load.prompts_bytes, tell) if load.prompts else None,
         on_progress=on_progress,
     )
     if load.engine == "xllamacpp":
@@ -121,7 +126,7 @@ def _tie_to_parent(parent_pid: int) -> None:
 
 
 def run(fd: int, parent_pid: int) -> None:
-    """Serve the pool at the other end of the socket `fd` until it closes."""
+    """Serve the pool at the other end of the socket `fd` until it closes, or says Finish."""
     _tie_to_parent(parent_pid)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)  # the reader must get a word in between two tokens
     connection = socket.socket(fileno=fd)
@@ -135,6 +140,7 @@ def run(fd: int, parent_pid: int) -> None:
         connection.sendall(encode(Failed(0, "model_invalid", str(error))))
         os._exit(_EXIT_LOAD_FAILED)
     worker.scheduler.run()
+    os._exit(0)  # at once: what an orderly end of the engine frees is gone with the process
 
 
 if __name__ == "__main__":

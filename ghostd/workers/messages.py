@@ -45,6 +45,10 @@ class Load:
     """Tokens of all of them together; at least `context_tokens`."""
     draft_tokens: int = 0
     """Of a draft at most; 0: none are drafted."""
+    prompts: str = ""
+    """A folder of mode 0700 for prompts that outlive the process; "": none do."""
+    prompts_bytes: int = 0
+    """Of all models' prompts there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,13 @@ class Cancel:
     id: int
 
 
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """End, whatever is computed, after what has been read is saved for the next process."""
+
+    within_s: float
+
+
 # --- child → pool -------------------------------------------------------------
 
 
@@ -138,6 +149,13 @@ class Loading:
     """How much of the weights the engine has taken in; engines that do not know never send it."""
 
     percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What went wrong beside the requests, for the log."""
+
+    what: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,8 +271,10 @@ Message = (
     | Request
     | Question
     | Cancel
+    | Finish
     | Ready
     | Loading
+    | Trouble
     | Progress
     | Piece
     | TurnPiece

@@ -7,6 +7,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal, Protocol
 
 from ghostd.config import LocalConfig
@@ -15,12 +16,14 @@ from ghostd.workers import capacity
 from ghostd.workers.backoff import Backoff
 from ghostd.workers.catalog import Catalog, LocalModel
 from ghostd.workers.header_cache import Stamp
+from ghostd.workers.leaving import Leaving
 from ghostd.workers.load_progress import LoadProgress
-from ghostd.workers.messages import Failed, Load, Loading, Message, Ready
+from ghostd.workers.messages import Failed, Load, Loading, Message, Ready, Trouble
 from ghostd.workers.process import WorkerProcess
 
 log = logging.getLogger(__name__)
 
+_MB = 1024 * 1024
 _FILE_CHECK_S = 1.0
 _STATUS_WAIT_S = 0.5
 
@@ -58,9 +61,12 @@ class ModelProcess:
         on_message: Callable[[Message], None],
         on_end: Callable[[WorkerProcess], None],
         memory: Memory,
+        prompts: Path | None = None,
     ) -> None:
+        """`prompts`: a folder for what is kept of them beyond a process; None: nothing is."""
         self.model = model
         self._memory = memory
+        self._prompts = prompts
         self._progress: LoadProgress | None = None
         self._config = config
         self._catalog = catalog
@@ -68,6 +74,7 @@ class ModelProcess:
         self._on_message = on_message
         self._on_end = on_end
         self._process: WorkerProcess | None = None
+        self.leaving = Leaving()
         self._facts: Ready | None = None
         self._loaded_stamp: Stamp | None = None
         self._loading: asyncio.Task[WorkerProcess | GhostdError] | None = None
@@ -162,11 +169,11 @@ class ModelProcess:
         self.update(await asyncio.to_thread(self._catalog.reread, self.model))
         self._checked_s = time.monotonic()
         if self.model.header is None:
-            self.unload()
+            self._kill()
             raise ModelFileInvalid(f"The model '{self.model.id}' cannot be used: {self.model.problem}")
         if self._process is not None and self._loaded_stamp != self.model.stamp:
             log.info("the file of %s has changed; it is loaded anew", self.model.id)
-            self.unload()
+            self._kill()
 
     def _check_rest(self) -> None:
         if (left_s := self._backoff.left_s) > 0:
@@ -180,6 +187,9 @@ class ModelProcess:
         """Have the memory, then load in a task of its own. A caller that goes away while it waits loads nothing."""
         progress = self._progress = LoadProgress()
         try:
+            if self.leaving.pid is not None:
+                progress.wait("waits until its last process has ended")
+            await self.leaving.gone()
             plan = await self._reserved(progress)
         except BaseException:
             self._progress = None
@@ -253,7 +263,13 @@ class ModelProcess:
             sequences=plan.sequences,
             draft_tokens=self._config.draft_tokens,
             cache_tokens=plan.cache_tokens,
+            prompts=str(self._prompts) if self._prompts is not None and self._keeps_prompts(plan) else "",
+            prompts_bytes=self._config.prompt_cache_mb * _MB,
         )
+
+    def _keeps_prompts(self, plan: capacity.Plan) -> bool:
+        header = self.model.header
+        return plan.engine == "llama-cpp-python" and header is not None and not header.embedding_only
 
     async def _loaded(self, process: WorkerProcess, answer: Ready | Failed | None, model: LocalModel) -> WorkerProcess:
         if isinstance(answer, Ready):
@@ -278,6 +294,8 @@ class ModelProcess:
         elif isinstance(message, Loading):
             if self._progress is not None:
                 self._progress.percent = message.percent
+        elif isinstance(message, Trouble):
+            log.warning("the worker of %s: %s", self.model.id, message.what)
         else:
             self._on_message(message)
 
@@ -285,6 +303,8 @@ class ModelProcess:
         """The process is gone, whoever ended it."""
         if process is self._process:
             self._process = None
+            self._memory.release()
+        if self.leaving.ended(process):
             self._memory.release()
         if not started.done():
             started.set_result(None)
@@ -303,7 +323,13 @@ class ModelProcess:
         self._backoff.succeeded()
 
     def unload(self) -> None:
-        """End the process; the next request starts a new one."""
+        """End the process, once it has saved what it has read; the next request starts a new one."""
+        process, self._process = self._process, None
+        if process is not None and not self.leaving.begin(process):
+            self._memory.release()
+
+    def _kill(self) -> None:
+        """End the process of a file that is not there any more: what it has read is worth nothing."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()

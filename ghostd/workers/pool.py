@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
 
 from ghostd.config import LocalConfig
 from ghostd.errors import GhostdError, WorkerCrashed
@@ -48,10 +49,12 @@ class ModelWorker:
         budget: MemoryBudget,
         *,
         pinned: bool = False,
+        prompts: Path | None = None,
     ) -> None:
+        """`prompts`: as in ModelProcess."""
         self._config = config
         self._budget = budget
-        self._host = ModelProcess(model, config, catalog, tasks, self._receive, self._ended, self)
+        self._host = ModelProcess(model, config, catalog, tasks, self._receive, self._ended, self, prompts)
         self._pinned = pinned
         self.last_used_s = 0.0
         """time.monotonic() of its last use."""
@@ -89,6 +92,11 @@ class ModelWorker:
     def pid(self) -> int | None:
         """Process id of the worker while it runs."""
         return self._host.pid
+
+    @property
+    def leaving_pid(self) -> int | None:
+        """Process id of a worker that is ending, and holds its memory until then."""
+        return self._host.leaving.pid
 
     @property
     def state(self) -> State:
@@ -207,10 +215,11 @@ class ModelWorker:
         async with self._turns.alone():
             self._stir()
             self.unload()
+            await self._host.leaving.gone()
         self._used()
 
     def unload(self) -> None:
-        """End the process at once; only for a model that is not busy."""
+        """End the process; only for a model that is not busy."""
         self._host.unload()
         self._keep_s = self._config.idle_unload_s
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
-from ghostd.workers.messages import Decoder, FrameError, Load, Message, encode
+from ghostd.workers.messages import Decoder, Finish, FrameError, Load, Message, encode
 from ghostd.workers.scratch import make_scratch
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,8 @@ _KEPT_VARIABLES = frozenset(
      "DYLD_LIBRARY_PATH")
 )  # fmt: skip
 _KEPT_PREFIXES = ("LC_", "GGML_", "LLAMA_ARG_", "OMP_", "CUDA_", "HIP_", "ROCR_", "VK_")
+_GRACE_S = 1.0
+"""Beyond the time to save, until a worker is ended."""
 _OUTPUT_LINES = 20
 """Last lines of a worker's output that are kept for the message about its crash."""
 
@@ -50,6 +52,8 @@ class WorkerProcess(asyncio.Protocol):
         self._scratch: Path | None = None
         self.output: deque[str] = deque(maxlen=_OUTPUT_LINES)
         self.ended = False
+        self._saves = False
+        self._patience: asyncio.TimerHandle | None = None
 
     @property
     def pid(self) -> int | None:
@@ -66,7 +70,9 @@ class WorkerProcess(asyncio.Protocol):
             self.kill()
             await self._tidy()
             raise
-        self.send(load(str(self._scratch or "")))
+        wanted = load(str(self._scratch or ""))
+        self._saves = bool(wanted.prompts)
+        self.send(wanted)
 
     async def _spawn(self) -> None:
         ours, theirs = socket.socketpair()
@@ -110,6 +116,8 @@ class WorkerProcess(asyncio.Protocol):
         """The process has ended, or is about to."""
         if not self.ended:
             self.ended = True
+            if self._patience is not None:
+                self._patience.cancel()
             self.kill()
             self._on_end()
 
@@ -117,6 +125,20 @@ class WorkerProcess(asyncio.Protocol):
         """Send a message; nothing happens when the process has ended."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(encode(message))
+
+    def finish(self, within_s: float) -> bool:
+        """Let it save its prompts and end, a loaded one; in any case it ends soon after that time. False: it has none
+        to save, and was ended at once."""
+        if not self._saves or self.ended:
+            self.kill()
+            return False
+        self.send(Finish(within_s))
+        self._patience = asyncio.get_running_loop().call_later(within_s + _GRACE_S, self._out_of_time)
+        return True
+
+    def _out_of_time(self) -> None:
+        log.warning("a worker that was to end did not in time; it is ended, and what it had read is not kept")
+        self.kill()
 
     def kill(self) -> None:
         """End it at once, whatever it does; a stopped process ends too."""

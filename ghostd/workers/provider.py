@@ -26,6 +26,7 @@ from ghostd.types import (
     Timings,
     Usage,
 )
+from ghostd.workers import prompt_folder
 from ghostd.workers.budget import MemoryBudget
 from ghostd.workers.catalog import Catalog, LocalModel
 from ghostd.workers.described import info_of
@@ -75,9 +76,10 @@ async def local_provider(
     await asyncio.to_thread(remove_stale_scratch)
     catalog = await asyncio.to_thread(Catalog, config, models_dir, config_dir, stores, environ, headers_file)
     found = await asyncio.to_thread(catalog.scan, _FIRST_READ_S, stores=False)
+    prompts = await asyncio.to_thread(_prompts_folder, config, cache) if cache is not None else None
     pins = await asyncio.to_thread(Pins, data / "pinned-models.json" if data is not None else None)
     async with asyncio.TaskGroup() as tasks:
-        provider = LocalProvider(config, catalog, tasks, pins)
+        provider = LocalProvider(config, catalog, tasks, pins, prompts)
         provider.take(found)
         provider.preload()
         if stores or any(model.unread for model in found):
@@ -93,8 +95,11 @@ class LocalProvider(LocalTokenizer):
 
     name = "local"
 
-    def __init__(self, config: LocalConfig, catalog: Catalog, tasks: asyncio.TaskGroup, pins: Pins) -> None:
+    def __init__(
+        self, config: LocalConfig, catalog: Catalog, tasks: asyncio.TaskGroup, pins: Pins, prompts: Path | None
+    ) -> None:
         self._config = config
+        self._prompts = prompts
         self._pins = pins
         self._pins_lock = asyncio.Lock()
         self._budget = MemoryBudget(config)
@@ -161,7 +166,9 @@ class LocalProvider(LocalTokenizer):
                 if worker is not None:
                     worker.close()
                 pinned = model.id in self._pins.names
-                worker = ModelWorker(model, self._config, self._catalog, self._tasks, self._budget, pinned=pinned)
+                worker = ModelWorker(
+                    model, self._config, self._catalog, self._tasks, self._budget, pinned=pinned, prompts=self._prompts
+                )
             worker.update(model)
             self._workers[model.id] = worker
         for worker in before.values():
@@ -313,6 +320,21 @@ class LocalProvider(LocalTokenizer):
                     vectors = tuple(unpack_vector(vector) for vector in answer.vectors)
                     return Embeddings(vectors, Usage(answer.prompt_tokens, 0))
         raise WorkerFailed(f"The worker of '{request.model}' gave no vectors.")
+
+
+def _prompts_folder(config: LocalConfig, cache: Path) -> Path | None:
+    """Where models' prompts outlive their processes; None, and nothing is left, where they shall not. Blocks on the
+    disk."""
+    folder = cache / "prompts"
+    try:
+        if not config.keep_prompt_cache:
+            prompt_folder.remove_all(folder)
+            return None
+        prompt_folder.prepare(folder, config.prompt_cache_mb * 1024 * 1024)
+    except OSError as error:
+        log.warning("models' prompts are not kept in %s: %s", folder, error.strerror or error)
+        return None
+    return folder
 
 
 def _timings(answer: Ended) -> Timings | None:

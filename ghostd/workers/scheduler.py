@@ -23,7 +23,18 @@ from ghostd.workers.engines.contract import (
 from ghostd.workers.inbox import Inbox
 from ghostd.workers.jobs import Job, Order
 from ghostd.workers.layout import Layout, TooLong
-from ghostd.workers.messages import Cancel, Embed, Ended, Failed, Generate, Message, Progress, Vectors, pack_vector
+from ghostd.workers.messages import (
+    Cancel,
+    Embed,
+    Ended,
+    Failed,
+    Finish,
+    Generate,
+    Message,
+    Progress,
+    Vectors,
+    pack_vector,
+)
 
 
 class Scheduler:
@@ -34,10 +45,11 @@ class Scheduler:
         self._jobs: dict[int, Job] = {}
         """In the order they came."""
         self._order = Order()
+        self._finished = False
 
     def run(self) -> None:
-        """Serve for ever."""
-        while True:
+        """Serve until it is to finish."""
+        while not self._finished:
             self._take_in()
             if not self._jobs:
                 continue
@@ -59,11 +71,19 @@ class Scheduler:
             elif isinstance(message, Cancel) and (job := self._jobs.get(message.id)) is not None:
                 self._end(job)
                 self._send(Ended(job.id, None, 0, 0, 0))
+            elif isinstance(message, Finish):
+                self._finish(came_s + message.within_s)
         for question in self._inbox.questions():
             try:
                 self._send(self._layout.answer(question))
             except (RequestInvalid, EngineFailed) as error:
                 self._send(_failed(question.id, error))
+
+    def _finish(self, until_s: float) -> None:
+        for job in list(self._jobs.values()):
+            self._end(job)
+        self._engine.save_prompts(until_s)
+        self._finished = True
 
     def _end(self, job: Job) -> None:
         del self._jobs[job.id]

@@ -39,6 +39,18 @@ Failure = RequestInvalid | EngineFailed
 
 
 @dataclass(frozen=True, slots=True)
+class SavedIn:
+    """Where prompts are kept beyond the process."""
+
+    folder: Path
+    """Of mode 0700."""
+    limit_bytes: int
+    """Of all models' prompts there."""
+    tell: Callable[[str], None]
+    """Given what went wrong."""
+
+
+@dataclass(frozen=True, slots=True)
 class LoadOptions:
     """How to load a model."""
 
@@ -59,6 +71,8 @@ class LoadOptions:
     """Tokens that all of them may hold together; at least `context_tokens`."""
     draft_tokens: int = 0
     """Tokens of a draft at most; 0: none are drafted."""
+    prompts: SavedIn | None = None
+    """None: prompts are gone with the process."""
     on_progress: Callable[[float], None] | None = None
     """Told how much of the weights has been loaded, from 0 to 1, by engines that know."""
 
@@ -223,6 +237,15 @@ class Engine(Protocol):
 
         Raises RequestInvalid, Interrupted, EngineFailed.
         """
+        ...
+
+    def find_prompts(self) -> None:
+        """Bring back, from now on, what `save_prompts` has left of this model's prompts; what was read before, to test
+        the model, is not worth saving. Only for engines that can save prompts."""
+        ...
+
+    def save_prompts(self, until_s: float) -> None:
+        """Save what has been read since `find_prompts`, as far as that is done by then (of time.monotonic())."""
         ...
 
     def interrupt(self) -> None:

@@ -28,6 +28,7 @@ from ghostd.workers.engines.drafting import Drafting
 from ghostd.workers.engines.llama_bindings import ABORTED, NO_ROOM, AbortFlag, Batch, bindings, write_log
 from ghostd.workers.engines.llama_embedding import LlamaEmbedder
 from ghostd.workers.engines.llama_generation import LlamaGeneration
+from ghostd.workers.engines.llama_saved import SavedPrompts, stamp
 from ghostd.workers.engines.llama_sequences import KvSequence, KvSequences
 from ghostd.workers.engines.llama_vocabulary import LlamaVocabulary
 
@@ -45,6 +46,7 @@ class LlamaCppEngine:
         self._log = lib.llama_log_callback(write_log)
         lib.llama_log_set(self._log, ctypes.c_void_p(0))
         lib.llama_backend_init()
+        self._stamp = stamp(options.path)
         params = lib.llama_model_default_params()
         params.n_gpu_layers = options.n_gpu_layers if lib.llama_supports_gpu_offload() else 0
         if (on_progress := options.on_progress) is not None:
@@ -68,6 +70,7 @@ class LlamaCppEngine:
         self._embedder: LlamaEmbedder | None = None
         self._context: int | None = None
         self._drafting: Drafting | None = None
+        self._saved: SavedPrompts | None = None
         self._batch_tokens = min(options.n_batch, self.context_tokens)
         self._batch = Batch(lib, self._batch_tokens)
         if not options.embedding_only:
@@ -203,6 +206,28 @@ class LlamaCppEngine:
             if not self._sequences.make_room(group):
                 break
         return status
+
+    # --- prompts that outlive the process -------------------------------------------
+
+    def find_prompts(self) -> None:
+        """Look for them, unless the model's state cannot be saved as it is."""
+        options = self._options
+        if options.prompts is None or self._context is None or not self._savable():
+            return
+        self._saved = SavedPrompts.open(self._lib, self._context, self._sequences, options, self._stamp)
+        self._sequences.saved = self._saved
+
+    def _savable(self) -> bool:
+        """Recurrent states cannot go back, and of a sliding window llama.cpp saves only what the end needs: one that
+        is brought back could not go back either."""
+        lib, model = self._lib, self._model
+        back = lib.llama_model_is_recurrent(model) or lib.llama_model_is_hybrid(model)
+        return not back and lib.llama_model_n_swa(model) <= 0
+
+    def save_prompts(self, until_s: float) -> None:
+        """Save those that are worth it."""
+        if self._saved is not None:
+            self._saved.save(until_s)
 
     # --- embedding ----------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,6 +18,16 @@ class Holder(Protocol):
     tokens: list[int]
     warming: bool
     """Whether it only reads: what it has read is anybody's."""
+
+
+class Saved(Protocol):
+    """Prompts of earlier processes; see llama_saved.SavedPrompts."""
+
+    def bring_back(
+        self, tokens: Sequence[int], limit: int, known: int, sequence: int, make_room: Callable[[int], bool]
+    ) -> list[int] | None:
+        """See there."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -45,9 +55,12 @@ class KvSequences:
         """`recurrent`: the model keeps a state that cannot go back, only be used where it stands."""
         self._lib = lib
         self._memory = lib.llama_get_memory(context)
+        self._cells = int(lib.llama_n_ctx(context))
         self._recurrent = recurrent
-        self._uses = 0
-        self._all = [KvSequence(number) for number in range(count)]
+        self.uses = 0
+        """How often any of them was."""
+        self.all = [KvSequence(number) for number in range(count)]
+        self.saved: Saved | None = None
 
     def take(self, holder: Holder, owner: Owner, group: Collection[Holder]) -> KvSequence:
         """A sequence for this generation, with as much of its tokens as any sequence has cached.
@@ -57,12 +70,14 @@ class KvSequences:
         sequence has is shared: its cells are counted once.
         """
         limit = len(holder.tokens) - (0 if holder.warming else 1)  # the last one is computed for its logits
-        shared = {sequence.number: self._common(sequence.cached, holder.tokens, limit) for sequence in self._all}
-        source = max(self._all, key=lambda sequence: shared[sequence.number])
+        shared = {sequence.number: self._common(sequence.cached, holder.tokens, limit) for sequence in self.all}
+        source = max(self.all, key=lambda sequence: shared[sequence.number])
         target = self._target(owner, source, shared[source.number], group, shared)
         if target.holder is not None:
             target.holder.sequence = None
-        if shared[source.number] > shared[target.number]:
+        if self._bring_back(target, holder.tokens, limit, shared[source.number], group):
+            pass
+        elif shared[source.number] > shared[target.number]:
             self.truncate(target, 0)
             self._lib.llama_memory_seq_cp(self._memory, source.number, target.number, 0, shared[source.number])
             target.cached = source.cached[: shared[source.number]]
@@ -75,7 +90,7 @@ class KvSequences:
     def _target(
         self, owner: Owner, source: KvSequence, most: int, group: Collection[Holder], shared: dict[int, int]
     ) -> KvSequence:
-        others = [sequence for sequence in self._all if not any(sequence.holder is one for one in group)]
+        others = [sequence for sequence in self.all if not any(sequence.holder is one for one in group)]
         idle = sorted((sequence for sequence in others if sequence.idle), key=lambda sequence: sequence.used)
         if owner.document:
             own = [sequence for sequence in idle if sequence.owner == owner and sequence.cached]
@@ -88,6 +103,25 @@ class KvSequences:
                 return sequence
         return idle[0] if idle else min(others, key=lambda sequence: sequence.used)
 
+    def _bring_back(
+        self, target: KvSequence, tokens: list[int], limit: int, known: int, group: Collection[Holder]
+    ) -> bool:
+        """Whether a saved prompt has clearly more of the tokens than the `known` ones, and is in `target` now."""
+        if self.saved is None:
+            return False
+
+        def make_room(needed: int) -> bool:
+            self.truncate(target, 0)
+            used = sum(len(sequence.cached) for sequence in self.all)
+            return used + needed > self._cells and self.make_room(group)
+
+        found = self.saved.bring_back(tokens, limit, known, target.number, make_room)
+        if found is None:
+            return False
+        target.cached = found
+        self.truncate(target, common_prefix(found, tokens, min(len(found), limit)))
+        return bool(target.cached)
+
     def release(self, sequence: KvSequence) -> None:
         """Its generation is over; what is cached stays."""
         sequence.holder = None
@@ -95,8 +129,8 @@ class KvSequences:
 
     def touch(self, sequence: KvSequence) -> None:
         """It is used now."""
-        self._uses += 1
-        sequence.used = self._uses
+        self.uses += 1
+        sequence.used = self.uses
 
     def truncate(self, sequence: KvSequence, length: int) -> None:
         """Keep the first `length` tokens, and drop what llama.cpp holds of others. Where the model cannot go back,
@@ -112,7 +146,7 @@ class KvSequences:
         False where there is none.
         """
         others = [
-            sequence for sequence in self._all if sequence.cached and not any(sequence.holder is one for one in group)
+            sequence for sequence in self.all if sequence.cached and not any(sequence.holder is one for one in group)
         ]
         if not others:
             return False

@@ -198,6 +198,14 @@ class XllamaCppEngine:
             return Interrupted()
         return EngineFailed(f"the engine's server broke off ({type(error).__name__})")
 
+    # --- prompts that outlive the process ---------------------------------------------
+
+    def find_prompts(self) -> None:
+        """The server keeps them in memory only."""
+
+    def save_prompts(self, until_s: float) -> None:
+        """Nothing is saved."""
+
     # --- from any thread --------------------------------------------------------------
 
     def interrupt(self) -> None:

@@ -1,0 +1,153 @@
+"""Prompts of llama.cpp's sequences that outlive their process: saved at its end, brought back where a prompt begins
+like one of them."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.metadata
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from ghostd.workers.engines.contract import LoadOptions
+from ghostd.workers.engines.llama_sequences import KvSequence, KvSequences
+from ghostd.workers.engines.prefix import common_prefix
+from ghostd.workers.gguf_header import other_parts
+from ghostd.workers.prompt_files import PromptFiles, PromptKey
+
+LEAST_TOKENS = 256
+"""Prompts that have so many more tokens than another are worth a file, and the time to bring it back."""
+Tell = Callable[[str], None]
+_SAMPLES = 64
+_SAMPLE_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStamp:
+    """Which file is at a path."""
+
+    files: tuple[tuple[int, int, int, int], ...]
+    """Of each part: i-node, bytes, times of its last change (content, then anything) in ns."""
+
+
+def stamp(path: Path) -> ModelStamp | None:
+    """Of the file, and of the other parts of a split model; None where one cannot be looked at."""
+    try:
+        found = [part.stat() for part in _parts(path)]
+    except OSError:
+        return None
+    return ModelStamp(tuple((one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns) for one in found))
+
+
+def prompt_key(lib: Any, path: Path, settings: Sequence[object]) -> PromptKey:
+    """What tells this model, as it is loaded, from others. Raises OSError."""
+    model = blake2b(digest_size=8)
+    for part in _parts(path):
+        status = part.stat()
+        model.update(f"{status.st_size} {status.st_mtime_ns}\n".encode())
+        with part.open("rb") as file:
+            # Not all of it, which may take minutes; enough for files that differ and have one size and time.
+            for place in range(_SAMPLES):
+                model.update(os.pread(file.fileno(), _SAMPLE_BYTES, place * status.st_size // _SAMPLES))
+    model.update(_build(lib).encode())
+    return PromptKey(_digest(os.fsencode(path), 8), model.hexdigest(), _digest(repr(settings).encode(), 4))
+
+
+def _parts(path: Path) -> list[Path]:
+    return [path, *(part for part in other_parts(path) if part.exists())]
+
+
+def _build(lib: Any) -> str:
+    """The engine, down to the very files: one that is built anew may lay its data out otherwise."""
+    folder = Path(lib._lib._name).parent
+    files = sorted((one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in folder.iterdir())
+    return f"{importlib.metadata.version('llama-cpp-python')} {files}"
+
+
+def _digest(data: bytes, size: int) -> str:
+    return blake2b(data, digest_size=size).hexdigest()
+
+
+class SavedPrompts:
+    """Implements llama_sequences.Saved for one context."""
+
+    def __init__(self, lib: Any, context: int, sequences: KvSequences, files: PromptFiles, tell: Tell) -> None:
+        """What the sequences hold now is not worth saving."""
+        self._lib, self._context, self._sequences, self._files, self._tell = lib, context, sequences, files, tell
+        self._began = sequences.uses
+
+    @classmethod
+    def open(
+        cls, lib: Any, context: int, sequences: KvSequences, options: LoadOptions, loaded: ModelStamp | None
+    ) -> SavedPrompts | None:
+        """Those of this model with these options. None, and why is told, where the file is not the one that was
+        `loaded`, or cannot be read any more."""
+        where = options.prompts
+        assert where is not None
+        settings = (lib.llama_n_ctx(context), options.context_tokens, options.sequences, options.n_gpu_layers)
+        try:
+            key = prompt_key(lib, options.path, settings)
+        except OSError as error:
+            where.tell(f"prompts are not kept: {error}")
+            return None
+        if loaded is None or stamp(options.path) != loaded:
+            where.tell("prompts are not kept: the model's file has changed while it was loaded")
+            return None
+        return cls(lib, context, sequences, PromptFiles(where.folder, where.limit_bytes, key, where.tell), where.tell)
+
+    def bring_back(
+        self, tokens: Sequence[int], limit: int, known: int, sequence: int, make_room: Callable[[int], bool]
+    ) -> list[int] | None:
+        """Fill a sequence with the saved prompt that has most of the first `limit` tokens; all of its tokens.
+
+        None, and the sequence stays as it was, where none has clearly more of them than the `known` ones; [] where
+        llama.cpp did not take it, and the sequence is empty now. `make_room` is called for a number of tokens while
+        there is none; False: it cannot.
+        """
+        kept, common = self._files.best(tokens, limit)
+        if kept is None or common < known + LEAST_TOKENS or (data := self._files.data(kept)) is None:
+            return None
+        buffer = (ctypes.c_uint8 * len(data)).from_buffer(data)
+        while not self._lib.llama_state_seq_set_data(self._context, buffer, len(data), sequence):
+            if not make_room(len(kept.tokens)):
+                self._files.drop(kept, "llama.cpp refuses it")
+                return []
+        return list(kept.tokens)
+
+    def save(self, until_s: float) -> None:
+        """Save those that are worth it, the latest first, as far as there is time and room."""
+        began_s = time.monotonic()
+        worth = [one for one in self._sequences.all if len(one.cached) >= LEAST_TOKENS and one.used > self._began]
+        worth.sort(key=lambda one: one.used, reverse=True)
+        saved: list[list[int]] = []
+        try:
+            for sequence in worth:
+                new = all(_common(sequence.cached, other) + LEAST_TOKENS <= len(sequence.cached) for other in saved)
+                if new and time.monotonic() < until_s and self._save(sequence, until_s):
+                    saved.append(sequence.cached)
+        except OSError as error:
+            self._tell(f"cannot keep prompts: {error.strerror}")
+        for kept in list(self._files.kept):  # earlier states of what is saved now
+            if any(kept.tokens != one and 2 * _common(kept.tokens, one) >= len(kept.tokens) for one in saved):
+                self._files.drop(kept)
+        sys.stderr.write(f"saved {len(saved)} prompts in {time.monotonic() - began_s:.3f} s\n")
+
+    def _save(self, sequence: KvSequence, until_s: float) -> bool:
+        for kept in self._files.kept:
+            if kept.tokens == sequence.cached:
+                self._files.use(kept)
+                return True
+        size = self._lib.llama_state_seq_get_size(self._context, sequence.number)
+        data = (ctypes.c_uint8 * size)()
+        if self._lib.llama_state_seq_get_data(self._context, data, size, sequence.number) != size:
+            return False
+        return self._files.write(sequence.cached, memoryview(data).cast("B"), until_s)
+
+
+def _common(one: Sequence[int], other: Sequence[int]) -> int:
+    return common_prefix(one, other, min(len(one), len(other)))
