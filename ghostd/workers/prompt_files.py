@@ -94,6 +94,9 @@ class PromptFiles:
         """What the engine has computed of it; None where the file is gone or damaged, and will not be found again."""
         try:
             return _read_data(kept)
+        except FileNotFoundError:  # another worker has made room
+            self.kept.remove(kept)
+            return None
         except (OSError, ValueError) as error:
             self.drop(kept, str(error))
             return None

@@ -9,7 +9,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -23,43 +22,25 @@ from ghostd.workers.prompt_files import PromptFiles, PromptKey
 LEAST_TOKENS = 256
 """Prompts that have so many more tokens than another are worth a file, and the time to bring it back."""
 Tell = Callable[[str], None]
-_SAMPLES = 64
-_SAMPLE_BYTES = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class ModelStamp:
-    """Which file is at a path."""
-
-    files: tuple[tuple[int, int, int, int], ...]
-    """Of each part: i-node, bytes, times of its last change (content, then anything) in ns."""
+Stamp = tuple[tuple[int, int, int], ...]
+"""Which file is at a path. Of each part: bytes, the times of its last change (of content, then of anything) in ns."""
 
 
-def stamp(path: Path) -> ModelStamp | None:
-    """Of the file, and of the other parts of a split model; None where one cannot be looked at."""
+def stamp(path: Path) -> Stamp | None:
+    """Of the file, and of the other parts of a split model; None where they cannot be looked at."""
     try:
-        found = [part.stat() for part in _parts(path)]
+        found = [part.stat() for part in (path, *other_parts(path))]
     except OSError:
         return None
-    return ModelStamp(tuple((one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns) for one in found))
+    return tuple((one.st_size, one.st_mtime_ns, one.st_ctime_ns) for one in found)
 
 
-def prompt_key(lib: Any, path: Path, settings: Sequence[object]) -> PromptKey:
+def _key(lib: Any, path: Path, loaded: Stamp, settings: Sequence[object]) -> PromptKey:
     """What tells this model, as it is loaded, from others. Raises OSError."""
-    model = blake2b(digest_size=8)
-    for part in _parts(path):
-        status = part.stat()
-        model.update(f"{status.st_size} {status.st_mtime_ns}\n".encode())
-        with part.open("rb") as file:
-            # Not all of it, which may take minutes; enough for files that differ and have one size and time.
-            for place in range(_SAMPLES):
-                model.update(os.pread(file.fileno(), _SAMPLE_BYTES, place * status.st_size // _SAMPLES))
-    model.update(_build(lib).encode())
-    return PromptKey(_digest(os.fsencode(path), 8), model.hexdigest(), _digest(repr(settings).encode(), 4))
-
-
-def _parts(path: Path) -> list[Path]:
-    return [path, *(part for part in other_parts(path) if part.exists())]
+    model = f"{loaded} {_build(lib)}".encode()
+    return PromptKey(_digest(os.fsencode(path), 8), _digest(model, 8), _digest(repr(settings).encode(), 4))
 
 
 def _build(lib: Any) -> str:
@@ -83,20 +64,20 @@ class SavedPrompts:
 
     @classmethod
     def open(
-        cls, lib: Any, context: int, sequences: KvSequences, options: LoadOptions, loaded: ModelStamp | None
+        cls, lib: Any, context: int, sequences: KvSequences, options: LoadOptions, loaded: Stamp | None
     ) -> SavedPrompts | None:
         """Those of this model with these options. None, and why is told, where the file is not the one that was
-        `loaded`, or cannot be read any more."""
+        `loaded`."""
         where = options.prompts
         assert where is not None
         settings = (lib.llama_n_ctx(context), options.context_tokens, options.sequences, options.n_gpu_layers)
-        try:
-            key = prompt_key(lib, options.path, settings)
-        except OSError as error:
-            where.tell(f"prompts are not kept: {error}")
-            return None
         if loaded is None or stamp(options.path) != loaded:
             where.tell("prompts are not kept: the model's file has changed while it was loaded")
+            return None
+        try:
+            key = _key(lib, options.path, loaded, settings)
+        except OSError as error:
+            where.tell(f"prompts are not kept: {error}")
             return None
         return cls(lib, context, sequences, PromptFiles(where.folder, where.limit_bytes, key, where.tell), where.tell)
 
