@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import cache, partial
 
 from ghostd.completion.by_chat import fill_as_chat
 from ghostd.completion.chatter import code_of
-from ghostd.completion.halting import halt_at
-from ghostd.completion.lexing import syntax_of
+from ghostd.completion.halting import Halt, halt_at
+from ghostd.completion.lexing import Syntax, syntax_of
 from ghostd.completion.postprocess import ended_by, halted, limit_lines, tidied, trimmed, until_tokens
 from ghostd.completion.prompting import NO_KNOWLEDGE, Knowledge, Prompting, greedy, room_for
 from ghostd.completion.shape import wants_lines
@@ -62,19 +63,18 @@ def fill_with(
     prompted = info.fim is not None and (info.fim.works or "chat" not in info.capabilities)
     native = info.fim is None and ("fill" in info.capabilities or "chat" not in info.capabilities)
     syntax = syntax_of(request.language, request.path)
-    lines = wants_lines(request.prefix, request.suffix, syntax)
     if native:
         source = deployment.provider.fill(request)
     elif prompted:
         source = _prompted(deployment, request, known)
     else:
-        source = _by_chat(deployment, request, lines=lines)
+        source = _by_chat(deployment, request, lines=wants_lines(request.prefix, request.suffix, syntax))
     if request.max_lines is not None and not native:
         source = limit_lines(source, request.max_lines)
     streams = prompted or (native and bool(deployment.upstream))
     halt = None
     if streams and (request.tidy or request.halt):
-        halt = halt_at(request.prefix, request.suffix, syntax, lines=lines)
+        halt = cache(partial(_halt, request, syntax))
     if request.tidy and native and not deployment.upstream:
         source = trimmed(source, request.suffix)
     elif request.tidy:
@@ -82,6 +82,11 @@ def fill_with(
     elif halt is not None:
         source = halted(source, halt)
     return source if request.ending == NO_ENDING else ended_by(source, request.ending)
+
+
+def _halt(request: FillRequest, syntax: Syntax) -> Halt:
+    lines = wants_lines(request.prefix, request.suffix, syntax)
+    return halt_at(request.prefix, request.suffix, syntax, lines=lines)
 
 
 async def nothing() -> AsyncGenerator[Delta, None]:

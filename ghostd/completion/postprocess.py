@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
 
 from ghostd.completion.halting import Halt
 from ghostd.completion.lexing import Syntax
 from ghostd.completion.tidy import tidy
 from ghostd.types import Delta, Ending, FillRequest, Usage
+
+Halting = Callable[[], Halt]
+"""What is known at the cursor. Finding it out takes up to some milliseconds; to be asked again, nothing."""
 
 
 async def limit_lines(deltas: AsyncGenerator[Delta, None], max_lines: int) -> AsyncGenerator[Delta, None]:
@@ -73,41 +76,44 @@ async def until_tokens(deltas: AsyncGenerator[Delta, None], stops: frozenset[int
             return
 
 
-async def halted(deltas: AsyncGenerator[Delta, None], halt: Halt) -> AsyncGenerator[Delta, None]:
-    """The stream up to where `halt` ends it; the generation behind it ends there.
+async def halted(deltas: AsyncGenerator[Delta, None], halting: Halting) -> AsyncGenerator[Delta, None]:
+    """The stream up to where the halt ends it; the generation behind it ends there.
 
     What may turn out to stand behind that end is held back: a line that has only begun.
     """
     text, given = "", 0
-    async with aclosing(deltas):
-        async for delta in deltas:
-            text += delta.text
-            end = halt.end(text, complete=delta.finish_reason is not None)
-            if end is not None:
-                usage = delta.usage or delta.counted or Usage(0, 0)
-                yield replace(delta, text=text[given:end], finish_reason="stop", usage=usage)
-                return
-            upto = len(text) if delta.finish_reason is not None or "\n" not in text else text.rfind("\n")
-            if upto > given or delta.finish_reason is not None:
-                yield replace(delta, text=text[given:upto])
-                given = max(given, upto)
+    with _soon(halting):
+        async with aclosing(deltas):
+            async for delta in deltas:
+                text += delta.text
+                end = halting().end(text, complete=delta.finish_reason is not None)
+                if end is not None:
+                    usage = delta.usage or delta.counted or Usage(0, 0)
+                    yield replace(delta, text=text[given:end], finish_reason="stop", usage=usage)
+                    return
+                upto = len(text) if delta.finish_reason is not None or "\n" not in text else text.rfind("\n")
+                if upto > given or delta.finish_reason is not None:
+                    yield replace(delta, text=text[given:upto])
+                    given = max(given, upto)
 
 
 async def tidied(
-    deltas: AsyncGenerator[Delta, None], request: FillRequest, syntax: Syntax, halt: Halt | None
+    deltas: AsyncGenerator[Delta, None], request: FillRequest, syntax: Syntax, halting: Halting | None
 ) -> AsyncGenerator[Delta, None]:
-    """The text for an editor, in one delta; the generation ends as soon as `halt` says so."""
+    """The text for an editor, in one delta; the generation ends as soon as the halt says so."""
     text, last = "", Delta()
     confidence: float | None = None
-    async with aclosing(deltas):
-        async for delta in deltas:
-            text += delta.text
-            last = delta
-            confidence = delta.confidence if delta.confidence is not None else confidence
-            if halt is not None and (end := halt.end(text, complete=delta.finish_reason is not None)) is not None:
-                text = text[:end]
-                last = replace(delta, finish_reason="stop", usage=delta.usage or delta.counted or Usage(0, 0))
-                break
+    with _soon(halting):
+        async with aclosing(deltas):
+            async for delta in deltas:
+                text += delta.text
+                last = delta
+                confidence = delta.confidence if delta.confidence is not None else confidence
+                complete = delta.finish_reason is not None
+                if halting is not None and (end := halting().end(text, complete=complete)) is not None:
+                    text = text[:end]
+                    last = replace(delta, finish_reason="stop", usage=delta.usage or delta.counted or Usage(0, 0))
+                    break
     yield Delta(
         tidy(text, request.prefix, request.suffix, syntax),
         last.finish_reason,
@@ -115,6 +121,19 @@ async def tidied(
         confidence=confidence,
         stop_sequence=last.stop_sequence,
     )
+
+
+@contextmanager
+def _soon(halting: Halting | None) -> Iterator[None]:
+    """Look at the cursor's surroundings while the model is waited for, which is asked in this turn of the loop."""
+    if halting is None:
+        yield
+        return
+    looking = asyncio.get_running_loop().call_soon(halting)
+    try:
+        yield
+    finally:
+        looking.cancel()
 
 
 async def trimmed(deltas: AsyncGenerator[Delta, None], suffix: str) -> AsyncGenerator[Delta, None]:

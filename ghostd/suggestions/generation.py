@@ -17,6 +17,8 @@ Open = Callable[[], tuple[str, AsyncGenerator[Delta, None]]]
 """Asks the model: the request's id in the ledger, and its raw text in pieces."""
 Shape = Callable[[str], str]
 """The part of a raw text to show."""
+_TURNS = 3
+"""Of the loop, in which an answer goes from here to its editor's socket."""
 
 
 class Generation:
@@ -44,13 +46,15 @@ class Generation:
         self._open = open_stream
         self._shape = shape
         self._delay_s = delay_s
+        self._on_end: Callable[[Generation], None]
         self._task: asyncio.Task[None] | None = None
         self._leaving: asyncio.TimerHandle | None = None
 
     def start(self, on_end: Callable[[Generation], None]) -> None:
-        """Begin, after the delay."""
+        """Begin, after the delay. `on_end` is called once its text is known, or will not be."""
+        self._on_end = on_end
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"suggestion by {self.model}")
-        self._task.add_done_callback(lambda _: self._over(on_end))
+        self._task.add_done_callback(self._ended)
 
     @property
     def asked(self) -> bool:
@@ -114,28 +118,37 @@ class Generation:
             self.stages.add("queue", self._delay_s * 1000)
         stages.current.set(self.stages)
         asked_s = time.monotonic()
-        last = Delta()
         try:
             self.id, stream = self._open()
             async with aclosing(stream):
                 async for delta in stream:
-                    last = delta
                     if delta.confidence is not None:
                         self.confidence = delta.confidence
-                    if delta.text:
-                        self.raw += delta.text
+                    self.raw += delta.text
+                    if delta.finish_reason is not None:
+                        self._finish(asked_s, delta)
+                        for _ in range(_TURNS):  # to close the stream takes its time, which the answer need not wait
+                            await asyncio.sleep(0)
+                    elif delta.text:
                         self._tell()
         except GhostdError as error:
-            self.error = error
+            if not self.done:
+                self.error = error
         except Exception as error:
-            self.error = error  # ghostd's own mistake: whoever waits raises it, or the loop logs it
-            if not self.wanted:
+            if self.done or not self.wanted:
                 raise
-        else:
+            self.error = error  # ghostd's own mistake: whoever waits raises it, or else the loop logs it
+        if not self.done:
+            self._finish(asked_s, Delta())
+
+    def _finish(self, asked_s: float, last: Delta) -> None:
+        """The text is whole, or the model has failed."""
+        if self.error is None:
             with stages.measured("post"):
                 self.text = self._shape(self.raw)
         self.took_s = time.monotonic() - asked_s
         self._time(last)
+        self._over()
 
     def _time(self, last: Delta) -> None:
         if (timings := last.timings) is not None:
@@ -145,15 +158,22 @@ class Generation:
             seen = self.stages.retrieval + self.stages.prompt + self.stages.post
             self.stages.decode = max(self.took_s * 1000 - seen, 0.0)
 
-    def _over(self, on_end: Callable[[Generation], None]) -> None:
+    def _over(self) -> None:
         self.done = True
         self.stay()
-        if self._task is not None and not self._task.cancelled() and (error := self._task.exception()) is not None:
-            asyncio.get_running_loop().call_exception_handler(
-                {"message": "a suggestion failed", "exception": error, "task": self._task}
-            )
-        on_end(self)
+        self._on_end(self)
         self._tell()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Its task is."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            if not self.done:
+                self.error = error if isinstance(error, Exception) else None
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "a suggestion failed", "exception": error, "task": task}
+            )
+        if not self.done:
+            self._over()
 
     def _tell(self) -> None:
         event, self._changed = self._changed, asyncio.Event()

@@ -218,6 +218,7 @@ class SuggestionService:
         if not (filler.ready or fill.trigger == "manual"):
             busy = bool(state.running)
             delay = delay_s(work.place.before, state.rhythm, latency, busy=busy)
+            delay = max(delay - (time.monotonic() - work.began_s), 0.0)
         if state.ahead is not None and not filler.ready:
             state.ahead[0].stop()
             state.ahead = None

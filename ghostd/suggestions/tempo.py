@@ -13,8 +13,8 @@ _USUAL_KEY_S = 0.12
 _GOOD_TRIGGERS = frozenset(" \t\n.([{,=:;>\"'/@#")
 _BURST_S = 0.05
 """Nobody types faster: a key that is held down, a macro, a paste in pieces."""
-_BURST_WAIT = 1.1
-_WORD_WAIT, _WORD_S = 0.02, 0.002
+_LATE_SPREADS, _LEAST_SPREAD_S = 4.0, 0.0005
+"""Of the times between keys: one that takes so many spreads longer than usual is late."""
 _LATENCY_SHARE = 0.25
 _NEW_SHARE = 0.3
 
@@ -37,6 +37,13 @@ class Rhythm:
         """Seconds between two keys."""
         return median(self._intervals) if self._intervals else _USUAL_KEY_S
 
+    @property
+    def late_s(self) -> float:
+        """Seconds after a key from which on the next one is late: the user has stopped, as far as one can tell."""
+        usual = self.usual_s
+        spread = median(abs(interval - usual) for interval in self._intervals) if self._intervals else 0.0
+        return usual + _LATE_SPREADS * max(spread, _LEAST_SPREAD_S)
+
 
 class Latency:
     """How long one model takes, as measured here: a moving average."""
@@ -53,18 +60,17 @@ class Latency:
 
 
 def delay_s(before: str, rhythm: Rhythm, latency: Latency, *, busy: bool) -> float:
-    """Seconds to wait before a model is asked while the user types.
+    """Seconds after a key until a model is asked while the user types.
 
-    None where the model is idle and the cursor stands where something new begins, next to none within a word. While the
-    model is busy, the longer the slower it is, but not much longer than a key takes: MAX_DELAY_S at most. In a burst of
-    keys, until it is over.
+    None where the model is idle. While it is busy, the longer the slower it is, but not much longer than a key takes:
+    MAX_DELAY_S at most. In a burst of keys, until the next one is late.
     """
     usual = rhythm.usual_s
     if usual < _BURST_S:
-        return min(_BURST_WAIT * usual, MAX_DELAY_S)
-    good = not before or before[-1] in _GOOD_TRIGGERS
+        return min(rhythm.late_s, MAX_DELAY_S)
     if not busy:
-        return 0.0 if good else min(_WORD_WAIT * usual, _WORD_S)
+        return 0.0
+    good = not before or before[-1] in _GOOD_TRIGGERS
     by_model = (latency.expected_s or MAX_DELAY_S) * _LATENCY_SHARE
     by_keys = usual * (0.5 if good else 1.25)
     return min(by_model + 0.02, by_keys, MAX_DELAY_S)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 
 import pytest
 from suggestions.models import CLOUD, KEEPS, MODEL, READY, SLOW, Models, all_of, ask, service, texts, until
 
 from ghostd.errors import WorkerCrashed
+from ghostd.types import Delta, Usage
 
 HEAD = "def load(path):\n    "
 
@@ -286,6 +288,45 @@ async def test_forty_keys_ask_a_model_that_agrees_once() -> None:
     models.asked[0].write(text[30:]).end()
     assert await task == [text[39:]]
     assert len(models.asked) == 1
+
+
+async def test_a_pause_counts_from_the_key_also_where_a_running_generation_was_waited_for() -> None:
+    models = Models(MODEL)
+    suggestions = service(models, speculate="never")
+    tasks: list[asyncio.Task[list[str]]] = []
+    for at in range(8):  # a burst; nothing contradicts it yet
+        if tasks:
+            tasks[-1].cancel()
+        tasks.append(asyncio.create_task(texts(suggestions, ask(HEAD + "for line"[: at + 1]))))
+        await asyncio.sleep(0.03)
+    await asyncio.sleep(0.05)
+    assert len(models.asked) == 1
+    models.asked[0].write("return ")
+    before_s = asyncio.get_running_loop().time()
+    async with asyncio.timeout(1):
+        while len(models.asked) < 2:
+            await asyncio.sleep(0.0001)
+    assert asyncio.get_running_loop().time() - before_s < 0.001  # on the loop's own clock
+    models.asked[1].write(" in path").end()
+    assert await tasks[-1] == [" in path"]
+
+
+async def test_an_answer_does_not_wait_for_the_streams_being_closed() -> None:
+    models = Models(MODEL)
+    suggestions = service(models, speculate="never")
+    closing = asyncio.Event()
+
+    async def stream() -> AsyncGenerator[Delta, None]:
+        yield Delta("return 1")
+        try:
+            yield Delta("", "stop", Usage(1, 1))
+        finally:
+            await closing.wait()
+
+    models.fill_as = lambda request, client: ("req-1", stream())  # type: ignore[method-assign]
+    assert await texts(suggestions, ask(HEAD)) == ["return 1"]
+    assert await texts(suggestions, ask(HEAD + "ret")) == ["urn 1"]
+    closing.set()
 
 
 async def test_a_model_reads_its_prompt_when_a_document_is_opened_and_when_the_user_pauses() -> None:
