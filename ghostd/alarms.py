@@ -22,8 +22,12 @@ class Limited(Protocol):
         ...
 
 
+def _due(limited: Limited) -> float:
+    return limited.due
+
+
 class Alarms:
-    """Calls whatever has not been taken back in time; one timer serves them all."""
+    """Calls whatever has not been taken back in time, in the order in which it is due; one timer serves them all."""
 
     __slots__ = ("_set", "_timer", "_timer_at")
 
@@ -58,7 +62,7 @@ class Alarms:
     def _on_timer(self) -> None:
         self._timer, self._timer_at = None, NEVER
         now = asyncio.get_running_loop().time() + _TICK_S
-        over = [limited for limited in self._set if limited.due <= now]
+        over = sorted((limited for limited in self._set if limited.due <= now), key=_due)
         for limited in over:
             del self._set[limited]
         if self._set:

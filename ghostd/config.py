@@ -258,7 +258,7 @@ class LocalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     memory_reserve_mb: Annotated[int, Meta(ge=0)] = 512
     """Memory that loading a model must leave free."""
     chat_template_timeout_s: Seconds = 2.0
-    """Time a chat template may take to render."""
+    """CPU time a chat template may take to render."""
     worker_stall_s: Seconds = 60.0
     """Time without a token or a computed prompt step after which a worker counts as hung and is restarted."""
     cancel_timeout_s: Seconds = 5.0

@@ -8,8 +8,13 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from compatibility import pytest_addoption, pytest_collection_finish, pytest_configure
+from hypothesis import HealthCheck, settings
 
 __all__ = ["pytest_addoption", "pytest_collection_finish", "pytest_configure"]
+
+# How long an example takes, and how long making one takes, says more of the machine than of ghostd.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)

@@ -38,14 +38,23 @@ class Wire:
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
         status_line, *lines = head.strip().split("\r\n")
         headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
-        body = b""
         if headers.get("transfer-encoding") == "chunked":
-            while size := int(await self.reader.readuntil(b"\r\n"), 16):
-                body += (await self.reader.readexactly(size + 2))[:-2]
-            await self.reader.readexactly(2)
+            body = await self.chunks()
         else:
             body = await self.reader.readexactly(int(headers["content-length"]))
         return int(status_line.split()[1]), headers, body
+
+    async def chunk(self) -> bytes:
+        """The next chunk, b"" for the last."""
+        size = int(await self.reader.readuntil(b"\r\n"), 16)
+        return (await self.reader.readexactly(size + 2))[:-2]
+
+    async def chunks(self) -> bytes:
+        """The chunks up to the last."""
+        body = b""
+        while data := await self.chunk():
+            body += data
+        return body
 
     async def error(self) -> tuple[int, str]:
         """The next reply's status and error code."""
@@ -68,6 +77,13 @@ async def wire(served: Served) -> AsyncIterator[Wire]:
             yield Wire(served, reader, writer)
     finally:
         writer.close()
+
+
+def skip(seconds: float) -> None:
+    """Let the loop's clock jump: limits that run out within this time are over, however fast the machine is."""
+    loop = asyncio.get_running_loop()
+    time = loop.time
+    loop.time = lambda: time() + seconds  # type: ignore[method-assign]
 
 
 async def eventually(condition: Callable[[], bool]) -> None:

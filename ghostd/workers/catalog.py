@@ -43,6 +43,21 @@ class LocalModel:
     """Whether the header is still to be read; there is neither a header nor a problem then."""
 
 
+class _ReadingTime:
+    """How long one scan may read headers. One is read in any case, so that every scan gets on."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._until_s = None if seconds is None else time.monotonic() + seconds
+        self._used = False
+
+    def lasts(self) -> bool:
+        """Whether another header may be read; it is, then."""
+        if self._used and self._until_s is not None and time.monotonic() > self._until_s:
+            return False
+        self._used = True
+        return True
+
+
 class Catalog:
     """Scans for models and remembers the headers it has read. Its methods block on the disk.
 
@@ -77,17 +92,17 @@ class Catalog:
     def scan(self, read_for_s: float | None = None, *, stores: bool = True) -> tuple[LocalModel, ...]:
         """Every model: the configured ones first, then the folder's by name, then the stores' in their order.
 
-        Headers that are not known yet are read for about `read_for_s` seconds (None: all); models whose turn has
-        not come are `unread`. Without `stores` those are left as they were found last.
+        Headers that are not known yet are read for about `read_for_s` seconds (None: all), one at least; models whose
+        turn has not come are `unread`. Without `stores` those are left as they were found last.
         """
         if stores and self._stores:
             self._search_stores()
-        deadline_s = None if read_for_s is None else time.monotonic() + read_for_s
+        reading = _ReadingTime(read_for_s)
         models: list[LocalModel] = []
         taken: set[str] = set()
         offered: dict[tuple[int, int], str] = {}
         for name, settings in self._configured.items():
-            model = self._configured_model(name, settings, deadline_s)
+            model = self._configured_model(name, settings, reading)
             models.append(model)
             taken.add(name)
             _remember(offered, model.path, model.source)
@@ -97,7 +112,7 @@ class Catalog:
             free = next((name for name in names if name not in taken), None)
             if free is None:
                 continue
-            model = self._read(free, path, None, source, deadline_s)
+            model = self._read(free, path, None, source, reading)
             if model.header is not None and model.header.kind in _NOT_MODELS:
                 continue
             taken.add(free)
@@ -107,7 +122,7 @@ class Catalog:
 
     def reread(self, model: LocalModel) -> LocalModel:
         """The same model as its file is now."""
-        return self._read(model.id, model.path, model.settings, model.source)
+        return self._read(model.id, model.path, model.settings, model.source, _ReadingTime(None))
 
     def _search_stores(self) -> None:
         now_s = time.monotonic()
@@ -127,7 +142,7 @@ class Catalog:
         for store, found in self._in_stores.models:
             yield _names(store, found), found.path, store.source
 
-    def _configured_model(self, name: str, settings: LocalModelConfig, deadline_s: float | None) -> LocalModel:
+    def _configured_model(self, name: str, settings: LocalModelConfig, reading: _ReadingTime) -> LocalModel:
         source = "configuration"
         try:
             path = Path(settings.path).expanduser()
@@ -136,21 +151,21 @@ class Catalog:
             return LocalModel(name, Path(settings.path), settings, None, None, problem, source)
         if not path.is_absolute():
             path = self._config_dir / path
-        model = self._read(name, path, settings, source, deadline_s)
+        model = self._read(name, path, settings, source, reading)
         if model.header is not None and model.header.kind in _NOT_MODELS:
             problem = f"a file of the kind {model.header.kind}"
             return LocalModel(name, path, settings, model.stamp, None, problem, source)
         return model
 
     def _read(
-        self, name: str, path: Path, settings: LocalModelConfig | None, source: str, deadline_s: float | None = None
+        self, name: str, path: Path, settings: LocalModelConfig | None, source: str, reading: _ReadingTime
     ) -> LocalModel:
-        stamp, found = self._look_up(path, deadline_s)
+        stamp, found = self._look_up(path, reading)
         if isinstance(found, GgufHeader):
             return LocalModel(name, path, settings, stamp, found, source=source)
         return LocalModel(name, path, settings, stamp, None, found or "", source, unread=found is None)
 
-    def _look_up(self, path: Path, deadline_s: float | None) -> tuple[Stamp | None, GgufHeader | str | None]:
+    def _look_up(self, path: Path, reading: _ReadingTime) -> tuple[Stamp | None, GgufHeader | str | None]:
         """The file's stamp, and its header, or what is wrong with it; None when reading it has to wait."""
         if shown(path) != str(path):
             return None, f"a path that is not UTF-8; rename it: {shown(path)}"
@@ -158,7 +173,7 @@ class Catalog:
         try:
             stamp = _stamp(path)
             found = self._headers.get((path, stamp))
-            if found is None and (deadline_s is None or time.monotonic() <= deadline_s):
+            if found is None and reading.lasts():
                 found = self._headers[path, stamp] = _header_or_problem(path)
         except HeaderError as error:
             found = f"{error}: {path}"

@@ -84,7 +84,8 @@ class ChatTemplate:
                 return self._tried(turns, tools, variables)
         except TimedOut:
             raise _TooLong(
-                f"the model's chat template did not finish within {self._timeout_s:g} s (local.chat_template_timeout_s)"
+                f"the model's chat template did not finish within {self._timeout_s:g} s of CPU time "
+                "(local.chat_template_timeout_s)"
             ) from None
 
     def _run(self, turns: Sequence[Any], variables: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 _MB = 1024 * 1024
 _FILE_CHECK_S = 1.0
-_STATUS_WAIT_S = 0.5
+_STATUS_WAIT_S = 5.0
 
 State = Literal["ready", "unloaded", "loading", "failed"]
 

@@ -223,6 +223,7 @@ async def test_every_parameter_becomes_what_the_table_says_on_this_machine(kind:
         serving(provider) as served,
         aiohttp.ClientSession() as client,
     ):
+        await provider.refresh()
         for door in DOORS.values():
             for name in door.parameters:
                 model = _FILLER if name == "suffix" else "caller"

@@ -146,6 +146,7 @@ async def test_every_parameter_becomes_what_the_table_says_on_this_machine(kind:
         serving(provider) as served,
         aiohttp.ClientSession() as client,
     ):
+        await provider.refresh()
         for door in DOORS:
             for name in door.parameters:
                 found[f"{door.name} {name}"] = await measured_here(served.url, client, door, name, "qwen")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from completion.test_prompting import ABOVE, BELOW, CLAIM, REQUEST, Local, local
 
+from ghostd import engine
 from ghostd.completion.drafting import draft_sources
 from ghostd.completion.fill import collect
 from ghostd.engine import Engine
@@ -26,7 +27,10 @@ async def drafts(request: FillRequest, model: Local, *others: ScriptedProvider) 
     return asked.drafts
 
 
-async def test_a_model_that_writes_slowly_is_given_the_file_and_what_is_expected() -> None:
+async def test_a_model_that_writes_slowly_is_given_the_file_and_what_is_expected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "_EXPECTED_S", 20.0)
     knowing = ScriptedProvider(["ret", "urn 1"], model="project", capabilities=frozenset({"fill"}))
     found = await drafts(REQUEST, local(speed=SLOW), knowing)
     assert found is not None

@@ -266,7 +266,7 @@ class BrokenHistory(MemoryHistory):
 
 async def test_a_source_that_is_late_is_named_and_the_others_are_quoted(tmp_path: Path) -> None:
     async with project(tmp_path, SHOP, SlowHistory()) as shop:
-        found = await shop.at("shop/orders.py", "total = gross_price(", deadline_s=2.0)
+        found = await shop.at("shop/orders.py", "total = gross_price(", deadline_s=4.0)
     assert set(found.late) == {"co-changed", "uncommitted"}
     assert "def gross_price(net: float" in texts(found)
 

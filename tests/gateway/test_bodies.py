@@ -58,7 +58,7 @@ async def test_one_waits_until_another_is_over_and_small_ones_pass() -> None:
 
 
 async def test_who_waits_for_too_long_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "Bodies", partial(Bodies, patience_s=0.01))
+    monkeypatch.setattr(app, "Bodies", partial(Bodies, patience_s=0.5))
     gate = asyncio.Event()
     a = upstream("a", [gate, *whole()], whole())
     async with gateway(settings(SIZE), a) as g, asyncio.TaskGroup() as tasks:

@@ -286,7 +286,7 @@ class SlowHistory(MemoryHistory):
 async def test_a_source_that_does_not_answer_in_time_is_named(tmp_path: Path) -> None:
     async with door(tmp_path, history=SlowHistory()) as shop:
         await shop.shown(path="orders.py", line=5, deadline_ms=1000)
-        reply = await shop.shown(path="orders.py", line=5, deadline_ms=1000)
+        reply = await shop.shown(path="orders.py", line=5, deadline_ms=4000)
     assert reply["late"] == ["uncommitted"]
     assert "fetch_row" in reply["prompt"]
 

@@ -90,13 +90,17 @@ def check(body: bytes) -> None:
         assert error["message"]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(BODIES)
 def test_any_json_object_gets_a_reply_or_an_openai_error(body: dict[str, Any]) -> None:
     check(msgspec.json.encode(body))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.binary(max_size=200) | JSON.map(msgspec.json.encode))
 def test_any_bytes_get_an_openai_error(body: bytes) -> None:
     check(body)
@@ -119,7 +123,7 @@ TRICKY = st.recursive(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(TRICKY, st.integers(0, 6))
 def test_the_depth_check_is_exact(value: Any, limit: int) -> None:
     """Brackets in strings do not count, nor do escaped quotes end a string."""

@@ -100,6 +100,7 @@ async def ghostd(engine_name: EngineName, folder: Path, model: str = "qwen", **m
     config = Config(local=LocalConfig(engine=engine_name, context_tokens=512), http=HttpConfig(llamacpp_model=model))
     async with AsyncExitStack() as stack:
         local = await stack.enter_async_context(local_provider(config.local, folder, folder.parent))
+        await local.refresh()
         ledger = MemoryLedger()
         registry = Registry(config, [local], more.get("upstreams"))
         served = await stack.enter_async_context(

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
-from gateway_wire import CHAT, STREAM, Wire, eventually, wire
+from gateway_wire import CHAT, STREAM, Wire, eventually, skip, wire
 
 from ghostd.config import HttpConfig
 from ghostd.gateway import connection, sse
@@ -75,7 +75,7 @@ async def test_a_head_that_does_not_arrive_in_time_ends_the_connection(start: by
 
 
 async def test_the_time_for_a_head_runs_again_for_a_second_request() -> None:
-    config = HttpConfig(header_timeout_s=0.5)
+    config = HttpConfig(header_timeout_s=2.0)
     async with serving(ScriptedProvider(), config=config) as served, wire(served) as client:
         await client.send(client.head("GET /health HTTP/1.1"))
         assert (await client.reply())[0] == 200
@@ -86,9 +86,11 @@ async def test_the_time_for_a_head_runs_again_for_a_second_request() -> None:
 async def test_a_slow_reply_is_not_taken_for_a_slow_head() -> None:
     hold = asyncio.Event()
     provider = ScriptedProvider(hold=hold)
-    async with serving(provider, config=HttpConfig(header_timeout_s=0.5)) as served, wire(served) as client:
+    async with serving(provider, config=HttpConfig(header_timeout_s=5.0)) as served, wire(served) as client:
         await client.send(client.post(CHAT))
-        asyncio.get_running_loop().call_later(0.8, hold.set)
+        await eventually(lambda: provider.started == 1)
+        skip(6.0)
+        hold.set()
         assert (await client.reply())[0] == 200
         await client.send(client.post(CHAT))
         assert (await client.reply())[0] == 200
@@ -226,6 +228,7 @@ async def test_a_client_that_reads_slowly_holds_the_model_back() -> None:
     async with serving(provider) as served:
         async with wire(served) as client:
             await client.send(client.post(STREAM))
+            await eventually(lambda: taken > 0)
             seen = -1
             while seen != taken:
                 seen = taken
@@ -280,10 +283,12 @@ async def test_connections_over_the_limit_are_refused() -> None:
 
 async def test_a_request_that_takes_too_long_is_a_504() -> None:
     provider = ScriptedProvider(hold=asyncio.Event())
-    config = HttpConfig(request_timeout_s=0.5)
+    config = HttpConfig(request_timeout_s=5.0)
     async with serving(provider, config=config) as served, wire(served) as client:
-        for body in (CHAT, STREAM):
+        for number, body in enumerate((CHAT, STREAM), 1):
             await client.send(client.post(body))
+            await eventually(lambda started=number: provider.started == started)  # type: ignore[misc]
+            skip(6.0)
             assert await client.error() == (504, "request_timeout")
     assert provider.closed == 2
 
@@ -291,12 +296,15 @@ async def test_a_request_that_takes_too_long_is_a_504() -> None:
 async def test_a_silent_stream_begins_with_a_comment_and_then_takes_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sse, "SILENCE_S", 0.05)
     provider = ScriptedProvider(hold=asyncio.Event())
-    config = HttpConfig(request_timeout_s=0.5)
+    config = HttpConfig(request_timeout_s=5.0)
     async with serving(provider, config=config) as served, wire(served) as client:
         await client.send(client.post(STREAM))
-        status, headers, body = await client.reply()
-        assert (status, headers["content-type"]) == (200, "text/event-stream")
-        assert body.startswith(b": waiting\n\n")
+        head = await client.reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 ")
+        assert b"content-type: text/event-stream\r\n" in head.lower()
+        assert await client.chunk() == b": waiting\n\n"
+        skip(6.0)
+        body = await client.chunks()
         assert check_failed_stream(body)["code"] == "request_timeout"
         assert await client.closed()
 
@@ -315,9 +323,11 @@ async def test_a_stream_goes_on_normally_after_its_silence(monkeypatch: pytest.M
 
 async def test_a_stream_whose_client_does_not_read_ends_at_its_deadline() -> None:
     provider = ScriptedProvider(pieces=["x" * 1000] * 100_000)
-    config = HttpConfig(request_timeout_s=0.5)
+    config = HttpConfig(request_timeout_s=5.0)
     async with serving(provider, config=config) as served, wire(served) as client:
         await client.send(client.post(STREAM))
+        await eventually(lambda: provider.started == 1)
+        skip(6.0)
         await eventually(lambda: provider.closed == 1)
         assert b"[DONE]" not in await client.reader.read(1_000_000)
 

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from ghostd.config_routing import DiscoveryConfig, ProviderConfig, UpstreamConfig
+from ghostd.providers import discovery as discovery_module
 from ghostd.providers import listeners
 from ghostd.providers.discovery import KINDS, Found, Kind, ServerDiscovery
 from ghostd.providers.http.client import HttpClient, http_client
@@ -44,6 +45,12 @@ class Server:
 
 
 Serve = Callable[..., Awaitable[Server]]
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers are found however slow the machine is."""
+    monkeypatch.setattr(discovery_module, "_PROBE_S", 20.0)
 
 
 @pytest.fixture
@@ -177,13 +184,17 @@ async def test_another_users_server_is_not_used(
     assert await look(http, at("ollama", server)) == []
 
 
-async def test_one_that_ends_is_dropped_and_one_that_is_slow_stays(http: HttpClient, serve: Serve) -> None:
+async def test_one_that_ends_is_dropped_and_one_that_is_slow_stays(
+    http: HttpClient, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
     slow, ending = await serve(OLLAMA), await serve(VLLM)
     discovery = ServerDiscovery(http, DiscoveryConfig(), {}, (), (at("ollama", slow), at("vllm", ending)))
     assert [found.name for found in await discovery.look()] == ["ollama", "vllm"]
     never = asyncio.Event()
     slow.replies, ending.replies = {"/api/version": never}, {}
-    assert [found.name for found in await discovery.look()] == ["ollama"]
+    with monkeypatch.context() as patch:
+        patch.setattr(discovery_module, "_PROBE_S", 1.0)
+        assert [found.name for found in await discovery.look()] == ["ollama"]
     never.set()
     slow.replies = {}
     assert await discovery.look() == ()

@@ -96,7 +96,7 @@ def test_an_unknown_version_is_told(tmp_path: Path) -> None:
         read_header(path)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(position=st.integers(0, 9000), value=st.binary(min_size=1, max_size=8))
 def test_damage_anywhere_in_the_header_is_an_error_or_harmless(
     model_file: ModelFile, tmp_path: Path, position: int, value: bytes

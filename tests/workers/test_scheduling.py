@@ -37,7 +37,7 @@ from ghostd.workers.provider import LocalProvider
 pytestmark = pytest.mark.local_model
 
 LONG = tuple(30 + number * 7 % 200 for number in range(600))
-VERY_LONG = LONG[300:] + LONG * 4
+VERY_LONG = LONG[300:] + LONG
 """Takes so long to read that a stall of the test's own process falls amid it."""
 OTHER = tuple(30 + number * 11 % 200 for number in range(60))
 

@@ -364,12 +364,14 @@ async def test_models_whose_headers_are_not_read_yet_are_listed_and_answer(
 ) -> None:
     monkeypatch.setattr("ghostd.workers.provider._FIRST_READ_S", -1.0)
     monkeypatch.setattr(LocalProvider, "begin_scan", lambda self: None)
+    install("chat-only")
     install("qwen")
     async with local_provider(LocalConfig(), models_dir, models_dir) as provider:
-        (model,) = provider.models()
+        read, model = provider.models()
+        assert read.detail == ""  # one is read in any case
         assert (model.state, model.detail) == ("unloaded", "its header is not read yet")
         assert await text_of(provider.chat(chat("qwen", "hi"))) == CHAT_TEXT
-        (model,) = provider.models()
+        _, model = provider.models()
         assert "fill" in model.capabilities
 
 

@@ -17,6 +17,7 @@ from ghostd.conversation import Message, Tool, Tools
 from ghostd.errors import InvalidRequest, ModelNotFound, Overloaded, WorkerCrashed
 from ghostd.ports import Tokenizer
 from ghostd.types import ChatRequest
+from ghostd.workers import messages
 from ghostd.workers.process import WorkerProcess
 from ghostd.workers.provider import LocalProvider
 
@@ -181,7 +182,12 @@ async def test_a_worker_that_hangs_or_dies_under_a_question_is_replaced(
     os.kill(pid, signal.SIGSTOP)
     sent = asyncio.Event()
     send = WorkerProcess.send
-    monkeypatch.setattr(WorkerProcess, "send", lambda process, message: (send(process, message), sent.set()))
+
+    def sending(process: WorkerProcess, message: messages.Message) -> None:
+        send(process, message)
+        sent.set()
+
+    monkeypatch.setattr(WorkerProcess, "send", sending)
     question = asyncio.ensure_future(tiny.count_tokens(completion("qwen", ("x",))))
     await sent.wait()
     os.kill(pid, signal.SIGKILL)
