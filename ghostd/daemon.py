@@ -277,7 +277,7 @@ async def _parts(
         secrets = Secrets()
         http = await parts.enter_async_context(http_client(config.upstream))
         ledger = await parts.enter_async_context(open_ledger(paths.ledger, config.ledger))
-        engine = Engine(registry=Registry(config, providers), ledger=ledger)
+        engine = Engine(registry=Registry(config, providers), ledger=ledger, open_connection=http.warm)
         parts.push_async_callback(engine.router.close)
         engine.tokens.known = await parts.enter_async_context(open_tokenizers())
         upstreams = Upstreams(http, secrets)

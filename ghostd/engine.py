@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -65,10 +65,15 @@ class Engine:
         *,
         registry: Registry | None = None,
         ledger: Ledger | None = None,
+        open_connection: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
-        """Over these local providers with the default configuration, or over a whole registry."""
+        """Over these local providers with the default configuration, or over a whole registry.
+
+        `open_connection` has one to a base URL ready, and raises nothing; None: they are opened when they are needed.
+        """
         self.router = Router(registry or Registry(Config(), providers), self._translated, ledger)
         self._ledger = ledger
+        self._open_connection = open_connection
         self.tokens = Tokens(lambda: self.registry)
         self.quote: Quote | None = None
         """What fill prompts quote of the project; None: nothing but the file."""
@@ -175,6 +180,13 @@ class Engine:
             return None
         return await warm_with(filling, replace(request, model=filling.model), self._knowledge())
 
+    async def connect(self, model: str) -> None:
+        """Have a connection ready to the service that would be asked first for a model; does nothing where none is."""
+        with suppress(RequestError):
+            deployment = self.registry.plan(model).tiers[0][0].deployment
+            if deployment.upstream and self._open_connection is not None:
+                await self._open_connection(deployment.endpoint)
+
     async def embed(self, request: EmbedRequest) -> tuple[str, Embeddings]:
         """Embed texts; also says which model did."""
         call = _call("embed", request)
@@ -268,6 +280,7 @@ def _filler(deployment: Deployment, name: str) -> Filler:
         ready=info.fim is None and not deployment.upstream,
         remote=info.remote,
         metered=deployment.upstream and info.remote,
+        connects=deployment.upstream,
         keeps=isinstance(deployment.provider, PromptCache) and info.fim is not None,
         speed=info.speed,
     )

@@ -1,6 +1,7 @@
 """The use cases behind every door."""
 
 import pytest
+from service_harness import service
 
 from ghostd.completion.fill import collect
 from ghostd.conversation import Message
@@ -48,3 +49,20 @@ async def test_closing_a_chat_ends_the_generation() -> None:
     await anext(stream)
     await stream.aclose()
     assert provider.closed == 1
+
+
+async def test_a_connection_is_had_ready_to_the_service_behind_a_model_and_to_nothing_else() -> None:
+    opened: list[str] = []
+
+    async def open_connection(base_url: str) -> None:
+        opened.append(base_url)
+
+    async with service() as behind:
+        engine = Engine([ScriptedProvider()], registry=behind.engine.registry, open_connection=open_connection)
+        await engine.connect(behind.model("gpt-4.1"))
+        await engine.connect("nobody/nothing")
+        assert opened == [f"{behind.upstream.url}/base"]
+        assert [filler.connects for filler in engine.fillers(behind.model("gpt-4.1"))] == [True]
+        await behind.engine.connect(behind.model("gpt-4.1"))  # which opens none
+    await Engine([ScriptedProvider()], open_connection=open_connection).connect("scripted-model")
+    assert len(opened) == 1

@@ -28,6 +28,8 @@ class Filler:
     """Whether requests leave this machine."""
     metered: bool
     """Whether requests may cost money, or count against a limit."""
+    connects: bool = False
+    """Whether it is asked over a connection, which takes its time to be opened."""
     keeps: bool = False
     """Whether it keeps what it has read of a prompt, so that it can be got ready."""
     speed: Speed | None = None
@@ -55,6 +57,10 @@ class Filling(Protocol):
     async def warm(self, request: FillRequest) -> object:
         """Have the model read what the document's next prompt begins with, where it keeps what it has read. Raises
         RequestError and ProviderError."""
+        ...
+
+    async def connect(self, model: str) -> None:
+        """See to it that the next request to the model finds an open connection, where it takes one. Raises nothing."""
         ...
 
     def forget(self, session: str, document: str | None) -> None:

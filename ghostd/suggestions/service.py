@@ -22,6 +22,7 @@ from ghostd.config import CompletionConfig
 from ghostd.errors import ModelNotFound, RequestError
 from ghostd.suggestion_reports import CompletionsReport
 from ghostd.suggestions.calibration import Calibration
+from ghostd.suggestions.connections import Connections
 from ghostd.suggestions.document import DocumentState
 from ghostd.suggestions.feedback import Shown
 from ghostd.suggestions.filler import Filler, Filling
@@ -54,6 +55,7 @@ class SuggestionService:
         self.calibration = calibration or Calibration()
         self._documents: OrderedDict[tuple[str, str], DocumentState] = OrderedDict()
         self._latency: dict[str, Latency] = {}
+        self._connections = Connections(models.connect)
         self.measured = Measured()
         """What users get to see, and how soon."""
 
@@ -85,12 +87,15 @@ class SuggestionService:
             self._prepare(work, work.shown)
 
     def opened(self, ask: Ask) -> None:
-        """A document is open: its model is loaded, and reads the text before the place."""
+        """A document is open: its model is loaded, and reads the text before the place, or is connected to."""
         try:
             fillers = self.usable(ask.fill)
         except RequestError:
             return  # it is told when a completion is asked for
         self._warm_later(self.state_of(ask), ask, fillers, 0.0)
+        for filler in fillers:
+            if filler.connects:
+                self._connections.ready(filler.model)
 
     def _warm_later(self, state: DocumentState, ask: Ask, fillers: Sequence[Filler], after_s: float = PAUSE_S) -> None:
         warms = [filler for filler in fillers if filler.keeps]
@@ -116,6 +121,7 @@ class SuggestionService:
         for state in self._documents.values():
             state.stop()
         self._documents.clear()
+        self._connections.close()
 
     def report(self) -> CompletionsReport:
         """How soon suggestions came, since the start."""
@@ -242,7 +248,11 @@ class SuggestionService:
             del state.running[filler.model]
         if state.ahead is not None and state.ahead[0] is generation:
             state.ahead = None
-        if generation.stopped or generation.error is not None or not generation.asked:
+        if generation.error is not None or not generation.asked:
+            return
+        if filler.connects:
+            self._connections.ready(filler.model)
+        if generation.stopped:
             return
         self._latency.setdefault(filler.model, Latency()).measured(generation.took_s)
         state.kept.add(

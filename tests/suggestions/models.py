@@ -18,7 +18,7 @@ from ghostd.types import Delta, FillRequest, Usage
 READY = Filler("ready", ready=True, remote=False, metered=False)
 MODEL = Filler("model", ready=False, remote=False, metered=False)
 KEEPS = Filler("model", ready=False, remote=False, metered=False, keeps=True)
-CLOUD = Filler("cloud", ready=False, remote=True, metered=True)
+CLOUD = Filler("cloud", ready=False, remote=True, metered=True, connects=True)
 SLOW = Filler("slow", ready=False, remote=False, metered=False, speed=Speed(10.0, 2.0))
 
 
@@ -51,6 +51,7 @@ class Models:
         self.streams: list[Stream] = []
         self.outcomes: list[tuple[str, str, float]] = []
         self.warmed: list[FillRequest] = []
+        self.connected: list[str] = []
         self.forgotten: list[tuple[str, str | None]] = []
         self.ready: dict[str, tuple[str, float]] = {}
         """What READY says behind a prefix, and how sure it is."""
@@ -65,6 +66,9 @@ class Models:
         if request.model == READY.model:
             return name, self._at_once(*self.ready.get(request.prefix, ("", 0.0)))
         return name, self._written(stream)
+
+    async def connect(self, model: str) -> None:
+        self.connected.append(model)
 
     async def warm(self, request: FillRequest) -> None:
         self.warmed.append(request)

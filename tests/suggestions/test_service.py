@@ -9,6 +9,7 @@ import pytest
 from suggestions.models import CLOUD, KEEPS, MODEL, READY, SLOW, Models, all_of, ask, service, texts, until
 
 from ghostd.errors import WorkerCrashed
+from ghostd.suggestions.filler import Filler
 from ghostd.types import Delta, Usage
 
 HEAD = "def load(path):\n    "
@@ -351,6 +352,40 @@ async def test_nothing_is_read_in_advance_where_the_setting_says_so_or_no_prompt
         suggestions.opened(ask("import os\n", ""))
         await asyncio.sleep(0.02)
         assert models.warmed == []
+
+
+async def test_a_connection_is_made_when_a_document_is_opened_and_when_a_stream_was_ended_early() -> None:
+    models = Models(CLOUD)
+    suggestions = service(models)
+    suggestions.opened(ask("import os\n", ""))
+    await until(lambda: models.connected == ["cloud"])
+    first = asyncio.create_task(texts(suggestions, ask(HEAD)))
+    await until(lambda: models.asked)
+    models.asked[0].write("return ")
+    await until(models.asked[0].pieces.empty)
+    assert models.connected == ["cloud"]
+    first.cancel()
+    second = asyncio.create_task(texts(suggestions, ask(HEAD + "with ")))
+    await until(lambda: models.asked[0].closed)
+    await until(lambda: models.connected == ["cloud", "cloud"])
+    second.cancel()
+
+
+@pytest.mark.parametrize("filler", [CLOUD, MODEL], ids=lambda filler: filler.model)
+async def test_no_connection_is_made_to_a_service_that_fails_nor_for_a_model_without_any(filler: Filler) -> None:
+    models = Models(filler)
+    suggestions = service(models, speculate="never")
+    task = asyncio.create_task(texts(suggestions, ask(HEAD)))
+    await until(lambda: models.asked)
+    if filler.connects:
+        models.asked[0].fail(WorkerCrashed("it is gone"))
+        with pytest.raises(WorkerCrashed):
+            await task
+    else:
+        models.asked[0].write("return 1").end()
+        assert await task == ["return 1"]
+    await asyncio.sleep(0.1)
+    assert models.connected == []
 
 
 async def test_a_mistake_of_ghostds_own_is_raised_where_somebody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
