@@ -36,6 +36,9 @@ class Generation:
         self.done = False
         self.error: Exception | None = None
         self.stopped = False
+        self.tentative = False
+        """Whether it was begun in a burst of keys, which seemed to be over: until it says something, the next key ends
+        it, and it holds up no other."""
         self.stages = Stages()
         self.began_s = time.monotonic()
         self.took_s = 0.0
@@ -65,6 +68,8 @@ class Generation:
         """Whether what has been typed since it began is what it says, as far as both go."""
         typed = place.typed_since(self.place)
         if typed is None or (typed and not self.asked):
+            return False
+        if typed and self.tentative and not self.raw:
             return False
         if self.done:
             return self.text.startswith(typed) and len(self.text) > len(typed)

@@ -220,15 +220,17 @@ class SuggestionService:
         """Ask a model for a place, after a pause where one pays."""
         state, fill = work.state, work.ask.fill
         latency = self._latency.setdefault(filler.model, Latency(filler.line_s))
-        delay = 0.0
+        delay, tentative = 0.0, False
         if not (filler.ready or fill.trigger == "manual"):
             busy = bool(state.running)
             delay = delay_s(work.place.before, state.rhythm, latency, busy=busy)
+            tentative = state.rhythm.bursts
             delay = max(delay - (time.monotonic() - work.began_s), 0.0)
         if state.ahead is not None and not filler.ready:
             state.ahead[0].stop()
             state.ahead = None
         generation = self._generation(work.ask, work.place, fill.prefix, filler, "interactive", delay)
+        generation.tentative = tentative
         state.running[filler.model] = generation
         generation.start(partial(self._ended, state, filler, rank, prepared=False))
         return generation

@@ -6,7 +6,7 @@ from collections import deque
 from statistics import median
 
 MAX_DELAY_S = 0.15
-_KEYS = 12
+_KEYS = 8
 _PAUSE_S = 1.0
 """A longer time between two keys is no rhythm."""
 _USUAL_KEY_S = 0.12
@@ -38,6 +38,11 @@ class Rhythm:
         return median(self._intervals) if self._intervals else _USUAL_KEY_S
 
     @property
+    def bursts(self) -> bool:
+        """Whether keys come faster than anybody types."""
+        return self.usual_s < _BURST_S
+
+    @property
     def late_s(self) -> float:
         """Seconds after a key from which on the next one is late: the user has stopped, as far as one can tell."""
         usual = self.usual_s
@@ -65,12 +70,11 @@ def delay_s(before: str, rhythm: Rhythm, latency: Latency, *, busy: bool) -> flo
     None where the model is idle. While it is busy, the longer the slower it is, but not much longer than a key takes:
     MAX_DELAY_S at most. In a burst of keys, until the next one is late.
     """
-    usual = rhythm.usual_s
-    if usual < _BURST_S:
+    if rhythm.bursts:
         return min(rhythm.late_s, MAX_DELAY_S)
     if not busy:
         return 0.0
     good = not before or before[-1] in _GOOD_TRIGGERS
     by_model = (latency.expected_s or MAX_DELAY_S) * _LATENCY_SHARE
-    by_keys = usual * (0.5 if good else 1.25)
+    by_keys = rhythm.usual_s * (0.5 if good else 1.25)
     return min(by_model + 0.02, by_keys, MAX_DELAY_S)

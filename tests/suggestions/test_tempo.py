@@ -210,3 +210,14 @@ def test_a_storm_that_says_something_else_asks_little_and_is_answered_once_the_n
 
     with asyncio.Runner(loop_factory=loop_factories()["own clock"]) as runner:
         runner.run(session())
+
+
+async def test_a_start_by_a_burst_that_only_seemed_to_be_over_holds_up_no_later_key() -> None:
+    model = Timed(0.25, 0.6)
+    suggestions = service(model, speculate="never", warm_up=False)
+    gaps_s = [0.03] * 12 + [0.04] + [0.03] * 2
+    text, found, took_s = await type_all(model, suggestions, [Typed(gap_s, False, False) for gap_s in gaps_s])
+    assert found == [model.reply(text)]
+    assert len(model.began) == 3  # at the first key, in the longer gap, after the last key
+    assert took_s == pytest.approx(0.25 + 0.032, abs=0.002)
+    suggestions.close()
