@@ -58,7 +58,7 @@ class PromptFiles:
 
     def __init__(self, folder: Path, limit_bytes: int, key: PromptKey, tell: Callable[[str], None]) -> None:
         self._folder, self._limit_bytes, self._key, self._tell = folder, limit_bytes, key, tell
-        self._written: set[Path] = set()
+        self._spared: set[Path] = set()
         self.kept: list[KeptPrompt] = []
         try:
             self._look()
@@ -90,12 +90,14 @@ class PromptFiles:
                 best, most = kept, common
         return best, most
 
-    def data(self, kept: KeptPrompt) -> bytearray | None:
+    def data(self, kept: KeptPrompt) -> memoryview | None:
         """What the engine has computed of it; None where the file is gone or damaged, and will not be found again."""
         try:
             return _read_data(kept)
         except FileNotFoundError:  # another worker has made room
             self.kept.remove(kept)
+            return None
+        except MemoryError:
             return None
         except (OSError, ValueError) as error:
             self.drop(kept, str(error))
@@ -113,9 +115,10 @@ class PromptFiles:
         self._tell(f"the kept prompt {path.name} cannot be used ({reason}); it is deleted")
         remove((path,))
 
-    def use(self, kept: KeptPrompt) -> None:
-        """It is worth keeping: it becomes the latest."""
-        self._written.add(kept.path)
+    def use(self, kept: KeptPrompt, *, spare: bool = False) -> None:
+        """It was wanted, and becomes the latest; `spare`: like one that was written now, it makes room for none."""
+        if spare:
+            self._spared.add(kept.path)
         with suppress(OSError):
             os.utime(kept.path)
 
@@ -123,7 +126,7 @@ class PromptFiles:
         """Keep it, deleting the oldest ones where there are too many; False where it does not fit or was not done by
         `until_s` (of time.monotonic()). Raises OSError, and leaves nothing behind."""
         size = _HEAD.size + 4 * len(tokens) + data.nbytes + _CHECK.size
-        if not shrink(self._folder, self._limit_bytes - size, self._written):
+        if not shrink(self._folder, self._limit_bytes - size, self._spared):
             return False
         if shutil.disk_usage(self._folder).free - size < _LEAVE_FREE_BYTES:
             raise OSError(0, f"less than {_LEAVE_FREE_BYTES >> 20} MB would be left on the disk")
@@ -136,7 +139,7 @@ class PromptFiles:
             unfinished.replace(path)
         finally:
             unfinished.unlink(missing_ok=True)
-        self._written.add(path)
+        self._spared.add(path)
         return True
 
 
@@ -180,7 +183,7 @@ def _read_tokens(path: Path) -> KeptPrompt:
     return KeptPrompt(path, list(tokens), size)
 
 
-def _read_data(kept: KeptPrompt) -> bytearray:
+def _read_data(kept: KeptPrompt) -> memoryview:
     before = 4 * len(kept.tokens)
     content = bytearray(_HEAD.size + before + kept.size_bytes + _CHECK.size)
     with open(kept.path, "rb", opener=_plain) as file:
@@ -191,9 +194,7 @@ def _read_data(kept: KeptPrompt) -> bytearray:
         raise ValueError("its checksum is wrong")
     if content[_HEAD.size : _HEAD.size + before] != array("i", kept.tokens).tobytes():
         raise ValueError("it has changed")
-    del content[: _HEAD.size + before]
-    del content[-_CHECK.size :]
-    return content
+    return memoryview(content)[_HEAD.size + before : -_CHECK.size]
 
 
 def _plain(path: str, flags: int) -> int:

@@ -12,6 +12,7 @@ import stat
 import sys
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from gguf_fixtures import ModelFile
@@ -118,6 +119,16 @@ async def test_it_lasts_over_several_restarts_and_grows(start: Restarts) -> None
     await read_and_stop(start, (41,))
     async with start() as provider:
         assert await cached(provider, LONG) == len(LONG) - 1
+
+
+async def test_two_that_only_begin_alike_are_both_kept(start: Restarts) -> None:
+    longer, other = (*LONG, *OTHER[:300]), (*LONG[:260], *OTHER)
+    await read_and_stop(start, LONG)
+    await read_and_stop(start, other, longer)
+    async with start() as provider:
+        assert await cached(provider, other) == len(other) - 1
+        assert await cached(provider, longer) == len(longer) - 1
+    assert len(start.files()) == 2, "of the first one nothing is left that the longer one has not"
 
 
 async def test_several_prompts_are_kept(start: Restarts) -> None:
@@ -281,7 +292,9 @@ async def test_one_model_does_not_find_what_another_has_read(start: Restarts, in
         assert await cached(provider, LONG, model="qwen") == 0
 
 
-@pytest.mark.parametrize("damage", ["a byte of the data", "a token", "the end", "the beginning", "all", "a link"])
+@pytest.mark.parametrize(
+    "damage", ["a byte of the data", "a token", "the end", "the beginning", "all", "a link", "what llama.cpp checks"]
+)
 async def test_a_damaged_file_is_deleted_told_and_else_a_normal_start(
     start: Restarts, damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -298,6 +311,9 @@ async def test_a_damaged_file_is_deleted_told_and_else_a_normal_start(
         data[:8] = b"somebody"
     elif damage == "all":
         data.clear()
+    elif damage == "what llama.cpp checks":
+        data[28 + 4 * len(LONG)] ^= 1
+        data[-4:] = crc32(data[:-4]).to_bytes(4, "little")
     path.unlink()
     if damage == "a link":
         elsewhere = tmp_path / "elsewhere"

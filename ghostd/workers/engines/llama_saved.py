@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from ghostd.workers.engines.contract import LoadOptions
 from ghostd.workers.engines.llama_sequences import KvSequence, KvSequences
 from ghostd.workers.engines.prefix import common_prefix
 from ghostd.workers.gguf_header import other_parts
-from ghostd.workers.prompt_files import PromptFiles, PromptKey
+from ghostd.workers.prompt_files import KeptPrompt, PromptFiles, PromptKey
 
 LEAST_TOKENS = 256
 """Prompts that have so many more tokens than another are worth a file, and the time to bring it back."""
@@ -54,6 +55,14 @@ def _digest(data: bytes, size: int) -> str:
     return blake2b(data, digest_size=size).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A saved prompt, and what llama.cpp has computed of it."""
+
+    kept: KeptPrompt
+    data: memoryview
+
+
 class SavedPrompts:
     """Implements llama_sequences.Saved for one context."""
 
@@ -81,24 +90,27 @@ class SavedPrompts:
             return None
         return cls(lib, context, sequences, PromptFiles(where.folder, where.limit_bytes, key, where.tell), where.tell)
 
-    def bring_back(
-        self, tokens: Sequence[int], limit: int, known: int, sequence: int, make_room: Callable[[int], bool]
-    ) -> list[int] | None:
-        """Fill a sequence with the saved prompt that has most of the first `limit` tokens; all of its tokens.
-
-        None, and the sequence stays as it was, where none has clearly more of them than the `known` ones; [] where
-        llama.cpp did not take it, and the sequence is empty now. `make_room` is called for a number of tokens while
-        there is none; False: it cannot.
-        """
+    def find(self, tokens: Sequence[int], limit: int, known: int) -> Found | None:
+        """The one that has most of the first `limit` tokens, if clearly more than the `known` ones."""
         kept, common = self._files.best(tokens, limit)
         if kept is None or common < known + LEAST_TOKENS or (data := self._files.data(kept)) is None:
             return None
-        buffer = (ctypes.c_uint8 * len(data)).from_buffer(data)
-        while not self._lib.llama_state_seq_set_data(self._context, buffer, len(data), sequence):
-            if not make_room(len(kept.tokens)):
-                self._files.drop(kept, "llama.cpp refuses it")
+        return Found(kept, data)
+
+    def put(self, found: Found, sequence: int, make_room: Callable[[], bool]) -> list[int]:
+        """Put it into an empty sequence; its tokens, [] where that cannot be done. `make_room` is called while there is
+        no room; False: there will be none."""
+        size, tokens = len(found.data), found.kept.tokens
+        buffer = (ctypes.c_uint8 * size).from_buffer(found.data)
+        while self._lib.llama_state_seq_set_data(self._context, buffer, size, sequence) != size:
+            used = sum(len(one.cached) for one in self._sequences.all)
+            if used + len(tokens) <= self._lib.llama_n_ctx(self._context):
+                self._files.drop(found.kept, "llama.cpp refuses it")
                 return []
-        return list(kept.tokens)
+            if not make_room():
+                return []
+        self._files.use(found.kept)
+        return list(tokens)
 
     def save(self, until_s: float) -> None:
         """Save those that are worth it, the latest first, as far as there is time and room."""
@@ -108,20 +120,20 @@ class SavedPrompts:
         saved: list[list[int]] = []
         try:
             for sequence in worth:
-                new = all(_common(sequence.cached, other) + LEAST_TOKENS <= len(sequence.cached) for other in saved)
+                new = all(_worth(sequence.cached, other) for other in saved)
                 if new and time.monotonic() < until_s and self._save(sequence, until_s):
                     saved.append(sequence.cached)
         except OSError as error:
             self._tell(f"cannot keep prompts: {error.strerror}")
         for kept in list(self._files.kept):  # earlier states of what is saved now
-            if any(kept.tokens != one and 2 * _common(kept.tokens, one) >= len(kept.tokens) for one in saved):
+            if any(kept.tokens != one and not _worth(kept.tokens, one) for one in saved):
                 self._files.drop(kept)
         sys.stderr.write(f"saved {len(saved)} prompts in {time.monotonic() - began_s:.3f} s\n")
 
     def _save(self, sequence: KvSequence, until_s: float) -> bool:
         for kept in self._files.kept:
             if kept.tokens == sequence.cached:
-                self._files.use(kept)
+                self._files.use(kept, spare=True)
                 return True
         size = self._lib.llama_state_seq_get_size(self._context, sequence.number)
         data = (ctypes.c_uint8 * size)()
@@ -130,5 +142,6 @@ class SavedPrompts:
         return self._files.write(sequence.cached, memoryview(data).cast("B"), until_s)
 
 
-def _common(one: Sequence[int], other: Sequence[int]) -> int:
-    return common_prefix(one, other, min(len(one), len(other)))
+def _worth(tokens: Sequence[int], saved: Sequence[int]) -> bool:
+    """Whether they have clearly more than what a saved one has of them."""
+    return len(tokens) - common_prefix(tokens, saved, min(len(tokens), len(saved))) >= LEAST_TOKENS

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from ghostd.workers.engines.contract import Owner
 from ghostd.workers.engines.prefix import common_prefix
+
+Found = TypeVar("Found")
 
 
 class Holder(Protocol):
@@ -20,12 +22,14 @@ class Holder(Protocol):
     """Whether it only reads: what it has read is anybody's."""
 
 
-class Saved(Protocol):
+class Saved(Protocol[Found]):
     """Prompts of earlier processes; see llama_saved.SavedPrompts."""
 
-    def bring_back(
-        self, tokens: Sequence[int], limit: int, known: int, sequence: int, make_room: Callable[[int], bool]
-    ) -> list[int] | None:
+    def find(self, tokens: Sequence[int], limit: int, known: int) -> Found | None:
+        """See there."""
+        ...
+
+    def put(self, found: Found, sequence: int, make_room: Callable[[], bool]) -> list[int]:
         """See there."""
         ...
 
@@ -55,12 +59,11 @@ class KvSequences:
         """`recurrent`: the model keeps a state that cannot go back, only be used where it stands."""
         self._lib = lib
         self._memory = lib.llama_get_memory(context)
-        self._cells = int(lib.llama_n_ctx(context))
         self._recurrent = recurrent
         self.uses = 0
         """How often any of them was."""
         self.all = [KvSequence(number) for number in range(count)]
-        self.saved: Saved | None = None
+        self.saved: Saved[Any] | None = None
 
     def take(self, holder: Holder, owner: Owner, group: Collection[Holder]) -> KvSequence:
         """A sequence for this generation, with as much of its tokens as any sequence has cached.
@@ -107,19 +110,14 @@ class KvSequences:
         self, target: KvSequence, tokens: list[int], limit: int, known: int, group: Collection[Holder]
     ) -> bool:
         """Whether a saved prompt has clearly more of the tokens than the `known` ones, and is in `target` now."""
-        if self.saved is None:
+        if self.saved is None or (found := self.saved.find(tokens, limit, known)) is None:
             return False
-
-        def make_room(needed: int) -> bool:
-            self.truncate(target, 0)
-            used = sum(len(sequence.cached) for sequence in self.all)
-            return used + needed > self._cells and self.make_room(group)
-
-        found = self.saved.bring_back(tokens, limit, known, target.number, make_room)
-        if found is None:
-            return False
-        target.cached = found
-        self.truncate(target, common_prefix(found, tokens, min(len(found), limit)))
+        self.truncate(target, 0)
+        target.cached = self.saved.put(found, target.number, lambda: self.make_room(group))
+        if target.cached:
+            self.truncate(target, common_prefix(target.cached, tokens, min(len(target.cached), limit)))
+            if not target.cached:  # this model's cache cannot go back
+                self.saved = None
         return bool(target.cached)
 
     def release(self, sequence: KvSequence) -> None:
