@@ -1,10 +1,11 @@
-"""An editor over LSP: changes and inline completions as VS Code sends them, a newer request cancelling the older."""
+"""An editor over LSP: changes and completions as VS Code sends them, a newer request cancelling the older."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,23 @@ class Refused(Exception):
     """An error reply."""
 
 
-class Editor:
-    """One connection to a language server over a process's pipes."""
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What an editor would show at the cursor."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
+    text: str
+    command: dict[str, Any] | None
+    """What it runs when this is accepted."""
+
+
+class Editor:
+    """One connection to a language server over a process's pipes.
+
+    `ghost_text` False: it asks for entries of a completion list, for servers that know no inline completions.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, ghost_text: bool = True) -> None:
+        self._reader, self._writer, self._ghost_text = reader, writer, ghost_text
         self._pending: dict[int, asyncio.Future[Any]] = {}
         self._last_id = 0
         self._version = 1
@@ -30,6 +43,7 @@ class Editor:
         folder = {"uri": root.as_uri(), "name": root.name}
         document = {
             "inlineCompletion": {"dynamicRegistration": True},
+            "completion": {"dynamicRegistration": False},
             "synchronization": {"dynamicRegistration": False},
         }
         await self.request(
@@ -69,15 +83,22 @@ class Editor:
             self.character = len(insert) - insert.rindex("\n") - 1
 
     def ask(self) -> tuple[int, asyncio.Future[Any]]:
-        """Ask for ghost text at the cursor."""
+        """Ask for what goes on at the cursor."""
         return self.send(
-            "textDocument/inlineCompletion",
+            "textDocument/inlineCompletion" if self._ghost_text else "textDocument/completion",
             {
                 "textDocument": {"uri": self.uri},
                 "position": {"line": self.line, "character": self.character},
-                "context": {"triggerKind": 2},
+                "context": {"triggerKind": 2 if self._ghost_text else 1},
             },
         )
+
+    def accepted(self, shown: Shown, taken: str) -> None:
+        """Insert what was taken of a suggestion; its command is run when that is all of it."""
+        self.edit(0, taken)
+        if shown.command is not None and taken == shown.text:
+            command = {"command": shown.command["command"], "arguments": shown.command.get("arguments", [])}
+            self.send("workspace/executeCommand", command)
 
     def cancel(self, number: int) -> None:
         """$/cancelRequest."""
@@ -128,8 +149,13 @@ class Editor:
                 future.exception()
 
 
-def texts(answer: Any) -> list[str]:
-    """What an answer would insert."""
+def suggestions(answer: Any, character: int) -> list[Shown]:
+    """What an answer would insert at a cursor in this column. A list's entry holds the word that was begun, too."""
     items = answer.get("items", []) if isinstance(answer, dict) else answer or []
-    found = [item["insertText"] for item in items]
-    return [text if isinstance(text, str) else text["value"] for text in found]
+    found = []
+    for item in items:
+        text = item["textEdit"]["newText"] if "textEdit" in item else item["insertText"]
+        begins = item["textEdit"]["range"]["start"]["character"] if "textEdit" in item else character
+        text = text if isinstance(text, str) else text["value"]
+        found.append(Shown(text[character - begins :], item.get("command")))
+    return found
