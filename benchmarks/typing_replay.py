@@ -15,9 +15,9 @@ write, its right lines are taken at the time of the next key.
 soon: the share of keys with a valid suggestion within 100 ms of the key, by the server's answers alone; valid: it goes
 on from the text before the cursor as the model's script does for that place or for an earlier one, or as the file
 does. screen: soon, and what an editor goes on showing because it was typed on into. right: of the different suggestions
-(the rest of the one before is none), those whose first line is what the author wrote next. stale: suggestions that are not valid. accepted: the share
-of the characters that came from suggestions. stopped: how many generations were of no use any more and were stopped,
-and the milliseconds from then to the stop, median and most (`typing_parts/stops.py`).
+(the rest of the one before is none), those whose first line is what the author wrote next. stale: suggestions that are
+not valid. accepted: the share of the characters that came from suggestions. stopped: how many generations were of no
+use any more and were stopped, and the milliseconds from then to the stop, median and most (`typing_parts/stops.py`).
 After a pause: from a key to the model's being asked, and from its last token to the answer (a pause of the server's own
 before it asks is part of it). The storms are 40 keys 30 ms apart before a model of 250 ms.
 """
