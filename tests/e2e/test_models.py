@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 from e2e.conftest import StartDaemon
-from e2e.daemons import DaemonProcess, alive, wait_until_gone
+from e2e.daemons import QUIET, DaemonProcess, alive, wait_until_gone
 from gguf_fixtures import CHAT_TEXT, ModelFile, model_file
 from workers.stores import OllamaStore
 
@@ -33,12 +34,20 @@ def daemon(start_daemon: StartDaemon, model_file: ModelFile, ghostd_home: Path, 
     store = OllamaStore(tmp_path / "user" / ".ollama" / "models")
     store.pull("registry.ollama.ai/library/qwen/0.5b", model_file("qwen"))
     store.manifest("registry.ollama.ai/library/bad/1b", [{"mediaType": "model", "digest": "sha256:../x", "size": 1}])
-    return start_daemon()
+    daemon = start_daemon()
+    wait_offered(daemon, "qwen:0.5b")
+    return daemon
 
 
 def models(daemon: DaemonProcess) -> dict[str, Any]:
     listed = json.loads(daemon.command("ghostctl", "models", "--json").stdout)
     return {model["id"]: model for model in listed if model["owned_by"] == "local"}
+
+
+def wait_offered(daemon: DaemonProcess, name: str) -> None:
+    """Wait until the search for models, which does not hold the start up, has found this one."""
+    while name not in models(daemon):
+        time.sleep(0.05)
 
 
 def worker_of(daemon: DaemonProcess) -> list[int]:
@@ -93,15 +102,39 @@ def test_a_load_shows_its_progress_on_a_terminal(
     daemon: DaemonProcess, model_file: ModelFile, ghostd_home: Path
 ) -> None:
     shutil.copy(model_file("slow"), ghostd_home / "data" / "models" / "slow.gguf")
-    while "slow" not in models(daemon):
-        time.sleep(0.05)
+    wait_offered(daemon, "slow")
     ours, theirs = pty.openpty()
     program = str(Path(sys.executable).with_name("ghostctl"))
     process = subprocess.Popen([program, "models", "load", "slow"], stdout=subprocess.PIPE, stderr=theirs)
     os.close(theirs)
+    while not (workers := worker_of(daemon)):
+        time.sleep(0.002)
+    os.kill(workers[0], signal.SIGSTOP)  # so that the load lasts until it was seen
+    shown = ""
+    while "slow: load" not in shown:
+        shown += os.read(ours, 65536).decode()
+    os.kill(workers[0], signal.SIGCONT)
     out, _ = process.communicate(timeout=60)
-    shown = os.read(ours, 65536).decode()
+    shown += os.read(ours, 65536).decode()
     os.close(ours)
     assert out.startswith(b"slow: ready; ")
-    assert "slow: load" in shown
     assert shown.endswith("\r")
+
+
+def test_what_a_model_has_read_is_there_after_a_restart_and_deleted_on_wish(
+    daemon: DaemonProcess, start_daemon: StartDaemon, ghostd_home: Path
+) -> None:
+    pytest.importorskip("llama_cpp")
+    text = "def add(a, b):\n    return a + b\n" * 20
+    body = {"model": "mine", "prompt": text, "max_tokens": 1, "temperature": 0}
+    read = daemon.request("/v1/completions", body)["usage"]["prompt_tokens"]
+    assert read > 256 and daemon.stop() == 0
+    kept = ghostd_home / "cache" / "prompts"
+    assert [file.suffix for file in kept.iterdir()] == [".prompt"]
+    again = start_daemon()
+    usage = again.request("/v1/completions", {**body, "prompt": f"{text}x"})["usage"]
+    assert usage["prompt_tokens_details"]["cached_tokens"] == read
+    again.kill()
+    (ghostd_home / "config" / "config.toml").write_text(f"{QUIET}[local]\nkeep_prompt_cache = false\n")
+    start_daemon()
+    assert not kept.exists()
