@@ -64,8 +64,8 @@ class Arguments:
     def finish(self, *, cut: bool = False) -> str:
         """What is left to give out: nothing of an object that is whole, whatever follows it, and of none at all.
 
-        `cut`: the reply has reached its limit of tokens. Then an object that was begun stays so, as with Anthropic's own
-        models: clients know what `max_tokens` means.
+        `cut`: the reply has reached its limit of tokens. Then an object that was begun stays so, as with Anthropic's
+        own models: clients know what `max_tokens` means.
         """
         if cut and self._rest is None and self._next != _OBJECT:
             return ""
