@@ -122,7 +122,7 @@ class MemoryBudget:
             if fixed + needed > limits.total:
                 raise self._too_large(holder, needed, fixed, limits)
             missing = sum(others.values()) + needed - limits.total
-            for victim in sorted(others, key=lambda other: other.last_used_s):
+            for victim in sorted(others, key=lambda other: (other.leaving_pid is None, other.last_used_s)):
                 if missing > 0 and victim.leaving_pid is not None:
                     missing -= others[victim]
                 elif missing > 0 and not victim.busy and not victim.pinned:

@@ -16,7 +16,7 @@ from zlib import crc32
 
 import pytest
 from gguf_fixtures import ModelFile
-from workers.opening import Install, completion, until
+from workers.opening import TIMEOUT_S, Install, completion, until
 from workers.recurrent import write_mamba
 from workers.sliding import write_gemma
 
@@ -59,9 +59,10 @@ class Restarts:
 
 
 @pytest.fixture
-def start(install: Install, models_dir: Path, tmp_path: Path) -> Restarts:
-    """With one model, `random`."""
+def start(install: Install, models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Restarts:
+    """With one model, `random`, that has time to save however busy the machine is."""
     pytest.importorskip("llama_cpp")
+    monkeypatch.setattr(leaving, "_SAVE_S", TIMEOUT_S)
     install("random")
     cache = tmp_path / "cache"
     cache.mkdir(mode=0o700)
