@@ -222,7 +222,7 @@ class SuggestionService:
         latency = self._latency.setdefault(filler.model, Latency(filler.line_s))
         delay, tentative = 0.0, False
         if not (filler.ready or fill.trigger == "manual"):
-            busy = bool(state.running)
+            busy = any(one.model in state.running for one in work.fillers if not one.ready)
             delay = delay_s(work.place.before, state.rhythm, latency, busy=busy)
             tentative = state.rhythm.bursts
             delay = max(delay - (time.monotonic() - work.began_s), 0.0)

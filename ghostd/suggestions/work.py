@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 GRACE_S = 0.03
 """A generation that nobody waits for any more lives so long: a newer request, whose text agrees, may take it over."""
+READY_S = 0.001
+"""Ready structures have so long to be sure; then a model that costs nothing is asked beside them."""
 
 
 class Work:
@@ -33,6 +35,12 @@ class Work:
         self.fillers = service.usable(ask.fill)
         self.shown: Suggestion | None = None
         self._service = service
+        self._slow = [(rank, filler) for rank, filler in enumerate(self.fillers) if not filler.ready]
+        """Models that take their time."""
+        self._looked = False
+        """Whether ready structures have been asked."""
+        self._meanwhile: Generation | None = None
+        """Of a model that was asked while ready structures looked for their answer."""
 
     async def suggestions(self) -> AsyncGenerator[Suggestion, None]:
         """What there is to show, as it gets better; a caller that wants no better one stops at the first."""
@@ -45,15 +53,18 @@ class Work:
             yield _of_kept(hit[0], hit[1])
             return
         answer = await self._by_ready()
-        slow = [(rank, filler) for rank, filler in enumerate(self.fillers) if not filler.ready]
         if answer is not None:
-            if not slow or (not manual and self._service.sure(answer)):
+            if not self._slow or (not manual and self._service.sure(answer)):
+                self._drop_meanwhile()
                 yield replace(answer, final=True)
                 return
             if self.ask.incremental:
                 yield answer
+        if self._meanwhile is None and (hit := self._kept_of_models()) is not None:
+            yield _of_kept(hit[0], hit[1])
+            return
         better = None
-        for rank, filler in slow:
+        for rank, filler in self._slow:
             async with aclosing(self._by_model(filler, rank, answer)) as found:
                 async for better in found:
                     yield better
@@ -73,9 +84,13 @@ class Work:
         for rank, filler in enumerate(self.fillers):
             if not filler.ready or self.state.kept.nothing_at(self.place, filler.model):
                 continue
+            self._looked = bool(self._slow)
             generation = self._service.begin(self, filler, rank)
+            alone_s: float | None = READY_S
             while not generation.done:
-                await _waited(generation, None)
+                if not await _waited(generation, alone_s):
+                    self._ask_meanwhile()
+                    alone_s = None
             if generation.error is not None and len(self.fillers) == 1:
                 raise generation.error
             if generation.text.strip():
@@ -84,6 +99,30 @@ class Work:
                     return found
         return None
 
+    def _kept_of_models(self) -> tuple[Kept, str] | None:
+        """What a model has finished while ready structures looked for their answer."""
+        hit = self.state.kept.find(self.place) if self._looked else None
+        return hit if hit is not None and hit[0].rank >= self._slow[0][0] else None
+
+    def _ask_meanwhile(self) -> None:
+        if not self._slow or self._kept_of_models() is not None:
+            return
+        rank, filler = self._slow[0]
+        known = self.state.kept.nothing_at(self.place, filler.model)
+        if not (filler.metered or known or filler.model in self.state.running):
+            self._meanwhile = self._service.begin(self, filler, rank)
+
+    def _asked_meanwhile(self, filler: Filler) -> Generation | None:
+        asked = self._meanwhile
+        return asked if asked is not None and asked.model == filler.model and not asked.stopped else None
+
+    def _drop_meanwhile(self) -> None:
+        """It is not needed, unless another request has come to wait for it."""
+        asked = self._meanwhile
+        if asked is not None and not asked.wanted and self.state.running.get(asked.model) is asked:
+            del self.state.running[asked.model]
+            asked.stop()
+
     async def _by_model(self, filler: Filler, rank: int, answer: Suggestion | None) -> AsyncGenerator[Suggestion, None]:
         """By a model that takes its time; nothing where it has nothing to say, or not within the time there is."""
         state, place, manual = self.state, self.place, self.ask.fill.trigger == "manual"
@@ -91,8 +130,8 @@ class Work:
             return
         generation = state.running.get(filler.model)
         origin: Origin = "running"
-        if generation is None:
-            generation, origin = self._service.begin(self, filler, rank), "fresh"
+        if generation is None or generation is self._meanwhile:
+            generation, origin = self._asked_meanwhile(filler) or self._service.begin(self, filler, rank), "fresh"
         waits = answer is None or manual or self.ask.incremental
         given = ""
         while True:
@@ -124,11 +163,12 @@ class Work:
         )
 
 
-async def _waited(generation: Generation, timeout_s: float | None) -> None:
+async def _waited(generation: Generation, timeout_s: float | None) -> bool:
+    """Whether more of it is known now; False when the time is over."""
     generation.wanted += 1
     generation.stay()
     try:
-        await generation.changed(timeout_s)
+        return await generation.changed(timeout_s)
     finally:
         generation.wanted -= 1
 

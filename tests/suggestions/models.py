@@ -55,6 +55,8 @@ class Models:
         self.forgotten: list[tuple[str, str | None]] = []
         self.ready: dict[str, tuple[str, float]] = {}
         """What READY says behind a prefix, and how sure it is."""
+        self.ready_s = 0.0
+        """How long it looks for that."""
 
     def fillers(self, model: str) -> Sequence[Filler]:
         return self.offered
@@ -80,6 +82,7 @@ class Models:
         self.outcomes.append((call_id, kind, value))
 
     async def _at_once(self, text: str, confidence: float) -> AsyncGenerator[Delta, None]:
+        await asyncio.sleep(self.ready_s)
         yield Delta(text, "stop", Usage(1, 1), confidence=confidence)
 
     async def _written(self, stream: Stream) -> AsyncGenerator[Delta, None]:

@@ -114,6 +114,53 @@ async def test_a_sure_answer_of_ready_structures_asks_no_model() -> None:
     assert models.asked == []
 
 
+async def test_a_model_is_asked_meanwhile_when_ready_structures_take_their_time() -> None:
+    models = Models(READY, MODEL)
+    models.ready[HEAD], models.ready_s = ("return None", 0.5), 0.02
+    suggestions = service(models)
+    began_s = asyncio.get_running_loop().time()
+    task = asyncio.create_task(all_of(suggestions, ask(HEAD)))
+    await until(lambda: models.asked)
+    assert asyncio.get_running_loop().time() - began_s < 0.01  # on the loop's own clock
+    models.asked[0].write("return 1").end()
+    (found,) = await task
+    assert (found.text, found.origin, len(models.asked)) == ("return 1", "fresh", 1)
+
+
+async def test_a_model_that_was_asked_meanwhile_is_stopped_when_ready_structures_are_sure() -> None:
+    models = Models(READY, MODEL)
+    models.ready[HEAD], models.ready_s = ("return None", 0.95), 0.02
+    suggestions = service(models, speculate="never")
+    assert await texts(suggestions, ask(HEAD)) == ["return None"]
+    await until(lambda: models.asked[0].closed)
+    assert len(models.asked) == 1
+
+
+async def test_a_model_that_costs_money_is_asked_only_when_ready_structures_are_not_sure() -> None:
+    models = Models(READY, CLOUD)
+    models.ready[HEAD], models.ready_s = ("return None", 0.95), 0.02
+    suggestions = service(models, speculate="never")
+    assert await texts(suggestions, ask(HEAD)) == ["return None"]
+    assert not models.asked
+
+
+@pytest.mark.parametrize(("writes_s", "origin"), [(0.0, "kept"), (0.05, "running")])
+async def test_a_key_while_ready_structures_look_takes_over_what_a_model_was_asked_meanwhile(
+    writes_s: float, origin: str
+) -> None:
+    models = Models(READY, MODEL)
+    models.ready_s = 0.02
+    suggestions = service(models, speculate="never")
+    first = asyncio.create_task(texts(suggestions, ask(HEAD)))
+    await until(lambda: models.asked)
+    first.cancel()
+    second = asyncio.create_task(all_of(suggestions, ask(HEAD + "re")))
+    await asyncio.sleep(writes_s)
+    models.asked[0].write("return 1").end()
+    (found,) = await second
+    assert (found.text, found.origin, len(models.asked)) == ("turn 1", origin, 1)
+
+
 async def test_a_model_within_the_budget_takes_the_place_of_the_ready_answer() -> None:
     models = Models(READY, MODEL)
     models.ready[HEAD] = ("return path", 0.5)
