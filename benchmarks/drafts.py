@@ -33,7 +33,7 @@ from vocabularies import Tokenizer, vocabulary
 
 from ghostd.completion.drafting import draft_sources
 from ghostd.completion.window import window
-from ghostd.config import ProjectModelConfig
+from ghostd.config.completion import ProjectModelConfig
 from ghostd.context.retriever import Retriever
 from ghostd.context.selection import ContextRequest
 from ghostd.project_model.provider import MODEL, project_model

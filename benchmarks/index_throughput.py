@@ -28,7 +28,7 @@ import tempfile
 import time
 from pathlib import Path, PurePosixPath
 
-from ghostd.config import IndexConfig
+from ghostd.config.projects import IndexConfig
 from ghostd.index.service import index_once, open_index
 
 DJANGO = "django==5.2"

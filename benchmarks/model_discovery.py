@@ -21,8 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from gguf_fixtures import QWEN, write_gguf
 
-from ghostd.config import LocalConfig
-from ghostd.config_routing import DiscoveryConfig
+from ghostd.config.local import DiscoveryConfig, LocalConfig
 from ghostd.workers.provider import local_provider
 
 TICK_S = 0.005

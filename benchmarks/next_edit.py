@@ -27,8 +27,8 @@ from pathlib import Path, PurePosixPath
 
 from completion_corpora import CACHE, REPORTED, fetch
 
-from ghostd.config import IndexConfig
-from ghostd.config_next_edit import NextEditConfig
+from ghostd.config.next_edit import NextEditConfig
+from ghostd.config.projects import IndexConfig
 from ghostd.index.service import SqliteIndex, open_index
 from ghostd.next_edit.asked import Asked
 from ghostd.next_edit.history import EditHistory

@@ -31,7 +31,7 @@ import psutil
 from completion_corpora import APART, REPORTED, Corpus, Place, fetch, files_of, places, split
 from ngram_reference import NgramCache
 
-from ghostd.config import ProjectModelConfig
+from ghostd.config.completion import ProjectModelConfig
 from ghostd.indexed import IndexedFile
 from ghostd.local.client import Client
 from ghostd.local.paths import find_paths

@@ -178,7 +178,7 @@ def reread(keys: Sequence[Key], make: Make, encode: Encoder) -> tuple[list[int],
 async def by_worker(model: Path, replays: Sequence[Sequence[Key]]) -> list[int]:
     """What the worker says that it had to read, for each key but the first of a document."""
     from ghostd.completion.fill import collect
-    from ghostd.config import LocalConfig
+    from ghostd.config.local import LocalConfig
     from ghostd.engine import Engine
     from ghostd.types import Claim, FillRequest
     from ghostd.workers.provider import local_provider

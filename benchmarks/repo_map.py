@@ -32,7 +32,7 @@ from ghostd.analysis.analyst import Analyst
 from ghostd.analysis.relevance import FEATURES, Focus, features_of
 from ghostd.analysis.tokens import BYTES_PER_TOKEN, estimate
 from ghostd.code_ports import Index
-from ghostd.config import IndexConfig
+from ghostd.config.projects import IndexConfig
 from ghostd.context.evaluate import HiddenLine, hidden_lines
 from ghostd.context.query import IDENTIFIER
 from ghostd.index.service import open_index

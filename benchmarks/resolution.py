@@ -29,7 +29,7 @@ from completion_corpora import APART, REPORTED, fetch
 from index_throughput import django
 from platformdirs import user_cache_path
 
-from ghostd.config import IndexConfig
+from ghostd.config.projects import IndexConfig
 from ghostd.index.service import SqliteIndex, open_index
 from ghostd.resolve.resolver import Resolver
 

@@ -26,7 +26,7 @@ from completion_corpora import Corpus, fetch
 from plain_bm25 import PlainBm25
 from retrieval_projects import GROUPS, HELD_OUT, LANGUAGES, TRAINING
 
-from ghostd.config import IndexConfig
+from ghostd.config.projects import IndexConfig
 from ghostd.context.evaluate import BUDGETS, METHODS, Recall, evaluate, hidden_lines, means, training_rows
 from ghostd.context.judge import FEATURES
 from ghostd.context.retriever import Retriever

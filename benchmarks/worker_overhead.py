@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from gguf_fixtures import QWEN, Recipe, write_gguf
 
-from ghostd.config import LocalConfig
+from ghostd.config.local import LocalConfig
 from ghostd.types import CompletionRequest, Sampling
 from ghostd.workers.provider import LocalProvider, local_provider
 

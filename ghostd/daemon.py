@@ -16,7 +16,7 @@ from ghostd.analysis.analyst import Analyst
 from ghostd.batches.service import open_batches
 from ghostd.code_ports import GitHistory, Index, Similar
 from ghostd.committed import HistoryState
-from ghostd.config import Config
+from ghostd.config.settings import Config
 from ghostd.context.for_fill import quote_for
 from ghostd.context.service import ContextService
 from ghostd.embedded import SimilarState

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ghostd.config_embeddings import EmbeddingsConfig
+from ghostd.config.embeddings import EmbeddingsConfig
 from ghostd.context.secrets_in_text import without_secrets
 from ghostd.embedded import EmbeddingModel, Vector
 from ghostd.engine import Engine

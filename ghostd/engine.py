@@ -14,7 +14,7 @@ from ghostd.code_ports import Index
 from ghostd.completion.fill import collect, fill_along, warm_with
 from ghostd.completion.layouts import Layouts
 from ghostd.completion.prompting import Knowledge, Quote
-from ghostd.config import Config
+from ghostd.config.settings import Config
 from ghostd.context.service import ContextService
 from ghostd.errors import GhostdError, ModelNotFound, ProviderError, RequestError, WorkerFailed
 from ghostd.models import ModelInfo

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import TextIO
 
-from ghostd.config import LogConfig
+from ghostd.config.log import LogConfig
 from ghostd.redaction import redact
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")

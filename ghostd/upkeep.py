@@ -14,7 +14,9 @@ from typing import Any
 
 import msgspec
 
-from ghostd.config import Config, error_at, load_config
+from ghostd.config.load import load_config
+from ghostd.config.settings import Config
+from ghostd.config.toml import error_at
 from ghostd.errors import ConfigError, ModelNotFound, UpstreamError
 from ghostd.ports import UpstreamProvider
 from ghostd.providers.discovery import Found, ServerDiscovery

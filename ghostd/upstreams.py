@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ghostd import plugins
-from ghostd.config import Config
-from ghostd.config_routing import ProviderConfig
+from ghostd.config.providers import ProviderConfig
+from ghostd.config.settings import Config
 from ghostd.errors import ConfigError
 from ghostd.ports import SecretStore, UpstreamProvider
 from ghostd.providers.discovery import Found

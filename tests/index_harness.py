@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ghostd.config import IndexConfig
+from ghostd.config.projects import IndexConfig
 from ghostd.index.service import SqliteIndex, open_index
 from ghostd.index.watch import Watch
 from ghostd.indexed import ChangeBatch

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from ghostd.config_routing import ProviderConfig, UpstreamConfig
+from ghostd.config.providers import ProviderConfig, UpstreamConfig
 from ghostd.ports import UpstreamProvider
 from ghostd.providers import presets
 from ghostd.providers.http.client import http_client

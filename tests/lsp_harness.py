@@ -14,7 +14,7 @@ from ghostd_lsp.framing import HEADER_LIMIT_BYTES, frame, read_message
 from ghostd_lsp.serving import serve_session
 
 from ghostd.code_ports import Index
-from ghostd.config import Config
+from ghostd.config.settings import Config
 from ghostd.engine import Engine, FrontendHost
 from ghostd.ports import Provider
 from ghostd.testing.host import frontend_host

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from navigation_harness import parsed
 
-from ghostd.config_next_edit import NextEditConfig
+from ghostd.config.next_edit import NextEditConfig
 from ghostd.next_edit.asked import Asked
 from ghostd.next_edit.by_model import ModelEdits
 from ghostd.next_edit.history import EditHistory

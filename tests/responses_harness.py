@@ -15,8 +15,8 @@ import msgspec
 from openai import AsyncOpenAI
 from routing_harness import World
 
-from ghostd.config import HttpConfig
-from ghostd.config_responses import ResponsesConfig
+from ghostd.config.http import HttpConfig
+from ghostd.config.responses import ResponsesConfig
 from ghostd.conversation import ToolCallDelta
 from ghostd.engine import Engine
 from ghostd.gateway.dialects.responses.doors import responses_doors

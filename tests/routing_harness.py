@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ghostd.config import Config
+from ghostd.config.settings import Config
 from ghostd.conversation import Message
 from ghostd.engine import Engine
 from ghostd.errors import UpstreamFailed

@@ -12,8 +12,9 @@ from typing import Any
 import openai
 from providers.openai_dialect import OpenAIDialect
 
-from ghostd.config import Config, HttpConfig
-from ghostd.config_routing import ProviderConfig
+from ghostd.config.http import HttpConfig
+from ghostd.config.providers import ProviderConfig
+from ghostd.config.settings import Config
 from ghostd.engine import Engine
 from ghostd.gateway.routes import Route
 from ghostd.providers import presets

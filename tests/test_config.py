@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from ghostd.config import Config, HttpConfig, LocalModelConfig, load_config, parse_config
+from ghostd.config.http import HttpConfig
+from ghostd.config.load import load_config, parse_config
+from ghostd.config.local import LocalModelConfig
+from ghostd.config.settings import Config
 from ghostd.errors import ConfigError
 
 FILE = Path("/home/config.toml")

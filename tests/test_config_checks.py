@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ghostd import plugins
-from ghostd.config import Config, parse_config
+from ghostd.config.load import parse_config
+from ghostd.config.settings import Config
 from ghostd.errors import ConfigError
 
 FILE = Path("/etc/ghostd/config.toml")

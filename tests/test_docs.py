@@ -10,18 +10,11 @@ import msgspec
 import pytest
 
 from ghostd.cli.main import ghostctl, ghostd
-from ghostd.config import Config, LocalModelConfig, parse_config
-from ghostd.config_routing import (
-    DeploymentConfig,
-    ExperimentArm,
-    ExperimentConfig,
-    LongPriceConfig,
-    ModelConfig,
-    PriceConfig,
-    ProviderConfig,
-    RouteConfig,
-    RouteEntry,
-)
+from ghostd.config.load import parse_config
+from ghostd.config.local import LocalModelConfig
+from ghostd.config.providers import DeploymentConfig, LongPriceConfig, ModelConfig, PriceConfig, ProviderConfig
+from ghostd.config.routing import ExperimentArm, ExperimentConfig, RouteConfig, RouteEntry
+from ghostd.config.settings import Config
 from ghostd.routing import policies
 
 ROOT = Path(__file__).parents[1]

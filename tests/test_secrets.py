@@ -22,7 +22,7 @@ from e2e.daemons import wait_until_gone
 from keyring.errors import InitError
 from secret_backends import Asking, Broken, MemoryKeyring, Odd
 
-from ghostd.config import LogConfig
+from ghostd.config.log import LogConfig
 from ghostd.errors import SecretError, SecretMissing
 from ghostd.redaction import redact, remember
 from ghostd.secrets import command, patience
@@ -470,7 +470,7 @@ def test_the_log_holds_no_secret_in_messages_arguments_or_exceptions(layout: str
 def test_what_a_crash_prints_holds_no_secret() -> None:
     code = """
 import threading
-from ghostd.config import LogConfig
+from ghostd.config.log import LogConfig
 from ghostd.redaction import remember
 from ghostd.telemetry import set_up_logging
 

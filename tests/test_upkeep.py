@@ -14,8 +14,8 @@ import pytest
 from routing_harness import chat
 
 from ghostd import upkeep as upkeep_module
-from ghostd.config import load_config, parse_config
-from ghostd.config_routing import PriceConfig
+from ghostd.config.load import load_config, parse_config
+from ghostd.config.providers import PriceConfig
 from ghostd.engine import Engine
 from ghostd.errors import ConfigError, KeyRefused, NoUsableKey, UpstreamError
 from ghostd.providers.discovery import KINDS, Found

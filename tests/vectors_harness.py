@@ -10,8 +10,8 @@ from pathlib import Path
 
 from index_harness import Followed
 
-from ghostd.config import IndexConfig
-from ghostd.config_embeddings import EmbeddingsConfig
+from ghostd.config.embeddings import EmbeddingsConfig
+from ghostd.config.projects import IndexConfig
 from ghostd.context.secrets_in_text import without_secrets
 from ghostd.embedded import EmbeddingModel, SimilarState, Vector
 from ghostd.index.service import open_index

@@ -18,7 +18,7 @@ from ghostd.batches.folder import BatchFolder
 from ghostd.batches.lines import Examiner, LineSplitter, answered, decode_line, model_of, unanswered, usage_of
 from ghostd.batches.patience import Patience, Tries
 from ghostd.batches.places import Places
-from ghostd.config_files import BatchesConfig
+from ghostd.config.files import BatchesConfig
 from ghostd.errors import StoreError
 from ghostd.ports import FileStore
 

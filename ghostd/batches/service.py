@@ -20,7 +20,7 @@ from ghostd.batches.patience import SETTLING_S
 from ghostd.batches.places import Places
 from ghostd.batches.run import Ask, BatchRun, to_its_end
 from ghostd.batches.table import BatchTable
-from ghostd.config_files import BatchesConfig
+from ghostd.config.files import BatchesConfig
 from ghostd.database import migrations, open_in_folder
 from ghostd.errors import InvalidRequest, Overloaded, StorageFull, StoreError
 from ghostd.ports import FileStore

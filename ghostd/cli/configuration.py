@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ghostd.cli.options import is_there, read_config
-from ghostd.config_checks import unlisted
+from ghostd.config.checks import unlisted
 from ghostd.local.paths import find_paths
 
 

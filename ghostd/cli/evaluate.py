@@ -13,7 +13,7 @@ import msgspec
 
 from ghostd.cli.options import checked_root, read_config
 from ghostd.cli.tables import print_table
-from ghostd.config import Config
+from ghostd.config.settings import Config
 from ghostd.context_reports import EvaluationOrder, RetrievalReport
 from ghostd.errors import GhostdError
 from ghostd.local.client import Client

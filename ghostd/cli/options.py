@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from ghostd.config import Config, load_config
+from ghostd.config.load import load_config
+from ghostd.config.settings import Config
 from ghostd.errors import RootError
 from ghostd.local.paths import Paths, expand, is_text
 

@@ -10,8 +10,8 @@ import click
 
 from ghostd.cli.options import read_config
 from ghostd.cli.tables import UNKNOWN, print_table, printable
-from ghostd.config import Config
-from ghostd.config_routing import Policy
+from ghostd.config.routing import Policy
+from ghostd.config.settings import Config
 from ghostd.errors import ConfigError, GhostdError, ModelNotFound
 from ghostd.ledger.reader import open_reader
 from ghostd.ledger.reports import last_requests

@@ -11,7 +11,7 @@ import msgspec
 
 from ghostd.cli.moments import since
 from ghostd.cli.tables import UNKNOWN, print_table, printable
-from ghostd.config_routing import Policy
+from ghostd.config.routing import Policy
 from ghostd.errors import GhostdError
 from ghostd.local.client import Client
 from ghostd.local.paths import find_paths

@@ -18,7 +18,7 @@ import click
 
 from ghostd import __version__
 from ghostd.cli.options import checked_root, daemon_options, read_config, with_port
-from ghostd.config import Config
+from ghostd.config.settings import Config
 from ghostd.local.instance import Instance, Lock, hold
 from ghostd.local.paths import Paths, find_paths
 from ghostd.telemetry import set_up_logging

@@ -11,7 +11,8 @@ import click
 import msgspec
 
 from ghostd.cli.options import is_there
-from ghostd.config import Config, load_config
+from ghostd.config.load import load_config
+from ghostd.config.settings import Config
 from ghostd.errors import GhostdError, InstanceError, SecretError
 from ghostd.local.client import Client
 from ghostd.local.paths import Paths, find_paths

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from ghostd.code_ports import GitHistory, Index, Similar
-from ghostd.config import ContextConfig
+from ghostd.config.context import ContextConfig
 from ghostd.errors import InvalidRequest, UnsupportedParameter
 from ghostd.resolve.resolver import Resolver
 from ghostd.routing.tokens import Tokens

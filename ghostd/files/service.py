@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ghostd.batch import StoredFile
-from ghostd.config_files import FilesConfig
+from ghostd.config.files import FilesConfig
 from ghostd.database import migrations, open_in_folder
 from ghostd.errors import BodyTooLarge, InvalidRequest, StorageFull, StoreError
 from ghostd.files.contents import BLOCK_BYTES, Contents, Upload

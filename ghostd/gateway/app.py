@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ghostd.config import HttpConfig
+from ghostd.config.http import HttpConfig
 from ghostd.engine import Engine
 from ghostd.errors import GhostdError, RequestEnded
 from ghostd.gateway.attachments import Attachments

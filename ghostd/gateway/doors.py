@@ -16,7 +16,7 @@ import msgspec
 from ghostd import __version__
 from ghostd.analysis.analyst import Analyst
 from ghostd.code_ports import Index
-from ghostd.config_files import FilesConfig
+from ghostd.config.files import FilesConfig
 from ghostd.context.service import ContextService
 from ghostd.engine import Engine
 from ghostd.gateway import dialects

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from multidict import istr
 
-from ghostd.config import HttpConfig
+from ghostd.config.http import HttpConfig
 from ghostd.errors import GhostdError
 from ghostd.gateway.attachments import MARK, Attachments
 from ghostd.gateway.bodies import SMALL_BYTES, Bodies

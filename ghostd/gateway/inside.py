@@ -10,7 +10,7 @@ import msgspec
 from multidict import CIMultiDict
 
 from ghostd.batch import BackgroundReply, BackgroundRequest
-from ghostd.config import HttpConfig
+from ghostd.config.http import HttpConfig
 from ghostd.errors import GhostdError, InvalidRequest
 from ghostd.gateway.attachments import Attachments
 from ghostd.gateway.errors import INTERNAL, HttpError

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
-from ghostd.config import HttpConfig
+from ghostd.config.http import HttpConfig
 from ghostd.gateway.connection import Connection
 from ghostd.gateway.request import Request
 

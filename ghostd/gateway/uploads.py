@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 
 from ghostd.batch import UPLOAD_PART, StoredFile
-from ghostd.config_files import FilesConfig
+from ghostd.config.files import FilesConfig
 from ghostd.errors import InvalidRequest, Overloaded
 from ghostd.ports import FileStore, IncomingFile
 

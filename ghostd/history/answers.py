@@ -6,7 +6,7 @@ import os
 import sqlite3
 from typing import Any
 
-from ghostd.config import HistoryConfig
+from ghostd.config.projects import HistoryConfig
 from ghostd.history.locate import Location
 from ghostd.history.score import MAX_COMMITS, RECENT, Touched, decay, hits, ranked, strengths
 

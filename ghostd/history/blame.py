@@ -9,7 +9,7 @@ from typing import Any
 
 import pygit2
 
-from ghostd.config import HistoryConfig
+from ghostd.config.projects import HistoryConfig
 from ghostd.history.answers import commits
 from ghostd.history.locate import Location
 from ghostd.history.objects import head

@@ -8,7 +8,7 @@ from typing import Any
 
 import pygit2
 
-from ghostd.config import HistoryConfig
+from ghostd.config.projects import HistoryConfig
 from ghostd.history.locate import Location
 from ghostd.history.objects import find_ref, head
 from ghostd.history.reading import commit_of, subject_of

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pygit2
 
-from ghostd.config import HistoryConfig
+from ghostd.config.projects import HistoryConfig
 from ghostd.history.cache import path_number, transaction
 from ghostd.history.objects import HistoryError
 

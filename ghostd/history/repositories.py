@@ -14,7 +14,7 @@ from typing import Any
 
 import pygit2
 
-from ghostd.config import HistoryConfig
+from ghostd.config.projects import HistoryConfig
 from ghostd.history.cache import open_cache, set_aside
 from ghostd.history.locate import Location, locate
 from ghostd.history.objects import HistoryError, head, objects_state, open_objects, shallow

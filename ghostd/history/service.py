@@ -20,7 +20,7 @@ from ghostd.committed import (
     Hunk,
     SymbolCoChange,
 )
-from ghostd.config import HistoryConfig
+from ghostd.config.projects import HistoryConfig
 from ghostd.errors import GhostdError
 from ghostd.history.kept import Kept
 from ghostd.history.locate import locate

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from ghostd.config import HistoryConfig
+from ghostd.config.projects import HistoryConfig
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pygit2
 
-from ghostd.config import HistoryConfig
+from ghostd.config.projects import HistoryConfig
 from ghostd.history.answers import names_of, newest, now_called, shown_below, text_of
 from ghostd.history.cache import path_number, transaction
 from ghostd.history.locate import Location

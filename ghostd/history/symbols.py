@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pygit2
 
-from ghostd.config import HistoryConfig
+from ghostd.config.projects import HistoryConfig
 from ghostd.history.reading import commit_of
 
 MAX_SYMBOLS = 100

@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from ghostd.config import HistoryConfig
+from ghostd.config.projects import HistoryConfig
 from ghostd.history import answers, changes
 from ghostd.history.blame import blamed
 from ghostd.history.locate import Location

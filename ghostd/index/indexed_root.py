@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from ghostd.config import IndexConfig
+from ghostd.config.projects import IndexConfig
 from ghostd.errors import RootError
 from ghostd.index.chunk_reader import ChunkReader
 from ghostd.index.ignore import GENERATED_MARKS, IGNORE_FILES

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from ghostd.code_ports import Index
-from ghostd.config import IndexConfig
+from ghostd.config.projects import IndexConfig
 from ghostd.errors import RootError
 from ghostd.index import search
 from ghostd.index.indexed_root import IndexedRoot

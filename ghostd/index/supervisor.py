@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from ghostd.config import IndexConfig
+from ghostd.config.projects import IndexConfig
 from ghostd.index.deaths import parser_death, signal_name
 from ghostd.index.slot import Slot
 

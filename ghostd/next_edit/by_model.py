@@ -8,7 +8,7 @@ from contextlib import aclosing
 from difflib import SequenceMatcher
 from typing import Protocol
 
-from ghostd.config_next_edit import NextEditConfig
+from ghostd.config.next_edit import NextEditConfig
 from ghostd.conversation import Message
 from ghostd.models import ModelInfo
 from ghostd.next_edit.asked import Asked

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from ghostd.config_next_edit import NextEditConfig
+from ghostd.config.next_edit import NextEditConfig
 from ghostd.next_edit.asked import Asked, Texts
 from ghostd.next_edit.by_model import ModelEdits
 from ghostd.next_edit.document import Source

@@ -16,7 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from ghostd.code_ports import Index
-from ghostd.config import ProjectModelConfig
+from ghostd.config.completion import ProjectModelConfig
 from ghostd.errors import GhostdError, RootError, WorkerFailed
 from ghostd.indexed import ChangeBatch, IndexedFile
 from ghostd.project_model.memory import CHANGED_TOKENS, RootMemory

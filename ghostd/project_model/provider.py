@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from ghostd.code_ports import Index
-from ghostd.config import ProjectModelConfig
+from ghostd.config.completion import ProjectModelConfig
 from ghostd.errors import UnsupportedParameter
 from ghostd.models import ModelInfo
 from ghostd.project_model.learner import Learner

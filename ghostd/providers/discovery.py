@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ghostd.config_routing import DiscoveryConfig, ProviderConfig
+from ghostd.config.local import DiscoveryConfig
+from ghostd.config.providers import ProviderConfig
 from ghostd.errors import UpstreamError, UpstreamTimeout
 from ghostd.providers.http.client import HttpClient, HttpResponse
 from ghostd.providers.listeners import is_trusted

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ghostd.config_routing import UpstreamConfig
+from ghostd.config.providers import UpstreamConfig
 from ghostd.errors import UpstreamMalformed
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from ghostd.config_routing import ModelConfig, ProviderConfig
+from ghostd.config.providers import ModelConfig, ProviderConfig
 from ghostd.models import ModelInfo
 
 MAX_LISTED = 5000

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ghostd.config_routing import UpstreamConfig
+from ghostd.config.providers import UpstreamConfig
 from ghostd.errors import UpstreamMalformed
 
 _BOM = b"\xef\xbb\xbf"

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from ghostd.config_routing import UpstreamConfig
+from ghostd.config.providers import UpstreamConfig
 from ghostd.errors import RequestError, UpstreamError
 from ghostd.providers.http.client import HttpResponse
 from ghostd.providers.http.failures import headed

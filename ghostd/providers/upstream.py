@@ -9,7 +9,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from ghostd import __version__
-from ghostd.config_routing import ProviderConfig, UpstreamConfig
+from ghostd.config.providers import ProviderConfig, UpstreamConfig
 from ghostd.errors import (
     KeyRefused,
     NoUsableKey,

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from ghostd.config_responses import ResponsesConfig
+from ghostd.config.responses import ResponsesConfig
 from ghostd.errors import StoreError
 from ghostd.responses.database import NewerSchema, is_damage, open_database, set_aside
 from ghostd.responses.store import Store

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import cast
 
-from ghostd.config_routing import ModelConfig, PriceConfig, RoutingConfig
+from ghostd.config.providers import ModelConfig, PriceConfig
+from ghostd.config.routing import RoutingConfig
 from ghostd.models import ModelInfo
 from ghostd.ports import Provider, UpstreamProvider
 from ghostd.routing.health import Health

@@ -7,7 +7,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ghostd.config_routing import ExperimentConfig
+from ghostd.config.routing import ExperimentConfig
 from ghostd.routing.call import Call
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ghostd.config_routing import RouteConfig
+from ghostd.config.routing import RouteConfig
 from ghostd.errors import ContextTooLong, GhostdError, ModelNotFound, ProviderError, UpstreamRejected
 from ghostd.routing.plan import Plan
 from ghostd.routing.registry import Registry

@@ -15,7 +15,7 @@ from __future__ import annotations
 import random
 from collections import deque
 
-from ghostd.config_routing import RoutingConfig
+from ghostd.config.routing import RoutingConfig
 from ghostd.errors import (
     AdapterFailed,
     GhostdError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
-from ghostd.config_routing import Policy, RouteConfig
+from ghostd.config.routing import Policy, RouteConfig
 from ghostd.routing.deployment import Deployment
 
 AUTO = "auto"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ghostd.config_routing import Policy
+from ghostd.config.routing import Policy
 from ghostd.routing.deployment import Deployment
 from ghostd.routing.features import Features
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from ghostd.config import parse_toml
-from ghostd.config_routing import PriceConfig
+from ghostd.config.providers import PriceConfig
+from ghostd.config.toml import parse_toml
 from ghostd.errors import ConfigError
 from ghostd.types import Usage
 

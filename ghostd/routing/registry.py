@@ -9,16 +9,9 @@ from dataclasses import replace
 
 import msgspec
 
-from ghostd.config import Config
-from ghostd.config_routing import (
-    DeploymentConfig,
-    ExperimentConfig,
-    ModelConfig,
-    PriceConfig,
-    ProviderConfig,
-    RouteConfig,
-    RouteEntry,
-)
+from ghostd.config.providers import DeploymentConfig, ModelConfig, PriceConfig, ProviderConfig
+from ghostd.config.routing import ExperimentConfig, RouteConfig, RouteEntry
+from ghostd.config.settings import Config
 from ghostd.errors import ModelNotFound
 from ghostd.models import ModelInfo
 from ghostd.ports import Provider, UpstreamProvider

@@ -17,7 +17,8 @@ from typing import cast
 import msgspec
 
 from ghostd import errors
-from ghostd.config_routing import ModelConfig, Policy, PriceConfig, RoutingConfig
+from ghostd.config.providers import ModelConfig, PriceConfig
+from ghostd.config.routing import Policy, RoutingConfig
 from ghostd.errors import (
     KeyRefused,
     ModelUnavailable,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from ghostd.config_routing import RoutingConfig
+from ghostd.config.routing import RoutingConfig
 from ghostd.errors import GhostdError
 
 _BURST = 10.0

@@ -18,7 +18,7 @@ from pathlib import Path
 from ghostd.completion.lexing import syntax_of
 from ghostd.completion.postprocess import trim_overlap
 from ghostd.completion.tidy import tidy
-from ghostd.config import CompletionConfig
+from ghostd.config.completion import CompletionConfig
 from ghostd.errors import ModelNotFound, RequestError
 from ghostd.suggestion_reports import CompletionsReport
 from ghostd.suggestions.calibration import Calibration

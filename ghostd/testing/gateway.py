@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from ghostd.config import HttpConfig
-from ghostd.config_responses import ResponsesConfig
+from ghostd.config.http import HttpConfig
+from ghostd.config.responses import ResponsesConfig
 from ghostd.engine import Engine
 from ghostd.gateway.app import serve_http
 from ghostd.gateway.attachments import Attachments

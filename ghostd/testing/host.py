@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ghostd.code_ports import GitHistory, Index
-from ghostd.config import Config
+from ghostd.config.settings import Config
 from ghostd.context.service import ContextService
 from ghostd.engine import Engine, FrontendHost
 from ghostd.navigation.navigator import navigator

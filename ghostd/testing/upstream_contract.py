@@ -18,7 +18,7 @@ from contextlib import aclosing
 
 import pytest
 
-from ghostd.config_routing import ModelConfig, ProviderConfig
+from ghostd.config.providers import ModelConfig, ProviderConfig
 from ghostd.conversation import Tool, ToolCall, Tools
 from ghostd.errors import UnsupportedParameter, UpstreamError
 from ghostd.ports import UpstreamProvider

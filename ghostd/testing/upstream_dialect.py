@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ghostd.config_routing import ProviderConfig, UpstreamConfig
+from ghostd.config.providers import ProviderConfig, UpstreamConfig
 from ghostd.conversation import ToolCall
 from ghostd.ports import UpstreamProvider
 from ghostd.providers.http.client import http_client

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from ghostd.config_embeddings import EmbeddingsConfig
+from ghostd.config.embeddings import EmbeddingsConfig
 from ghostd.embedded import EmbeddingModel, Vector
 from ghostd.errors import ContextTooLong, GhostdError, UpstreamMalformed, UpstreamRejected, UpstreamTimeout
 

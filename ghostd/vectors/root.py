@@ -9,7 +9,7 @@ from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 
 from ghostd.code_ports import Index
-from ghostd.config_embeddings import EmbeddingsConfig
+from ghostd.config.embeddings import EmbeddingsConfig
 from ghostd.embedded import SimilarState, Vector
 from ghostd.indexed import Chunk, Symbol
 from ghostd.vectors.asking import Asking

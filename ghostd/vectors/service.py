@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from ghostd.code_ports import Index
-from ghostd.config_embeddings import EmbeddingsConfig
+from ghostd.config.embeddings import EmbeddingsConfig
 from ghostd.embedded import SimilarState, Vector
 from ghostd.errors import GhostdError, RootError
 from ghostd.indexed import ChangeBatch, Chunk, FoundChunk

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ghostd.config import LocalConfig
+from ghostd.config.local import LocalConfig
 from ghostd.errors import ModelTooLarge, ModelUnavailable
 
 log = logging.getLogger(__name__)

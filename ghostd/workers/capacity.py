@@ -6,7 +6,7 @@ import importlib.util
 from dataclasses import dataclass
 from typing import Literal
 
-from ghostd.config import LocalConfig
+from ghostd.config.local import LocalConfig
 from ghostd.errors import EngineMissing
 from ghostd.workers.catalog import LocalModel
 from ghostd.workers.memory import MemoryEstimate, estimate

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ghostd.config import LocalConfig, LocalModelConfig
+from ghostd.config.local import LocalConfig, LocalModelConfig
 from ghostd.workers.gguf_header import GgufHeader, is_later_part, other_parts, read_header
 from ghostd.workers.gguf_reader import HeaderError
 from ghostd.workers.header_cache import Headers, Stamp, load_headers, save_headers

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Protocol
 
-from ghostd.config import LocalConfig
+from ghostd.config.local import LocalConfig
 from ghostd.errors import GhostdError, ModelFileInvalid, ModelTooLarge, ModelUnavailable, WorkerCrashed, WorkerFailed
 from ghostd.workers import capacity
 from ghostd.workers.backoff import Backoff

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from ghostd.config import LocalConfig
+from ghostd.config.local import LocalConfig
 from ghostd.errors import InvalidRequest, Overloaded
 from ghostd.workers.messages import Cancel, Ended, Failed, FrameError, Message, Request, Vectors
 from ghostd.workers.process import WorkerProcess

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
-from ghostd.config import LocalConfig
+from ghostd.config.local import LocalConfig
 from ghostd.errors import GhostdError, WorkerCrashed
 from ghostd.workers.budget import MemoryBudget
 from ghostd.workers.catalog import Catalog, LocalModel

@@ -12,8 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from ghostd import left_out
-from ghostd.config import LocalConfig
-from ghostd.config_routing import DiscoveryConfig
+from ghostd.config.local import DiscoveryConfig, LocalConfig
 from ghostd.errors import ModelFileInvalid, ModelNotFound, WorkerFailed
 from ghostd.models import LoadedModel, ModelInfo
 from ghostd.types import (

@@ -16,9 +16,11 @@ from openai.types import Batch
 from providers.openai_dialect import OpenAIDialect
 
 from ghostd.batches.service import BatchService, open_batches
-from ghostd.config import Config, HttpConfig
-from ghostd.config_files import BatchesConfig, FilesConfig
-from ghostd.config_routing import ProviderConfig, RoutingConfig
+from ghostd.config.files import BatchesConfig, FilesConfig
+from ghostd.config.http import HttpConfig
+from ghostd.config.providers import ProviderConfig
+from ghostd.config.routing import RoutingConfig
+from ghostd.config.settings import Config
 from ghostd.engine import Engine
 from ghostd.files.service import open_files
 from ghostd.gateway.doors import api_routes, batch_doors, file_doors

@@ -15,7 +15,7 @@ from batches.batch_world import chat_line, echo, jsonl, said, world
 from ghostd.batch import BatchUsage
 from ghostd.batches.folder import BatchFolder
 from ghostd.batches.service import seconds_of
-from ghostd.config_files import BatchesConfig
+from ghostd.config.files import BatchesConfig
 from ghostd.files.contents import Upload
 from ghostd.testing.scripted_upstream import Answer, Seen
 

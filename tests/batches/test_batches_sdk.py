@@ -12,7 +12,7 @@ import openai
 import pytest
 from batches.batch_world import MODEL, chat_line, echo, jsonl, limited, said, world
 
-from ghostd.config_files import BatchesConfig
+from ghostd.config.files import BatchesConfig
 from ghostd.testing.scripted_upstream import Answer, Seen, json_answer
 
 RAW = {"Content-Type": "application/json"}

@@ -18,7 +18,7 @@ from ghostd.batch import ENDED, BackgroundReply, BackgroundRequest, Batch, NewBa
 from ghostd.batches.patience import Patience, Tries
 from ghostd.batches.places import Places
 from ghostd.batches.service import BatchService, open_batches
-from ghostd.config_files import BatchesConfig
+from ghostd.config.files import BatchesConfig
 from ghostd.testing.file_contract import content_of, keep
 from ghostd.testing.memory_files import MemoryFiles
 

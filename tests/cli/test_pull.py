@@ -13,7 +13,7 @@ import pytest
 from cli.hub_server import HubServer, hub_server
 from gguf_fixtures import ModelFile, model_file
 
-from ghostd.config import LocalConfig
+from ghostd.config.local import LocalConfig
 from ghostd.errors import GhostdError
 from ghostd.workers.catalog import Catalog
 from ghostd.workers.hub.choose import RemoteFile, choose, models_of

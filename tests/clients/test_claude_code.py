@@ -16,7 +16,8 @@ from gguf_fixtures import CHAT_TEXT, ModelFile, model_file, models_dir
 from matrix.servers import KINDS, Place, place, spoken
 from routing_harness import USAGE, upstream
 
-from ghostd.config import Config, LocalConfig
+from ghostd.config.local import LocalConfig
+from ghostd.config.settings import Config
 from ghostd.conversation import ToolCall, ToolCallDelta
 from ghostd.engine import Engine
 from ghostd.errors import ContextTooLong

@@ -17,7 +17,7 @@ from clients.npm import installed
 from matrix.servers import KINDS, Kind, spoken
 from responses_harness import door
 
-from ghostd.config import Config
+from ghostd.config.settings import Config
 from ghostd.conversation import ToolCall
 from ghostd.engine import Engine
 from ghostd.routing.registry import Registry

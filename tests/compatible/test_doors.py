@@ -14,7 +14,7 @@ from compatible.other_doors import OLLAMA_CHAT, OLLAMA_EMBED, OLLAMA_GENERATE, R
 from gguf_fixtures import RECIPES, write_gguf
 from obedient.places import KINDS, place
 
-from ghostd.config import LocalConfig
+from ghostd.config.local import LocalConfig
 from ghostd.testing.gateway import serving
 from ghostd.workers.provider import local_provider
 

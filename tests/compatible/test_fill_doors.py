@@ -13,7 +13,7 @@ from compatible.measure import measured, measured_here
 from gguf_fixtures import RECIPES, write_gguf
 from obedient.places import KINDS, place
 
-from ghostd.config import LocalConfig
+from ghostd.config.local import LocalConfig
 from ghostd.testing.gateway import serving
 from ghostd.workers.provider import local_provider
 

@@ -13,7 +13,7 @@ from context.project import Project, project
 from index_harness import following, write
 
 from ghostd.committed import CoChangeScore
-from ghostd.config import ContextConfig
+from ghostd.config.context import ContextConfig
 from ghostd.context.evaluate import HiddenLine, evaluate, hidden_lines
 from ghostd.context.scored import score_project
 from ghostd.context.service import ContextService

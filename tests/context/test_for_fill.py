@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from ghostd.completion.fill import collect
-from ghostd.config import ContextConfig, IndexConfig
+from ghostd.config.context import ContextConfig
+from ghostd.config.projects import IndexConfig
 from ghostd.context.for_fill import quote_for
 from ghostd.context.service import ContextService
 from ghostd.engine import Engine

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
 
-from ghostd.config_files import FilesConfig
+from ghostd.config.files import FilesConfig
 from ghostd.files.service import open_files
 from ghostd.ports import FileStore
 from ghostd.testing.file_contract import FileStoreContract

@@ -18,8 +18,8 @@ import aiohttp
 import openai
 import pytest
 
-from ghostd.config import HttpConfig
-from ghostd.config_files import FilesConfig
+from ghostd.config.files import FilesConfig
+from ghostd.config.http import HttpConfig
 from ghostd.files.contents import Upload
 from ghostd.files.service import FileService, open_files
 from ghostd.files.table import FileTable

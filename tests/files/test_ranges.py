@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from ghostd.config_files import FilesConfig
+from ghostd.config.files import FilesConfig
 from ghostd.files.service import open_files
 from ghostd.gateway.doors import file_doors
 from ghostd.testing.gateway import serving

@@ -16,8 +16,8 @@ import openai
 import pytest
 from openai.types import Upload
 
-from ghostd.config import HttpConfig
-from ghostd.config_files import FilesConfig
+from ghostd.config.files import FilesConfig
+from ghostd.config.http import HttpConfig
 from ghostd.files.service import FileService, open_files
 from ghostd.gateway.dialects.openai import files as whole
 from ghostd.gateway.dialects.openai import uploads

@@ -13,7 +13,7 @@ from compatibility import BEHIND
 from gguf_fixtures import RECIPES, write_gguf
 from obedient.places import KINDS, Place, place
 
-from ghostd.config import LocalConfig
+from ghostd.config.local import LocalConfig
 from ghostd.testing.gateway import serving
 from ghostd.testing.scripted_upstream import Seen
 from ghostd.workers.provider import local_provider

@@ -10,8 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from ghostd.config import HttpConfig
-from ghostd.config_responses import ResponsesConfig
+from ghostd.config.http import HttpConfig
+from ghostd.config.responses import ResponsesConfig
 from ghostd.engine import Engine
 from ghostd.gateway.dialects.responses.doors import responses_doors
 from ghostd.gateway.doors import public_routes

@@ -9,7 +9,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from ghostd.config import HttpConfig
+from ghostd.config.http import HttpConfig
 from ghostd.conversation import Message, Refusal, Text, ToolCall, ToolResult
 from ghostd.errors import ContextTooLong, GhostdError, ModelUnavailable, Overloaded, WorkerCrashed
 from ghostd.testing.gateway import check_failed_stream, check_stream, serving

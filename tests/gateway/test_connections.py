@@ -15,7 +15,7 @@ import uvloop
 from gateway_wire import CHAT, STREAM, eventually, wire
 from multidict import CIMultiDict
 
-from ghostd.config import HttpConfig
+from ghostd.config.http import HttpConfig
 from ghostd.gateway import connection
 from ghostd.gateway.connection import Connection
 from ghostd.gateway.hangup import HangUpWatch

@@ -17,8 +17,9 @@ from index_harness import Followed, following, write
 
 from ghostd.code_ports import GitHistory
 from ghostd.committed import FileChange, HistoryState, SymbolCoChange
-from ghostd.config import Config, ContextConfig
-from ghostd.config_routing import ProviderConfig
+from ghostd.config.context import ContextConfig
+from ghostd.config.providers import ProviderConfig
+from ghostd.config.settings import Config
 from ghostd.context.service import ContextService
 from ghostd.engine import Engine
 from ghostd.gateway.doors import context_doors

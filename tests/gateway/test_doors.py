@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from ghostd.config_files import FilesConfig
-from ghostd.config_responses import ResponsesConfig
+from ghostd.config.files import FilesConfig
+from ghostd.config.responses import ResponsesConfig
 from ghostd.engine import Engine
 from ghostd.gateway import dialects
 from ghostd.gateway.dialects.responses.doors import responses_doors

@@ -11,7 +11,7 @@ from gateway.test_fuzz import JSON
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ghostd.config import HttpConfig
+from ghostd.config.http import HttpConfig
 from ghostd.gateway.dialects.llamacpp.completion import CompletionFields
 from ghostd.gateway.dialects.llamacpp.infill import InfillFields
 from ghostd.gateway.dialects.llamacpp.tokens import DetokenizeBody, TemplateBody, TokenizeBody

@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from ghostd.config import HttpConfig
+from ghostd.config.http import HttpConfig
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.guard import collapse, own_hosts
 from ghostd.gateway.response import Response

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 import uvloop
 
-from ghostd.config import HttpConfig
+from ghostd.config.http import HttpConfig
 from ghostd.engine import Engine
 from ghostd.errors import ConfigError, InstanceError, PortTaken
 from ghostd.gateway.app import serve_http

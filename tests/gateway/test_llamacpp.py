@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from ghostd.config import HttpConfig
+from ghostd.config.http import HttpConfig
 from ghostd.errors import ContextTooLong
 from ghostd.testing.gateway import Served, serving
 from ghostd.testing.scripted import ScriptedProvider

@@ -21,7 +21,9 @@ from llama_server_upstream import llama_server, provider_of
 from workers.opening import ENGINES, EngineName
 
 from ghostd.completion.fill import collect
-from ghostd.config import Config, HttpConfig, LocalConfig
+from ghostd.config.http import HttpConfig
+from ghostd.config.local import LocalConfig
+from ghostd.config.settings import Config
 from ghostd.conversation import Message
 from ghostd.engine import Engine
 from ghostd.routing.registry import Registry

@@ -10,7 +10,7 @@ import pytest
 from gateway_harness import gateway
 from routing_harness import USAGE, upstream
 
-from ghostd.config import HttpConfig
+from ghostd.config.http import HttpConfig
 from ghostd.errors import ContextTooLong
 from ghostd.testing.gateway import serving
 from ghostd.testing.scripted import ScriptedProvider

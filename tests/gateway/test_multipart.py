@@ -14,7 +14,7 @@ from gateway_harness import gateway
 from routing_harness import upstream
 from service_harness import Service, field_of, form_of, service
 
-from ghostd.config import HttpConfig
+from ghostd.config.http import HttpConfig
 from ghostd.gateway.dialects.openai.multipart import PATHS as PASSED
 from ghostd.testing.scripted import ScriptedProvider
 from ghostd.testing.scripted_upstream import Answer, json_answer, sse_answer

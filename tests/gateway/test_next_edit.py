@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 from index_harness import following, write
 
-from ghostd.config_next_edit import NextEditConfig
+from ghostd.config.next_edit import NextEditConfig
 from ghostd.engine import Engine
 from ghostd.gateway.doors import next_edit_doors
 from ghostd.next_edit.by_model import ModelEdits

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from gateway_wire import wire
 
-from ghostd.config import HttpConfig
+from ghostd.config.http import HttpConfig
 from ghostd.gateway.listen import bind_spare
 from ghostd.testing.gateway import Served, serving
 from ghostd.testing.scripted import ScriptedProvider

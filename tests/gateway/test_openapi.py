@@ -12,8 +12,8 @@ import aiohttp
 import msgspec
 import pytest
 
-from ghostd.config_files import FilesConfig
-from ghostd.config_responses import ResponsesConfig
+from ghostd.config.files import FilesConfig
+from ghostd.config.responses import ResponsesConfig
 from ghostd.engine import Engine
 from ghostd.gateway.dialects.openai import replies
 from ghostd.gateway.dialects.responses.doors import responses_doors

@@ -12,8 +12,8 @@ from gateway_harness import gateway
 from providers.openai_dialect import OpenAIDialect
 from routing_harness import upstream, whole
 
-from ghostd.config import Config
-from ghostd.config_routing import ProviderConfig
+from ghostd.config.providers import ProviderConfig
+from ghostd.config.settings import Config
 from ghostd.engine import Engine
 from ghostd.providers import presets
 from ghostd.providers.openai.provider import OpenAIProvider

@@ -9,7 +9,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from ghostd.config import Config, HttpConfig
+from ghostd.config.http import HttpConfig
+from ghostd.config.settings import Config
 from ghostd.engine import Engine
 from ghostd.errors import UpstreamFailed
 from ghostd.routing.registry import Registry

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from gateway_wire import CHAT, STREAM, Wire, eventually, skip, wire
 
-from ghostd.config import HttpConfig
+from ghostd.config.http import HttpConfig
 from ghostd.gateway import connection, sse
 from ghostd.telemetry import request_id
 from ghostd.testing.gateway import check_failed_stream, check_stream, serving

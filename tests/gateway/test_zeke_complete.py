@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from ghostd.config import CompletionConfig
+from ghostd.config.completion import CompletionConfig
 from ghostd.engine import Engine
 from ghostd.errors import WorkerCrashed
 from ghostd.gateway.doors import zeke_doors

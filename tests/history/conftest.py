@@ -7,7 +7,7 @@ import pytest
 from history_harness import git
 
 from ghostd.code_ports import GitHistory, Index
-from ghostd.config import HistoryConfig, IndexConfig
+from ghostd.config.projects import HistoryConfig, IndexConfig
 from ghostd.history.service import open_history
 from ghostd.index.service import open_index
 

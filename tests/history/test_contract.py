@@ -8,7 +8,7 @@ from pathlib import Path
 from history_harness import commit, git
 
 from ghostd.code_ports import GitHistory
-from ghostd.config import HistoryConfig, IndexConfig
+from ghostd.config.projects import HistoryConfig, IndexConfig
 from ghostd.history.service import open_history
 from ghostd.index.service import open_index
 from ghostd.testing.history_contract import APP, COMMITS, UNCOMMITTED, HistoryContract

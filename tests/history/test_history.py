@@ -9,7 +9,7 @@ from history_harness import commit, git, names
 
 from ghostd.code_ports import GitHistory, Index
 from ghostd.committed import Hunk
-from ghostd.config import HistoryConfig
+from ghostd.config.projects import HistoryConfig
 from ghostd.history.service import open_history
 
 P = PurePosixPath

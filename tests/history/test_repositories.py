@@ -11,7 +11,7 @@ import pytest
 from history_harness import commit, git, import_commits, names
 
 from ghostd.code_ports import GitHistory, Index
-from ghostd.config import HistoryConfig
+from ghostd.config.projects import HistoryConfig
 from ghostd.history.service import History, open_history
 
 P = PurePosixPath

@@ -8,7 +8,7 @@ import pygit2
 import pytest
 
 from ghostd.code_ports import GitHistory, Index
-from ghostd.config import HistoryConfig
+from ghostd.config.projects import HistoryConfig
 from ghostd.history.service import open_history
 from ghostd.history.symbols import MAX_SYMBOLS, enclosing
 

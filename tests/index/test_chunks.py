@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from index_harness import Followed, following, write
 
-from ghostd.config import IndexConfig
+from ghostd.config.projects import IndexConfig
 from ghostd.index.service import index_once
 from ghostd.index.store import store_path
 from ghostd.index.terms import WORDS, TermKeys, only_words, terms_of

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ghostd.code_ports import Index
-from ghostd.config import IndexConfig
+from ghostd.config.projects import IndexConfig
 from ghostd.index.languages import language_of
 from ghostd.index.service import open_index
 from ghostd.indexed import IndexedFile

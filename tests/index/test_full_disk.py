@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from index_harness import Followed, following, write
 
-from ghostd.config import IndexConfig
+from ghostd.config.projects import IndexConfig
 from ghostd.errors import RootError
 from ghostd.index.service import index_once, open_index
 

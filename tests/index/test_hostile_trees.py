@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from index_harness import following, write
 
-from ghostd.config import IndexConfig
+from ghostd.config.projects import IndexConfig
 from ghostd.index.examine import Gone, examine
 from ghostd.index.inside import open_folder
 from ghostd.index.scan import Limits, Walk

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.e2e
 _CHILD = """
 import asyncio, sys, threading
 from pathlib import Path
-from ghostd.config import IndexConfig
+from ghostd.config.projects import IndexConfig
 from ghostd.index.service import open_index
 
 async def main():

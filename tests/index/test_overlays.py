@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from ghostd.config import IndexConfig
+from ghostd.config.projects import IndexConfig
 from ghostd.index.service import SqliteIndex, open_index
 
 pytestmark = pytest.mark.e2e

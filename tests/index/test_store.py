@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from index_harness import following, write
 
-from ghostd.config import IndexConfig
+from ghostd.config.projects import IndexConfig
 from ghostd.errors import RootError
 from ghostd.index.contents import Content
 from ghostd.index.rows import encode_outline, encode_uses, find_uses, name_crc
@@ -217,7 +217,7 @@ async def test_progress_is_reported_up_to_the_last_file(root: Path, store: Path)
 _CHILD = """
 import asyncio, sys
 from pathlib import Path
-from ghostd.config import IndexConfig
+from ghostd.config.projects import IndexConfig
 from ghostd.index.service import open_index
 
 async def main():

@@ -12,7 +12,7 @@ import pygit2
 import pytest
 from index_harness import Followed, following, write
 
-from ghostd.config import IndexConfig
+from ghostd.config.projects import IndexConfig
 from ghostd.index import inotify
 from ghostd.index.service import index_once
 from ghostd.index.watch import InotifyWatch, NoWatch, Watch, WatchfilesWatch

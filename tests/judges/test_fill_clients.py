@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from judges.tools import node_with, python_with, run
 
-from ghostd.config import Config, HttpConfig
+from ghostd.config.http import HttpConfig
+from ghostd.config.settings import Config
 from ghostd.engine import Engine
 from ghostd.routing.registry import Registry
 from ghostd.testing.gateway import serving

@@ -15,7 +15,7 @@ from gguf_fixtures import CALLER, write_gguf
 from judges.tools import node_with, python_with, run
 from obedient.places import KINDS, Place, place
 
-from ghostd.config import LocalConfig
+from ghostd.config.local import LocalConfig
 from ghostd.testing.gateway import serving
 from ghostd.workers.provider import local_provider
 

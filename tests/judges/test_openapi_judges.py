@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from judges.tools import python_with, run
 
-from ghostd.config import Config
+from ghostd.config.settings import Config
 from ghostd.engine import Engine
 from ghostd.routing.registry import Registry
 from ghostd.testing.gateway import Served, serving

@@ -11,7 +11,7 @@ from typing import Any
 
 from ledger_harness import row
 
-from ghostd.config_routing import LedgerConfig
+from ghostd.config.ledger import LedgerConfig
 from ghostd.ledger import mover
 from ghostd.ledger.service import open_ledger
 from ghostd.ledger.store import Store

@@ -7,7 +7,7 @@ from typing import cast
 
 from ledger_harness import stored, stored_rows
 
-from ghostd.config_routing import LedgerConfig
+from ghostd.config.ledger import LedgerConfig
 from ghostd.ledger.service import open_ledger
 from ghostd.ports import Ledger
 from ghostd.records import LedgerRow

@@ -12,7 +12,7 @@ import pytest
 from ledger.dier import POINTS
 from ledger_harness import stored
 
-from ghostd.config_routing import LedgerConfig
+from ghostd.config.ledger import LedgerConfig
 from ghostd.ledger.service import open_ledger
 
 WRITER = Path(__file__).parent / "writer.py"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ledger_harness import NOON_S, row, stored
 
-from ghostd.config_routing import LedgerConfig
+from ghostd.config.ledger import LedgerConfig
 from ghostd.ledger.experiments import Arm, experiments
 from ghostd.ledger.lines import encode
 from ghostd.ledger.reader import open_reader

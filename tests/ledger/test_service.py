@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from ledger_harness import row, stored, stored_rows
 
-from ghostd.config_routing import LedgerConfig
+from ghostd.config.ledger import LedgerConfig
 from ghostd.ledger.lines import MAX_FEATURES, MAX_TEXT, encode
 from ghostd.ledger.reader import open_reader
 from ghostd.ledger.reports import usage

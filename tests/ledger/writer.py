@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ledger_harness import row
 
-from ghostd.config_routing import LedgerConfig
+from ghostd.config.ledger import LedgerConfig
 from ghostd.ledger.service import open_ledger
 
 

@@ -11,7 +11,9 @@ import pytest
 from index_harness import Followed, following, write
 from lsp_harness import Client, connected, edit, make_host, until
 
-from ghostd.config import Config, ContextConfig, LspConfig
+from ghostd.config.context import ContextConfig
+from ghostd.config.lsp import LspConfig
+from ghostd.config.settings import Config
 from ghostd.context.service import ContextService
 
 FILES = {

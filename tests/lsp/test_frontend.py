@@ -15,7 +15,8 @@ from ghostd_lsp import frontend
 from ghostd_lsp.frontend import serve
 from lsp_harness import Client, LspError, at, dialled, make_host, until
 
-from ghostd.config import Config, LspConfig
+from ghostd.config.lsp import LspConfig
+from ghostd.config.settings import Config
 from ghostd.local import peers
 from ghostd.testing.scripted import ScriptedProvider
 

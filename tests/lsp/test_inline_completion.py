@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from lsp_harness import Client, connected, edit, make_host, until
 
-from ghostd.config import CompletionConfig, Config
+from ghostd.config.completion import CompletionConfig
+from ghostd.config.settings import Config
 from ghostd.errors import WorkerCrashed
 from ghostd.testing.memory_index import MemoryIndex
 from ghostd.testing.scripted import ScriptedProvider

@@ -25,8 +25,8 @@ from ghostd_lsp.session import Session
 from lsp_harness import Client, connected, edit, make_host
 from navigation_harness import parsed
 
-from ghostd.config import Config
-from ghostd.config_next_edit import NextEditConfig
+from ghostd.config.next_edit import NextEditConfig
+from ghostd.config.settings import Config
 
 FILES = {
     "store.py": "'😀'; print(load)\n\n\ndef load(key):\n    return key\n\n\nload(1)\n'ä😀'; load(2)\n",

@@ -9,7 +9,8 @@ import pytest
 from ghostd_lsp import session
 from lsp_harness import connected, edit, make_host, until
 
-from ghostd.config import Config, LspConfig
+from ghostd.config.lsp import LspConfig
+from ghostd.config.settings import Config
 from ghostd.testing.memory_index import MemoryIndex
 
 

@@ -17,7 +17,8 @@ from ghostd_lsp.serving import serve_session
 from lsp_harness import INLINE, LspError, at, connected, edit, make_host, until
 from lsprotocol import types
 
-from ghostd.config import Config, LspConfig
+from ghostd.config.lsp import LspConfig
+from ghostd.config.settings import Config
 from ghostd.suggestions.service import SuggestionService
 from ghostd.suggestions.suggestion import Ask
 from ghostd.testing.memory_index import MemoryIndex

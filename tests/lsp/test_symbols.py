@@ -11,7 +11,8 @@ import pytest
 from lsp_harness import INLINE, Client, connected, make_host
 from navigation_harness import SHOP, parsed, shop
 
-from ghostd.config import Config, LspConfig
+from ghostd.config.lsp import LspConfig
+from ghostd.config.settings import Config
 from ghostd.indexed import Span, Symbol
 
 TREE = {"textDocument": {"documentSymbol": {"hierarchicalDocumentSymbolSupport": True}}}

@@ -17,8 +17,8 @@ from providers.gemini_dialect import GeminiDialect
 from providers.ollama_dialect import OllamaDialect
 from providers.openai_dialect import LlamaServerDialect, MistralDialect, OpenAIDialect
 
-from ghostd.config import Config
-from ghostd.config_responses import ResponsesConfig
+from ghostd.config.responses import ResponsesConfig
+from ghostd.config.settings import Config
 from ghostd.engine import Engine
 from ghostd.gateway.dialects.responses.doors import responses_doors
 from ghostd.providers import presets

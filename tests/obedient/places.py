@@ -13,8 +13,8 @@ from providers.gemini_dialect import GeminiDialect
 from providers.ollama_dialect import OllamaDialect
 from providers.openai_dialect import OpenAIDialect
 
-from ghostd.config import Config
-from ghostd.config_routing import ProviderConfig
+from ghostd.config.providers import ProviderConfig
+from ghostd.config.settings import Config
 from ghostd.engine import Engine
 from ghostd.routing.registry import Registry
 from ghostd.testing.gateway import Served, serving

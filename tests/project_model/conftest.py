@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from ghostd.config import ProjectModelConfig
+from ghostd.config.completion import ProjectModelConfig
 from ghostd.indexed import ChangeBatch, IndexedFile
 from ghostd.project_model.provider import ProjectModelProvider, project_model
 from ghostd.testing.memory_index import MemoryIndex

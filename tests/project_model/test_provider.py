@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from ghostd.config import ProjectModelConfig
+from ghostd.config.completion import ProjectModelConfig
 from ghostd.errors import RootError, UnsupportedParameter, WorkerFailed
 from ghostd.project_model.provider import MODEL, ProjectModelProvider, project_model
 from ghostd.testing.memory_index import MemoryIndex

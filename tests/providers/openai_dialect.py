@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ghostd.config_routing import ProviderConfig
+from ghostd.config.providers import ProviderConfig
 from ghostd.conversation import Message, ToolCall
 from ghostd.providers.presets import Preset, llama_server, mistral, openai_compatible, tgi
 from ghostd.testing.scripted_upstream import Answer, Seen, json_answer, sse_answer

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from providers.anthropic_dialect import MODEL, AnthropicDialect, written
 
-from ghostd.config_routing import ModelConfig, ProviderConfig
+from ghostd.config.providers import ModelConfig, ProviderConfig
 from ghostd.conversation import Message, Thinking, ToolCall, ToolCallDelta
 from ghostd.errors import (
     KeyRefused,

@@ -11,7 +11,8 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 
-from ghostd.config_routing import DiscoveryConfig, ProviderConfig, UpstreamConfig
+from ghostd.config.local import DiscoveryConfig
+from ghostd.config.providers import ProviderConfig, UpstreamConfig
 from ghostd.providers import discovery as discovery_module
 from ghostd.providers import listeners
 from ghostd.providers.discovery import KINDS, Found, Kind, ServerDiscovery

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from providers.gemini_dialect import MODEL, GeminiDialect
 
-from ghostd.config_routing import ProviderConfig
+from ghostd.config.providers import ProviderConfig
 from ghostd.conversation import Message, ToolCall, ToolCallDelta
 from ghostd.errors import (
     KeyRefused,

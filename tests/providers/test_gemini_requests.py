@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from providers.gemini_dialect import MODEL, GeminiDialect
 
-from ghostd.config_routing import ProviderConfig
+from ghostd.config.providers import ProviderConfig
 from ghostd.conversation import (
     Audio,
     File,

@@ -14,7 +14,7 @@ import pytest
 from gguf_fixtures import ModelFile, model_file
 from providers.openai_dialect import LlamaServerDialect
 
-from ghostd.config_routing import ProviderConfig, UpstreamConfig
+from ghostd.config.providers import ProviderConfig, UpstreamConfig
 from ghostd.conversation import Message
 from ghostd.errors import UpstreamRejected
 from ghostd.ports import UpstreamProvider

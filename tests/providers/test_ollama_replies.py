@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from providers.ollama_dialect import MODEL, OllamaDialect
 
-from ghostd.config_routing import ProviderConfig
+from ghostd.config.providers import ProviderConfig
 from ghostd.conversation import Message, Tool, ToolCall, ToolCallDelta, Tools
 from ghostd.errors import UpstreamFailed, UpstreamMalformed, UpstreamRejected
 from ghostd.ports import UpstreamProvider

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from providers.ollama_dialect import MODEL, OllamaDialect
 
-from ghostd.config_routing import ModelConfig, ProviderConfig
+from ghostd.config.providers import ModelConfig, ProviderConfig
 from ghostd.conversation import (
     Audio,
     File,

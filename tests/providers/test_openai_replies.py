@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from providers.openai_dialect import LlamaServerDialect, MistralDialect, OpenAIDialect, TgiDialect
 
-from ghostd.config_routing import ProviderConfig, UpstreamConfig
+from ghostd.config.providers import ProviderConfig, UpstreamConfig
 from ghostd.conversation import File, Message, Text, ToolCall, ToolCallDelta, ToolResult
 from ghostd.errors import (
     InvalidRequest,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ghostd.config_routing import UpstreamConfig
+from ghostd.config.providers import UpstreamConfig
 from ghostd.errors import UpstreamMalformed
 from ghostd.providers.ndjson import LineSplitter
 from ghostd.providers.sse import Event, EventSplitter, parse, payloads

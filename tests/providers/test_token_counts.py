@@ -11,7 +11,7 @@ import pytest
 from providers import anthropic_dialect, gemini_dialect
 from providers.openai_dialect import OpenAIDialect
 
-from ghostd.config import Config
+from ghostd.config.settings import Config
 from ghostd.conversation import Message, Tool, Tools
 from ghostd.engine import Engine
 from ghostd.errors import UnsupportedParameter, UpstreamMalformed

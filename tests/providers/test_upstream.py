@@ -14,7 +14,7 @@ import pytest
 from raw_upstream import Peer, RawUpstream, answering, chunk, chunked, raw_upstream, reply
 
 from ghostd import __version__
-from ghostd.config_routing import ProviderConfig, UpstreamConfig
+from ghostd.config.providers import ProviderConfig, UpstreamConfig
 from ghostd.errors import (
     KeyRefused,
     NoUsableKey,

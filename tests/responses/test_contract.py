@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ghostd.config_responses import ResponsesConfig
+from ghostd.config.responses import ResponsesConfig
 from ghostd.ports import ResponseStore
 from ghostd.responses.service import open_responses
 from ghostd.testing.response_store_contract import ResponseStoreContract

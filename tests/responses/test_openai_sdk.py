@@ -19,7 +19,7 @@ from openai.types.responses import FunctionToolParam
 from pydantic import BaseModel
 from responses_harness import Door, door
 
-from ghostd.config import Config
+from ghostd.config.settings import Config
 from ghostd.engine import Engine
 from ghostd.routing.registry import Registry
 from ghostd.testing.scripted_upstream import Answer, ScriptedUpstream, Seen, scripted_upstream

@@ -9,7 +9,7 @@ import pytest
 from responses_harness import CALLED, before, call
 from routing_harness import deltas, upstream
 
-from ghostd.config_responses import ResponsesConfig
+from ghostd.config.responses import ResponsesConfig
 from ghostd.conversation import (
     Audio,
     File,

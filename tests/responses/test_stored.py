@@ -11,7 +11,7 @@ import pytest
 from responses_harness import CALLED, Door, before, call, events_of, judged
 from routing_harness import USAGE, deltas, upstream
 
-from ghostd.config_responses import ResponsesConfig
+from ghostd.config.responses import ResponsesConfig
 from ghostd.conversation import Message, Text, Thinking, ToolCall
 from ghostd.errors import StoreError, UpstreamFailed
 from ghostd.responses.service import FILE, open_responses

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from routing_harness import chat, upstream, whole, world
 
-from ghostd.config_routing import ExperimentArm, ExperimentConfig
+from ghostd.config.routing import ExperimentArm, ExperimentConfig
 from ghostd.routing.call import Hints
 from ghostd.routing.experiments import assign, by_model
 

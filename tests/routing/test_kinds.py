@@ -8,7 +8,7 @@ import json
 import pytest
 from routing_harness import chat, failing, hanging, stream, upstream, whole, world
 
-from ghostd.config_routing import RoutingConfig
+from ghostd.config.routing import RoutingConfig
 from ghostd.errors import (
     GhostdError,
     KeyRefused,

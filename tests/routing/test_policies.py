@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from ghostd.config_routing import ModelConfig, Policy, PriceConfig, RoutingConfig
+from ghostd.config.providers import ModelConfig, PriceConfig
+from ghostd.config.routing import Policy, RoutingConfig
 from ghostd.errors import UpstreamFailed
 from ghostd.models import ModelInfo
 from ghostd.routing.deployment import Deployment

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ghostd.config_routing import LongPriceConfig, PriceConfig
+from ghostd.config.providers import LongPriceConfig, PriceConfig
 from ghostd.errors import ConfigError
 from ghostd.routing.prices import PriceTable, cost_usd, load_prices
 from ghostd.types import Usage

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from ledger_harness import row
 
-from ghostd.config import Config
-from ghostd.config_routing import ModelConfig, PriceConfig, RouteConfig, RouteEntry
+from ghostd.config.providers import ModelConfig, PriceConfig
+from ghostd.config.routing import RouteConfig, RouteEntry
+from ghostd.config.settings import Config
 from ghostd.engine import Engine
 from ghostd.errors import RouteExhausted, WorkerCrashed
 from ghostd.models import ModelInfo

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ghostd.config_routing import RoutingConfig
+from ghostd.config.routing import RoutingConfig
 from ghostd.errors import RateLimited, UpstreamFailed
 from ghostd.routing.retries import RetryBudget, pause_s
 

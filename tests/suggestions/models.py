@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
-from ghostd.config import CompletionConfig
+from ghostd.config.completion import CompletionConfig
 from ghostd.errors import GhostdError
 from ghostd.models import Speed
 from ghostd.records import OutcomeKind

@@ -13,8 +13,8 @@ import aiohttp
 import pytest
 from providers.openai_dialect import OpenAIDialect
 
-from ghostd.config import Config
-from ghostd.config_routing import ProviderConfig
+from ghostd.config.providers import ProviderConfig
+from ghostd.config.settings import Config
 from ghostd.conversation import Message
 from ghostd.engine import Engine
 from ghostd.providers.presets import openai as preset

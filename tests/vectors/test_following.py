@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from vectors_harness import Model, world, write
 
-from ghostd.config_embeddings import EmbeddingsConfig
+from ghostd.config.embeddings import EmbeddingsConfig
 from ghostd.embedded import Vector
 from ghostd.errors import ContextTooLong, RateLimited, UpstreamRejected, UpstreamUnreachable
 from ghostd.testing.hashing_vectors import DIMENSIONS

@@ -12,7 +12,7 @@ from typing import Literal
 import psutil
 
 from ghostd.completion.fill import collect
-from ghostd.config import LocalConfig
+from ghostd.config.local import LocalConfig
 from ghostd.conversation import Message
 from ghostd.types import ChatRequest, CompletionRequest, Delta, Prompt, Sampling
 from ghostd.workers.provider import LocalProvider, local_provider

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gguf_fixtures import ModelFile
 
-from ghostd.config import LocalConfig, LocalModelConfig
+from ghostd.config.local import LocalConfig, LocalModelConfig
 from ghostd.workers.catalog import Catalog
 
 

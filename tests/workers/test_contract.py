@@ -8,7 +8,7 @@ import pytest
 from gguf_fixtures import ModelFile
 from workers.opening import EngineName
 
-from ghostd.config import LocalConfig, LocalModelConfig
+from ghostd.config.local import LocalConfig, LocalModelConfig
 from ghostd.testing.provider_contract import ProviderContract, Subject
 from ghostd.testing.scripted import ScriptedProvider
 from ghostd.types import CompletionRequest, Sampling

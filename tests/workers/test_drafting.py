@@ -13,7 +13,7 @@ from gguf_fixtures import CHAT_TEXT, LOOP_WORDS, ModelFile
 from workers.opening import chat, completion, pieces_of
 
 from ghostd.completion.fill import collect
-from ghostd.config import LocalConfig
+from ghostd.config.local import LocalConfig
 from ghostd.types import CompletionRequest, Delta, DraftSources
 from ghostd.workers.provider import LocalProvider, local_provider
 

@@ -9,7 +9,7 @@ import pytest
 from gguf_fixtures import write_bert
 from workers.opening import EngineName, Install, Opener
 
-from ghostd.config import LocalConfig
+from ghostd.config.local import LocalConfig
 from ghostd.errors import ContextTooLong
 from ghostd.types import EmbedRequest
 

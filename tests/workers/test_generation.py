@@ -16,7 +16,7 @@ from workers.opening import EngineName, chat, completion, pieces_of, text_of
 
 from ghostd.completion.families import fill_prompt
 from ghostd.completion.fill import collect
-from ghostd.config import LocalConfig
+from ghostd.config.local import LocalConfig
 from ghostd.conversation import Message
 from ghostd.errors import ContextTooLong, InvalidRequest
 from ghostd.models import FimVocabulary

@@ -14,7 +14,7 @@ from workers.opening import completion, text_of
 
 from ghostd.completion.families import fill_prompt
 from ghostd.completion.fill import collect
-from ghostd.config import LocalConfig
+from ghostd.config.local import LocalConfig
 from ghostd.engine import Engine
 from ghostd.models import FimVocabulary
 from ghostd.types import Claim, CompletionRequest, Delta, FillRequest

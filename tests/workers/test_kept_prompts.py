@@ -21,7 +21,7 @@ from workers.recurrent import write_mamba
 from workers.sliding import write_gemma
 
 from ghostd.completion.fill import collect
-from ghostd.config import LocalConfig
+from ghostd.config.local import LocalConfig
 from ghostd.errors import WorkerCrashed
 from ghostd.types import Delta, Prompt
 from ghostd.workers import leaving, process

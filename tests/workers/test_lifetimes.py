@@ -31,7 +31,7 @@ from workers.opening import (
     until_passing,
 )
 
-from ghostd.config import LocalConfig, LocalModelConfig
+from ghostd.config.local import LocalConfig, LocalModelConfig
 from ghostd.errors import (
     EngineMissing,
     ModelFileInvalid,
@@ -405,7 +405,7 @@ async def test_a_workers_folder_ends_with_it(
 async def test_kill_9_of_the_daemon_leaves_no_worker(engine: EngineName, install: Install, models_dir: Path) -> None:
     install("qwen")
     program = (
-        "import asyncio, sys\nfrom pathlib import Path\nfrom ghostd.config import LocalConfig\n"
+        "import asyncio, sys\nfrom pathlib import Path\nfrom ghostd.config.local import LocalConfig\n"
         "from ghostd.types import CompletionRequest\nfrom ghostd.workers.provider import local_provider\n"
         "async def main():\n"
         "  async with local_provider(LocalConfig(engine=sys.argv[2]), Path(sys.argv[1]), Path('/')) as provider:\n"

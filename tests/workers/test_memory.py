@@ -14,7 +14,7 @@ from gguf_fixtures import CHAT_TEXT, QWEN, RECIPES, ModelFile, Recipe, write_ggu
 from workers.opening import TIMEOUT_S, EngineName, Install, Opener, chat, completion, text_of, until, until_passing
 from workers.test_lifetimes import ENDLESS, info, pid
 
-from ghostd.config import LocalConfig, LocalModelConfig
+from ghostd.config.local import LocalConfig, LocalModelConfig
 from ghostd.errors import ModelNotFound, ModelTooLarge, ModelUnavailable
 from ghostd.workers import budget, model_process
 from ghostd.workers.gguf_header import read_header

@@ -20,8 +20,7 @@ from ollama import AsyncClient, ResponseError
 from workers.opening import Install
 from workers.stores import OllamaStore
 
-from ghostd.config import LocalConfig, LocalModelConfig
-from ghostd.config_routing import DiscoveryConfig
+from ghostd.config.local import DiscoveryConfig, LocalConfig, LocalModelConfig
 from ghostd.engine import Engine
 from ghostd.gateway.dialects.ollama import routes as ollama
 from ghostd.testing.gateway import Served, serving

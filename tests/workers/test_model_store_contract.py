@@ -11,7 +11,7 @@ from cli.hub_server import hub_server
 from gguf_fixtures import ModelFile, model_file, models_dir
 from workers.opening import Install
 
-from ghostd.config import LocalConfig, LocalModelConfig
+from ghostd.config.local import LocalConfig, LocalModelConfig
 from ghostd.testing.memory_models import MemoryModels
 from ghostd.testing.model_store_contract import ModelStoreContract, Subject
 from ghostd.workers.model_store import LocalModelStore

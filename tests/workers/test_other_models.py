@@ -9,7 +9,7 @@ from gguf_fixtures import FILL_TEXT, UNICODE_TEXT
 from workers.opening import GREEDY, EngineName, Install, Opener, chat, completion, pieces_of, text_of
 
 from ghostd.completion.fill import collect
-from ghostd.config import LocalConfig, LocalModelConfig
+from ghostd.config.local import LocalConfig, LocalModelConfig
 from ghostd.engine import Engine
 from ghostd.errors import InvalidRequest, WorkerFailed
 from ghostd.types import FillRequest

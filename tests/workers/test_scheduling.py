@@ -29,7 +29,7 @@ from workers.opening import (
 )
 from workers.recurrent import write_mamba
 
-from ghostd.config import LocalConfig
+from ghostd.config.local import LocalConfig
 from ghostd.errors import Overloaded, WorkerCrashed
 from ghostd.types import Claim, CompletionRequest, Delta, Priority, Usage
 from ghostd.workers.provider import LocalProvider

@@ -13,8 +13,7 @@ from gguf_fixtures import CHAT_TEXT, ModelFile, write_truncated
 from workers.opening import Install, chat, text_of
 from workers.stores import NEWER, REVISION, HubCache, OllamaStore
 
-from ghostd.config import LocalConfig, LocalModelConfig
-from ghostd.config_routing import DiscoveryConfig
+from ghostd.config.local import DiscoveryConfig, LocalConfig, LocalModelConfig
 from ghostd.workers import catalog as cataloguing
 from ghostd.workers import gguf_header
 from ghostd.workers.catalog import Catalog, LocalModel

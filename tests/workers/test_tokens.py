@@ -12,7 +12,7 @@ import pytest
 from workers.opening import EngineName, Install, Opener, chat, completion, pieces_of
 
 from ghostd.completion.fill import collect
-from ghostd.config import LocalConfig
+from ghostd.config.local import LocalConfig
 from ghostd.conversation import Message, Tool, Tools
 from ghostd.errors import InvalidRequest, ModelNotFound, Overloaded, WorkerCrashed
 from ghostd.ports import Tokenizer

@@ -15,7 +15,7 @@ from chat_templates import TEMPLATES
 from gguf_fixtures import CHAT_TEXT, OPENERS, ModelFile
 from workers.opening import GREEDY, EngineName, chat, pieces_of
 
-from ghostd.config import LocalConfig
+from ghostd.config.local import LocalConfig
 from ghostd.conversation import (
     Image,
     Message,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ghostd.config_routing import ProviderConfig
+from ghostd.config.providers import ProviderConfig
 from ghostd.errors import UpstreamMalformed
 from ghostd.models import ModelInfo
 from ghostd.providers.gemini.models import gemini_traits

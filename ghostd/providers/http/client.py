@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from ghostd.asked import asked
-from ghostd.config_routing import UpstreamConfig
+from ghostd.config.providers import UpstreamConfig
 from ghostd.errors import UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from ghostd.providers.http.connect import Connector
 from ghostd.providers.http.connection import Connection, StaleConnection

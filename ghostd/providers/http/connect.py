@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import aiohappyeyeballs
 
-from ghostd.config_routing import UpstreamConfig
+from ghostd.config.providers import UpstreamConfig
 from ghostd.errors import UpstreamUnreachable
 from ghostd.providers.http.connection import Connection
 from ghostd.providers.http.proxy import Proxies, Proxy, tunnel

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import cast
 
 from ghostd.alarms import NEVER, MovingAlarm
-from ghostd.config_routing import UpstreamConfig
+from ghostd.config.providers import UpstreamConfig
 from ghostd.errors import UpstreamError, UpstreamMalformed, UpstreamTimeout, UpstreamUnreachable
 from ghostd.providers.http.exchange import Exchange
 from ghostd.providers.http.failures import not_connected

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httptools
 
-from ghostd.config_routing import UpstreamConfig
+from ghostd.config.providers import UpstreamConfig
 
 _MAX_FRAMING = 8
 """Bytes on the wire for each byte that a reply may have: chunks of one byte take six, and no more is ever needed."""

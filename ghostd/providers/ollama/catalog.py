@@ -9,7 +9,7 @@ from datetime import datetime
 
 import msgspec
 
-from ghostd.config_routing import ProviderConfig
+from ghostd.config.providers import ProviderConfig
 from ghostd.errors import UpstreamMalformed
 from ghostd.models import ModelInfo
 from ghostd.providers.offered import MAX_LISTED, OfferedModels

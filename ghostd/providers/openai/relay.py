@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from ghostd.config_routing import UpstreamConfig
+from ghostd.config.providers import UpstreamConfig
 from ghostd.errors import InvalidRequest, UpstreamError, UpstreamMalformed, UpstreamTimeout, UpstreamUnreachable
 from ghostd.providers.http.client import HttpResponse
 from ghostd.providers.http.failures import headed

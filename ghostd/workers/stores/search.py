@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ghostd.config_routing import DiscoveryConfig
+from ghostd.config.local import DiscoveryConfig
 from ghostd.workers.stores.contract import MAX_MODELS, FoundModel, LimitReached, Search, Store
 from ghostd.workers.stores.folders import LLAMA_CPP, LM_STUDIO
 from ghostd.workers.stores.huggingface import HUGGINGFACE

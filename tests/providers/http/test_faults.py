@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, closing
 import pytest
 from raw_upstream import Peer, answering, chunk, raw_upstream, reply
 
-from ghostd.config_routing import UpstreamConfig
+from ghostd.config.providers import UpstreamConfig
 from ghostd.errors import UpstreamError, UpstreamMalformed, UpstreamTimeout, UpstreamUnreachable
 from ghostd.providers.http.client import HttpClient, http_client
 from ghostd.types import Timeouts

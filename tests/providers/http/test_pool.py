@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from raw_upstream import Peer, answering, chunk, chunked, raw_upstream, reply
 
-from ghostd.config_routing import UpstreamConfig
+from ghostd.config.providers import UpstreamConfig
 from ghostd.errors import UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from ghostd.providers.http.client import HttpClient, http_client
 from ghostd.types import Timeouts

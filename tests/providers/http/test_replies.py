@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 from raw_upstream import Peer, answering, chunk, chunked, raw_upstream, reply
 
-from ghostd.config_routing import UpstreamConfig
+from ghostd.config.providers import UpstreamConfig
 from ghostd.errors import UpstreamMalformed, UpstreamUnreachable
 from ghostd.providers.http.client import HttpClient, HttpResponse, http_client
 from ghostd.types import Timeouts

@@ -12,7 +12,7 @@ import pytest
 import trustme
 from raw_upstream import Peer, Script, answering, chunked, raw_upstream, reply
 
-from ghostd.config_routing import UpstreamConfig
+from ghostd.config.providers import UpstreamConfig
 from ghostd.errors import UpstreamError, UpstreamMalformed, UpstreamTimeout, UpstreamUnreachable
 from ghostd.providers.http.client import HttpClient, http_client
 from ghostd.providers.http.proxy import excepted

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from ghostd.batch import UPLOAD_PART, StoredFile
-from ghostd.config_files import FilesConfig
+from ghostd.config.files import FilesConfig
 from ghostd.errors import InvalidRequest, StoreError
 from ghostd.gateway.dialects.openai.file_form import MORE_BYTES, FileForm
 from ghostd.gateway.doc import Doc

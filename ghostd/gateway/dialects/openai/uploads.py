@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import msgspec
 from msgspec import Meta
 
-from ghostd.config_files import FilesConfig
+from ghostd.config.files import FilesConfig
 from ghostd.errors import InvalidRequest
 from ghostd.gateway.dialects.openai.file_form import MORE_BYTES, FileForm, plain_name
 from ghostd.gateway.dialects.openai.files import EXPIRY_S, file_object, purpose_of

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from ghostd.config_responses import ResponsesConfig
+from ghostd.config.responses import ResponsesConfig
 from ghostd.engine import Engine
 from ghostd.errors import GhostdError, RequestError
 from ghostd.gateway.calls import ABSENT, estimated_tokens, number, optional_text, part_features, read_call

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ghostd.config_responses import ResponsesConfig
+from ghostd.config.responses import ResponsesConfig
 from ghostd.engine import Engine
 from ghostd.errors import (
     ContextTooLong,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
-from ghostd.config_responses import ResponsesConfig
+from ghostd.config.responses import ResponsesConfig
 from ghostd.engine import Engine
 from ghostd.gateway.dialects.responses.background import Background
 from ghostd.gateway.routes import Later, Route

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ghostd.config_responses import ResponsesConfig
+from ghostd.config.responses import ResponsesConfig
 from ghostd.engine import Engine
 from ghostd.gateway.dialects.responses.background import Background
 from ghostd.gateway.dialects.responses.compact import Compaction

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ghostd.config_responses import ResponsesConfig
+from ghostd.config.responses import ResponsesConfig
 from ghostd.engine import Engine
 from ghostd.errors import InvalidRequest, RequestError
 from ghostd.gateway.calls import model_name

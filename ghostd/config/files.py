@@ -1,4 +1,4 @@
-"""Settings of files and batches: [files] and [batches]."""
+"""The settings of files and batches: [files] and [batches]."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from ghostd.config_routing import Bytes, Count
+from ghostd.config.kinds import Bytes, Count
 
 Window = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,3}[smhd]$")]
 

@@ -1,4 +1,4 @@
-"""Settings of embeddings: [embeddings]."""
+"""The settings of embeddings: [embeddings]."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from ghostd.config_routing import Bytes, Count, Seconds
+from ghostd.config.kinds import Bytes, Count, Seconds
 
 
 class EmbeddingsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

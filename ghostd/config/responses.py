@@ -1,4 +1,4 @@
-"""Settings of the Responses API: [responses]."""
+"""The settings of the Responses API: [responses]."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from ghostd.config_routing import Bytes, Count
+from ghostd.config.kinds import Bytes, Count
 
 
 class ResponsesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

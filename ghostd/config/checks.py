@@ -1,8 +1,9 @@
-"""What types cannot say of providers, routes and experiments: names that lead nowhere, cycles, URLs."""
+"""What types cannot say: names that lead nowhere, cycles, URLs, an address that is not of this machine."""
 
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,8 +18,8 @@ from ghostd.errors import SecretError
 from ghostd.secret_references import parse_reference
 
 if TYPE_CHECKING:
-    from ghostd.config import Config
-    from ghostd.config_routing import ProviderConfig
+    from ghostd.config.providers import ProviderConfig
+    from ghostd.config.settings import Config
 
 VIRTUAL_MODELS = ("auto", "fast", "smart", "code", "local")
 _SERVERS = ("ollama", "lm-studio", "vllm", "llama-server")
@@ -43,6 +44,12 @@ def first_mistake(config: Config) -> Mistake | None:
 
 
 def _mistakes(config: Config) -> Iterator[Mistake]:
+    if not _is_loopback(config.http.host):
+        yield Mistake(
+            ("http", "host"),
+            f"{config.http.host!r} is not a loopback address; "
+            "ghostd serves this machine only (use 127.0.0.1, ::1 or localhost)",
+        )
     yield from _not_finite(config, ())
     if config.http.ollama_port and config.http.ollama_port == config.http.port:
         yield Mistake(("http", "ollama_port"), "it is http.port, which serves Ollama's API, too")
@@ -56,6 +63,13 @@ def _mistakes(config: Config) -> Iterator[Mistake]:
     yield from _twice(config)
     yield from _cycles(config)
     yield from _experiments(config)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def unlisted(config: Config) -> Iterator[Mistake]:
