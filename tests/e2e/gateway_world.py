@@ -46,10 +46,10 @@ enabled = false
 
 [routing]
 policy = "quality"
-connect_s = 1
-first_byte_s = 2
-reply_s = 2
-idle_s = 2
+connect_s = {patience_s}
+first_byte_s = {patience_s}
+reply_s = {patience_s}
+idle_s = {patience_s}
 {routing}
 
 [providers.openai]
@@ -192,8 +192,10 @@ class World:
 
 
 @asynccontextmanager
-async def world(start: StartDaemon, folder: Path, gguf: Path, routing: str = "") -> AsyncIterator[World]:
-    """The servers, and the daemon, which `start` ends."""
+async def world(
+    start: StartDaemon, folder: Path, gguf: Path, routing: str = "", *, patience_s: float = 20
+) -> AsyncIterator[World]:
+    """The servers, and the daemon, which `start` ends. It waits for so long for a server that hangs."""
     async with AsyncExitStack() as servers:
         openai, anthropic, ollama = [
             await servers.enter_async_context(scripted_upstream(serving_as(dialect, name)))
@@ -203,7 +205,14 @@ async def world(start: StartDaemon, folder: Path, gguf: Path, routing: str = "")
                 (OllamaDialect(), "qwen"),
             )
         ]
-        text = _CONFIG.format(openai=openai.url, anthropic=anthropic.url, ollama=ollama.url, gguf=gguf, routing=routing)
+        text = _CONFIG.format(
+            openai=openai.url,
+            anthropic=anthropic.url,
+            ollama=ollama.url,
+            gguf=gguf,
+            patience_s=patience_s,
+            routing=routing,
+        )
         config = folder / "ghostd.toml"
         config.write_text(text)
         found = World(openai, anthropic, ollama, config, text, start)

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -124,19 +125,18 @@ def test_an_edited_file_is_learned(start_daemon: StartDaemon, project: Path) -> 
     daemon.wait_indexed()
     for name in ("shelf", "rack", "box"):
         (project / f"{name}.py").write_text(f"def {name}():\n    return quetzalcoatl_temple_guardian({name})\n" * 4)
-    for _ in range(200):
-        reply = daemon.request(
-            "/v1/completions",
-            {
-                "model": "ghostd/project",
-                "prompt": "def tray():\n    return quetzal",
-                "suffix": "\n",
-                "min_confidence": 0,
-            },
-        )
-        if reply["choices"][0]["text"].startswith("coatl_temple_guardian"):
-            return
-    pytest.fail(f"the new name is not completed: {reply}")
+    body = {
+        "model": "ghostd/project",
+        "prompt": "def tray():\n    return quetzal",
+        "suffix": "\n",
+        "min_confidence": 0,
+    }
+    deadline_s = time.monotonic() + 40
+    while not (reply := daemon.request("/v1/completions", body))["choices"][0]["text"].startswith(
+        "coatl_temple_guardian"
+    ):
+        assert time.monotonic() < deadline_s, f"the new name is not completed: {reply}"
+        time.sleep(0.02)
 
 
 def test_kill_9_loses_nothing_and_needs_no_hand(start_daemon: StartDaemon, project: Path) -> None:

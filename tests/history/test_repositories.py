@@ -203,7 +203,7 @@ async def test_a_question_that_takes_too_long_is_answered_with_nothing_and_the_n
     repository: Path, index: Index, tmp_path: Path
 ) -> None:
     commit(repository, "one", {"a.py": "1\n"})
-    async with open_history(tmp_path / "caches", HistoryConfig(timeout_s=0.2), index) as history:
+    async with open_history(tmp_path / "caches", HistoryConfig(timeout_s=2.0), index) as history:
         assert isinstance(history, History)
         await history.wait_read(repository)
         pid = history.supervisor.pid

@@ -171,7 +171,7 @@ async def test_an_endless_stream_ends_at_the_deadline(client: HttpClient) -> Non
             await asyncio.sleep(0.01)
 
     async with raw_upstream(script) as upstream:
-        deadline = asyncio.get_running_loop().time() + 0.2
+        deadline = asyncio.get_running_loop().time() + 1.5
         response = await client.send("POST", upstream.url, {}, b"", Timeouts(idle_s=10, deadline_s=deadline))
         with pytest.raises(UpstreamTimeout, match="in time") as caught:
             _ = [block async for block in response.blocks()]
@@ -181,7 +181,7 @@ async def test_an_endless_stream_ends_at_the_deadline(client: HttpClient) -> Non
 @pytest.mark.parametrize("data", [b"", HEAD + chunk(b"ab")], ids=["before the head", "in the body"])
 async def test_the_deadline_goes_before_the_other_limits(client: HttpClient, data: bytes) -> None:
     async with silent_after(data) as (url, hung_up):
-        deadline = asyncio.get_running_loop().time() + 0.1
+        deadline = asyncio.get_running_loop().time() + 1.0
         with pytest.raises(UpstreamTimeout) as caught:
             await fetch(client, url, Timeouts(deadline_s=deadline))
         assert caught.value.phase == "total"
@@ -248,11 +248,11 @@ async def test_a_long_request_may_take_longer_than_the_first_byte(client: HttpCl
         while left:
             left -= len(await peer.reader.read(500_000))
             if left > 20_000_000:  # the kernel holds the last megabytes: they have been sent, for all the client sees
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.06)
         await peer.send(reply(b"read"))
 
     async with raw_upstream(script) as upstream:
-        assert await fetch(client, upstream.url, Timeouts(first_byte_s=0.8), b"x" * 40_000_000) == b"read"
+        assert await fetch(client, upstream.url, Timeouts(first_byte_s=2.0), b"x" * 40_000_000) == b"read"
 
 
 # --- leaving --------------------------------------------------------------------------

@@ -313,7 +313,7 @@ async def test_a_slow_consumer_slows_the_upstream_down(client: HttpClient) -> No
             peer.writer.write(chunk(block))
             sent += 1
             try:
-                await asyncio.wait_for(peer.writer.drain(), 0.7)
+                await asyncio.wait_for(peer.writer.drain(), 2.5)
             except TimeoutError:
                 stalled.set()
                 await peer.writer.drain()
@@ -321,7 +321,7 @@ async def test_a_slow_consumer_slows_the_upstream_down(client: HttpClient) -> No
 
     async with raw_upstream(script) as upstream:
         # silence while nothing is read is not the upstream's
-        response = await client.send("POST", upstream.url, {}, b"", Timeouts(idle_s=0.5))
+        response = await client.send("POST", upstream.url, {}, b"", Timeouts(idle_s=2.0))
         await stalled.wait()
         assert sent < count // 2
         assert sum([len(block) async for block in response.blocks()]) == count * len(block)
