@@ -21,7 +21,7 @@ from ghostd.testing.host import frontend_host
 from ghostd.testing.memory_index import MemoryIndex
 from ghostd.testing.scripted import ScriptedProvider
 
-TIMEOUT_S = 20
+TIMEOUT_S = 50
 INLINE: dict[str, Any] = {"textDocument": {"inlineCompletion": {}}}
 
 
