@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 from routing_harness import chat
 
-from ghostd import upkeep as upkeep_module
 from ghostd.config.load import load_config, parse_config
 from ghostd.config.providers import PriceConfig
+from ghostd.daemon import upkeep as upkeep_module
+from ghostd.daemon.upkeep import Upkeep
+from ghostd.daemon.upstreams import Upstreams
 from ghostd.engine import Engine
 from ghostd.errors import ConfigError, KeyRefused, NoUsableKey, UpstreamError
 from ghostd.providers.discovery import KINDS, Found
@@ -25,8 +27,6 @@ from ghostd.testing.memory_ledger import MemoryLedger
 from ghostd.testing.memory_secrets import MemorySecrets
 from ghostd.testing.scripted_upstream import Answer, ScriptedUpstream, Seen, json_answer, scripted_upstream
 from ghostd.types import Relayed
-from ghostd.upkeep import Upkeep
-from ghostd.upstreams import Upstreams
 
 MODELS = {"object": "list", "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "x"}]}
 REPLY = {

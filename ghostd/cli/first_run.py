@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from ghostd.completion.fill import collect
-from ghostd.daemon import Daemon
+from ghostd.daemon.control import Daemon
 from ghostd.errors import GhostdError
 from ghostd.indexed import IndexedFile
 from ghostd.local.paths import Paths

@@ -12,6 +12,7 @@ from ghostd.cli.options import read_config
 from ghostd.cli.tables import UNKNOWN, print_table, printable
 from ghostd.config.routing import Policy
 from ghostd.config.settings import Config
+from ghostd.daemon.upstreams import Upstreams
 from ghostd.errors import ConfigError, GhostdError, ModelNotFound
 from ghostd.ledger.reader import open_reader
 from ghostd.ledger.reports import last_requests
@@ -25,7 +26,6 @@ from ghostd.routing.registry import Registry
 from ghostd.routing.replay import AS_IT_WENT, Known, Replay, replay
 from ghostd.routing.replay_figures import Chosen, Figure, PolicyScore
 from ghostd.secrets.store import Secrets
-from ghostd.upstreams import Upstreams
 
 _MAX_ROWS = 20_000
 """Requests that are looked at, the last ones; every policy ranks every deployment for each of them."""

@@ -24,7 +24,7 @@ from ghostd.local.paths import Paths, find_paths
 from ghostd.telemetry import set_up_logging
 
 if TYPE_CHECKING:
-    from ghostd.daemon import Daemon
+    from ghostd.daemon.control import Daemon
 
 _OPEN_FILES = 8192
 _YOUNG_OBJECTS = 5_000
@@ -82,7 +82,7 @@ async def _run(
     ready_fd: int | None,
 ) -> None:
     from ghostd.cli.first_run import describe
-    from ghostd.daemon import running
+    from ghostd.daemon.running import running
 
     async with running(config, paths, roots, config_file, lambda read: with_port(read, port)) as daemon:
         _end_on_signals(daemon.stopping, config.drain_s + _GOODBYE_S)

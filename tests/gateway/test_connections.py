@@ -391,7 +391,7 @@ async def test_a_stream_begins_and_ends_in_one_write_where_it_can(monkeypatch: p
 
 def test_the_daemon_needs_no_aiohttp() -> None:
     """It is installed for the tests only."""
-    code = "import sys, ghostd.daemon, ghostd_lsp.frontend; print('aiohttp' in sys.modules)"
+    code = "import sys, ghostd.daemon.running, ghostd_lsp.frontend; print('aiohttp' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 

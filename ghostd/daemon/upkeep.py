@@ -17,6 +17,7 @@ import msgspec
 from ghostd.config.load import load_config
 from ghostd.config.settings import Config
 from ghostd.config.toml import error_at
+from ghostd.daemon.upstreams import Providers, UnusableProvider, Upstreams
 from ghostd.errors import ConfigError, ModelNotFound, UpstreamError
 from ghostd.ports import UpstreamProvider
 from ghostd.providers.discovery import Found, ServerDiscovery
@@ -24,7 +25,6 @@ from ghostd.providers.http.client import HttpClient
 from ghostd.routing.prices import PriceTable, load_prices
 from ghostd.routing.registry import Registry
 from ghostd.routing.router import Router
-from ghostd.upstreams import Providers, UnusableProvider, Upstreams
 
 log = logging.getLogger(__name__)
 
