@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from ghostd import child_process
 from ghostd.config.projects import HistoryConfig
 
 log = logging.getLogger(__name__)
@@ -23,14 +22,10 @@ IDLE_S = 30.0
 """Without a question or a reading the process is ended."""
 _STUCK_S = 60.0
 """A reading says something after each step; one that says nothing for so long is ended."""
-_GOODBYE_S = 2.0
 _MAX_STRIKES = 3
 """Deaths in a row, after which questions are given up."""
 _BACK_OFF_S = 30.0
 """Then no process is started for so long."""
-_LINE_BYTES = 64 * 1024 * 1024
-_ENVIRONMENT = ("LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH")
-"""What the process inherits: no secrets, no home, no GIT_ variables."""
 
 State = list[Any]
 
@@ -112,7 +107,7 @@ class Supervisor:
         finally:
             self._process, self.awake = None, False
             self._reading.clear()
-            await _end(process)
+            await child_process.end(process)
         if self._killed:
             return
         self._strikes += 1
@@ -165,29 +160,8 @@ class Supervisor:
                 self._process.kill()
 
     def _write(self, order: dict[str, Any]) -> None:
-        if self._process is not None and self._process.stdin is not None and not self._process.stdin.is_closing():
-            self._process.stdin.write(json.dumps(order, separators=(",", ":")).encode() + b"\n")
+        child_process.send(self._process, json.dumps(order, separators=(",", ":")).encode() + b"\n")
 
     async def _spawn(self) -> asyncio.subprocess.Process:
-        arguments = (str(os.getpid()), str(self.folder), msgspec.json.encode(self.config).decode())
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-P", "-m", "ghostd.history.worker", *arguments),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
-            cwd="/",
-            limit=_LINE_BYTES,
-        )
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """End it in bounded time; the cache survives a kill."""
-    if process.stdin is not None:
-        process.stdin.close()
-    try:
-        async with asyncio.timeout(_GOODBYE_S):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
+        config = msgspec.json.encode(self.config).decode()
+        return await child_process.start("ghostd.history.worker", str(self.folder), config)

@@ -9,10 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import re
 import signal
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from ghostd import child_process
 from ghostd.config.projects import IndexConfig
 from ghostd.index.deaths import parser_death, signal_name
 from ghostd.index.slot import Slot
@@ -32,10 +31,8 @@ IDLE_S = 30.0
 _GOODBYE_S = 2.0
 _MAX_STRIKES = 3
 """Deaths in a row that no file explains, after which the jobs are given up."""
-_LINE_BYTES = 64 * 1024 * 1024
 _FINAL = frozenset(("done", "error", "lost"))
-_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH")
-"""What the worker inherits: no secrets."""
+_ENVIRONMENT = ("PATH", "HOME")
 _PARSER_SIGNALS = frozenset(
     (signal.SIGPROF, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
 )
@@ -127,7 +124,7 @@ class Supervisor:
                 return
         finally:
             self._process = None
-            await _end(process)
+            await child_process.end(process)
         self._explain(process.returncode or 0, slot)
 
     async def _listen(self, process: asyncio.subprocess.Process) -> bool:
@@ -194,22 +191,14 @@ class Supervisor:
         self._write({**job.order, "job": number, "failed": failed}, job.text)
 
     def _write(self, order: dict[str, Any], text: bytes = b"") -> None:
-        if self._process is not None and self._process.stdin is not None and not self._process.stdin.is_closing():
-            line = json.dumps({**order, "text_bytes": len(text)}, separators=(",", ":")).encode() + b"\n"
-            self._process.stdin.writelines((line, text))
+        line = json.dumps({**order, "text_bytes": len(text)}, separators=(",", ":")).encode() + b"\n"
+        child_process.send(self._process, line, text)
 
     async def _spawn(self, slot: Slot) -> asyncio.subprocess.Process:
         descriptors = [slot.descriptor] if self.inotify_fd < 0 else [slot.descriptor, self.inotify_fd]
-        arguments = (os.getpid(), self.inotify_fd, slot.descriptor, self.config.parse_memory_mb)
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-P", "-m", "ghostd.index.parse_worker", *map(str, arguments)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
-            cwd="/",
-            pass_fds=descriptors,
-            limit=_LINE_BYTES,
+        arguments = (self.inotify_fd, slot.descriptor, self.config.parse_memory_mb)
+        return await child_process.start(
+            "ghostd.index.parse_worker", *map(str, arguments), environment=_ENVIRONMENT, pass_fds=descriptors
         )
 
 
@@ -256,15 +245,3 @@ def _base_order(root: Path, store: Path, config: IndexConfig) -> dict[str, Any]:
 def own_folder(root: Path, store: Path) -> str | None:
     """The folder of the stores, relative to a root that contains it; None when it lies elsewhere."""
     return store.parent.relative_to(root).as_posix() if store.is_relative_to(root) else None
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """End a worker in bounded time; its store survives a kill."""
-    if process.stdin is not None:
-        process.stdin.close()
-    try:
-        async with asyncio.timeout(_GOODBYE_S):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()

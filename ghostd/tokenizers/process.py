@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import sys
 from contextlib import suppress
 
 import msgspec
 
+from ghostd import child_process
 from ghostd.tokenizers.messages import Question, Reply
 
 log = logging.getLogger(__name__)
@@ -22,8 +21,6 @@ _REST_S = 30.0
 """After a failure no process is started for so long."""
 _GOODBYE_S = 2.0
 _LINE_BYTES = 256 * 1024 * 1024
-_ENVIRONMENT = ("LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH")
-"""What the process inherits: no secrets, no home."""
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Reply).decode
 
@@ -75,15 +72,7 @@ class TokenizerProcess:
 
     async def _exchange(self, question: Question) -> Reply:
         if self._process is None or self._process.returncode is not None:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-P", "-m", "ghostd.tokenizers.worker", str(os.getpid())),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
-                cwd="/",
-                limit=_LINE_BYTES,
-            )
+            self._process = await child_process.start("ghostd.tokenizers.worker", line_bytes=_LINE_BYTES)
         process = self._process
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write(_encode(question) + b"\n")
