@@ -34,7 +34,7 @@ def open_in_folder(folder: Path, name: str, steps: Sequence[str]) -> sqlite3.Con
     try:
         return _open(folder, name, steps)
     except sqlite3.DatabaseError as error:
-        if not _is_damage(error):
+        if not is_damage(error):
             raise
         aside = _set_aside(folder)
         log.error("%s is damaged (%s); it is now %s, and an empty one takes its place", folder / name, error, aside)  # noqa: TRY400
@@ -85,7 +85,7 @@ def _damaged() -> sqlite3.DatabaseError:
     return error
 
 
-def _is_damage(error: sqlite3.Error) -> bool:
+def is_damage(error: sqlite3.Error) -> bool:
     """Whether the file's content is wrong, rather than a full disk or a lock in the way."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
 

@@ -1,4 +1,4 @@
-"""The SQLite file of responses and conversations: opening, migrations, transactions.
+"""The SQLite file of responses and conversations: opening, migrations.
 
 It holds what users have said: mode 0600. A damaged file is set aside under a name of its own, and one that a newer
 ghostd has written is left alone.
@@ -8,27 +8,21 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from importlib.resources import files
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+
+from ghostd.database import migrations
 
 _BUSY_TIMEOUT_S = 5.0
 _WAL_BYTES = 4 * 1024 * 1024
-_DAMAGE = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
 
 
 class NewerSchema(Exception):
     """A newer ghostd has written the file."""
 
 
-def migrations() -> list[str]:
-    """The SQL of every schema version, the first one first."""
-    found = [item for item in (files("ghostd.responses") / "migrations").iterdir() if item.name.endswith(".sql")]
-    return [item.read_text(encoding="utf-8") for item in sorted(found, key=lambda item: item.name)]
-
-
-def open_database(path: Path, steps: Sequence[str] | None = None) -> sqlite3.Connection:
+def open_database(path: Path) -> sqlite3.Connection:
     """The file, made or brought up to date; raises sqlite3.Error, OSError or NewerSchema.
 
     A transaction is in the write-ahead log before it is told to anybody, so that it survives the process's death;
@@ -38,7 +32,7 @@ def open_database(path: Path, steps: Sequence[str] | None = None) -> sqlite3.Con
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     database = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
-        _prepare(database, migrations() if steps is None else steps)
+        _prepare(database, migrations("ghostd.responses"))
     except BaseException:
         database.close()
         raise
@@ -57,24 +51,6 @@ def _prepare(database: sqlite3.Connection, steps: Sequence[str]) -> None:
         # executescript would commit between statements.
         database.executescript(f"BEGIN; {steps[number]}; PRAGMA user_version = {number + 1}; COMMIT;")
     database.execute("SELECT COUNT(*) FROM response, conversation, item LIMIT 0")
-
-
-@contextmanager
-def transaction(database: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing of what the block writes."""
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        database.execute("COMMIT")
-    except BaseException:
-        with suppress(sqlite3.Error):
-            database.execute("ROLLBACK")
-        raise
-
-
-def is_damage(error: sqlite3.Error) -> bool:
-    """Whether the file's content is wrong, rather than a full disk or a lock in the way."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
 
 
 def set_aside(path: Path) -> Path:

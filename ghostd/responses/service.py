@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from ghostd.config.responses import ResponsesConfig
+from ghostd.database import is_damage
 from ghostd.errors import StoreError
-from ghostd.responses.database import NewerSchema, is_damage, open_database, set_aside
+from ghostd.responses.database import NewerSchema, open_database, set_aside
 from ghostd.responses.store import Store
 from ghostd.stored import History, Item, Order, Page, StoredConversation, StoredResponse
 

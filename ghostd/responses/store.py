@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
+from ghostd.database import transaction
 from ghostd.errors import InvalidRequest
-from ghostd.responses.database import transaction
 from ghostd.stored import History, Item, Order, Page, StoredConversation, StoredResponse
 
 _INPUT, _OUTPUT = 0, 1

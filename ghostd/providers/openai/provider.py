@@ -30,14 +30,13 @@ from ghostd.providers.openai.relay import (
     relay_body,
     relay_bytes,
     relay_events,
-    relay_whole,
 )
 from ghostd.providers.openai.reply import ChatReply
 from ghostd.providers.openai.service import OpenAIService
 from ghostd.providers.openai.shapes import Shape, shape_of
 from ghostd.providers.openai.stream import StreamCheck
 from ghostd.providers.openai.types import WireChunk
-from ghostd.providers.streaming import kept_headers
+from ghostd.providers.streaming import kept_headers, pass_whole_on
 from ghostd.providers.upstream import Format
 from ghostd.types import (
     ChatRequest,
@@ -178,7 +177,7 @@ class OpenAIProvider(OpenAIService):
         kept = kept_headers(response.headers, _KEPT_HEADERS, "x-ratelimit-")
         pieces = self._pieces(response, request, kept, ask_usage=ask_usage)
         if pieces is None:
-            yield await relay_whole(response, self.shape(request), self.name, kept)
+            yield await pass_whole_on(response, self.shape(request), self.name, kept)
             return
         try:
             async for piece in pieces:

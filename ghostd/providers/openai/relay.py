@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -233,23 +233,6 @@ async def to_end(
             return  # the reply is complete; only its connection is of no more use
     for data in payloads(splitter.finish()):
         check.take(data)
-
-
-async def relay_whole(
-    response: HttpResponse,
-    check: Callable[[bytes], tuple[Usage | None, str | None]],
-    upstream: str,
-    headers: Mapping[str, str],
-) -> Relayed:
-    """A reply in one piece; `check` gives usage and reason, and raises UpstreamError."""
-    try:
-        body = await response.read()
-        usage, reason = check(body)
-    except UpstreamError as error:
-        raise headed(error, upstream) from None
-    finally:
-        response.close()
-    return Relayed(body, True, usage, reason, response.headers.get("content-type", "application/json"), headers)
 
 
 async def relay_bytes(
