@@ -276,6 +276,8 @@ class SuggestionService:
         fillers = [filler for filler in work.fillers if not filler.ready]
         if found is None or found[0].followed or not fillers or state.running or state.ahead is not None:
             return
+        if state.rhythm.bursts and work.ask.fill.trigger != "manual":
+            return  # it is not being looked at
         kept, rest = found
         filler = fillers[-1]
         speculate = self._config().speculate

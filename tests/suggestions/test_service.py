@@ -219,6 +219,25 @@ async def test_the_next_suggestion_is_prepared_while_one_is_shown_and_then_asks_
     assert (found.text, found.origin) == ("\n    return file", "prepared")
 
 
+@pytest.mark.parametrize(("gap_s", "prepared"), [(0.03, 0), (0.1, 1)])
+async def test_nothing_is_prepared_in_a_burst_of_keys(gap_s: float, prepared: int) -> None:
+    models = Models(MODEL)
+    suggestions = service(models)
+    task = asyncio.create_task(texts(suggestions, ask(HEAD)))
+    await until(lambda: models.asked)
+    models.asked[0].write("return")
+    for at in range(1, 9):
+        task.cancel()
+        task = asyncio.create_task(texts(suggestions, ask(HEAD + "for line"[:at])))
+        await asyncio.sleep(gap_s)
+    await asyncio.sleep(0.05)
+    last, count = models.asked[-1], len(models.asked)
+    last.write(f"{HEAD}for line in path"[len(last.request.prefix) :]).end()
+    assert await task == [" in path"]
+    await asyncio.sleep(0.2)
+    assert len(models.asked) - count == prepared
+
+
 async def test_what_is_prepared_ends_when_the_user_writes_something_else() -> None:
     models = Models(MODEL)
     suggestions = service(models)
