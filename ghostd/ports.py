@@ -110,6 +110,15 @@ class PromptCache(Protocol):
         ...
 
 
+@runtime_checkable
+class Rescanned(Protocol):
+    """What a provider also is when its models may have changed since it looked."""
+
+    async def look_again(self) -> None:
+        """Look now, for a second at most."""
+        ...
+
+
 class ModelStore(Protocol):
     """The model files on this machine, for people who look after them. Names are those of `Provider.models`.
 

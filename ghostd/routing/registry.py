@@ -14,7 +14,7 @@ from ghostd.config.routing import ExperimentConfig, RouteConfig, RouteEntry
 from ghostd.config.settings import Config
 from ghostd.errors import ModelNotFound
 from ghostd.models import ModelInfo
-from ghostd.ports import Provider, UpstreamProvider
+from ghostd.ports import Provider, Rescanned, UpstreamProvider
 from ghostd.routing.deployment import NO_SETTINGS, Deployment, local_deployment
 from ghostd.routing.experiments import by_model
 from ghostd.routing.health import Health
@@ -60,6 +60,14 @@ class Registry:
         if before is not None:
             self._inherit(before)
             self._before = None
+
+    async def look_again(self) -> bool:
+        """Have models found that have come since their providers looked; False where there are no such providers."""
+        rescanned = [provider for provider in self.local if isinstance(provider, Rescanned)]
+        for provider in rescanned:
+            await provider.look_again()
+        self._bare = (float("-inf"), {})
+        return bool(rescanned)
 
     # --- names ---------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from ghostd.alarms import Alarms
 from ghostd.errors import (
     ContextTooLong,
     GhostdError,
+    ModelNotFound,
     NoCandidate,
     Overloaded,
     ProviderError,
@@ -118,8 +119,18 @@ class Router:
         """A live attempt and its first item, from the route or one of its fallbacks."""
         self.requests += 1
         left_out.set(call.trace.left_out)
+        self._budget.request(self.registry.config.routing.retry_budget)
+        try:
+            return await self._answered(call)
+        except (ModelNotFound, NoCandidate):
+            if call.trace.attempts or not await self.registry.look_again():
+                raise
+        call.trace.reason = ""
+        return await self._answered(call)
+
+    async def _answered(self, call: Call) -> tuple[Attempt, Item]:
+        """As `_open`, with the models that are known now."""
         settings = self.registry.config.routing
-        self._budget.request(settings.retry_budget)
         plan = self._plan(call)
         call.trace.route = plan.name
         limit_s = (plan.route.timeout_s if plan.route else None) or settings.timeout_s

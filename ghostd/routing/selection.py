@@ -201,7 +201,10 @@ def _none(plan: Plan, call: Call, problems: Sequence[Unfit]) -> RequestError:
     told = "; ".join(f"{problem.deployment.name}: {problem.reason}" for problem in problems[:8])
     more = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
     head = f"The model '{call.model}' cannot do this: " if len(problems) == 1 else "No model can do this: "
-    return NoCandidate(f"{head}{told}{more}.", problems[0].param)
+    wanted, hint = _CAN[call.capability], ""
+    if all(problem.reason == f"it cannot {wanted}" for problem in problems):
+        hint = f" To {wanted}, put a GGUF file into the models folder, or configure a provider."
+    return NoCandidate(f"{head}{told}{more}.{hint}", problems[0].param)
 
 
 # --- which next -------------------------------------------------------------------------

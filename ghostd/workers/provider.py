@@ -47,6 +47,8 @@ from ghostd.workers.tokenizer import LocalTokenizer
 log = logging.getLogger(__name__)
 
 _RESCAN_S = 1.0
+_LOOK_S = 1.0
+"""Time for which a request that finds no model waits for another look."""
 _FIRST_READ_S = 0.1
 """Time that reading headers may add to the start."""
 _READ_SLICE_S = 0.1
@@ -107,6 +109,7 @@ class LocalProvider(LocalTokenizer):
         self._workers: dict[str, ModelWorker] = {}
         self._scanned_s = 0.0
         self._scanning = False
+        self._look: asyncio.Task[None] | None = None
         self._scan_lock = asyncio.Lock()
         self._closed = False
 
@@ -130,6 +133,14 @@ class LocalProvider(LocalTokenizer):
         """Scan in the background."""
         self._scanning = True
         self._tasks.create_task(self._scan(), name="scan models")
+
+    async def look_again(self) -> None:
+        """See ghostd.ports.Rescanned."""
+        if self._closed:
+            return
+        if self._look is None or self._look.done():
+            self._look = self._tasks.create_task(self._scan(), name="look for models again")
+        await asyncio.wait({self._look}, timeout=_LOOK_S)
 
     async def refresh(self) -> None:
         """Scan the folder, the configured paths and the stores now, and read every header."""

@@ -54,7 +54,10 @@ async def test_it_says_why_a_request_would_be_refused() -> None:
     blind = ModelInfo("", "a", frozenset(("embed",)), remote=True)
     async with world('routes.r.deployments = ["a/m"]', upstream("a", info=blind)) as w:
         found = explain(w.engine.registry, chat(), 0)
-        assert found.problem == "The model 'r' cannot do this: a/m: it cannot chat."
+        assert found.problem == (
+            "The model 'r' cannot do this: a/m: it cannot chat. "
+            "To chat, put a GGUF file into the models folder, or configure a provider."
+        )
         assert found.candidates[0].rank is None
         with pytest.raises(ModelNotFound):
             explain(w.engine.registry, chat("nothing"), 0)

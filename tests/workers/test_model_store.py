@@ -96,6 +96,14 @@ async def test_a_local_model_chats_generates_and_fills(world: World) -> None:
     assert filled.response == FILL_TEXT
 
 
+async def test_a_model_answers_the_first_request_after_its_file_has_come(world: World, install: Install) -> None:
+    install("chat-only")
+    reply = await world.client.chat(model="chat-only", messages=HI, options=GREEDY)
+    assert reply.message.content == CHAT_TEXT
+    with pytest.raises(ResponseError, match="not found"):
+        await world.client.chat(model="another", messages=HI, options=GREEDY)
+
+
 async def test_the_control_tokens_of_a_raw_prompt_are_read(world: World) -> None:
     prompt = "<|fim_prefix|>def add(a, b):\n    <|fim_suffix|>\n<|fim_middle|>"
     raw = await world.client.generate(model="qwen", prompt=prompt, raw=True, options=GREEDY)
