@@ -185,9 +185,13 @@ class GitHistory(Protocol):
         """Wait until the commits of the current head, as far as the limits go, have been read."""
         ...
 
-    async def co_changed(self, root: Path, path: PurePosixPath, limit: int = 20) -> Sequence[CoChange]:
-        """Files that were committed together with this one, the closest first; old and large commits count less.
+    async def co_changed(
+        self, root: Path, path: PurePosixPath, limit: int = 20, beside: Sequence[PurePosixPath] = ()
+    ) -> Sequence[CoChange]:
+        """Files that change together with this one, the closest first; old and large commits count less.
 
+        `beside` are other files that are being changed with it, the first 8 count. Where the file's own commits tell
+        little, files of its folder and of similar names follow, and those that were changed just now.
         Answers stay in memory until the head moves, which is noticed with the second question after it at the latest,
         at once by `wait_read`.
         """

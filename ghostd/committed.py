@@ -44,6 +44,7 @@ class CoChange:
     age and by how few files they touched, and a little more for its place, its name and a recent change. Of files that
     change often: the commits, weighed by their age."""
     commits: int
+    """0 where its place, its name or a recent change alone speak for it."""
 
 
 @dataclass(frozen=True, slots=True)

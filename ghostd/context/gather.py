@@ -322,7 +322,8 @@ class _Gathering:
                 candidate.notes.append("open in the editor")
             if (change := together.get(candidate.path)) is not None and highest:
                 candidate.boost += _CO_CHANGE_BOOST * change.score / highest
-                candidate.notes.append(f"changed together in {change.commits} commits")
+                times = f"changed together in {change.commits} commits"
+                candidate.notes.append(times if change.commits else "goes with it by place, name or a recent change")
 
     def _tokens(self, size_bytes: int, path: PurePosixPath) -> int:
         """A quotation's tokens, with the line that names its file."""

@@ -21,6 +21,8 @@ CO_CHANGES_S = 60.0
 WORTHLESS_S = 30.0
 """An answer that is older than it may be by so much more is not given: a new one is waited for."""
 _MAX_ANSWERS = 256
+_MAX_IN_THE_WORKS = 8
+"""More uncommitted files than these are hardly of one change."""
 
 T = TypeVar("T")
 
@@ -32,8 +34,10 @@ class Changes(Protocol):
         """Whether questions are answered at once; where not, this begins what they would wait for, and returns."""
         ...
 
-    async def co_changed(self, root: Path, path: PurePosixPath, limit: int = 20) -> Sequence[CoChange]:
-        """Files that were committed together with this one."""
+    async def co_changed(
+        self, root: Path, path: PurePosixPath, limit: int = 20, beside: Sequence[PurePosixPath] = ()
+    ) -> Sequence[CoChange]:
+        """Files that change together with this one, and with those beside it."""
         ...
 
     async def uncommitted(self, root: Path) -> Sequence[FileChange]:
@@ -70,11 +74,24 @@ class RecentChanges:
         """Whether the history is."""
         return self._history.awake(root)
 
-    async def co_changed(self, root: Path, path: PurePosixPath, limit: int = 20) -> Sequence[CoChange]:
-        """Files that were committed together with this one."""
+    async def co_changed(
+        self, root: Path, path: PurePosixPath, limit: int = 20, beside: Sequence[PurePosixPath] = ()
+    ) -> Sequence[CoChange]:
+        """Files that change together with this one, and with those beside it.
+
+        Without any named, these are the few that are not committed, as far as was known when it was read.
+        """
         return await self._recent(
-            (root, path, limit), CO_CHANGES_S, lambda: self._history.co_changed(root, path, limit)
+            (root, path, limit, *beside),
+            CO_CHANGES_S,
+            lambda: self._history.co_changed(root, path, limit, beside or self._in_the_works(root, path)),
         )
+
+    def _in_the_works(self, root: Path, path: PurePosixPath) -> Sequence[PurePosixPath]:
+        answer = self._answers.get((root,))
+        changes = answer.value if answer is not None and answer.value else ()
+        others = [change.path for change in changes if change.path != path and change.kind != "deleted"]
+        return others if len(others) <= _MAX_IN_THE_WORKS else ()
 
     async def uncommitted(self, root: Path) -> Sequence[FileChange]:
         """How the working tree differed from the last commit, a moment ago."""

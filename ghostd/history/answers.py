@@ -4,28 +4,76 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 from ghostd.config.projects import HistoryConfig
+from ghostd.history.foretold import foretold
 from ghostd.history.locate import Location
-from ghostd.history.score import MAX_COMMITS, RECENT, Touched, decay, hits, ranked, strengths
+from ghostd.history.score import (
+    MAX_COMMITS,
+    NONE,
+    RECENT,
+    Companions,
+    Touched,
+    companions,
+    decay,
+    folder,
+    ranked,
+    words,
+)
 
 _MAX_NAMES = 10
 """Earlier names of one file."""
+_MAX_NEAR = 1000
+"""Files of one folder."""
+_MAX_NAMED = 200
+"""Files with a word in common with a file's name."""
 
 
 def co_changed(
-    database: sqlite3.Connection, location: Location, path: bytes, limit: int, config: HistoryConfig
+    database: sqlite3.Connection,
+    location: Location,
+    path: bytes,
+    beside: Sequence[bytes],
+    limit: int,
+    config: HistoryConfig,
 ) -> list[Any]:
-    """[path, score, commits] of the files that changed with this one and exist."""
+    """[path, score, commits] of the files that go with this one, and with those beside it, and that exist."""
+    given: dict[str, Companions] = {}
+    for each in (path, *beside):
+        table, name = _companions(database, each, config), os.fsdecode(each)
+        if table is None and os.path.lexists(location.worktree / name):
+            table = NONE  # not committed yet
+        if table is not None:
+            given[name] = table
+    if os.fsdecode(path) not in given:
+        return []
+    ages = _ages(database)
+    candidates = set(ages)
+    for one in given:
+        candidates.update(_around(database, one))
+    answer: list[Any] = []
+    for other, score, count in ranked(given, candidates, ages):
+        shown = shown_below(location, other)
+        if shown is not None:
+            answer.append([shown, score, count])
+            if len(answer) >= limit:
+                break
+    return answer
+
+
+def _companions(database: sqlite3.Connection, path: bytes, config: HistoryConfig) -> Companions | None:
+    """Under the names that files have now; None for a path that no commit touched."""
     names = names_of(database, path)
     if not names:
-        return []
+        return None
     marks = ",".join("?" * len(names))
     rows = database.execute(
         "SELECT c.number, c.time_s, o.path FROM (SELECT DISTINCT c.number, c.time_s FROM changes h"  # noqa: S608
         f" JOIN commits c ON c.number = h.commit_number WHERE h.path IN ({marks}) AND c.live"
-        " AND c.size BETWEEN 2 AND ? ORDER BY c.time_s DESC LIMIT ?) c JOIN changes o ON o.commit_number = c.number",
+        " AND c.size BETWEEN 2 AND ? ORDER BY c.time_s DESC LIMIT ?) c JOIN changes o ON o.commit_number = c.number"
+        " ORDER BY c.time_s DESC, c.number",
         (*names, config.max_files_per_commit, MAX_COMMITS),
     ).fetchall()
     newer: dict[int, int] = {}
@@ -35,18 +83,30 @@ def co_changed(
         touched.setdefault(number, (time_s, set()))[1].add(now)
     texts = {number: text_of(database, number) for _, numbers in touched.values() for number in numbers}
     given = text_of(database, names[0])
-    history = [
+    history = (
         Touched(time_s, (given, *(texts[n] for n in numbers if n not in names))) for time_s, numbers in touched.values()
-    ]
-    table = strengths(given, history, newest(database), config.half_life_days)
-    answer: list[Any] = []
-    for other, score, count in ranked([table], [given], _ages(database)):
-        shown = shown_below(location, other)
-        if shown is not None:
-            answer.append([shown, score, count])
-            if len(answer) >= limit:
-                break
-    return answer
+    )
+    return companions(given, history, newest(database), config.half_life_days)
+
+
+def _around(database: sqlite3.Connection, path: str) -> set[str]:
+    """Files of the same folder, and those of the same name; some may be gone."""
+    here = os.fsencode(folder(path))
+    first, end = (here + b"/", here + b"0") if here else (b"", b"\xff")
+    rows = database.execute(
+        "SELECT path FROM paths WHERE path >= ? AND path < ? AND instr(substr(path, ?), X'2F') = 0 LIMIT ?",
+        (first, end, len(first) + 1, _MAX_NEAR),
+    ).fetchall()
+    found = {os.fsdecode(one) for (one,) in rows}
+    named = words(path)
+    if named:
+        longest = max(named, key=lambda word: (len(word), word))
+        rows = database.execute(
+            "SELECT path FROM paths WHERE instr(lower(CAST(path AS TEXT)), ?) LIMIT ?",
+            (longest, _MAX_NAMED),
+        ).fetchall()
+        found.update(other for (one,) in rows if words(other := os.fsdecode(one)) == named)
+    return found
 
 
 def churn(database: sqlite3.Connection, location: Location, limit: int, config: HistoryConfig) -> list[Any]:
@@ -97,18 +157,41 @@ def commits(database: sqlite3.Connection, location: Location, path: bytes | None
 
 def score(database: sqlite3.Connection, location: Location, count: int, config: HistoryConfig) -> tuple[int, int, int]:
     """(hits, the floor's hits, tried) of co-change over the last `count` commits."""
-    prefix = os.fsencode(location.prefix)
+    found = foretold(
+        touched_by_all(database, location),
+        count,
+        half_life_days=config.half_life_days,
+        max_files=config.max_files_per_commit,
+    )
+    return found.hits, found.floor_hits, found.tried
+
+
+def touched_by_all(database: sqlite3.Connection, location: Location) -> list[Touched]:
+    """The commits of two and more files, as far as they lie below the root, the oldest first."""
+    prefix = location.prefix
+    renames: dict[int, list[tuple[str, str]]] = {}
+    for number, old, new in database.execute(
+        "SELECT r.commit_number, o.path, n.path FROM renames r JOIN paths o ON o.number = r.old"
+        " JOIN paths n ON n.number = r.new"
+    ):
+        renames.setdefault(number, []).append((os.fsdecode(old), os.fsdecode(new)))
     times: dict[int, int] = {}
     paths: dict[int, list[str]] = {}
-    for number, time_s, path in database.execute(
-        "SELECT c.number, c.time_s, p.path FROM commits c JOIN changes h ON h.commit_number = c.number"
+    gone: dict[int, set[str]] = {}
+    for number, time_s, path, deleted in database.execute(
+        "SELECT c.number, c.time_s, p.path, h.gone FROM commits c JOIN changes h ON h.commit_number = c.number"
         " JOIN paths p ON p.number = h.path WHERE c.live AND c.size >= 2 ORDER BY c.time_s, c.number DESC"
     ):
-        times[number] = time_s
-        if path.startswith(prefix):
-            paths.setdefault(number, []).append(os.fsdecode(path))
-    history = [Touched(times[number], tuple(touched)) for number, touched in paths.items()]
-    return hits(history, count, half_life_days=config.half_life_days, max_files=config.max_files_per_commit)
+        name = os.fsdecode(path)
+        if name.startswith(prefix):
+            times[number] = time_s
+            paths.setdefault(number, []).append(name)
+            if deleted:
+                gone.setdefault(number, set()).add(name)
+    return [
+        Touched(times[number], tuple(touched), tuple(renames.get(number, ())), frozenset(gone.get(number, ())))
+        for number, touched in paths.items()
+    ]
 
 
 def _ages(database: sqlite3.Connection) -> dict[str, int]:

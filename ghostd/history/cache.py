@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_VERSION = 3
+_VERSION = 4
 _SCHEMA = """
 CREATE TABLE head (id TEXT NOT NULL, complete INTEGER NOT NULL, detail TEXT NOT NULL, reach TEXT NOT NULL);
 CREATE TABLE commits (
@@ -17,8 +17,9 @@ CREATE TABLE commits (
 ) STRICT;
 CREATE INDEX commits_by_time ON commits (live, time_s DESC);
 CREATE TABLE paths (number INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE) STRICT;
-CREATE TABLE changes (path INTEGER NOT NULL, commit_number INTEGER NOT NULL, PRIMARY KEY (path, commit_number))
-    STRICT, WITHOUT ROWID;
+CREATE TABLE changes (
+    path INTEGER NOT NULL, commit_number INTEGER NOT NULL, gone INTEGER NOT NULL, PRIMARY KEY (path, commit_number)
+) STRICT, WITHOUT ROWID;
 CREATE INDEX changes_by_commit ON changes (commit_number);
 CREATE TABLE renames (
     old INTEGER NOT NULL, new INTEGER NOT NULL, commit_number INTEGER NOT NULL, PRIMARY KEY (old, new)
@@ -31,7 +32,7 @@ CREATE INDEX symbols_by_commit ON symbols (commit_number);
 CREATE TABLE symbols_read (commit_number INTEGER PRIMARY KEY) STRICT;
 CREATE TABLE blames (key BLOB PRIMARY KEY, spans TEXT NOT NULL) STRICT;
 """
-"""`live` commits are in the current head's history. Paths are bytes, as git has them.
+"""`live` commits are in the current head's history. Paths are bytes, as git has them; `gone` ones were deleted.
 
 `symbols` are read when they are asked for, once for each commit in `symbols_read`.
 

@@ -124,7 +124,7 @@ def _keep(repository: pygit2.Repository, database: sqlite3.Connection, name: str
     commit = commit_of(repository, name)
     if commit is None:
         return
-    touched: list[bytes] = []
+    touched: list[tuple[bytes, bool]] = []
     renames: list[tuple[bytes, bytes]] = []
     if len(commit.parent_ids) <= 1 and name not in shallow:
         touched, renames = _touched(repository, commit)
@@ -135,14 +135,19 @@ def _keep(repository: pygit2.Repository, database: sqlite3.Connection, name: str
     ).lastrowid
     if size > _MAX_PATHS:
         return
-    rows = [(path_number(database, path), number) for path in touched]
-    database.executemany("INSERT OR IGNORE INTO changes VALUES (?, ?)", rows)
+    rows = [(path_number(database, path), number, gone) for path, gone in touched]
+    database.executemany("INSERT OR IGNORE INTO changes VALUES (?, ?, ?)", rows)
     pairs = [(path_number(database, a), path_number(database, b), number) for a, b in renames]
     database.executemany("INSERT OR IGNORE INTO renames VALUES (?, ?, ?)", pairs)
 
 
-def _touched(repository: pygit2.Repository, commit: pygit2.Commit) -> tuple[list[bytes], list[tuple[bytes, bytes]]]:
-    """(paths as they were named after the commit, (old, new) of renamed ones). Empty where trees are missing."""
+def _touched(
+    repository: pygit2.Repository, commit: pygit2.Commit
+) -> tuple[list[tuple[bytes, bool]], list[tuple[bytes, bytes]]]:
+    """((path as it was named after the commit, whether it is gone), (old, new) of renamed ones).
+
+    Empty where trees are missing.
+    """
     try:
         tree = commit.tree
         if commit.parent_ids:
@@ -150,7 +155,7 @@ def _touched(repository: pygit2.Repository, commit: pygit2.Commit) -> tuple[list
         else:
             diff = tree.diff_to_tree(swap=True, flags=pygit2.enums.DiffOption.SKIP_BINARY_CHECK)
         if len(diff) > _MAX_PATHS:
-            return [b""] * len(diff), []
+            return [(b"", False)] * len(diff), []
         kinds = [delta.status for delta in diff.deltas]
         added, deleted = kinds.count(pygit2.enums.DeltaStatus.ADDED), kinds.count(pygit2.enums.DeltaStatus.DELETED)
         if added and deleted:
@@ -161,7 +166,7 @@ def _touched(repository: pygit2.Repository, commit: pygit2.Commit) -> tuple[list
         paths, renames = [], []
         for delta in diff.deltas:
             new = delta.new_file.raw_path
-            paths.append(new)
+            paths.append((new, delta.status == pygit2.enums.DeltaStatus.DELETED))
             if delta.status == pygit2.enums.DeltaStatus.RENAMED:
                 renames.append((delta.old_file.raw_path, new))
     except (pygit2.GitError, KeyError, ValueError):

@@ -1,16 +1,21 @@
 """Which files change together, as pure functions over commits.
 
-The score of a file f beside given ones is the sum over the given files g of P(f|g), the share of g's commits that
-touched f too, divided by the square root of their number, plus what its place, its name and its last change say. The
-constants were chosen on this project's own commits.
+How well a file f goes with a given one g is the share of g's commits that touched f too: the newer they are and the
+fewer files they touched, the more they count. The less is known of g, the more what is expected of f beforehand counts,
+by its folder and its name: (n + DOUBT * expected) / (N + DOUBT), with n of N commits. These are summed over the given
+files, divided by the square root of their number, and a little is added for a file that was changed just now.
+
+The constants were chosen with benchmarks/co_change.py on histories that its table does not report.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict, deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 DAY_S = 86_400
@@ -19,17 +24,18 @@ MAX_COMMITS = 500
 RECENT = 40
 """Of the whole history, the last commits whose files are held to be in the works."""
 
-_DOUBT = 1.0
-"""Commits without a companion that each file is given, so that two commits do not make a certainty."""
-_SIZE_POWER = 0.25
-_NEAR = 0.05
-_ALIKE = 0.1
-_FRESH = 0.05
+_DOUBT = 2.0
+"""How many commits what is expected beforehand weighs as much as."""
+_HALF_LIFE_COMMITS = 4
+"""A commit counts half when the given file has had so many newer ones; beside that, its age in days counts."""
+_SIZE_POWER = 0.6
+_NEAR = 0.1
+_ALIKE = 0.25
+_FRESH = 0.03
 _FRESH_COMMITS = 8
-_BEFORE, _AFTER = ("test_", "tests_", "spec_"), ("_test", "_tests", ".test", "_spec", ".spec")
-
-Strengths = Mapping[str, tuple[float, int]]
-"""Path → (share of the given file's commits, number of commits)."""
+_MARKS = frozenset(("test", "tests", "spec", "py", "init"))
+"""Words in a file's name that do not say what it is about."""
+_WORDS = re.compile(r"[A-Za-z][a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,30 @@ class Touched:
 
     time_s: int
     paths: tuple[str, ...]
+    """As they are called after it."""
+    renamed: tuple[tuple[str, str], ...] = ()
+    """(before, after)"""
+    gone: frozenset[str] = frozenset()
+    """Those of `paths` that it deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Companions:
+    """What changed together with one file."""
+
+    weights: Mapping[str, float]
+    """Of the commits that touched it too, for each file."""
+    commits: Mapping[str, int]
+    total: float
+    """The weight of all commits of the given file."""
+
+    def share(self, path: str, expected: float = 0.0) -> float:
+        """About the share of the given file's commits that touched this one too; `expected` is the one beforehand."""
+        return (self.weights.get(path, 0.0) + _DOUBT * expected) / (self.total + _DOUBT)
+
+
+NONE = Companions({}, {}, 0.0)
+"""Of a file without commits."""
 
 
 def decay(age_s: float, half_life_days: float) -> float:
@@ -45,107 +75,52 @@ def decay(age_s: float, half_life_days: float) -> float:
     return math.pow(0.5, max(age_s, 0) / (half_life_days * DAY_S))
 
 
-def strengths(given: str, commits: Iterable[Touched], now_s: int, half_life_days: float) -> Strengths:
-    """How strongly the files in `commits`, all of which touched `given`, go with it; large commits say less."""
-    together: dict[str, float] = defaultdict(float)
+def companions(given: str, commits: Iterable[Touched], now_s: int, half_life_days: float) -> Companions:
+    """What the files in `commits`, all of which touched `given`, have to do with it; the newest commit comes first."""
+    weights: dict[str, float] = defaultdict(float)
     counts: Counter[str] = Counter()
-    total = _DOUBT
-    for commit in commits:
-        worth = decay(now_s - commit.time_s, half_life_days)
+    total = 0.0
+    for newer, commit in enumerate(commits):
+        worth = decay(now_s - commit.time_s, half_life_days) * math.pow(0.5, newer / _HALF_LIFE_COMMITS)
         total += worth
         shared = worth / max(len(commit.paths) - 1, 1) ** _SIZE_POWER
         for path in commit.paths:
             if path != given:
-                together[path] += shared
+                weights[path] += shared
                 counts[path] += 1
-    return {path: (worth / total, counts[path]) for path, worth in together.items()}
+    return Companions(weights, counts, total)
 
 
 def ranked(
-    tables: Sequence[Strengths], given: Collection[str], ages: Mapping[str, int]
+    given: Mapping[str, Companions], candidates: Collection[str], ages: Mapping[str, int]
 ) -> list[tuple[str, float, int]]:
-    """(path, score, commits) of the files that go with the given ones, the best first.
+    """(path, score, commits with any of the given files) of the candidates and the companions, the best first.
 
     `ages` says of the recently changed files how many commits ago that was.
     """
-    scores: dict[str, float] = defaultdict(float)
-    counts: Counter[str] = Counter()
-    for table in tables:
-        for path, (share, count) in table.items():
-            if path not in given:
-                scores[path] += share
-                counts[path] += count
-    folders = Counter(_folder(path) for path in given)
-    alike = {_subject(path) for path in given}
+    paths = {path for table in given.values() for path in table.weights}.union(candidates).difference(given)
+    places = [(table, folder(path), words(path)) for path, table in given.items()]
     found = []
-    for path, share in scores.items():
-        score = share / math.sqrt(len(given)) + _NEAR * folders[_folder(path)] / len(given)
-        score += _ALIKE * (_subject(path) in alike)
+    for path in paths:
+        near, named = folder(path), words(path)
+        score = 0.0
+        for table, place, name in places:
+            either = len(named | name)
+            alike = len(named & name) / either if either else 0.0
+            score += table.share(path, _NEAR * (near == place) + _ALIKE * alike)
+        score /= math.sqrt(len(places))
         if path in ages:
             score += _FRESH * math.exp(-ages[path] / _FRESH_COMMITS)
-        found.append((path, score, counts[path]))
+        found.append((path, score, sum(table.commits.get(path, 0) for table, _, _ in places)))
     return sorted(found, key=lambda one: (-one[1], one[0]))
 
 
-def hits(
-    history: Sequence[Touched], count: int, *, half_life_days: float, max_files: int, top: int = 5
-) -> tuple[int, int, int]:
-    """(hits, hits of the floor, tried) over the last `count` commits, each judged by those before it alone.
-
-    `history` is the oldest first. From a commit of 2 to `max_files` files each file that had been committed before is
-    hidden in turn; a hit has it among the `top` files that go best with the others. The floor proposes the files of
-    the others' folders, the last changed first.
-    """
-    usable = [commit for commit in history if len(commit.paths) >= 2]
-    start = max(len(usable) - count, 0)
-    by_path: dict[str, deque[Touched]] = defaultdict(lambda: deque(maxlen=MAX_COMMITS))
-    last: dict[str, int] = {}
-    folders: dict[str, dict[str, None]] = defaultdict(dict)
-    won = floor = tried = 0
-    for number, commit in enumerate(usable):
-        if number >= start and len(commit.paths) <= max_files:
-            tables = {
-                path: strengths(path, by_path[path], commit.time_s, half_life_days)
-                for path in commit.paths
-                if path in by_path
-            }
-            ages = {path: number - at for path, at in last.items() if number - at <= RECENT}
-            for hidden in (path for path in commit.paths if path in last):
-                others = dict.fromkeys(path for path in commit.paths if path != hidden)
-                tried += 1
-                best = ranked([tables[path] for path in others if path in tables], others, ages)[:top]
-                won += hidden in [path for path, _, _ in best]
-                floor += hidden in _neighbours(folders, others, top)
-        for path in commit.paths:
-            if len(commit.paths) <= max_files:
-                by_path[path].append(commit)
-            last[path] = number
-            folder = folders[_folder(path)]
-            folder.pop(path, None)
-            folder[path] = None
-    return won, floor, tried
-
-
-def _folder(path: str) -> str:
+def folder(path: str) -> str:
+    """Where it lies, "" at the top."""
     return path.rpartition("/")[0]
 
 
-def _subject(path: str) -> str:
-    """A file's name without its ending and without what marks a test: `test_x.py` and `x.py` have the same."""
-    name = PurePosixPath(path).stem.lower()
-    for mark in _BEFORE:
-        name = name.removeprefix(mark)
-    for mark in _AFTER:
-        name = name.removesuffix(mark)
-    return name
-
-
-def _neighbours(folders: Mapping[str, Mapping[str, None]], given: Collection[str], top: int) -> list[str]:
-    found: dict[str, None] = {}
-    for path in given:
-        for other in reversed(tuple(folders.get(_folder(path), ()))):
-            if other not in given:
-                found[other] = None
-                if len(found) >= top:
-                    return list(found)
-    return list(found)
+@lru_cache(maxsize=20_000)
+def words(path: str) -> frozenset[str]:
+    """What its name is about, in lower case: `test_rate_limit.py` and `RateLimit.ts` have the same."""
+    return frozenset(word.lower() for word in _WORDS.findall(PurePosixPath(path).stem)) - _MARKS

@@ -32,6 +32,8 @@ _LOOK_S = 1.0
 _NONE_S = 5.0
 """How long a root without a repository is held to have none."""
 _MAX_SLOW = 1000
+_MAX_BESIDE = 8
+"""Further files that one question is about."""
 _MAX_READINGS = 10
 """Of the commits behind one question about definitions, a second each."""
 
@@ -93,9 +95,12 @@ class History:
         await self._ask(root, "wait", timeout_s=None)
         return self.state(root)
 
-    async def co_changed(self, root: Path, path: PurePosixPath, limit: int = 20) -> Sequence[CoChange]:
-        """Files that were committed together with this one."""
-        return list(_co_changes(await self._ask_once(root, "co_changed", path=str(path), limit=limit)))
+    async def co_changed(
+        self, root: Path, path: PurePosixPath, limit: int = 20, beside: Sequence[PurePosixPath] = ()
+    ) -> Sequence[CoChange]:
+        """Files that go with this one, and with those that are being changed beside it."""
+        others = tuple(str(one) for one in dict.fromkeys(beside) if one != path)[:_MAX_BESIDE]
+        return list(_co_changes(await self._ask_once(root, "co_changed", path=str(path), limit=limit, beside=others)))
 
     async def symbols_co_changed(
         self, root: Path, path: PurePosixPath, name: str, limit: int = 20

@@ -12,7 +12,7 @@ from ghostd.config.projects import HistoryConfig
 from ghostd.history.answers import names_of, newest, now_called, shown_below, text_of
 from ghostd.history.cache import path_number, transaction
 from ghostd.history.locate import Location
-from ghostd.history.score import Touched, strengths
+from ghostd.history.score import Touched, companions
 from ghostd.history.symbols import touched_symbols
 
 _COMMITS = 200
@@ -51,15 +51,15 @@ def symbols_co_changed(
             keys.add(f"{text_of(database, now)}\0{other}")
         if given in keys:
             history.append(Touched(time_s, (given, *sorted(keys - {given}))))
-    table = strengths(given, history, newest(database), config.half_life_days)
+    table = companions(given, history, newest(database), config.half_life_days)
     answer: list[Any] = []
-    for key, (share, count) in sorted(table.items(), key=lambda item: (-item[1][0], item[0])):
+    for key, _ in sorted(table.weights.items(), key=lambda item: (-item[1], item[0])):
         where, _, other = key.partition("\0")
         if where == text_of(database, names[0]) and (_inside(other, name) or _inside(name, other)):
             continue
         shown = shown_below(location, where)
         if shown is not None:
-            answer.append([shown, other, share, count])
+            answer.append([shown, other, table.share(key), table.commits[key]])
             if len(answer) >= _MAX_ANSWERS:
                 break
     return [complete, answer]

@@ -98,7 +98,8 @@ class _Worker:
         path = None if order.get("path") is None else os.fsencode(location.prefix + order["path"])
         match order["op"]:
             case "co_changed" if path is not None:
-                return answers.co_changed(database, location, path, order["limit"], config)
+                beside = [os.fsencode(location.prefix + one) for one in order["beside"]]
+                return answers.co_changed(database, location, path, beside, order["limit"], config)
             case "symbols_co_changed" if path is not None:
                 return symbols_co_changed(objects, database, location, path, order["name"], config)
             case "churn":

@@ -45,7 +45,9 @@ class MemoryHistory:
         """At once."""
         return self.known
 
-    async def co_changed(self, root: Path, path: PurePosixPath, limit: int = 20) -> Sequence[CoChange]:
+    async def co_changed(
+        self, root: Path, path: PurePosixPath, limit: int = 20, beside: Sequence[PurePosixPath] = ()
+    ) -> Sequence[CoChange]:
         """What it was told of this file."""
         return list(self.together.get(path, ())[:limit])
 

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 import pytest
 
-from ghostd.committed import FileChange
+from ghostd.committed import CoChange, FileChange
 from ghostd.context import recent as module
 from ghostd.context.recent import RecentChanges
 from ghostd.testing.memory_history import MemoryHistory
@@ -87,6 +88,41 @@ async def test_a_failure_is_told_and_logged_and_the_next_question_is_asked_anew(
     assert "broken" in caplog.text
     history.error = None
     assert await changes.uncommitted(ROOT) == FIRST
+
+
+@dataclass
+class Asked(MemoryHistory):
+    """Remembers what was asked."""
+
+    beside: list[list[str]] = field(default_factory=list)
+
+    async def co_changed(
+        self, root: Path, path: PurePosixPath, limit: int = 20, beside: Sequence[PurePosixPath] = ()
+    ) -> Sequence[CoChange]:
+        self.beside.append([str(one) for one in beside])
+        return ()
+
+
+async def test_what_changes_together_is_asked_for_with_the_few_files_that_are_being_changed() -> None:
+    edited = ["a.py", "b.py", "gone.py"]
+    history = Asked(changes=tuple(_change(name, "deleted" if name == "gone.py" else "modified") for name in edited))
+    changes = RecentChanges(history)
+    await changes.co_changed(ROOT, PurePosixPath("c.py"))
+    await changes.uncommitted(ROOT)
+    await changes.co_changed(ROOT, PurePosixPath("a.py"))
+    assert history.beside == [[], ["b.py"]]
+
+
+async def test_many_uncommitted_files_say_nothing_about_one() -> None:
+    history = Asked(changes=tuple(_change(f"{number}.py", "modified") for number in range(20)))
+    changes = RecentChanges(history)
+    await changes.uncommitted(ROOT)
+    await changes.co_changed(ROOT, PurePosixPath("a.py"))
+    assert history.beside == [[]]
+
+
+def _change(path: str, kind: Literal["modified", "deleted"]) -> FileChange:
+    return FileChange(PurePosixPath(path), kind)
 
 
 async def test_closing_ends_what_is_read_and_what_is_kept_is_bounded() -> None:

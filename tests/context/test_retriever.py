@@ -250,7 +250,9 @@ async def test_a_root_that_is_not_indexed_and_an_unknown_file_give_nothing_or_li
 class SlowHistory(MemoryHistory):
     """Never answers."""
 
-    async def co_changed(self, root: Path, path: PurePosixPath, limit: int = 20) -> Sequence[CoChange]:
+    async def co_changed(
+        self, root: Path, path: PurePosixPath, limit: int = 20, beside: Sequence[PurePosixPath] = ()
+    ) -> Sequence[CoChange]:
         await asyncio.Event().wait()
         raise AssertionError
 
