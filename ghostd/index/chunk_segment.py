@@ -8,6 +8,7 @@ the contents' own blobs in the store.
 from __future__ import annotations
 
 import os
+import struct
 import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -158,21 +159,21 @@ def open_segment(path: Path) -> Postings:
 def _decoded(blob: bytes, before: int) -> tuple[Numbers, Numbers, Numbers, Numbers]:
     """Term and chunk of each posting, and the chunks' first lines and numbers of lines."""
     try:
-        body = zlib.decompress(blob)
-    except zlib.error as error:
+        chunks, distinct, postings = BLOB_HEADER.unpack_from(blob)
+        terms = np.frombuffer(blob, np.uint32, distinct, BLOB_HEADER.size)
+        body = zlib.decompress(memoryview(blob)[BLOB_HEADER.size + terms.nbytes :])
+    except (struct.error, zlib.error) as error:
         raise ValueError(f"damaged chunks: {error}") from None
-    chunks, distinct, postings = BLOB_HEADER.unpack_from(body)
-    code = np.uint16 if distinct < 65_536 else np.uint32
-    position = BLOB_HEADER.size
+    position = 0
     parts: list[Numbers] = []
     for kind, length in (
-        *((np.uint32, distinct), (np.uint32, chunks), (np.uint8, chunks), (np.uint16, chunks)),
-        (code, postings),
+        *((np.uint32, chunks), (np.uint8, chunks), (np.uint16, chunks)),
+        (np.uint16 if postings < 65_536 else np.uint32, postings),
     ):
         part = np.frombuffer(body, kind, length, position)
         parts.append(part)
         position += part.nbytes
-    terms, first_lines, line_counts, sizes, places = parts
+    first_lines, line_counts, sizes, places = parts
     chunk = np.repeat(np.arange(before, before + chunks, dtype=np.uint32).astype(np.uint16), sizes)
     return terms[places], chunk, first_lines, line_counts
 

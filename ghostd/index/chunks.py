@@ -1,4 +1,4 @@
-"""A file → its chunks, and which terms stand in each, as one compressed blob.
+"""A file → its chunks, and which terms stand in each, as one blob.
 
 Chunks are whole lines, cut where definitions start (with the comments and attributes above them), so that a chunk is
 one thing rather than the end of one and the start of another. 16 lines found most of what hidden lines needed, at
@@ -13,9 +13,10 @@ import re
 import struct
 import zlib
 from array import array
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain, count
+from itertools import accumulate, chain, count, islice
 from typing import Any
 
 from ghostd.index.terms import TermKeys, only_words
@@ -23,9 +24,11 @@ from ghostd.index.terms import TermKeys, only_words
 MAX_LINES = 16
 MAX_CHUNKS = 65_000
 """Chunks of one file; a segment numbers its chunks in 16 bits."""
+_MAX_TERMS = 65_535
+"""Of one chunk, whose number of them has 16 bits; only lines made for it have more."""
 HEADER = struct.Struct("=III")
-"""Chunks, distinct terms, postings. Then: terms, first lines, numbers of lines, postings of each chunk, and postings,
-each the place of its term."""
+"""Chunks, distinct terms, postings. Then the terms as they are, since checksums do not compress; and compressed: first
+lines, numbers of lines and postings of the chunks, and the postings, each the place of its term."""
 _LEVEL = 1
 
 _STARTS = frozenset(
@@ -69,8 +72,10 @@ def chunk_file(
     text = only_words(source)
     begins = [0, *accumulate(map(len, lines))]  # without the line feeds before them
     for first, last in pieces(lines, starts):
-        words = set(text[begins[first] + first : begins[last] + last].split())
+        words = text[begins[first] + first : begins[last] + last].split()
         terms = set(chain.from_iterable(map(terms_in, words)))
+        if len(terms) > _MAX_TERMS:
+            terms = set(islice(terms, _MAX_TERMS))
         if terms and len(found) < MAX_CHUNKS:
             first_lines.append(first + 1)
             line_counts.append(last - first)
@@ -78,28 +83,21 @@ def chunk_file(
     if not found:
         return Chunked()
     sizes = array("H", map(len, found))
-    postings = list(chain.from_iterable(found))
-    numbers = dict(zip(dict.fromkeys(postings), count(), strict=False))
-    places = array("H" if len(numbers) < 65536 else "I", map(numbers.__getitem__, postings))
-    body = b"".join(
-        (
-            HEADER.pack(len(found), len(numbers), len(places)),
-            *(array("I", numbers).tobytes(), first_lines.tobytes(), bytes(line_counts), sizes.tobytes()),
-            places.tobytes(),
-        )
-    )
-    return Chunked(zlib.compress(body, _LEVEL), len(found), len(places))
+    numbers: defaultdict[int, int] = defaultdict(count().__next__)
+    places = array("H" if sum(sizes) < 65536 else "I", map(numbers.__getitem__, chain.from_iterable(found)))
+    head = HEADER.pack(len(found), len(numbers), len(places)) + array("I", numbers).tobytes()
+    rest = b"".join((first_lines.tobytes(), line_counts, sizes.tobytes(), places.tobytes()))
+    return Chunked(head + zlib.compress(rest, _LEVEL), len(found), len(places))
 
 
 def chunk_lines(blob: bytes) -> list[tuple[int, int]]:
     """First and last line, from 1, of each chunk in a blob."""
     if not blob:
         return []
-    body = zlib.decompress(blob)
-    count, terms, _ = HEADER.unpack_from(body)
-    start = HEADER.size + 4 * terms
-    first_lines = array("I", body[start : start + 4 * count])
-    line_counts = body[start + 4 * count : start + 5 * count]
+    count, terms, _ = HEADER.unpack_from(blob)
+    body = zlib.decompress(blob[HEADER.size + 4 * terms :])
+    first_lines = array("I", body[: 4 * count])
+    line_counts = body[4 * count : 5 * count]
     return [(first, first + lines - 1) for first, lines in zip(first_lines, line_counts, strict=True)]
 
 

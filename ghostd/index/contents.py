@@ -43,6 +43,15 @@ class Linked:
 
 
 @dataclass(slots=True)
+class NewRows:
+    """What a transaction adds at its end, table by table and in the order of their keys, which takes the least time."""
+
+    parsed: list[tuple[int, bytes | None, bytes, bytes]] = field(default_factory=list)
+    definitions: list[tuple[str, int]] = field(default_factory=list)
+    uses: list[tuple[int, int]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Contents:
     """The rows of contents; all changes happen inside the store's transactions."""
 
@@ -60,33 +69,43 @@ class Contents:
             self._promised.add((digest, language))
         return True
 
-    def link(self, digest: bytes, language: str, content: Content | None, uses: list[tuple[int, int]]) -> Linked | None:
-        """The content's row, made from `content` when it is new; its rows for the table `use` go into `uses`.
+    def link(self, digest: bytes, language: str, content: Content | None, rows: NewRows) -> Linked | None:
+        """The content's row, made from `content` when it is new; what it has in other tables goes into `rows`.
 
         None: it is not known, and `content` is None.
         """
         self._promised.discard((digest, language))
+        if content is not None:
+            added = self._add(digest, language, content, rows)
+            if added is not None:
+                return added
         found = self._find(digest, language)
         if found is not None:
             self.db.execute(
                 "UPDATE content SET released = NULL WHERE id = ? AND released IS NOT NULL", (found.content_id,)
             )
-            return found
-        if content is None:
-            return None
+        return found
+
+    def add(self, rows: NewRows) -> None:
+        """Write what `link` has gathered."""
+        self.db.executemany("INSERT INTO parsed VALUES (?, ?, ?, ?)", rows.parsed)
+        self.db.executemany("INSERT INTO definition VALUES (?, ?)", sorted(rows.definitions))
+        self.db.executemany("INSERT INTO use VALUES (?, ?)", sorted(rows.uses))
+
+    def _add(self, digest: bytes, language: str, content: Content, rows: NewRows) -> Linked | None:
+        """A new row; None where there is one."""
         counts = (content.symbol_count, content.use_count, content.import_count)
         cursor = self.db.execute(
-            "INSERT INTO content (hash, language, symbols, uses, imports, chunks, postings, size)"
+            "INSERT OR IGNORE INTO content (hash, language, symbols, uses, imports, chunks, postings, size)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (digest, language, *counts, content.chunk_count, content.posting_count, content.size),
         )
         content_id = cursor.lastrowid
-        assert content_id is not None
-        self.db.execute(
-            "INSERT INTO parsed VALUES (?, ?, ?, ?)", (content_id, content.outline, content.uses, content.chunks)
-        )
-        self.db.executemany("INSERT INTO definition VALUES (?, ?)", [(name, content_id) for name in content.defined])
-        uses.extend((crc, content_id) for crc in content.used)
+        if not cursor.rowcount or content_id is None:
+            return None
+        rows.parsed.append((content_id, content.outline, content.uses, content.chunks))
+        rows.definitions += [(name, content_id) for name in content.defined]
+        rows.uses += [(crc, content_id) for crc in content.used]
         return Linked(content_id, *counts)
 
     def release(self, content_ids: Iterable[int], generation: int) -> None:

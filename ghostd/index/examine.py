@@ -30,6 +30,8 @@ Promise = Callable[[bytes, str], bool]
 """Whether the store knows what is in the content of this hash and language."""
 
 _keys = TermKeys()
+_loaded: set[str] = set()
+"""Grammars."""
 
 
 class Gone(Exception):
@@ -71,8 +73,7 @@ def _examine(
         os.close(descriptor)
     stamp = (len(source), status.st_mtime_ns, settled)
     language = language_of(path.rpartition("/")[2], source)
-    lines = source.split(b"\n")
-    problem = _problem(source, lines, limits)
+    problem = _problem(source, limits)
     if problem is not None:
         return Record(path, language, *stamp, None, problem)
     digest = hashlib.blake2b(source, digest_size=16).digest()
@@ -81,16 +82,15 @@ def _examine(
     record = Record(path, language, *stamp, digest)
     if promise(digest, language):
         return record
-    return _parsed(record, source, lines, guard)
+    return _parsed(record, source, guard)
 
 
 def examine_text(path: str, source: bytes, limits: Limits, guard: Guard) -> Record:
     """The row that a file of this text would have."""
-    lines = source.split(b"\n")
     digest = hashlib.blake2b(source, digest_size=16).digest()
     record = Record(path, language_of(path.rpartition("/")[2], source), len(source), 0, True, digest)
-    problem = _problem(source, lines, limits)
-    return _parsed(record, source, lines, guard) if problem is None else _with_problem(record, problem)
+    problem = _problem(source, limits)
+    return _parsed(record, source, guard) if problem is None else _with_problem(record, problem)
 
 
 def failed(root: str, path: str, reason: str, limits: Limits) -> Record:
@@ -116,19 +116,20 @@ def failed(root: str, path: str, reason: str, limits: Limits) -> Record:
     return Record(path, language, len(source), status.st_mtime_ns, True, digest, reason)
 
 
-def _parsed(record: Record, source: bytes, lines: list[bytes], guard: Guard) -> Record:
+def _parsed(record: Record, source: bytes, guard: Guard) -> Record:
     grammar = GRAMMARS.get(record.language)
     results: list[Content] = []
 
     def step() -> None:
-        results.append(_content(record, grammar, source, lines))
+        results.append(_content(record, grammar, source))
 
     try:
-        if grammar is not None:
+        if grammar is not None and grammar not in _loaded:
             # Imported late: a pass that finds nothing to parse does without tree-sitter.
             from ghostd.index.parse import load
 
             guard(record.path, lambda: load(grammar), False)
+            _loaded.add(grammar)
         guard(record.path, step, True)
     except MemoryError:
         return _with_problem(record, "parsing it needs more memory than index.parse_memory_mb allows")
@@ -137,15 +138,16 @@ def _parsed(record: Record, source: bytes, lines: list[bytes], guard: Guard) -> 
     return replace(record, content=results[0])
 
 
-def _content(record: Record, grammar: str | None, source: bytes, lines: list[bytes]) -> Content:
+def _content(record: Record, grammar: str | None, source: bytes) -> Content:
     name, language = record.path.rpartition("/")[2], record.language
-    wanted = not is_data(name, language, len(source), len(lines))
+    wanted = not is_data(name, language, source)
     if grammar is None:
-        chunked = chunk_file(source, lines, None, language, _keys) if wanted else Chunked()
+        chunked = chunk_file(source, source.split(b"\n"), None, language, _keys) if wanted else Chunked()
         return Content(chunks=chunked.blob, chunk_count=chunked.chunks, posting_count=chunked.postings)
     from ghostd.index.parse import parse
 
     parsed = parse(grammar, source)
+    lines = source.split(b"\n")
     chunked = chunk_file(source, lines, parsed.symbols, language, _keys) if wanted else Chunked()
     return Content(
         outline=encode_outline(parsed.symbols, parsed.imports),
@@ -165,7 +167,7 @@ def _with_problem(record: Record, problem: str) -> Record:
     return Record(record.path, record.language, record.size, record.mtime_ns, record.settled, record.hash, problem)
 
 
-def _problem(source: bytes, lines: list[bytes], limits: Limits) -> str | None:
+def _problem(source: bytes, limits: Limits) -> str | None:
     if b"\0" in source[:_BINARY_PROBE_BYTES]:
         return "binary (a NUL byte in its first 8 KiB)"
     if not source.isascii():
@@ -173,9 +175,20 @@ def _problem(source: bytes, lines: list[bytes], limits: Limits) -> str | None:
             source.decode("utf-8")
         except UnicodeDecodeError as error:
             return f"not UTF-8 text (byte {error.start})"
-    if len(source) > limits.max_line_bytes and max(map(len, lines)) > limits.max_line_bytes:
+    if _has_longer_line(source, limits.max_line_bytes):
         return f"a line longer than index.max_line_bytes ({limits.max_line_bytes} bytes)"
     return None
+
+
+def _has_longer_line(source: bytes, limit: int) -> bool:
+    """Looks at one line feed in `limit` bytes: the last one before a line that starts here would be too long."""
+    start = 0
+    while len(source) - start > limit:
+        found = source.rfind(b"\n", start, start + limit + 1)
+        if found < 0:
+            return True
+        start = found + 1
+    return False
 
 
 def _read(descriptor: int, size: int) -> bytes:

@@ -29,12 +29,14 @@ _MINIFIED_LINE_BYTES = 400
 """Bytes of an average line from which on text that is no prose counts as minified."""
 
 
-def is_data(name: str, language: str, size: int, lines: int) -> bool:
+def is_data(name: str, language: str, source: bytes) -> bool:
     """Whether a file is translations, locked versions, drawn or minified: it has no chunks."""
     lower = name.lower()
     if language in _DATA_LANGUAGES or lower in _DATA_NAMES or lower.endswith(_DATA_ENDINGS):
         return True
-    return size > _MINIFIED_BYTES and size > _MINIFIED_LINE_BYTES * max(lines, 1) and language not in _PROSE
+    if len(source) <= _MINIFIED_BYTES or language in _PROSE:
+        return False
+    return len(source) > _MINIFIED_LINE_BYTES * (source.count(b"\n") + 1)
 
 
 def holds_secrets(name: str, patterns: tuple[str, ...]) -> bool:

@@ -24,8 +24,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from operator import itemgetter
-from typing import NamedTuple
+from operator import attrgetter, itemgetter
 
 from tree_sitter import Language, Node, Parser, Query, QueryCursor
 
@@ -45,7 +44,15 @@ _BRACED = _TYPE_LIKE | {"test", "macro"}
 _ANONYMOUS = frozenset(("local", "body"))
 _NAMELESS = frozenset(("", "local", "body"))
 _VALUES = frozenset(("variable", "constant", "field", "property"))
+_BODILESS = frozenset(("variable", "constant"))
 _NAMELESS_OR_VALUE = _NAMELESS | _VALUES
+_ENCLOSING = frozenset(("definition", "scope", "local", "body"))
+_BY_PLACE = {"variable": "field", "function": "method"}
+"""What these kinds are inside a type."""
+_COLON = ord(":")
+_START, _END = attrgetter("start_byte"), attrgetter("end_byte")
+_ORDER = itemgetter(0, 1, 2)
+_PLACE = itemgetter(2, 4)
 
 SymbolRow = tuple[str, str, int, int, int, int, int, str, str]
 """name, kind, start, end, start of the name, end of the name, line, container, signature."""
@@ -61,31 +68,56 @@ class Parsed:
     """Name → start offsets, ascending."""
 
 
-class _Name(NamedTuple):
-    text: str
-    kind: str
-    start: int
-    end: int
-    line: int
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Open:
-    """A definition whose end has not been reached yet while `_pair` goes through the file."""
+    """A definition, or what else encloses some."""
 
     node: Node
     start: int
     end: int
-    kind: str = ""
+    kind: str
     """ "" until its first name is met."""
+    outer: _Open | None
+    """What encloses it."""
     text: str = ""
     """Its first name."""
     container: str = ""
+    _path: tuple[str, ...] | None = None
+    _method_path: tuple[str, ...] | None = None
 
-    @property
-    def label(self) -> str:
-        """What definitions inside call their container."""
-        return f"{self.container}.{self.text}" if self.container else self.text
+    def is_local(self) -> bool:
+        """Whether a value defined here is a function's own, and so no symbol."""
+        outer = self.outer
+        while outer is not None and outer.kind == "":
+            outer = outer.outer
+        return outer is not None and outer.kind in _CALLABLE
+
+    def inner_kind(self) -> str:
+        """What kind of thing a definition inside stands in; values do not count."""
+        item: _Open | None = self
+        while item is not None and (item.kind == "" or item.kind in _VALUES):
+            item = item.outer
+        return item.kind if item is not None else ""
+
+    def path(self, kind: str) -> tuple[str, ...]:
+        """The names around a definition of this kind inside, outermost first.
+
+        A value holds methods (an object literal), but `A = B = 1` does not make B a part of A. To be asked only after
+        the whole file has been gone through: a name may stand behind what it contains.
+        """
+        answer, passed_over = ("_method_path", _NAMELESS) if kind == "method" else ("_path", _NAMELESS_OR_VALUE)
+        path: tuple[str, ...] | None = None
+        pending: list[_Open] = []
+        item: _Open | None = self
+        while item is not None and (path := getattr(item, answer)) is None:
+            pending.append(item)
+            item = item.outer
+        path = path or ()
+        for item in reversed(pending):
+            if item.kind not in passed_over:
+                path = (*path, f"{item.container}.{item.text}" if item.container else item.text)
+            setattr(item, answer, path)
+        return path
 
 
 @cache
@@ -112,7 +144,7 @@ def parse(grammar: str, source: bytes) -> Parsed:
     symbols, taken = _symbols(captures, source)
     references: dict[bytes, list[int]] = defaultdict(list)
     nodes = captures.get("reference", ())
-    for start, end in zip([node.start_byte for node in nodes], [node.end_byte for node in nodes], strict=True):
+    for start, end in zip(map(_START, nodes), map(_END, nodes), strict=True):
         if start not in taken:
             references[source[start:end]].append(start)
     references.pop(b"", None)  # a node that the parser made up to recover from an error
@@ -127,7 +159,7 @@ def _symbols(captures: dict[str, list[Node]], source: bytes) -> tuple[list[Symbo
     """The definitions in source order, and where their names start."""
     events: list[tuple[int, int, int, str, Node]] = []
     for capture, nodes in captures.items():
-        if capture in ("definition", "scope", "local", "body"):
+        if capture in _ENCLOSING:
             events += [(n.start_byte, 0, -n.end_byte, capture, n) for n in nodes]
         elif capture == "container":
             events += [(n.start_byte, 1, -1, capture, n) for n in nodes]
@@ -135,57 +167,56 @@ def _symbols(captures: dict[str, list[Node]], source: bytes) -> tuple[list[Symbo
             kind = capture[5:]
             unspecific = int(kind in _UNSPECIFIC)
             events += [(n.start_byte, 1, unspecific, kind, n) for n in nodes]
-    events.sort(key=itemgetter(0, 1, 2))
+    events.sort(key=_ORDER)
     rows: list[SymbolRow] = []
     taken: set[int] = set()
-    for name, item, containers in _pair(events, source):
-        kind = _kind(name.kind, containers)
-        taken.add(name.start)
-        # A value holds methods (an object literal), but `A = B = 1` does not make B a part of A.
-        passed_over = _NAMELESS if kind == "method" else _NAMELESS_OR_VALUE
-        dotted = [c.label for c in containers if c.kind not in passed_over]
-        if kind == "field" and dotted and containers[-1].text == "constructor":
-            dotted.pop()  # TypeScript: a parameter that becomes the class's field
+    for text, named, start, node, item in _pair(events, source):
+        kind, outer = named, item.outer
+        around: tuple[str, ...] = ()
+        if outer is not None:
+            if kind in _BY_PLACE and outer.inner_kind() in _TYPE_LIKE:
+                kind = _BY_PLACE[kind]
+            around = outer.path(kind)
+            if kind == "field" and outer.text == "constructor":
+                around = around[:-1]  # TypeScript: a parameter that becomes the class's field
         if item.container:
-            dotted.append(item.container)
-        signature = _signature(item, kind, name.end, source)
+            around = (*around, item.container)
+        taken.add(start)
+        end = node.end_byte
         rows.append(
             (
-                *(name.text, kind, item.start, item.end, name.start, name.end, name.line),
-                *(".".join(dotted), signature),
+                *(text, kind, item.start, item.end, start, end, node.start_point[0] + 1),
+                *(".".join(around), _signature(item, kind, end, source)),
             )
         )
-    rows.sort(key=itemgetter(2, 4))
+    rows.sort(key=_PLACE)
     return rows, taken
 
 
-def _pair(events: list[tuple[int, int, int, str, Node]], source: bytes) -> list[tuple[_Name, _Open, list[_Open]]]:
-    """Each name with its definition and what encloses that, outermost first.
+def _pair(events: list[tuple[int, int, int, str, Node]], source: bytes) -> list[tuple[str, str, int, Node, _Open]]:
+    """Each name's text, kind, start and node, and its definition.
 
     A name belongs to the innermost definition around it; `int a, b;` is one definition of two names. Where two
     patterns take the same name, the more specific one comes first.
     """
-    stack: list[_Open] = []
-    found: list[tuple[_Name, _Open, list[_Open]]] = []
+    top: _Open | None = None
+    found: list[tuple[str, str, int, Node, _Open]] = []
     last = -1
     for begin, order, key, capture, node in events:
         # Ruby's symbols (":name") name what `attr_reader` defines.
-        start = begin + 1 if order == 1 and source[begin : begin + 1] == b":" else begin
-        while stack and stack[-1].end <= start:
-            stack.pop()
+        start = begin + 1 if order == 1 and source[begin] == _COLON else begin
+        while top is not None and top.end <= start:
+            top = top.outer
         if order == 0:
-            stack.append(_Open(node, start, -key, capture if capture in _NAMELESS else ""))
+            top = _Open(node, start, -key, capture if capture in _NAMELESS else "", top)
             continue
-        depth = len(stack) - 1
-        while depth >= 0 and stack[depth].kind in _ANONYMOUS:
-            depth -= 1
-        if depth < 0 or start == last:
-            continue
-        item = stack[depth]
-        if capture in _LOCALS and _is_local(stack, depth):
+        item = top
+        while item is not None and item.kind in _ANONYMOUS:
+            item = item.outer
+        if item is None or start == last or (capture in _LOCALS and item.is_local()):
             continue
         end = node.end_byte
-        text = _text(source, start, end)
+        text = source[start:end].decode("utf-8", "replace")
         if capture == "container":
             item.container = f"{item.container}.{text}" if item.container else text
             continue
@@ -194,35 +225,13 @@ def _pair(events: list[tuple[int, int, int, str, Node]], source: bytes) -> list[
             item.kind = capture
             item.text = text
         if capture != "scope" and 0 < end - start <= MAX_NAME_BYTES:
-            found.append((_Name(text, capture, start, end, node.start_point[0] + 1), item, stack[:depth]))
+            found.append((text, capture, start, node, item))
     return found
-
-
-def _is_local(stack: list[_Open], depth: int) -> bool:
-    """Whether a value defined at this depth is a function's own, and so no symbol."""
-    depth -= 1
-    while depth >= 0 and stack[depth].kind == "":
-        depth -= 1
-    return depth >= 0 and stack[depth].kind in _CALLABLE
-
-
-def _kind(kind: str, containers: list[_Open]) -> str:
-    """The symbol's kind in its place."""
-    inner = ""
-    for container in reversed(containers):
-        if container.kind and container.kind not in _VALUES:
-            inner = container.kind
-            break
-    if kind == "variable" and inner in _TYPE_LIKE:
-        return "field"
-    if kind == "function" and inner in _TYPE_LIKE:
-        return "method"
-    return kind
 
 
 def _signature(item: _Open, kind: str, name_end: int, source: bytes) -> str:
     """The definition's head on one line, without its body."""
-    body = item.node.child_by_field_name("body")
+    body = item.node.child_by_field_name("body") if kind not in _BODILESS else None
     if body is None and kind in _CALLABLE:
         value = item.node.child_by_field_name("value") or item.node.child_by_field_name("right")
         body = value.child_by_field_name("body") if value is not None else None
@@ -236,7 +245,3 @@ def _signature(item: _Open, kind: str, name_end: int, source: bytes) -> str:
         head = head.partition(b"{")[0]
     text = " ".join(head.decode("utf-8", "replace").split())
     return text[:MAX_SIGNATURE_CHARS].removesuffix("=>").rstrip(" {:=;,")
-
-
-def _text(source: bytes, start: int, end: int) -> str:
-    return source[start:end].decode("utf-8", "replace")

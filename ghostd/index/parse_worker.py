@@ -30,7 +30,8 @@ from ghostd.index.chunk_build import ChunkBuilder
 from ghostd.index.deaths import parser_death
 from ghostd.index.examine import Guard, examine_text
 from ghostd.index.languages import GRAMMARS, language_of
-from ghostd.index.passes import Message, RootContext, complete_pass, update
+from ghostd.index.passes import complete_pass, update
+from ghostd.index.root_context import Message, RootContext
 from ghostd.index.scan import Limits
 from ghostd.index.slot import Slot
 from ghostd.index.store import Store, is_damage
@@ -111,7 +112,7 @@ class _Worker:
             self._send(order["job"], {"error": f"the index file cannot be written: {error}"})
             return
         context.failed.update(order["failed"])
-        work = complete_pass(context) if kind == "pass" else update(context, order["paths"])
+        work = complete_pass(context, order["token"]) if kind == "pass" else update(context, order["paths"])
         self.jobs.append(_Job(order["job"], context, work, kind == "update"))
 
     def _overlay(self, order: dict[str, Any]) -> Message:
@@ -274,3 +275,4 @@ def main(arguments: list[str]) -> None:
 
 if __name__ == "__main__":
     main(sys.argv[1:])
+    os._exit(0)  # the kernel is quicker than Python to give back all that a pass has gathered

@@ -11,62 +11,22 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
-from ghostd.index.chunk_build import ChunkBuilder
-from ghostd.index.examine import Gone, Guard, examine, failed
+from ghostd.index.examine import Gone, examine, failed
 from ghostd.index.ignore import GENERATED_MARKS, IGNORE_FILES, Rules
-from ghostd.index.scan import Found, Limits, Walk, is_utf8, shown
-from ghostd.index.store import Commit, Known, Record, Store, Touched
-
-Message = dict[str, Any]
+from ghostd.index.root_context import Message, RootContext, is_under
+from ghostd.index.scan import Found, Walk, is_utf8, shown
+from ghostd.index.store import Commit, Known, Record, Touched
+from ghostd.index.unfinished import Plan
 
 _BATCH_FILES = 512
 _BATCH_BYTES = 4 * 1024 * 1024
 _BATCH_S = 0.5
 _WALK_STEP = 1000
 _SKIPS_REPORTED = 20_000
-
-
-@dataclass(slots=True)
-class RootContext:
-    """One root in the worker."""
-
-    root: str
-    store: Store
-    limits: Limits
-    watch: Callable[[str, str], int | None]
-    """(absolute folder, relative folder) → watch descriptor; None where nothing watches."""
-    guard: Guard
-    chunks: ChunkBuilder
-    failed: dict[str, str] = field(default_factory=dict)
-    """Path → why the worker before this one died of it."""
-    watched: list[tuple[int, str]] = field(default_factory=list)
-    """Watches set since the daemon was last told."""
-    updated: set[str] = field(default_factory=set)
-    """Paths updated since the running complete pass began."""
-    updated_folders: set[str] = field(default_factory=set)
-    """Folders walked anew since then."""
-
-    def was_updated(self, path: str) -> bool:
-        """Whether something newer is known of a path than what the running complete pass saw."""
-        return _under(path, self.updated) or _under(path.rpartition("/")[0], self.updated_folders)
-
-    def enter(self, folder: str) -> None:
-        """Watch a folder before it is listed."""
-        descriptor = self.watch(f"{self.root}/{folder}" if folder else self.root, folder)
-        if descriptor is not None:
-            self.watched.append((descriptor, folder))
-
-    def take_watched(self) -> Message:
-        """The message that tells of new watches, {} when there are none."""
-        if not self.watched:
-            return {}
-        taken, self.watched = self.watched, []
-        return {"watched": taken}
 
 
 @dataclass(slots=True)
@@ -77,6 +37,8 @@ class _Batch:
     touched: list[Touched] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     skips: dict[str, str | None] = field(default_factory=dict)
+    most: int = _BATCH_FILES
+    """Files, however small."""
     size: int = 0
     began: float = field(default_factory=time.monotonic)
 
@@ -90,19 +52,58 @@ class _Batch:
     @property
     def full(self) -> bool:
         count = len(self.records) + len(self.touched) + len(self.removed)
-        return count >= _BATCH_FILES or self.size >= _BATCH_BYTES or time.monotonic() - self.began > _BATCH_S
+        return count >= self.most or self.size >= _BATCH_BYTES or time.monotonic() - self.began > _BATCH_S
 
 
-def complete_pass(context: RootContext) -> Iterator[Message | None]:
-    """Bring the store in step with the whole root; the last message holds the report."""
+def complete_pass(context: RootContext, token: str = "") -> Iterator[Message | None]:
+    """Bring the store in step with the whole root; the last message holds the report.
+
+    A pass whose token is that of one which did not come to its end goes on from there.
+    """
     began = time.perf_counter()
+    context.chunks.check()
+    plan = context.plan_file.read(token, context.store.generation) if token else None
+    known = context.store.known()
+    todo, parsed, died = [], 0, plan is not None
+    if plan is None:
+        plan = yield from _walked(context, known)
+        if plan is None:
+            return
+        todo = plan.todo
+        context.plan_file.write(token, context.store.generation, plan)
+    else:
+        context.plan_file.note(context.updated, context.updated_folders)
+        plan.updated |= context.updated
+        plan.folders |= context.updated_folders
+        for found in plan.todo:
+            if _needs_reading(found, known.get(found.path)):
+                todo.append(found)
+            else:
+                parsed += known[found.path].problem is None
+        yield {"progress": [len(plan.todo) - len(todo), len(plan.todo)], "walked": True}
+    context.updated, context.updated_folders = plan.updated, plan.folders
+    for message in _read_all(context, todo, known, len(plan.todo) - len(todo), died=died):
+        parsed += len(message.get("commit", {}).get("changed", ())) if message else 0
+        yield message
+    gone = [path for path in plan.gone if not context.was_updated(path)]
+    if gone:
+        yield _commit_message(context, context.store.commit(removed=gone))
+    skips = {path: reason for path, reason in plan.skips.items() if not context.was_updated(path)}
+    newer = {path: reason for path, reason in context.store.folder_skips().items() if context.was_updated(path)}
+    context.store.replace_skips(skips | newer)
+    context.plan_file.forget()
+    yield from context.chunks.settle(everything=True)
+    yield {"done": _report(context, parsed, time.perf_counter() - began)}
+
+
+def _walked(context: RootContext, known: dict[str, Known]) -> Generator[Message, None, Plan | None]:
+    """The plan of a pass, after a walk; None when there is no root any more, which the last message says."""
+    context.plan_file.forget()
     context.updated.clear()
     context.updated_folders.clear()
-    context.chunks.check()
     walk = Walk(context.root, context.limits, context.enter)
     todo: list[Found] = []
     seen: set[str] = set()
-    known = context.store.known()
     for count, found in enumerate(walk.run(), 1):
         seen.add(found.path)
         if _needs_reading(found, known.get(found.path)):
@@ -112,19 +113,9 @@ def complete_pass(context: RootContext) -> Iterator[Message | None]:
     yield {**context.take_watched(), "progress": [0, len(todo)], "walked": True}
     if not os.path.isdir(context.root) or "." in walk.skips:
         yield {"lost": walk.skips.get(".", "the folder is gone")}
-        return
-    parsed = 0
-    for message in _read_all(context, todo, known):
-        parsed += len(message.get("commit", {}).get("changed", ())) if message else 0
-        yield message
-    gone = [path for path in known if path not in seen and path not in context.updated]
-    if gone:
-        yield _commit_message(context, context.store.commit(removed=gone))
-    skips = {path: reason for path, reason in walk.skips.items() if not context.was_updated(path)}
-    newer = {path: reason for path, reason in context.store.folder_skips().items() if context.was_updated(path)}
-    context.store.replace_skips(skips | newer)
-    yield from context.chunks.settle(everything=True)
-    yield {"done": _report(context, parsed, time.perf_counter() - began)}
+        return None
+    gone = [path for path in known if path not in seen]
+    return Plan(todo, gone, walk.skips, context.updated, context.updated_folders)
 
 
 def update(context: RootContext, paths: list[str]) -> Iterator[Message | None]:
@@ -138,12 +129,12 @@ def update(context: RootContext, paths: list[str]) -> Iterator[Message | None]:
         by_parent.setdefault(parent, []).append(path)
     siblings = _Siblings(context, folders, context.store.totals().files)
     for parent, inside in by_parent.items():
-        if _under(parent, folders):
+        if is_under(parent, folders):
             continue
         yield from siblings.update(parent, inside)
     yield {**siblings.flush(), "ignored": siblings.ignored}
     for folder in sorted(folders):
-        if not folder or not _under(folder.rpartition("/")[0], folders - {folder}):
+        if not folder or not is_under(folder.rpartition("/")[0], folders - {folder}):
             yield from _folder_pass(context, folder)
     yield {"done": None}
     yield from context.chunks.settle(everything=False)
@@ -165,6 +156,7 @@ class _Siblings:
         """Look at changed entries of one folder."""
         walk = Walk(self.context.root, self.context.limits)
         listed = walk.rules_inside(parent)
+        self.context.plan_file.note(updated=map(shown, paths))
         for path in paths:
             self.context.updated.add(shown(path))
             self._entry(walk, listed, path)
@@ -220,6 +212,7 @@ class _Siblings:
 
 def _folder_pass(context: RootContext, folder: str) -> Iterator[Message | None]:
     context.updated_folders.add(folder)
+    context.plan_file.note(folders=[folder])
     walk = Walk(context.root, context.limits, context.enter)
     known = context.store.known(folder)
     others = context.store.totals().files - len(known)
@@ -244,15 +237,23 @@ def _needs_reading(found: Found, known: Known | None) -> bool:
     return known is None or not known.settled or known.size != found.size or known.mtime_ns != found.mtime_ns
 
 
-def _read_all(context: RootContext, todo: list[Found], known: dict[str, Known]) -> Iterator[Message | None]:
-    batch = _Batch()
+def _read_all(
+    context: RootContext, todo: list[Found], known: dict[str, Known], before: int = 0, *, died: bool = False
+) -> Iterator[Message | None]:
+    """Read the files, after `before` others that a worker which died has read.
+
+    What that had not committed is read again. So that this is little where the parser dies of one file after the other,
+    transactions begin small.
+    """
+    batch = _Batch(most=1 if died else _BATCH_FILES)
+    total = before + len(todo)
     for number, found in enumerate(todo, 1):
         _read_into(batch, context, found.path, known.get(found.path))
         if batch.full:
-            yield {**_commit_batch(context, batch), "progress": [number, len(todo)]}
-            batch = _Batch()
+            yield {**_commit_batch(context, batch), "progress": [before + number, total]}
+            batch = _Batch(most=min(2 * batch.most, _BATCH_FILES))
             yield from context.chunks.gathered()
-    yield {**_commit_batch(context, batch), "progress": [len(todo), len(todo)]}
+    yield {**_commit_batch(context, batch), "progress": [total, total]}
 
 
 def _read_into(batch: _Batch, context: RootContext, path: str, known: Known | None) -> None:
@@ -297,13 +298,3 @@ def _report(context: RootContext, parsed: int, seconds: float) -> Message:
         "skips": sorted(skips)[:_SKIPS_REPORTED],
         "chunks_left_out": context.chunks.left_out(),
     }
-
-
-def _under(folder: str, folders: set[str]) -> bool:
-    """Whether `folder` is one of `folders` or inside one."""
-    while True:
-        if folder in folders:
-            return True
-        if not folder:
-            return False
-        folder = folder.rpartition("/")[0]

@@ -7,6 +7,7 @@ is one transaction, in WAL mode, so that a kill at any moment leaves the last co
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import sqlite3
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from ghostd.index.contents import Content, Contents
+from ghostd.index.contents import Content, Contents, NewRows
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +29,14 @@ _IN_THE_WAY = frozenset(
     (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOMEM)
 )
 """What says nothing about the file's content."""
+_INSERT_FILE = (
+    "INSERT INTO file (language, size, mtime_ns, settled, hash, problem, symbols, uses, imports, content_id, path)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_UPDATE_FILE = (
+    "UPDATE file SET language = ?, size = ?, mtime_ns = ?, settled = ?, hash = ?, problem = ?,"
+    " symbols = ?, uses = ?, imports = ?, content_id = ? WHERE path = ?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,16 +212,24 @@ class Store:
                     self._db.execute("DELETE FROM file WHERE id = ?", (known.file_id,))
                     if known.problem is None:
                         gone.append(path)
-            uses: list[tuple[int, int]] = []
-            for record in records:
-                known = self.known_file(record.path)
-                self._replace(record, known, uses, left)
+            rows = NewRows()
+            new_files: list[tuple[object, ...]] = []
+            replaced = {record.path: record for record in records}
+            known_files = self._known_files(list(replaced))
+            for record in replaced.values():
+                known = known_files.get(record.path)
+                row = self._row(record, rows)
+                if known is None:
+                    new_files.append(row)
+                else:
+                    self._leave_content(known.file_id, left)
+                    self._db.execute(_UPDATE_FILE, row)
                 if record.problem is None:
                     changed.append(record.path)
                 elif known is not None and known.problem is None:
                     gone.append(record.path)
-            uses.sort()
-            self._db.executemany("INSERT OR IGNORE INTO use VALUES (?, ?)", uses)
+            self._contents.add(rows)
+            self._db.executemany(_INSERT_FILE, new_files)
             if changed or gone:
                 self._set_meta("generation", self.generation + 1)
             if left:
@@ -257,31 +274,27 @@ class Store:
                     "DELETE FROM skip WHERE path = ? OR (path > ? AND path < ?)", (path, f"{path}/", f"{path}0")
                 )
 
-    def _replace(self, record: Record, known: Known | None, uses: list[tuple[int, int]], left: set[int]) -> None:
+    def _known_files(self, paths: list[str]) -> dict[str, Known]:
+        query = (
+            "SELECT path, id, size, mtime_ns, settled, hash, problem FROM file"
+            " WHERE path IN (SELECT value FROM json_each(?))"
+        )
+        rows = self._db.execute(query, (json.dumps(paths),))
+        return {row[0]: Known(row[1], row[2], row[3], bool(row[4]), row[5], row[6]) for row in rows}
+
+    def _row(self, record: Record, rows: NewRows) -> tuple[object, ...]:
+        """The values for a file's row."""
         digest, settled, linked = record.hash, record.settled, None
         if record.problem is None and digest is not None:
-            linked = self._contents.link(digest, record.language, record.content, uses)
+            linked = self._contents.link(digest, record.language, record.content, rows)
             if linked is None:
                 # Only after a rebuild in between: have the next pass read the file.
                 digest, settled = bytes(16), False
-        row = (
+        return (
             *(record.language, record.size, record.mtime_ns, settled, digest, record.problem),
             *((linked.symbols, linked.uses, linked.imports, linked.content_id) if linked else (0, 0, 0, None)),
             record.path,
         )
-        if known is None:
-            self._db.execute(
-                "INSERT INTO file (language, size, mtime_ns, settled, hash, problem, symbols, uses, imports,"
-                " content_id, path) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                row,
-            )
-        else:
-            self._leave_content(known.file_id, left)
-            self._db.execute(
-                "UPDATE file SET language = ?, size = ?, mtime_ns = ?, settled = ?, hash = ?, problem = ?,"
-                " symbols = ?, uses = ?, imports = ?, content_id = ? WHERE path = ?",
-                row,
-            )
 
     def _leave_content(self, file_id: int, left: set[int]) -> None:
         row = self._db.execute("SELECT content_id FROM file WHERE id = ?", (file_id,)).fetchone()

@@ -1,6 +1,7 @@
 """The daemon's side of the worker process: start it on demand, give it jobs, survive its death.
 
-A file that the worker did not survive is named by the slot file; the next worker is told, and records it as skipped.
+A file that the worker did not survive is named by the slot file; the next worker is told, records it as skipped, and
+goes on with the pass from there.
 After IDLE_S without a job the worker is ended, so that an idle daemon is one process without timers.
 """
 
@@ -15,6 +16,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import msgspec
@@ -204,7 +206,8 @@ class Supervisor:
 
 def pass_order(root: Path, store: Path, config: IndexConfig) -> dict[str, Any]:
     """The order for a complete pass."""
-    return {"op": "pass", **_base_order(root, store, config)}
+    # By the token a worker knows the pass that the one before it has begun.
+    return {"op": "pass", "token": token_hex(8), **_base_order(root, store, config)}
 
 
 def update_order(root: Path, store: Path, config: IndexConfig, paths: list[str]) -> dict[str, Any]:

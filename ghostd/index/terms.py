@@ -27,7 +27,9 @@ _STOP = frozenset(
     b" pass raise return self that the this to true try we with".split()
 )
 """Terms that stand nearly everywhere and are left out: a fifth of all postings; what is found stays within noise."""
-_PARTS = re.compile(rb"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
+_BORDER = re.compile(rb"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_PARTS = re.compile(rb"[a-z]+|[0-9]+")
+_NOTHING = _STOP | {bytes((byte,)) for byte in range(256)}
 _RUNS = re.compile(r"[^\W\d_]+|\d+")
 
 
@@ -45,12 +47,16 @@ def terms_of(word: bytes) -> tuple[bytes, ...]:
     "HTTPServerError2" has the parts "http", "server" and "error". What says nothing is left out: a
     single character, and the most frequent words.
     """
-    if word.isalpha() and word.islower():
-        return (word,) if len(word) > 1 and word not in _STOP else ()
-    terms = [word.lower(), *map(bytes.lower, _PARTS.findall(word))] if word.isascii() else _beyond_ascii(word)
+    lower = word.lower()
+    if not word.isascii():
+        terms = _beyond_ascii(word)
+    elif lower.isalpha() and (lower == word or word.istitle() or word.isupper()):
+        return () if lower in _NOTHING else (lower,)
+    else:
+        terms = [lower, *_PARTS.findall(lower if lower == word else _BORDER.sub(b" ", word).lower())]
     if len(terms) == 1:  # underscores only
         return ()
-    return tuple(dict.fromkeys(term for term in terms if len(term) > 1 and term not in _STOP))
+    return tuple([term for term in dict.fromkeys(terms) if term not in _NOTHING])
 
 
 def _beyond_ascii(word: bytes) -> list[bytes]:

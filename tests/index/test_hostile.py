@@ -7,8 +7,10 @@ import os
 import signal
 import socket
 import subprocess
+import textwrap
 from collections.abc import Iterator
-from pathlib import Path
+from itertools import product
+from pathlib import Path, PurePosixPath
 
 import pytest
 from index_harness import following, write
@@ -84,6 +86,20 @@ async def test_files_over_a_limit_and_files_that_are_no_text_are_skipped(root: P
         "one-line.js": "larger than index.max_file_bytes (5200000 > 1048576 bytes)",
         "utf16.txt": "binary (a NUL byte in its first 8 KiB)",
     }
+
+
+async def test_lines_of_more_words_than_a_chunk_may_have_are_indexed(root: Path, store: Path) -> None:
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    lengths = (letters,) * 2, (letters, letters, letters + "0123456789"), (letters,) * 4
+    words = ["".join(word) for parts in lengths for word in product(*parts)]
+    lines = textwrap.wrap(" ".join(words[:69_000]), 19_990)
+    assert len(lines) == 16
+    write(root, {**GOOD, "words.txt": "\n".join(lines)})
+    async with following(root, store) as followed:
+        assert await followed.paths() == ["good.py", "words.txt"]
+        assert await followed.skips() == {}
+        assert len(await followed.index.chunks(root, PurePosixPath("words.txt"))) == 1
+        assert len(await followed.index.search(root, {"good": 1.0})) == 1
 
 
 async def test_a_very_deep_tree_is_walked_to_the_limit(root: Path, store: Path) -> None:
@@ -203,6 +219,25 @@ async def test_a_parser_that_crashes_loses_only_its_file(
     assert report.files == 2
     reason = "the parser crashed (SIGSEGV); perhaps it needed more memory than index.parse_memory_mb (1024)"
     assert skips == {"b.zig": reason, "c.zig": reason}
+
+
+async def test_a_pass_goes_on_where_the_parser_died(
+    root: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read stays read, and the root is not walked again: however many files the parser dies of."""
+    crashing_grammar(tmp_path, monkeypatch, "SIGSEGV")
+    good = {f"{letter}{n}.py": f"def {letter}{n}(): pass\n" for letter in "bdfh" for n in range(20)}
+    write(root, good | {f"{letter}.zig": "const x = 1;\n" for letter in "acegi"})
+    for path in root.iterdir():
+        os.utime(path, (1, 1))  # else what has just been written is looked at once more
+    told: list[tuple[int, int]] = []
+    async with asyncio.timeout(50):
+        report = await index_once(store, root, IndexConfig(), lambda done, total: told.append((done, total)))
+    assert report.files == len(good)
+    assert sorted(str(skip.path) for skip in report.skips) == ["a.zig", "c.zig", "e.zig", "g.zig", "i.zig"]
+    assert {total for _, total in told} == {85}
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert [path.suffix for path in store.iterdir() if path.suffix == ".pass"] == []
 
 
 async def test_a_worker_that_is_killed_from_outside_blames_a_file_only_the_second_time(
