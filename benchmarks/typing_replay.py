@@ -35,7 +35,7 @@ from typing_parts.judging import Judged, judge
 from typing_parts.model import RIGHT, Model, serve
 from typing_parts.peers import PEERS, Peer
 from typing_parts.replay import replay
-from typing_parts.sources import Source, sources
+from typing_parts.sources import Source, at_hand, sources
 from typing_parts.stops import delays_ms, told
 
 WAYS = ("end", "hole", "accept")
@@ -97,7 +97,7 @@ async def measure(args: argparse.Namespace) -> None:
     """All of it."""
     model = Model()
     runner, port = await serve(model)
-    files = sources()[: 1 if args.quick else None]
+    files = at_hand() if args.quick else sources()
     with tempfile.TemporaryDirectory() as scratch:
         args.project = Path(scratch) / "project"
         args.project.mkdir()
@@ -121,9 +121,11 @@ def main() -> None:
     parser.add_argument("--keys", type=int, default=250, help="keys in each file")
     parser.add_argument("--latency", type=int, nargs="+", default=[80, 200, 600], help="of the model, in ms")
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), help="whom to measure")
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="how the files are typed")
-    parser.add_argument("--quick", action="store_true", help="ghostd before the model alone, one file, one latency")
+    parser.add_argument("--ways", nargs="*", default=list(WAYS), help="how files are typed; none: bursts alone")
+    parser.add_argument("--quick", action="store_true", help="ghostd alone, a file of Python's library, 200 ms")
     args = parser.parse_args()
+    if unknown := set(args.ways) - set(WAYS):
+        parser.error(f"--ways: {', '.join(sorted(unknown))}: none of {', '.join(WAYS)}")
     if args.quick:
         args.latency, args.keys, args.peers = [200], min(args.keys, 80), ["ghostd"]
     asyncio.run(measure(args))

@@ -105,7 +105,9 @@ class Editor:
         self.notify("$/cancelRequest", {"id": number})
 
     def send(self, method: str, params: object) -> tuple[int, asyncio.Future[Any]]:
-        """A request; its number and its answer."""
+        """A request; its number and its answer. Raises ConnectionError where the server has ended."""
+        if self.task.done():
+            raise ConnectionError("the language server has ended")
         self._last_id += 1
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._pending[self._last_id] = future
