@@ -33,6 +33,8 @@ class DocumentState:
         """The cursor is here now: stop at once what can no longer be shown."""
         for model, generation in list(self.running.items()):
             if generation.done or not generation.agrees(place):
+                if generation.tentative and generation.asked and not generation.raw:
+                    self.rhythm.mistaken()
                 generation.stop()
                 del self.running[model]
         if self.ahead is not None:

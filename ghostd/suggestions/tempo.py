@@ -15,6 +15,8 @@ _BURST_S = 0.05
 """Nobody types faster: a key that is held down, a macro, a paste in pieces."""
 _LATE_SPREADS, _LEAST_SPREAD_S = 4.0, 0.0005
 """Of the times between keys: one that takes so many spreads longer than usual is late."""
+_MOST_MISTAKES = 8
+"""That count; MAX_DELAY_S holds in any case."""
 _LATENCY_SHARE = 0.25
 _NEW_SHARE = 0.3
 
@@ -25,12 +27,20 @@ class Rhythm:
     def __init__(self) -> None:
         self._intervals: deque[float] = deque(maxlen=_KEYS)
         self._last_s: float | None = None
+        self._mistakes = 0
+        """How often a key came in a burst after all, when it had been taken for late."""
 
     def key(self, now_s: float) -> None:
         """A key was pressed."""
         if self._last_s is not None and 0 < now_s - self._last_s < _PAUSE_S:
             self._intervals.append(now_s - self._last_s)
         self._last_s = now_s
+        if not self.bursts:
+            self._mistakes = 0
+
+    def mistaken(self) -> None:
+        """The key had been taken for late: the next one gets twice as long."""
+        self._mistakes += 1
 
     @property
     def usual_s(self) -> float:
@@ -44,10 +54,14 @@ class Rhythm:
 
     @property
     def late_s(self) -> float:
-        """Seconds after a key from which on the next one is late: the user has stopped, as far as one can tell."""
+        """Seconds after a key from which on the next one is late: the user has stopped, as far as one can tell.
+
+        At most twice the usual time.
+        """
         usual = self.usual_s
         spread = median(abs(interval - usual) for interval in self._intervals) if self._intervals else 0.0
-        return usual + _LATE_SPREADS * max(spread, _LEAST_SPREAD_S)
+        margin = _LATE_SPREADS * max(spread, _LEAST_SPREAD_S) * 2 ** min(self._mistakes, _MOST_MISTAKES)
+        return usual + min(margin, usual)
 
 
 class Latency:

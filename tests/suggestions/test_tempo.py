@@ -212,16 +212,20 @@ def test_whatever_is_typed_the_last_key_is_answered_in_time_with_nothing_stale(
     run(keys, latency_s, first_share, ready)
 
 
+@pytest.mark.parametrize("jitter_s", [0.0005, 0.002, 0.008])
 @pytest.mark.parametrize("seed", range(5))
-def test_a_storm_that_says_something_else_asks_little_and_is_answered_once_the_next_key_is_late(seed: int) -> None:
+def test_a_storm_that_says_something_else_asks_little_and_is_answered_once_the_next_key_is_late(
+    seed: int, jitter_s: float
+) -> None:
     async def session() -> None:
         rng = random.Random(seed)
         model = Timed(0.25, 0.6)
         suggestions = service(model, speculate="never", warm_up=False)
-        keys = [Typed(0.03 + rng.uniform(-0.001, 0.001), False, rng.random() < 0.2) for _ in range(40)]
+        # On a machine with other work to do some keys come much later than most.
+        keys = [Typed(0.03 + rng.expovariate(1 / jitter_s), False, rng.random() < 0.2) for _ in range(40)]
         text, found, took_s = await type_all(model, suggestions, keys)
         assert found == [model.reply(text)]
-        assert took_s <= 0.25 + 0.03 + 0.005
+        assert took_s <= 0.25 + 2 * (0.03 + 2 * jitter_s)
         assert len(model.began) <= 6
         suggestions.close()
 
@@ -236,5 +240,5 @@ async def test_a_start_by_a_burst_that_only_seemed_to_be_over_holds_up_no_later_
     text, found, took_s = await type_all(model, suggestions, [Typed(gap_s, False, False) for gap_s in gaps_s])
     assert found == [model.reply(text)]
     assert len(model.began) == 3  # at the first key, in the longer gap, after the last key
-    assert took_s == pytest.approx(0.25 + 0.032, abs=0.002)
+    assert took_s == pytest.approx(0.25 + 0.034, abs=0.002)  # the next one was given twice as long
     suggestions.close()
