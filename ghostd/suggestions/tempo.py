@@ -60,7 +60,7 @@ class Rhythm:
         """
         usual = self.usual_s
         spread = median(abs(interval - usual) for interval in self._intervals) if self._intervals else 0.0
-        margin = _LATE_SPREADS * max(spread, _LEAST_SPREAD_S) * 2 ** min(self._mistakes, _MOST_MISTAKES)
+        margin = _LATE_SPREADS * max(spread, _LEAST_SPREAD_S) * (1 << min(self._mistakes, _MOST_MISTAKES))
         return usual + min(margin, usual)
 
 
