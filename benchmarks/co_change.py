@@ -64,7 +64,13 @@ def main() -> None:
     jobs.append(("ghostd, the rest", own, min(arguments.commits, len(own) - HALF)))
     for name, history, count in jobs:
         started = time.process_time()
-        result = foretold(history, count, half_life_days=config.half_life_days, max_files=config.max_files_per_commit)
+        result = foretold(
+            history,
+            count,
+            half_life_days=config.half_life_days,
+            max_files=config.max_files_per_commit,
+            with_first=True,
+        )
         cpu_ms = (time.process_time() - started) * 1000 / max(min(count, len(history)), 1)
         if result.tried < LITTLE:
             continue

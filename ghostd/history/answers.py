@@ -180,7 +180,7 @@ def touched_by_all(database: sqlite3.Connection, location: Location) -> list[Tou
     gone: dict[int, set[str]] = {}
     for number, time_s, path, deleted in database.execute(
         "SELECT c.number, c.time_s, p.path, h.gone FROM commits c JOIN changes h ON h.commit_number = c.number"
-        " JOIN paths p ON p.number = h.path WHERE c.live AND c.size >= 2 ORDER BY c.time_s, c.number DESC"
+        " JOIN paths p ON p.number = h.path WHERE c.live AND c.size >= 2 ORDER BY c.time_s, c.number DESC, p.path"
     ):
         name = os.fsdecode(path)
         if name.startswith(prefix):

@@ -21,7 +21,7 @@ class Foretold:
     """Likewise, with the last changed files of the others' folders in their place."""
     tried: int = 0
     first_hits: int = 0
-    """Any other file of a commit, one file given."""
+    """Any other file of a commit, one file given; where that is asked for."""
     first_tried: int = 0
 
 
@@ -107,7 +107,9 @@ class _Past:
         return list(found)
 
 
-def foretold(history: Iterable[Touched], count: int, *, half_life_days: float, max_files: int) -> Foretold:
+def foretold(
+    history: Iterable[Touched], count: int, *, half_life_days: float, max_files: int, with_first: bool = False
+) -> Foretold:
     """Judge the last `count` commits of two and more files; `history` is the oldest first.
 
     From a commit of 2 to `max_files` files each one that had been committed before, under whichever name, is hidden in
@@ -118,12 +120,12 @@ def foretold(history: Iterable[Touched], count: int, *, half_life_days: float, m
     for at, commit in enumerate(usable):
         counts = len(commit.paths) <= max_files
         if counts and at >= len(usable) - count:
-            _judge(past, commit, half_life_days, answer)
+            _judge(past, commit, half_life_days, answer, with_first)
         past.learn(commit, counts)
     return answer
 
 
-def _judge(past: _Past, commit: Touched, half_life_days: float, answer: Foretold) -> None:
+def _judge(past: _Past, commit: Touched, half_life_days: float, answer: Foretold, with_first: bool) -> None:
     before = {new: old for old, new in commit.renamed if old in past.numbers}
     paths = [before.get(path, path) for path in commit.paths]
     known = [path for path in paths if path in past.numbers]
@@ -139,6 +141,6 @@ def _judge(past: _Past, commit: Touched, half_life_days: float, answer: Foretold
         answer.tried += 1
         answer.hits += hidden in best(others)
         answer.floor_hits += hidden in past.neighbours(others)
-        if len(known) > 1:
+        if with_first and len(known) > 1:
             answer.first_tried += 1
             answer.first_hits += not set(known).isdisjoint(best({hidden: tables[hidden]}))

@@ -61,9 +61,9 @@ class Companions:
     total: float
     """The weight of all commits of the given file."""
 
-    def share(self, path: str, expected: float = 0.0) -> float:
-        """About the share of the given file's commits that touched this one too; `expected` is the one beforehand."""
-        return (self.weights.get(path, 0.0) + _DOUBT * expected) / (self.total + _DOUBT)
+    def share(self, path: str) -> float:
+        """About the share of the given file's commits that touched this one too."""
+        return self.weights.get(path, 0.0) / (self.total + _DOUBT)
 
 
 NONE = Companions({}, {}, 0.0)
@@ -98,20 +98,28 @@ def ranked(
 
     `ages` says of the recently changed files how many commits ago that was.
     """
-    paths = {path for table in given.values() for path in table.weights}.union(candidates).difference(given)
-    places = [(table, folder(path), words(path)) for path, table in given.items()]
+    shares: dict[str, float] = defaultdict(float)
+    counts: dict[str, int] = defaultdict(int)
+    near: dict[str, float] = defaultdict(float)
+    named: dict[frozenset[str], float] = defaultdict(float)
+    for path, table in given.items():
+        part = 1 / (table.total + _DOUBT)
+        for other, weight in table.weights.items():
+            shares[other] += weight * part
+            counts[other] += table.commits[other]
+        near[folder(path)] += _DOUBT * _NEAR * part
+        named[words(path)] += _DOUBT * _ALIKE * part
     found = []
-    for path in paths:
-        near, named = folder(path), words(path)
-        score = 0.0
-        for table, place, name in places:
-            either = len(named | name)
-            alike = len(named & name) / either if either else 0.0
-            score += table.share(path, _NEAR * (near == place) + _ALIKE * alike)
-        score /= math.sqrt(len(places))
+    for path in {*shares, *candidates}.difference(given):
+        score = shares.get(path, 0.0) + near.get(folder(path), 0.0)
+        about = words(path)
+        for name, worth in named.items():
+            if not about.isdisjoint(name):
+                score += worth * len(about & name) / len(about | name)
+        score /= math.sqrt(len(given))
         if path in ages:
             score += _FRESH * math.exp(-ages[path] / _FRESH_COMMITS)
-        found.append((path, score, sum(table.commits.get(path, 0) for table, _, _ in places)))
+        found.append((path, score, counts.get(path, 0)))
     return sorted(found, key=lambda one: (-one[1], one[0]))
 
 
