@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -52,10 +52,11 @@ class Work:
         if hit is not None and (not manual or hit[0].rank >= len(self.fillers) - 1):
             yield _of_kept(hit[0], hit[1])
             return
-        answer = await self._by_ready()
+        with self._held():
+            answer = await self._by_ready()
         if answer is not None:
             if not self._slow or (not manual and self._service.sure(answer)):
-                self._drop_meanwhile()
+                self.leave()
                 yield replace(answer, final=True)
                 return
             if self.ask.incremental:
@@ -74,7 +75,7 @@ class Work:
             yield replace(answer, final=True)
 
     def leave(self) -> None:
-        """The client is gone."""
+        """Models that nobody waits for any more need not go on."""
         for generation in list(self.state.running.values()):
             if not generation.wanted:
                 generation.leave(GRACE_S)
@@ -116,12 +117,19 @@ class Work:
         asked = self._meanwhile
         return asked if asked is not None and asked.model == filler.model and not asked.stopped else None
 
-    def _drop_meanwhile(self) -> None:
-        """It is not needed, unless another request has come to wait for it."""
-        asked = self._meanwhile
-        if asked is not None and not asked.wanted and self.state.running.get(asked.model) is asked:
-            del self.state.running[asked.model]
-            asked.stop()
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """What is being written for this place goes on while ready structures look."""
+        running = [self.state.running.get(filler.model) for _, filler in self._slow]
+        held = [one for one in running if one is not None]
+        for one in held:
+            one.wanted += 1
+            one.stay()
+        try:
+            yield
+        finally:
+            for one in held:
+                one.wanted -= 1
 
     async def _by_model(self, filler: Filler, rank: int, answer: Suggestion | None) -> AsyncGenerator[Suggestion, None]:
         """By a model that takes its time; nothing where it has nothing to say, or not within the time there is."""

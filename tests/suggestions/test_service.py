@@ -161,6 +161,20 @@ async def test_a_key_while_ready_structures_look_takes_over_what_a_model_was_ask
     assert (found.text, found.origin, len(models.asked)) == ("turn 1", origin, 1)
 
 
+async def test_what_a_model_writes_goes_on_while_ready_structures_look_for_long() -> None:
+    models = Models(READY, MODEL)
+    models.ready_s = 0.1  # longer than a generation lives that nobody waits for
+    suggestions = service(models, speculate="never")
+    first = asyncio.create_task(texts(suggestions, ask(HEAD)))
+    await until(lambda: models.asked)
+    first.cancel()
+    second = asyncio.create_task(all_of(suggestions, ask(HEAD + "re")))
+    await asyncio.sleep(0.15)
+    models.asked[0].write("return 1").end()
+    (found,) = await second
+    assert (found.text, found.origin, len(models.asked)) == ("turn 1", "running", 1)
+
+
 async def test_a_model_within_the_budget_takes_the_place_of_the_ready_answer() -> None:
     models = Models(READY, MODEL)
     models.ready[HEAD] = ("return path", 0.5)
