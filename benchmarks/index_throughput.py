@@ -5,10 +5,10 @@ Against universal-ctags and bare py-tree-sitter.
 Run: python benchmarks/index_throughput.py [--root DIR] [--runs N]
 
 Without --root it takes django's source distribution from PyPI and keeps it in .cache/. CPU seconds are user plus
-system of all processes; the best of the runs, since other load only adds. Two trees are measured: the distribution
-as it is, and its .py files alone. The floor "bare" parses the same .py files with py-tree-sitter in one process and
-runs the same query, and neither keeps nor writes what it finds. ctags writes its tag file for the same .py files
-(definitions only).
+system of all processes: the median of the runs, and the best, since other load only adds. Two trees are measured: the
+distribution as it is, and its .py files alone. The floor "bare" parses the .py files with py-tree-sitter in one process
+and runs the same query, and neither keeps nor writes what it finds; it is measured anew before each cold pass, and what
+is told of both is the median of the quotients. ctags writes its tag file for the same .py files (definitions only).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import tarfile
 import tempfile
 import time
 from pathlib import Path, PurePosixPath
+from statistics import median
 
 from ghostd.config.projects import IndexConfig
 from ghostd.index.service import index_once, open_index
@@ -184,26 +185,40 @@ def timed_child(command: list[str], text: str) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def show_passes(name: str, root: Path, runs: int, work: Path) -> float:
-    """Print a tree's figures; the best cold pass's CPU seconds."""
+def bare_parse(names: list[str]) -> float:
+    """CPU seconds of the floor."""
+    command = [sys.executable, "-c", BARE]
+    return float(subprocess.run(command, input="\0".join(names), text=True, check=True, capture_output=True).stdout)
+
+
+def show_passes(name: str, root: Path, names: list[str], runs: int, work: Path) -> float:
+    """Print a tree's figures, `names` being its .py files; the median cold pass's CPU seconds."""
+    bare: list[float] = []
     cold: list[dict[str, float]] = []
     warm: list[dict[str, float]] = []
     for number in range(runs):
         store = work / f"{root.name}-{number}"
         store.mkdir()
+        bare.append(bare_parse(names))
         cold.append(one_pass(root, store))
         warm.append(one_pass(root, store))
-    best, again = (min(figures, key=lambda f: f["cpu_s"]) for figures in (cold, warm))
+    last = cold[-1]
     print(
-        f"{name}: {best['files']:.0f} files, {best['source_bytes'] / 1e6:.1f} MB, {best['symbols']:.0f} symbols, ",
+        f"{name}: {last['files']:.0f} files, {last['source_bytes'] / 1e6:.1f} MB, {last['symbols']:.0f} symbols, ",
         end="",
     )
-    print(f"{best['references']:.0f} references, {best['imports']:.0f} imports, {best['skips']:.0f} skips")
-    print(f"  cold pass          {best['cpu_s']:.2f} CPU-s, {best['wall_s']:.2f} s")
-    print(f"  warm start         {again['cpu_s']:.2f} CPU-s, {again['wall_s']:.2f} s")
-    print(f"  store / source     {best['store_bytes'] / best['source_bytes']:.2f} ({best['store_bytes'] / 1e6:.1f} MB)")
-    print(f"  peak RSS           daemon's side {best['own_rss_mb']:.0f} MB, worker {best['worker_rss_mb']:.0f} MB")
-    return best["cpu_s"]
+    print(f"{last['references']:.0f} references, {last['imports']:.0f} imports, {last['skips']:.0f} skips")
+    for what, figures in (("cold pass ", cold), ("warm start", warm)):
+        costs = [figure["cpu_s"] for figure in figures]
+        print(f"  {what}         {median(costs):.2f} CPU-s (best {min(costs):.2f}), ", end="")
+        print(f"{median(figure['wall_s'] for figure in figures):.2f} s")
+    times = median(figure["cpu_s"] / floor for figure, floor in zip(cold, bare, strict=True))
+    print(
+        f"  bare parse + query {median(bare):.2f} CPU-s (best {min(bare):.2f}); the cold pass is {times:.2f} times that"
+    )
+    print(f"  store / source     {last['store_bytes'] / last['source_bytes']:.2f} ({last['store_bytes'] / 1e6:.1f} MB)")
+    print(f"  peak RSS           daemon's side {last['own_rss_mb']:.0f} MB, worker {last['worker_rss_mb']:.0f} MB")
+    return median(figure["cpu_s"] for figure in cold)
 
 
 def main() -> None:
@@ -219,16 +234,10 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        show_passes(root.name, root, arguments.runs, work)
         python = python_files_of(root, work / "py")
-        cold = show_passes(f"{root.name}, .py files", python, arguments.runs, work)
         names = [str(path) for path in python.rglob("*.py")]
-        bare = min(
-            float(subprocess.run([sys.executable, "-c", BARE], input="\0".join(names), text=True, check=True,
-                                 capture_output=True).stdout)
-            for _ in range(arguments.runs)
-        )  # fmt: skip
-        print(f"  bare parse + query {bare:.2f} CPU-s; ghostd's cold pass is {cold / bare:.2f} times that")
+        show_passes(root.name, root, names, arguments.runs, work)
+        cold = show_passes(f"{root.name}, .py files", python, names, arguments.runs, work)
         if shutil.which("ctags"):
             command = ["ctags", "-L", "-", "-f", os.devnull]
             ctags = min(timed_child(command, "\n".join(names)) for _ in range(arguments.runs))

@@ -133,7 +133,7 @@ def _parsed(record: Record, source: bytes, guard: Guard) -> Record:
         guard(record.path, step, True)
     except MemoryError:
         return _with_problem(record, "parsing it needs more memory than index.parse_memory_mb allows")
-    except (ValueError, RuntimeError) as error:
+    except (ArithmeticError, LookupError, ValueError, RuntimeError) as error:  # else all of the root would fail
         return _with_problem(record, f"the parser failed: {error}")
     return replace(record, content=results[0])
 
