@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from hypothesis import HealthCheck, settings
 
 __all__ = ["pytest_addoption", "pytest_collection_finish", "pytest_configure"]
 
-# How long an example takes, and how long making one takes, says more of the machine than of ghostd.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")
+# How long an example takes, and how long making one takes, says more of the machine than of ghostd. The examples are
+# the same each time; HYPOTHESIS_PROFILE=exploring looks for others.
+settings.register_profile("exploring", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", settings.get_profile("exploring"), derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 @pytest.fixture(autouse=True)
