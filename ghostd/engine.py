@@ -49,7 +49,7 @@ from ghostd.types import (
 R = TypeVar("R", ChatRequest, CompletionRequest, FillRequest, EmbedRequest)
 
 _EXPECTED_LINES = 4
-_EXPECTED_S = 0.05
+_EXPECTED_S = 0.02
 """Time that ready structures have to say what they expect a model to write."""
 
 

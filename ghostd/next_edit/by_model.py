@@ -51,7 +51,8 @@ class ModelEdits:
 
         Raises GhostdError where the model is not there, or fails.
         """
-        prompt = prompt_of(source, asked.offset, asked.edits)
+        leaves = self._models.model(self._config.model).remote
+        prompt = prompt_of(source, asked.offset, asked.edits, leaves=leaves)
         if prompt is None:
             return []
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -33,12 +34,12 @@ class Imports:
 
     resolver: Resolver
 
-    async def proposals(self, asked: Asked, source: Source, earlier: Source, edit: Edit) -> list[Proposal]:
-        """For the names that an edit uses for the first time."""
+    async def proposals(self, asked: Asked, source: Source, names: Sequence[str]) -> list[Proposal]:
+        """For names that an edit uses for the first time."""
         if source.family not in ("python", "typescript", "rust"):
             return []
         found = []
-        for name in new_names(source, earlier, edit, asked.offset)[:_MAX_NAMES]:
+        for name in names[:_MAX_NAMES]:
             symbol = await self._definition(asked, source, name)
             if symbol is None:
                 continue

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
 
+from ghostd.context.secrets_in_text import without_secrets
 from ghostd.next_edit.document import Source
 from ghostd.next_edit.history import Edit
 
@@ -39,8 +40,12 @@ class Prompt:
     end: int
 
 
-def prompt_of(source: Source, offset: int, edits: Sequence[Edit]) -> Prompt | None:
-    """None where the text, or an edit, holds a marker: then nothing could tell the two apart."""
+def prompt_of(source: Source, offset: int, edits: Sequence[Edit], *, leaves: bool = False) -> Prompt | None:
+    """None where the text, or an edit, holds a marker: then nothing could tell the two apart.
+
+    `leaves`: the prompt leaves this machine. Then it has no secrets; None where the region to rewrite has one, which
+    the answer would overwrite.
+    """
     line = source.line_of(offset)
     last = len(source.lines) - 1
     start = source.lines[max(line - _REGION_LINES, 0)]
@@ -51,10 +56,15 @@ def prompt_of(source: Source, offset: int, edits: Sequence[Edit]) -> Prompt | No
     diffs = "\n\n".join(filter(None, (_diff(edit, source.root) for edit in edits[-_MAX_EDITS:])))
     if any(marker in quoted or marker in diffs for marker in _MARKERS):
         return None
+    before, behind = source.text[above:start], source.text[end:below]
+    if leaves:
+        if without_secrets(source.text[start:end])[1]:
+            return None
+        before, behind, diffs = (without_secrets(text)[0] for text in (before, behind, diffs))
     begin = f"{FILE_START}\n" if above == 0 else ""
     excerpt = (
-        f"```{source.path}\n{begin}{source.text[above:start]}{START}\n{source.text[start:offset]}{CURSOR}"
-        f"{source.text[offset:end]}\n{END}{source.text[end:below]}\n```"
+        f"```{source.path}\n{begin}{before}{START}\n{source.text[start:offset]}{CURSOR}"
+        f"{source.text[offset:end]}\n{END}{behind}\n```"
     )
     text = _TASK.format(edits=diffs, excerpt=excerpt)
     return Prompt(text, start, end) if len(text) <= _MAX_CHARS else None

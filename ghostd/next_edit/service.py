@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import PurePosixPath
+from typing import ParamSpec, TypeVar
 
 from ghostd.config.next_edit import NextEditConfig
 from ghostd.next_edit.asked import Asked, Texts
@@ -15,13 +17,16 @@ from ghostd.next_edit.document import Source
 from ghostd.next_edit.elsewhere import Elsewhere
 from ghostd.next_edit.guards import apart, keeps_order, undone
 from ghostd.next_edit.history import Edit
-from ghostd.next_edit.imports import Imports
+from ghostd.next_edit.imports import Imports, new_names
 from ghostd.next_edit.proposal import Proposal, propose
 from ghostd.next_edit.rename import Renamed, is_shorthand, places, renames
 from ghostd.next_edit.repeat import fitting, transformations
 from ghostd.next_edit.signature import Resigned, calls, overrides, resigned
 from ghostd.next_edit.tokens import MAX_CHARS
 from ghostd.resolve.resolver import Resolver
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _EDITS = 4
 """How many of the last edits may still be followed up."""
@@ -56,18 +61,15 @@ class NextEdits:
         texts = Texts(asked)
         found: list[Proposal] = []
         if source.family:
-            if len(asked.text) > _LARGE_CHARS:
-                here = await asyncio.to_thread(_here, asked, source)
-            else:
-                here = _here(asked, source)
+            here = await _read(len(asked.text), _here, asked, source)
             found = here.proposals
             if self.config.max_files:
                 found += await self._elsewhere(asked, source, texts, here)
             found += await self._imports(asked, source)
-        found = self._allowed(asked, found)
+        found = await self._allowed(asked, found)
         if not found and with_model and self._model is not None and self.config.model:
             made = await self._model.proposals(asked, source)
-            found = self._allowed(asked, made)
+            found = await self._allowed(asked, made)
         return found
 
     def reject(self, session: str, proposal: Proposal) -> None:
@@ -97,7 +99,7 @@ class NextEdits:
             async for use in elsewhere.uses(source, change.name, member=member):
                 uses.setdefault(use.source.path, (use.source, []))[1].append(use.at)
             for other, where in uses.values():
-                found += calls(other, change, where)
+                found += await _read(len(other.text), calls, other, change, where)
             if member:
                 found += await self._overrides(asked, source, texts, change)
         return found
@@ -113,10 +115,11 @@ class NextEdits:
             other = await texts.source(path)
             if other is None or other.family != source.family:
                 continue
-            for function in other.scopes.functions:
+            scopes = await _read(len(other.text), attrgetter("scopes"), other)
+            for function in scopes.functions:
                 if function.name != change.function.name or not function.member:
                     continue
-                kind = other.scopes.type_at(function.name_start)
+                kind = scopes.type_at(function.name_start)
                 if kind is None or (path == source.path and kind == owner):
                     continue
                 head = (
@@ -135,19 +138,21 @@ class NextEdits:
             before = source.before(edit)
             if before is not None:
                 earlier = Source(source.root, source.path, before)
-                found += await Imports(self._resolver).proposals(asked, source, earlier, edit)
+                names = await _read(len(source.text), new_names, source, earlier, edit, asked.offset)
+                found += await Imports(self._resolver).proposals(asked, source, names)
         return found
 
-    def _allowed(self, asked: Asked, found: list[Proposal]) -> list[Proposal]:
+    async def _allowed(self, asked: Asked, found: list[Proposal]) -> list[Proposal]:
         """What passes all guards, in the order in which it is shown."""
         kept = [
             proposal
             for proposal in found
             if proposal.confidence >= self.config.min_confidence
             and _key(asked.session, proposal) not in self._rejected
-            and keeps_order(proposal)
             and not undone(asked, proposal)
         ]
+        # A line may be as long as its file.
+        kept = await _read(max((len(each.source.text) for each in kept), default=0), _orderly, kept)
         order = {path: place for place, path in enumerate(dict.fromkeys(each.path for each in kept))}
 
         def rank(proposal: Proposal) -> tuple[object, ...]:
@@ -156,6 +161,17 @@ class NextEdits:
             return elsewhere, order[proposal.path], above, proposal.start, -proposal.confidence
 
         return apart(sorted(kept, key=rank))[: self.config.max_proposals]
+
+
+async def _read(chars: int, read: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """What `read` makes of a text of so many characters; a large one is read in a thread, so that keys go on."""
+    if chars > _LARGE_CHARS:
+        return await asyncio.to_thread(read, *args, **kwargs)
+    return read(*args, **kwargs)
+
+
+def _orderly(proposals: list[Proposal]) -> list[Proposal]:
+    return [proposal for proposal in proposals if keeps_order(proposal)]
 
 
 def _of_document(asked: Asked, source: Source) -> Iterator[Edit]:

@@ -6,7 +6,7 @@ import json
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from index_harness import following, write
 from ghostd.config.next_edit import NextEditConfig
 from ghostd.engine import Engine
 from ghostd.gateway.doors import next_edit_doors
+from ghostd.models import ModelInfo
 from ghostd.next_edit.by_model import ModelEdits
 from ghostd.next_edit.service import NextEdits
 from ghostd.ports import Provider
@@ -202,3 +203,36 @@ async def test_a_model_is_asked_where_nothing_else_follows(tmp_path: Path) -> No
     assert (found[0]["start_line"], found[0]["old_text"]) == (3, "    total_ = 1\n")
     assert found[0]["new_text"] == "    total = 1\n"
     assert len(provider.requests) == 1
+
+
+class Elsewhere(ScriptedProvider):
+    """A model that is not on this machine."""
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        (info,) = ScriptedProvider.models(self)
+        return (replace(info, remote=True),)
+
+
+SECRET = 'password = "correct-horse-battery"\n'
+
+
+@pytest.mark.parametrize("provider", [Elsewhere(), ScriptedProvider()], ids=["elsewhere", "here"])
+@pytest.mark.parametrize("line", [0, 30])
+async def test_secrets_stay_on_this_machine(tmp_path: Path, provider: ScriptedProvider, line: int) -> None:
+    """Beside the region to rewrite they are taken out; with one in it, the model is not asked."""
+    provider.requests.clear()
+    rest = [f"row_{number} = {number}\n" for number in range(60)]
+    rest.insert(line, SECRET)
+    body: dict[str, object] = {
+        "path": "x.py",
+        "text": "total = 0\n" + "".join(rest),
+        "edits": [{"line": 1, "before": "count = 0\n", "after": "total = 0\n"}],
+        "cursor": {"line": 1, "column": 3},
+    }
+    async with door(tmp_path, [provider], NextEditConfig(model="scripted-model")) as shop:
+        await shop.proposed(**body)
+    remote = isinstance(provider, Elsewhere)
+    assert len(provider.requests) == (0 if remote and line == 0 else 1)
+    for request in provider.requests:
+        assert ("correct-horse" in str(request)) != remote
+        assert "row_35" in str(request)
