@@ -27,6 +27,7 @@ from ghostd.routing.deployment import Deployment
 from ghostd.routing.features import features_of
 from ghostd.routing.listing import list_models
 from ghostd.routing.plan import AUTO
+from ghostd.routing.reach import may_leave
 from ghostd.routing.registry import Registry
 from ghostd.routing.router import Router
 from ghostd.routing.selection import select
@@ -98,6 +99,10 @@ class Engine:
                 return info
         plan = self.registry.plan(name)
         return replace(plan.tiers[0][0].deployment.info, id=name)
+
+    def may_leave(self, name: str) -> bool:
+        """Whether what is asked of a name may leave this machine; raises ModelNotFound."""
+        return may_leave(self.registry, name)
 
     def record_outcome(self, call_id: str, kind: OutcomeKind, value: float) -> None:
         """Note what became of a reply."""

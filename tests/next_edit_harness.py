@@ -55,8 +55,7 @@ class Project:
             self.history.edits,
             self.index,
             opened.get,
-            tuple(opened),
-            self.history,
+            self.history.undone,
             "s",
         )
         return await self.next_edits.propose(asked, with_model=with_model)

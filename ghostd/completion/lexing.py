@@ -63,7 +63,7 @@ def _syntax(blocks: Blocks, comments: str, strings: str, begun: str) -> Syntax:
 _SHORT = r'"(?:\\.|[^"\\\n])*"|' + r"'(?:\\.|[^'\\\n])*'"
 _BLOCK = r"//[^\n]*|/\*.*?\*/"
 _CHARACTER = r"'(?:\\(?:u\{[0-9a-fA-F]+\}|x[0-9a-fA-F]{2}|.)|[^'\\\n])'"
-_REGEX = r"(?<=[(,=:\[!&|?{; ])/(?![/*= ])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n\[])+/"
+_REGEX = r"(?<=[(,=:\[!&|?{; ])/(?![/*= ])(?:\\.|\[(?:\\.|[^\]\\\n]){0,200}\]|[^/\\\n\[])+/"
 
 PYTHON = _syntax(
     "indentation", r"#[^\n]*", r'"""(?:\\.|[^\\])*?"""|' + r"'''(?:\\.|[^\\])*?'''|" + _SHORT, "\"\"\"|'''|\"|'"
@@ -71,7 +71,7 @@ PYTHON = _syntax(
 C_LIKE = _syntax("brackets", _BLOCK, r'"(?:\\.|[^"\\\n])*"|' + _CHARACTER, r'/\*|"')
 SCRIPT = _syntax("brackets", _BLOCK, r"`(?:\\.|[^`\\])*`|" + _REGEX + "|" + _SHORT, "/\\*|`|\"|'")
 GO = _syntax("brackets", _BLOCK, r"`[^`]*`|" + r'"(?:\\.|[^"\\\n])*"|' + _CHARACTER, r'/\*|`|"')
-RUST = _syntax("brackets", _BLOCK, r'r#+".*?"#+|' + r'"(?:\\.|[^"\\])*"|' + _CHARACTER, r'/\*|"')
+RUST = _syntax("brackets", _BLOCK, r'r#+".*?"#+|' + r'"(?:\\.|[^"\\])*"|' + _CHARACTER, r'/\*|r#+"|"')
 ZIG = _syntax("brackets", r"//[^\n]*", r"\\\\[^\n]*|" + r'"(?:\\.|[^"\\\n])*"|' + _CHARACTER, r'"')
 SHELL = _syntax("words", r"(?<![\w$])#[^\n]*", _SHORT, "\"|'")
 LUA = _syntax("words", r"--\[\[.*?\]\]|--[^\n]*", r"\[\[.*?\]\]|" + _SHORT, r"--\[\[|\[\[|" + "\"|'")

@@ -6,6 +6,7 @@ Forms that their issuers document, and what is assigned to a name that says it i
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 REDACTED = "[redacted]"
 
@@ -21,14 +22,14 @@ _FORMS = re.compile(
     r"|\bAIza[\w-]{35}"
     r"|\b(?:sk|rk)_live_[A-Za-z0-9]{16,}"  # Stripe
     r"|\bnpm_[A-Za-z0-9]{36}\b|\bpypi-[\w-]{32,}|\bhf_[A-Za-z0-9]{30,}\b"
-    r"|\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+",  # JWT (RFC 7519)
+    r"|\beyJ[\w-]{8,2000}\.eyJ[\w-]{8,}\.[\w-]+",  # JWT (RFC 7519)
     re.MULTILINE,
 )
 _ASSIGNED = re.compile(
-    r"(?i)((?:secret|passwd|password|api_?key|access_?key|auth_?token|access_?token|private_?key)\w*[\"']?\s*(?::=|[:=])\s*[\"'])"
+    r"(?i)((?:secret|passwd|password|api_?key|access_?key|auth_?token|access_?token|private_?key)\w{0,40}[\"']?\s{0,40}(?::=|[:=])\s*[\"'])"
     r"([^\"'\s]{8,})([\"'])"
 )
-_IN_URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@\"']*:)([^\s/@\"']{3,})(@)")
+_IN_URL = re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}://[^\s/:@\"']*:)([^\s/@\"']{3,})(@)")
 _NOT_SECRET = re.compile(r"[{}<>$%]|^(?:example|changeme|password|secret|dummy|test)", re.IGNORECASE)
 
 
@@ -47,3 +48,18 @@ def without_secrets(text: str) -> tuple[str, int]:
     text = _ASSIGNED.sub(assigned, text)
     text = _IN_URL.sub(assigned, text)
     return text, count + replaced
+
+
+def lines_without_secrets(lines: Sequence[str]) -> list[str]:
+    """As many lines, each without its end, without the secrets, which may go over several of them."""
+    clean, count = without_secrets("\n".join(lines))
+    if not count:
+        return list(lines)
+    kept = frozenset(clean.split("\n"))
+    return [line if line in kept else _without(line) for line in lines]
+
+
+def _without(line: str) -> str:
+    """A line that holds a secret, or a part of one."""
+    alone, count = without_secrets(line)
+    return alone if count else REDACTED

@@ -14,6 +14,7 @@ from ghostd.code_ports import GitHistory, Index, Similar
 from ghostd.config.context import ContextConfig
 from ghostd.errors import InvalidRequest, UnsupportedParameter
 from ghostd.resolve.resolver import Resolver
+from ghostd.routing.reach import may_leave
 from ghostd.routing.tokens import Tokens
 from ghostd.types import OpenDocument
 
@@ -199,7 +200,4 @@ class ContextService:
 
     def _leaves(self, model: str) -> bool:
         """Whether what is sent to a model of this name may leave the machine; raises ModelNotFound."""
-        if not model:
-            return False
-        tiers = self._registry().plan(model).tiers
-        return any(choice.deployment.info.remote for tier in tiers for choice in tier)
+        return bool(model) and may_leave(self._registry(), model)

@@ -54,6 +54,7 @@ async def open_projects(
             open_suggestions(engine, lambda: engine.registry.config.completion, calibration)
         )
         next_edits = NextEdits(config.next_edit, resolver, ModelEdits(engine, config.next_edit))
+        parts.callback(next_edits.close)
         navigation = navigator(index, resolver)
         yield Projects(index, history, resolver, navigation, similar, context, suggestions, next_edits)
 

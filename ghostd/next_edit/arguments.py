@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ghostd.next_edit.blocks import Function
 from ghostd.next_edit.document import Source
-from ghostd.next_edit.scopes import Function
 
 _RECEIVERS = frozenset(("self", "cls", "this"))
 _MODIFIERS = frozenset(("public", "private", "protected", "readonly", "mut", "comptime", "noalias", "override", "&"))
 _OPENING = frozenset("([{")
+_MAX_TOKENS = 2_000
+"""Between the parentheses; longer ones are left alone."""
+_MAX_PARAMETERS = 64
+"""Or arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +43,9 @@ class Argument:
 
 
 def pieces(source: Source, opening: int) -> list[tuple[int, int]] | None:
-    """Token ranges between the commas of a bracket; None where it has no partner."""
+    """Token ranges between the commas of a bracket; None where it has no partner, or holds too much."""
     close = source.scopes.pairs.get(opening, -1)
-    if close <= opening:
+    if not opening < close <= opening + _MAX_TOKENS:
         return None
     found, start, place = [], opening + 1, opening + 1
     angles = 0
@@ -58,7 +62,7 @@ def pieces(source: Source, opening: int) -> list[tuple[int, int]] | None:
         elif token.text in _OPENING and token.kind == "op" and source.scopes.pairs.get(place, -1) > place:
             place = source.scopes.pairs[place]
         place += 1
-    return found
+    return found if len(found) <= _MAX_PARAMETERS else None
 
 
 def parameters(source: Source, function: Function) -> list[Parameter] | None:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from ghostd.code_ports import Index
 from ghostd.next_edit.document import Source
-from ghostd.next_edit.history import Edit, EditHistory
+from ghostd.next_edit.history import Edit, Undone
 from ghostd.next_edit.tokens import MAX_CHARS
 
 
@@ -27,10 +27,8 @@ class Asked:
     """The index as the one who asks sees it."""
     opened: Callable[[Path], str | None] = lambda _: None
     """What an open document says; None for a file that is not open."""
-    open_files: Sequence[Path] = ()
-    """Most recently used first."""
-    history: EditHistory | None = None
-    """To know what was undone."""
+    undone: frozenset[Undone] = frozenset()
+    """What is not proposed as it was taken back."""
     session: str = ""
     """Whose rejections count."""
 
@@ -42,11 +40,18 @@ class Texts:
     asked: Asked
     _read: dict[PurePosixPath, Source | None] = field(default_factory=dict)
 
+    def here(self) -> Source:
+        """The file that is asked about, whatever its size."""
+        asked = self.asked
+        source = self._read.get(asked.path) or Source(asked.root, asked.path, asked.text)
+        self._read[asked.path] = source
+        return source
+
     async def source(self, path: PurePosixPath) -> Source | None:
         """A file as the user has it; None where it cannot be read, is not indexed, or is too large."""
         asked = self.asked
         if path not in self._read:
-            text: str | None = asked.text if path == asked.path else asked.opened(asked.root / path)
+            text = asked.opened(asked.root / path)
             if text is None:
                 data = await asked.view.text(asked.root, path)
                 if data is not None and len(data) <= MAX_CHARS:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from difflib import SequenceMatcher
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from ghostd.config.next_edit import NextEditConfig
 from ghostd.conversation import Message
 from ghostd.models import ModelInfo
+from ghostd.next_edit.aside import Aside
 from ghostd.next_edit.asked import Asked
 from ghostd.next_edit.document import Source
-from ghostd.next_edit.model_prompt import END, prompt_of, region_of
-from ghostd.next_edit.proposal import Proposal, propose
+from ghostd.next_edit.history import Edit
+from ghostd.next_edit.model_answer import proposals_of
+from ghostd.next_edit.model_prompt import END, MAX_EDITS, prompt_of
+from ghostd.next_edit.proposal import Proposal
 from ghostd.types import ChatRequest, CompletionRequest, Delta, Sampling
 
-_CONFIDENCE = 0.6
 _MAX_TOKENS = 1024
-_MAX_CHANGED = 0.6
-"""The share of the region's lines that a next edit changes at most: more is another text, no edit."""
+_MAX_CHARS = 64_000
+"""Of an answer."""
 
 
 class Models(Protocol):
@@ -28,6 +30,10 @@ class Models(Protocol):
 
     def model(self, name: str) -> ModelInfo:
         """What is known of a name; raises ModelNotFound."""
+        ...
+
+    def may_leave(self, name: str) -> bool:
+        """Whether what is asked of a name may leave this machine; raises ModelNotFound."""
         ...
 
     def chat(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
@@ -46,13 +52,17 @@ class ModelEdits:
         self._models = models
         self._config = config
 
-    async def proposals(self, asked: Asked, source: Source) -> list[Proposal]:
+    async def proposals(self, asked: Asked, source: Source, aside: Aside) -> list[Proposal]:
         """One for each run of lines that the model changes; none for an answer that is late, or has another form.
 
-        Raises GhostdError where the model is not there, or fails.
+        Nothing of a file that is not indexed is sent, and to a model that may be elsewhere no secret that is known by
+        its form. Raises GhostdError where the model is not there, or fails.
         """
-        leaves = self._models.model(self._config.model).remote
-        prompt = prompt_of(source, asked.offset, asked.edits, leaves=leaves)
+        name = self._config.model
+        edits = await _indexed(asked, asked.edits[-MAX_EDITS:])
+        if edits is None:
+            return []
+        prompt = await aside.run(prompt_of, source, asked.offset, edits, redact=self._models.may_leave(name))
         if prompt is None:
             return []
         try:
@@ -60,9 +70,7 @@ class ModelEdits:
                 answer = await self._answer(prompt.text)
         except TimeoutError:
             return []
-        region = region_of(answer)
-        old = source.text[prompt.start : prompt.end]
-        return [] if region is None else _proposals(source, prompt.start, old, region, self._config.model)
+        return await aside.run(proposals_of, source, prompt, answer, name)
 
     async def _answer(self, prompt: str) -> str:
         name, sampling = self._config.model, Sampling(temperature=0.0, optional=True)
@@ -78,26 +86,18 @@ class ModelEdits:
         text = ""
         async with aclosing(stream) as deltas:
             async for delta in deltas:
+                seen = max(len(text) - len(END), 0)
                 text += delta.text
-                if END in text:
+                if END in text[seen:] or len(text) > _MAX_CHARS:
                     break
         return text
 
 
-def _proposals(source: Source, start: int, old: str, new: str, model: str) -> list[Proposal]:
-    before, after = old.splitlines(keepends=True), new.splitlines(keepends=True)
-    if "\r\n" in old and "\r\n" not in new:
-        after = [line.replace("\n", "\r\n") for line in after]
-    matcher = SequenceMatcher(None, before, after, autojunk=False)
-    codes = [code for code in matcher.get_opcodes() if code[0] != "equal"]
-    changed = sum(max(i2 - i1, j2 - j1) for _, i1, i2, j1, j2 in codes)
-    if changed > max(_MAX_CHANGED * len(before), 3):
-        return []
-    starts = [start]
-    for line in before:
-        starts.append(starts[-1] + len(line))
-    reason = f"{model} proposes it."
-    return [
-        propose(source, starts[i1], starts[i2], "".join(after[j1:j2]), "model", reason, _CONFIDENCE)
-        for _, i1, i2, j1, j2 in codes
-    ]
+async def _indexed(asked: Asked, edits: Sequence[Edit]) -> list[Edit] | None:
+    """The edits of indexed files: others may be left out for the secrets in them. None where the asked file is none."""
+    known: dict[Path, bool] = {}
+    for file in dict.fromkeys((asked.root / asked.path, *(edit.path for edit in edits))):
+        root = asked.view.root_of(file)
+        inside = None if root is None else PurePosixPath(file.relative_to(root))
+        known[file] = root is not None and inside is not None and await asked.view.text(root, inside) is not None
+    return [edit for edit in edits if known[edit.path]] if known[asked.root / asked.path] else None

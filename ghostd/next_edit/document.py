@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from ghostd.navigation.families import family_of
 from ghostd.next_edit.history import Edit
 from ghostd.next_edit.scopes import Scopes, scopes_of
-from ghostd.next_edit.tokens import Token, code, tokens_in
+from ghostd.next_edit.tokens import MAX_LINE_CHARS, Token, code, line_starts, tokens_of_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,14 +35,33 @@ class Source:
         return family_of(self.path)
 
     @cached_property
+    def all_tokens(self) -> tuple[Token, ...]:
+        """With comments and line ends; none where a line has more than MAX_LINE_CHARS."""
+        edges = (*self.lines, len(self.text))
+        longest = max(end - start for start, end in pairwise(edges))
+        return tokens_of_file(self.text, self.path) if longest <= MAX_LINE_CHARS else ()
+
+    @cached_property
     def tokens(self) -> tuple[Token, ...]:
         """Without comments and line ends."""
-        return code(tokens_in(self.text, self.path))
+        return code(self.all_tokens)
 
     @cached_property
     def starts(self) -> list[int]:
         """Of the tokens."""
         return [token.start for token in self.tokens]
+
+    @cached_property
+    def _named(self) -> Mapping[str, list[int]]:
+        places: dict[str, list[int]] = {}
+        for at, token in enumerate(self.tokens):
+            if token.kind == "name":
+                places.setdefault(token.text, []).append(at)
+        return places
+
+    def places(self, name: str) -> Sequence[int]:
+        """The indices of the tokens that are this name."""
+        return self._named.get(name, ())
 
     @cached_property
     def scopes(self) -> Scopes:
@@ -49,13 +70,8 @@ class Source:
 
     @cached_property
     def lines(self) -> list[int]:
-        """Where the lines start; only line feeds, with or without a carriage return, end one."""
-        starts = [0]
-        at = self.text.find("\n")
-        while at >= 0:
-            starts.append(at + 1)
-            at = self.text.find("\n", at + 1)
-        return starts
+        """Where the lines start."""
+        return line_starts(self.text)
 
     def line_of(self, offset: int) -> int:
         """0-based."""
@@ -71,6 +87,11 @@ class Source:
         """The index of the token that starts there; -1 where none does."""
         at = bisect_right(self.starts, offset) - 1
         return at if at >= 0 and self.starts[at] == offset else -1
+
+    def tokens_between(self, start: int, end: int) -> tuple[int, int]:
+        """The first of the tokens that lie in a part of the text, and the one behind the last."""
+        first, behind = bisect_left(self.starts, start), bisect_left(self.starts, end)
+        return first, behind - 1 if behind > first and self.tokens[behind - 1].end > end else behind
 
     def span_of(self, edit: Edit) -> tuple[int, int] | None:
         """Where an edit's lines are now; None where they are no longer what they were."""

@@ -12,6 +12,10 @@ from ghostd.next_edit.proposal import Proposal
 from ghostd.next_edit.tokens import tokens_in
 
 _BRACKETS = frozenset("()[]{}")
+_MAX_CHARS = 4_000
+"""Of the lines that a proposal changes; in longer ones only names are."""
+_MAX_REFUSED = 200
+"""After so many the rest is not looked at."""
 
 
 def keeps_order(proposal: Proposal) -> bool:
@@ -21,9 +25,13 @@ def keeps_order(proposal: Proposal) -> bool:
         return False
     if proposal.old == proposal.new:
         return False
+    if proposal.old.isidentifier() and proposal.new.isidentifier():
+        return True
     first, last = source.line_of(proposal.start), source.line_of(max(proposal.end - 1, proposal.start))
     start, end = source.line_span(first)[0], source.line_span(last)[1]
     end = max(end, proposal.end)
+    if end - start > _MAX_CHARS:
+        return False
     before = source.text[start:end]
     after = source.text[start : proposal.start] + proposal.new + source.text[proposal.end : end]
     syntax = syntax_of(None, proposal.path)
@@ -35,22 +43,35 @@ def keeps_order(proposal: Proposal) -> bool:
 
 def undone(asked: Asked, proposal: Proposal) -> bool:
     """Whether the user has taken back this very change of the lines."""
-    if asked.history is None:
-        return False
     source = proposal.source
     first, last = source.line_of(proposal.start), source.line_of(max(proposal.end - 1, proposal.start))
     start = source.lines[first]
     end = source.lines[last + 1] if last + 1 < len(source.lines) else len(source.text)
     after = source.text[start : proposal.start] + proposal.new + source.text[proposal.end : end]
-    return asked.history.was_undone(source.file, source.text[start:end].splitlines(True), after.splitlines(True))
+    lines, changed = source.text[start:end].splitlines(keepends=True), after.splitlines(keepends=True)
+    return (source.file, tuple(lines), tuple(changed)) in asked.undone
 
 
-def apart(proposals: Sequence[Proposal]) -> list[Proposal]:
-    """Without those that overlap a better one, or one before them."""
+def chosen(asked: Asked, found: Sequence[Proposal], limit: int) -> list[Proposal]:
+    """What passes all guards, in the order in which it is shown; of those that overlap the first one."""
+    order = {path: place for place, path in enumerate(dict.fromkeys(each.path for each in found))}
+
+    def rank(proposal: Proposal) -> tuple[object, ...]:
+        elsewhere = proposal.path != asked.path
+        above = not elsewhere and proposal.end < asked.offset
+        return elsewhere, order[proposal.path], above, proposal.start, -proposal.confidence
+
     kept: list[Proposal] = []
-    for proposal in proposals:
-        if not any(_overlap(proposal, other) for other in kept):
+    refused = 0
+    for proposal in sorted(found, key=rank):
+        if len(kept) == limit or refused == _MAX_REFUSED:
+            break
+        if any(_overlap(proposal, other) for other in kept):
+            continue
+        if keeps_order(proposal) and not undone(asked, proposal):
             kept.append(proposal)
+        else:
+            refused += 1
     return kept
 
 

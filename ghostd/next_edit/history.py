@@ -18,6 +18,9 @@ MAX_CHARS = 16_000
 """Of one edit, before and after together."""
 _MAX_UNDONE = 64
 
+Undone = tuple[Path, tuple[str, ...], tuple[str, ...]]
+"""File, lines before and lines after."""
+
 
 @dataclass(frozen=True, slots=True)
 class Edit:
@@ -43,16 +46,17 @@ class EditHistory:
         self.version = 0
         """Grows with every change."""
         self._edits: list[Edit] = []
-        self._undone: deque[tuple[Path, tuple[str, ...], tuple[str, ...]]] = deque(maxlen=_MAX_UNDONE)
+        self._undone: deque[Undone] = deque(maxlen=_MAX_UNDONE)
 
     @property
     def edits(self) -> tuple[Edit, ...]:
         """The oldest first."""
         return tuple(self._edits)
 
-    def was_undone(self, path: Path, before: Sequence[str], after: Sequence[str]) -> bool:
-        """Whether somebody made this very edit, and took it back."""
-        return (path, tuple(before), tuple(after)) in self._undone
+    @property
+    def undone(self) -> frozenset[Undone]:
+        """The edits that somebody made, and took back."""
+        return frozenset(self._undone)
 
     def note(self, path: Path, line: int, before: Sequence[str], after: Sequence[str]) -> None:
         """Lines of a document have been replaced; `line` is 0-based, lines have their ends."""

@@ -1,7 +1,7 @@
 """The prompt of next-edit models, in the format of Zeta: the last edits as diffs, and a region to rewrite.
 
-Source: the prompt and markers that Zed publishes with its open model Zeta (Qwen2.5-Coder-7B, fine-tuned). The model
-answers with the region, between its markers, as it should be. Chat models get the same text.
+Source: the prompt and markers that Zed publishes with its open model Zeta (Qwen2.5-Coder-7B, fine-tuned). Chat models
+get the same text.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
 
-from ghostd.context.secrets_in_text import without_secrets
+from ghostd.context.secrets_in_text import lines_without_secrets
 from ghostd.next_edit.document import Source
 from ghostd.next_edit.history import Edit
 
 START, END = "<|editable_region_start|>", "<|editable_region_end|>"
 CURSOR, FILE_START = "<|user_cursor_is_here|>", "<|start_of_file|>"
-_MARKERS = (START, END, CURSOR, FILE_START)
+MARKERS = (START, END, CURSOR, FILE_START)
 _TASK = (
     "### Instruction:\nYou are a code completion assistant and your task is to analyze user edits and then rewrite an "
     "excerpt that the user provides, suggesting the appropriate edits within the excerpt, taking into account the "
@@ -26,7 +26,8 @@ _TASK = (
 _REGION_LINES = 12
 """Before the cursor's line, and behind it."""
 _AROUND_LINES = 30
-_MAX_EDITS = 6
+MAX_EDITS = 6
+"""The last ones, which the prompt quotes."""
 _MAX_CHARS = 24_000
 
 
@@ -35,56 +36,59 @@ class Prompt:
     """A prompt, and the region that the answer stands for."""
 
     text: str
-    start: int
-    """In characters of the document."""
-    end: int
+    lines: tuple[str, ...]
+    """Of the region, as the model sees them: without ends, and without secrets where these were taken out."""
+    starts: tuple[int, ...]
+    """Where each of them begins in the document, and where the last one ends, in characters."""
+    hidden: frozenset[int]
+    """Those of them that hold a secret, by their indices."""
 
 
-def prompt_of(source: Source, offset: int, edits: Sequence[Edit], *, leaves: bool = False) -> Prompt | None:
-    """None where the text, or an edit, holds a marker: then nothing could tell the two apart.
+def prompt_of(source: Source, offset: int, edits: Sequence[Edit], *, redact: bool) -> Prompt | None:
+    """With `redact` secrets are taken out first.
 
-    `leaves`: the prompt leaves this machine. Then it has no secrets; None where the region to rewrite has one, which
-    the answer would overwrite.
+    None where the text, or an edit, holds a marker: then nothing could tell the two apart; or where it is too long.
     """
     line = source.line_of(offset)
     last = len(source.lines) - 1
-    start = source.lines[max(line - _REGION_LINES, 0)]
-    end = source.line_span(min(line + _REGION_LINES, last))[1]
-    above = source.lines[max(line - _REGION_LINES - _AROUND_LINES, 0)]
-    below = source.line_span(min(line + _REGION_LINES + _AROUND_LINES, last))[1]
-    quoted = source.text[above:below]
-    diffs = "\n\n".join(filter(None, (_diff(edit, source.root) for edit in edits[-_MAX_EDITS:])))
-    if any(marker in quoted or marker in diffs for marker in _MARKERS):
+    top, bottom = max(line - _REGION_LINES, 0), min(line + _REGION_LINES, last)
+    above, below = max(top - _AROUND_LINES, 0), min(bottom + _AROUND_LINES, last)
+    spans = [source.line_span(number) for number in range(above, below + 1)]
+    if spans[-1][1] - spans[0][0] > _MAX_CHARS:
         return None
-    before, behind = source.text[above:start], source.text[end:below]
-    if leaves:
-        if without_secrets(source.text[start:end])[1]:
-            return None
-        before, behind, diffs = (without_secrets(text)[0] for text in (before, behind, diffs))
-    begin = f"{FILE_START}\n" if above == 0 else ""
-    excerpt = (
-        f"```{source.path}\n{begin}{before}{START}\n{source.text[start:offset]}{CURSOR}"
-        f"{source.text[offset:end]}\n{END}{behind}\n```"
-    )
+    lines = [source.text[start:end] for start, end in spans]
+    shown = lines_without_secrets(lines) if redact else lines
+    diffs = "\n\n".join(filter(None, (_diff(edit, source.root, redact=redact) for edit in edits[-MAX_EDITS:])))
+    if any(marker in part for marker in MARKERS for part in (diffs, *shown)):
+        return None
+    before, region, behind = shown[: top - above], shown[top - above : bottom - above + 1], shown[bottom - above + 1 :]
+    at = _column(lines[line - above], shown[line - above], offset - spans[line - above][0])
+    marked = [*region]
+    marked[line - top] = f"{marked[line - top][:at]}{CURSOR}{marked[line - top][at:]}"
+    begin = [FILE_START] if above == 0 else []
+    excerpt = "\n".join([f"```{source.path}", *begin, *before, START, *marked, END, *behind, "```"])
     text = _TASK.format(edits=diffs, excerpt=excerpt)
-    return Prompt(text, start, end) if len(text) <= _MAX_CHARS else None
+    starts = (*(source.lines[number] for number in range(top, bottom + 1)), spans[bottom - above][1])
+    hidden = frozenset(at for at, told in enumerate(region) if told != lines[top - above + at])
+    return Prompt(text, tuple(region), starts, hidden) if len(text) <= _MAX_CHARS else None
 
 
-def region_of(answer: str) -> str | None:
-    """The rewritten region; None for an answer that does not keep to the format."""
-    if answer.count(START) != 1 or answer.count(END) != 1:
-        return None
-    before, _, rest = answer.partition(START)
-    region, end, _ = rest.partition(END)
-    if not end or START in region or not region.startswith("\n") or before.strip().strip("`").count("\n") > 2:
-        return None
-    region = region.removeprefix("\n").removesuffix("\n").replace(CURSOR, "")
-    return None if any(marker in region for marker in _MARKERS) else region
+def _column(line: str, shown: str, column: int) -> int:
+    """Where a column of a line is in the same line without its secrets; at its end for one in a secret."""
+    head, tail = line[:column], line[column:]
+    if shown.startswith(head):
+        return len(head)
+    return len(shown) - len(tail) if shown.endswith(tail) else len(shown)
 
 
-def _diff(edit: Edit, root: Path) -> str:
+def _diff(edit: Edit, root: Path, *, redact: bool) -> str:
+    """An edit in the words of `diff`; "" where only a secret was edited."""
     name = edit.path.relative_to(root) if edit.path.is_relative_to(root) else Path(edit.path.name)
-    lines = [line.rstrip("\r\n") for line in unified_diff(edit.before, edit.after, n=0, lineterm="")][2:]
+    sides = [[line.rstrip("\r\n") for line in side] for side in (edit.before, edit.after)]
+    before, after = (lines_without_secrets(side) for side in sides) if redact else sides
+    if before == after and redact:
+        return ""
+    lines = list(unified_diff(before, after, n=0, lineterm=""))[2:]
     head = f"@@ -{edit.line + 1},{len(edit.before)} +{edit.line + 1},{len(edit.after)} @@"
     body = "\n".join([head, *(line for line in lines if not line.startswith("@@"))])
     return f'User edited "{name}":\n```diff\n{body}\n```'

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ghostd.next_edit.changes import changes, renamed
 from ghostd.next_edit.document import Source
 from ghostd.next_edit.history import Edit
+from ghostd.next_edit.innermost import Innermost
 from ghostd.next_edit.proposal import Proposal, propose
 from ghostd.next_edit.roles import MEMBERS, Defined, role_at
 from ghostd.next_edit.tokens import is_everywhere
@@ -16,6 +17,10 @@ from ghostd.next_edit.words import is_word
 _OWN = frozenset(("self", "this", "cls", "Self"))
 _DEFINITION = 0.95
 _FROM_A_USE = 0.6
+_MAX_RENAMES = 8
+"""Of one edit; where more names differ it was written anew."""
+_MAX_LISTS = 4
+"""Of `__all__` that are looked into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,54 +37,56 @@ class Renamed:
 
 def renames(source: Source, earlier: Source, edit: Edit) -> list[Renamed]:
     """The names that an edit changed; `earlier` is the file without the edit."""
-    found = []
     span = source.span_of(edit)
     assert span is not None
-    lines = source.text[span[0] : span[1]]
-    first = next((i for i, start in enumerate(source.starts) if start >= span[0]), len(source.starts))
-    after = [token for token in source.tokens[first:] if token.end <= span[0] + len(lines)]
-    end = span[0] + sum(map(len, edit.before))
-    before = [token for token in earlier.tokens[first:] if token.end <= end]
-    for old, (new, place) in renamed(before, after, changes(before, after)).items():
-        if is_word(old, source.family) or is_word(new, source.family):
-            continue
-        if is_everywhere(source.text, old) or is_everywhere(earlier.text, new):
-            continue
-        at = next((i for i in range(first + place, first + len(after)) if source.tokens[i].text == new), -1)
-        best: tuple[Defined, int] | None = None
-        for index in range(first, first + len(after)):
-            if source.tokens[index].text == new:
-                defined = role_at(source, index)
-                if best is None or (best[0].role == "use" and defined.role != "use"):
-                    best = defined, index
-        if best is None or at < 0:
-            continue
-        defined, index = best
-        confidence = _DEFINITION
-        if defined.role == "use":
-            known = _definition_of(source, old, source.tokens[index].start)
-            if known is None or _clashes(earlier, new, Defined("top", 0, len(earlier.text))):
-                continue
-            defined, confidence = known, _FROM_A_USE
-        elif defined.role != "member" and _binds(source, old, defined, source.tokens[index].start):
-            continue  # it is not the first one: perhaps this one only is to have a name of its own
-        if confidence == _DEFINITION and _clashes(earlier, new, defined):
-            continue
-        found.append(Renamed(old, new, defined, source.tokens[index].start, confidence))
-    return found
+    first, behind = source.tokens_between(*span)
+    old_first, old_behind = earlier.tokens_between(span[0], span[0] + sum(map(len, edit.before)))
+    before, after = earlier.tokens[old_first:old_behind], source.tokens[first:behind]
+    pairs = renamed(before, after, changes(before, after))
+    if len(pairs) > _MAX_RENAMES:
+        return []
+    made = [_rename(source, earlier, old, new, range(first, behind)) for old, (new, _) in pairs.items()]
+    return [each for each in made if each is not None]
+
+
+def _rename(source: Source, earlier: Source, old: str, new: str, edited: range) -> Renamed | None:  # noqa: PLR0911 (one for each doubt)
+    """What became of a name in the tokens that were edited; None where its other places do not follow."""
+    if is_word(old, source.family) or is_word(new, source.family):
+        return None
+    if is_everywhere(source.text, old) or is_everywhere(earlier.text, new):
+        return None
+    best: tuple[Defined, int] | None = None
+    for index in edited:
+        if source.tokens[index].text == new:
+            defined = role_at(source, index)
+            if best is None or (best[0].role == "use" and defined.role != "use"):
+                best = defined, index
+    if best is None:
+        return None
+    defined, index = best
+    at, confidence = source.tokens[index].start, _DEFINITION
+    if defined.role == "use":
+        known = _definition_of(source, old, at)
+        if known is None or _clashes(earlier, new, Defined("top", 0, len(earlier.text))):
+            return None
+        defined, confidence = known, _FROM_A_USE
+    elif defined.role != "member" and _binds(source, old, defined, at):
+        return None  # it is not the first one: perhaps this one only is to have a name of its own
+    if confidence == _DEFINITION and _clashes(earlier, new, defined):
+        return None
+    return Renamed(old, new, defined, at, confidence)
 
 
 def places(source: Source, renaming: Renamed) -> Iterator[Proposal]:
     """The other places of a name in the file where it was renamed."""
     old, new, defined = renaming.old, renaming.new, renaming.defined
     reason = f"`{old}` has been renamed to `{new}`."
-    hidden = [] if defined.role == "member" else _hidden(source, old, defined, renaming.at)
+    hidden = Innermost(() if defined.role == "member" else _hidden(source, old, defined, renaming.at))
     owner = source.scopes.type_at(renaming.at) if defined.role == "member" else None
     alone = defined.role != "member" or not _other_members(source, old, owner)
-    for at, token in enumerate(source.tokens):
-        if token.text != old or token.kind != "name" or not defined.start <= token.start < defined.end:
-            continue
-        if any(start <= token.start < end for start, end in hidden):
+    for at in source.places(old):
+        token = source.tokens[at]
+        if not defined.start <= token.start < defined.end or hidden.at(token.start):
             continue
         confidence, text = renaming.confidence, new
         if defined.role == "member":
@@ -120,7 +127,7 @@ def is_shorthand(source: Source, at: int) -> bool:
     behind = tokens[at + 1].text if at + 1 < len(tokens) else ""
     if before not in ("{", ",") or behind not in (",", "}") or _innermost(source, at) != "{":
         return False
-    opened = _opening(source, at)
+    opened = source.scopes.around[at]
     lead = tokens[opened - 1].text if opened else ""
     if source.family == "rust":
         head = [t.text for t in tokens[max(opened - 30, 0) : opened]]
@@ -137,20 +144,20 @@ def is_shorthand(source: Source, at: int) -> bool:
 
 def _definition_of(source: Source, name: str, offset: int) -> Defined | None:
     """What defines a name that was in use at a place."""
-    for at, token in enumerate(source.tokens):
-        if token.text == name and token.kind == "name":
-            defined = role_at(source, at)
-            if defined.role in ("local", "parameter") and defined.start <= offset < defined.end:
-                return defined
+    for at in source.places(name):
+        defined = role_at(source, at)
+        if defined.role in ("local", "parameter") and defined.start <= offset < defined.end:
+            return defined
     return None
 
 
 def _binds(source: Source, name: str, scope: Defined, before: int) -> bool:
     """Whether a scope defines a name before a place."""
-    for at, token in enumerate(source.tokens):
-        if token.start >= before:
+    for at in source.places(name):
+        start = source.tokens[at].start
+        if start >= before:
             return False
-        if token.text == name and token.kind == "name" and token.start >= scope.start:
+        if start >= scope.start:
             defined = role_at(source, at)
             if defined.role not in ("use", "member") and (defined.start, defined.end) == (scope.start, scope.end):
                 return True
@@ -159,28 +166,23 @@ def _binds(source: Source, name: str, scope: Defined, before: int) -> bool:
 
 def _clashes(earlier: Source, new: str, defined: Defined) -> bool:
     """Whether the new name was something else's already."""
-    near = [
-        index
-        for index, token in enumerate(earlier.tokens)
-        if token.text == new and token.kind == "name" and defined.start <= token.start < defined.end
-    ]
+    near = [index for index in earlier.places(new) if defined.start <= earlier.tokens[index].start < defined.end]
     if defined.role == "member":
         return any(role_at(earlier, index).role == "member" for index in near)
     return any(is_plain(earlier, index) and role_at(earlier, index).role != "member" for index in near)
 
 
-def _hidden(source: Source, old: str, defined: Defined, at: int) -> list[tuple[int, int]]:
-    """Parts of the scope where the old name is something else's."""
-    hidden: list[tuple[int, int]] = []
-    for index, token in enumerate(source.tokens):
-        if token.text != old or token.kind != "name" or not defined.start <= token.start < defined.end:
+def _hidden(source: Source, old: str, defined: Defined, at: int) -> Iterator[tuple[int, int, bool]]:
+    """(start, end, True) of the parts of the scope where the old name is something else's."""
+    for index in source.places(old):
+        token = source.tokens[index]
+        if not defined.start <= token.start < defined.end:
             continue
         inner = role_at(source, index)
         if inner.role in ("parameter", "local") and (inner.start, inner.end) != (defined.start, defined.end):
             start = inner.start if source.family == "python" or inner.role == "parameter" else token.start
             if not start <= at < inner.end:
-                hidden.append((start, inner.end))
-    return hidden
+                yield start, inner.end, True
 
 
 def _member_place(source: Source, at: int, inside: bool) -> float | None:
@@ -200,10 +202,10 @@ def _member_place(source: Source, at: int, inside: bool) -> float | None:
 
 def _other_members(source: Source, name: str, owner: object) -> bool:
     """Whether another type of the file has a member of this name."""
-    for at, token in enumerate(source.tokens):
-        if token.text == name and token.kind == "name" and role_at(source, at).role == "member":
+    for at in source.places(name):
+        if role_at(source, at).role == "member":
             before = source.tokens[at - 1].text if at else ""
-            if before not in MEMBERS and source.scopes.type_at(token.start) != owner:
+            if before not in MEMBERS and source.scopes.type_at(source.tokens[at].start) != owner:
                 return True
     return False
 
@@ -211,33 +213,20 @@ def _other_members(source: Source, name: str, owner: object) -> bool:
 def _listed(source: Source, old: str, new: str, reason: str) -> Iterator[Proposal]:
     """Its place in `__all__`."""
     tokens = source.tokens
-    for at, token in enumerate(tokens):
-        if token.text == "__all__" and at + 2 < len(tokens) and tokens[at + 1].text in ("=", "+="):
+    for at in source.places("__all__")[:_MAX_LISTS]:
+        if at + 2 < len(tokens) and tokens[at + 1].text in ("=", "+="):
             close = source.scopes.pairs.get(at + 2, -1)
             for item in tokens[at + 3 : close] if close > 0 else ():
                 if item.kind == "string" and item.text[1:-1] == old:
                     yield propose(source, item.start + 1, item.end - 1, new, "rename", reason, _DEFINITION)
 
 
-def _opening(source: Source, at: int) -> int:
-    """The bracket around a token; -1 for none."""
-    pairs, place = source.scopes.pairs, at - 1
-    while place >= 0:
-        text = source.tokens[place].text
-        if text in (")", "]", "}") and place in pairs:
-            place = pairs[place]
-        elif text in ("(", "[", "{") and source.tokens[place].kind == "op":
-            return place
-        place -= 1
-    return -1
-
-
 def _innermost(source: Source, at: int) -> str:
-    place = _opening(source, at)
+    place = source.scopes.around[at]
     return source.tokens[place].text if place >= 0 else ""
 
 
 def _is_block(source: Source, at: int) -> bool:
     """Whether the braces around hold statements."""
-    place = _opening(source, at)
+    place = source.scopes.around[at]
     return place > 0 and source.tokens[place - 1].text in (")", "else", "try", "finally", "do", "=>")

@@ -9,18 +9,23 @@ from ghostd.next_edit.document import Source
 from ghostd.next_edit.history import Edit
 from ghostd.next_edit.proposal import Proposal, propose
 from ghostd.next_edit.tokens import Token, code, tokens_in
-from ghostd.next_edit.transformation import Rewritten, Transformation, common
+from ghostd.next_edit.transformation import Rewritten, Steps, Transformation, common
 
 _TWICE = 0.7
 _OFTENER = 0.85
 _EDITS = 4
 """How many of the last edits are looked at."""
+_LINES = 16
+"""And of their lines."""
+_MAX_FOUND = 1_000
+_MAX_STEPS = 500_000
+"""Of comparisons in one file: some 0.2 s."""
 _REASON = "The last edits were the same change."
 
 
 def transformations(edits: Sequence[Edit], path: PurePosixPath) -> list[tuple[Transformation, float]]:
     """What the last edits have in common, the last one among them; with how sure that is."""
-    lines = [line for edit in edits[-_EDITS:] for line in _lines(edit, path)]
+    lines = [line for edit in edits[-_EDITS:] for line in _lines(edit, path)][-_LINES:]
     if len(lines) < 2:
         return []
     last = lines[-1]
@@ -35,23 +40,30 @@ def transformations(edits: Sequence[Edit], path: PurePosixPath) -> list[tuple[Tr
     return found
 
 
-def fitting(source: Source, made: Transformation, confidence: float) -> Iterator[Proposal]:
-    """The places of a file where a transformation fits, one a line."""
-    whole = tokens_in(source.text, source.path)
+def fitting(source: Source, made: Transformation, confidence: float) -> list[Proposal]:
+    """The places of a file where a transformation fits, one a line; not all where it would take too long to look."""
+    found: list[Proposal] = []
+    steps = Steps(_MAX_STEPS)
     line: list[Token] = []
-    for token in (*whole, Token("newline", "\n", len(source.text), len(source.text))):
+    for token in (*source.all_tokens, Token("newline", "\n", len(source.text), len(source.text))):
         if token.kind != "newline":
             if token.kind != "comment":
                 line.append(token)
             continue
-        yield from _in_line(source, made, line, confidence)
+        proposal = _in_line(source, made, line, confidence, steps)
+        found += [proposal] if proposal is not None else []
+        if len(found) == _MAX_FOUND or not steps.left:
+            break
         line = []
+    return found
 
 
-def _in_line(source: Source, made: Transformation, line: Sequence[Token], confidence: float) -> Iterator[Proposal]:
+def _in_line(
+    source: Source, made: Transformation, line: Sequence[Token], confidence: float, steps: Steps
+) -> Proposal | None:
     for at in range(1 if made.line_start else len(line)):
-        held = made.matches(line, at)
-        if held is None or made.stands(line, at):
+        held = made.matches(line, at, steps)
+        if held is None or made.stands(line, at, steps):
             continue
         tokens = line[at : at + made.length(held)]
         if not tokens:
@@ -59,8 +71,9 @@ def _in_line(source: Source, made: Transformation, line: Sequence[Token], confid
         new = made.text(source.text, held)
         start, end = tokens[0].start, tokens[-1].end
         if new != source.text[start:end] and not source.text.startswith(new, start):
-            yield propose(source, start, end, new, "repeat", _REASON, confidence)
-        return
+            return propose(source, start, end, new, "repeat", _REASON, confidence)
+        return None
+    return None
 
 
 def _lines(edit: Edit, path: PurePosixPath) -> Iterator[Rewritten]:
@@ -77,8 +90,5 @@ def _tokens(text: str, path: PurePosixPath) -> tuple[Token, ...]:
 
 
 def _is_instance(made: Transformation, line: Rewritten) -> bool:
-    for at in range(len(line.before)):
-        held = made.matches(line.before, at)
-        if held is not None:
-            return True
-    return False
+    steps = Steps(_MAX_STEPS)
+    return any(made.matches(line.before, at, steps) is not None for at in range(len(line.before)))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ghostd.next_edit.blocks import Function
 from ghostd.next_edit.document import Source
-from ghostd.next_edit.scopes import Function
 
 Role = Literal["parameter", "local", "member", "top", "use"]
 """use: nothing is defined there."""
@@ -33,6 +33,13 @@ _BINDS = frozenset(["let", "const", "var", "mut", "static", "for", "ref"])
 MEMBERS = frozenset((".", "?.", "::"))
 _OWN = frozenset(("self", "this", "cls", "Self"))
 _PATTERN_ENDS = frozenset(("=", ":=", "in", "of", ":"))
+_BEFORE_PARAMETERS = frozenset(
+    ("*", "**", "...", "&", "mut", "comptime", "noalias", "{", "public", "private", "protected", "readonly")
+)
+_MAX_WORDS = 16
+"""Before a parameter's name."""
+_MAX_DEPTH = 64
+"""Of the patterns that a parameter may stand in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,21 +106,26 @@ def is_parameter(source: Source, function: Function, at: int) -> bool:
     """Whether a name in a function's head is that of a parameter."""
     tokens = source.tokens
     opening = source.token_at(function.head)
-    if tokens[opening].text != "(":
+    if opening < 0 or tokens[opening].text != "(":
         return function.head_end > tokens[at].start >= function.head
-    place = opening + 1
-    while place < at:
-        partner = source.scopes.pairs.get(place, -1)
-        if partner > at and tokens[place].text != "{":
-            return False  # in a default, or a type
-        place = partner + 1 if place < partner < at else place + 1
+    if not _is_directly_in(source, opening, at) or at + 1 >= len(tokens):
+        return False
     place = at - 1
-    while place > opening and (
-        tokens[place].text in ("*", "**", "...", "&", "mut", "comptime", "noalias", "{")
-        or tokens[place].text in ("public", "private", "protected", "readonly")
-    ):
+    while place > max(opening, at - _MAX_WORDS) and tokens[place].text in _BEFORE_PARAMETERS:
         place -= 1
     return tokens[place].text in ("(", ",") and (tokens[at + 1].text in (",", ")", ":", "=", "?", "}"))
+
+
+def _is_directly_in(source: Source, opening: int, at: int) -> bool:
+    """Whether only the braces of patterns stand between a bracket and a token: it is in no default, and no type."""
+    place = source.scopes.around[at]
+    for _ in range(_MAX_DEPTH):
+        if place <= opening:
+            return place == opening
+        if source.tokens[place].text != "{" and place in source.scopes.pairs:
+            return False
+        place = source.scopes.around[place]
+    return False
 
 
 def _is_bound(source: Source, at: int) -> bool:  # noqa: PLR0911 (one for each form)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from ghostd.next_edit.arguments import Argument, Parameter, arguments, parameters
+from ghostd.next_edit.blocks import Function
 from ghostd.next_edit.document import Source
 from ghostd.next_edit.history import Edit
 from ghostd.next_edit.proposal import Proposal, propose
 from ghostd.next_edit.roles import DEFINES, role_at
-from ghostd.next_edit.scopes import Function
 from ghostd.next_edit.tokens import is_everywhere
 
 _PLACEHOLDERS = {"python": "...", "typescript": "undefined", "rust": "todo!()", "zig": "undefined"}
 _GENERATED = 0.9
 _NAMED = 0.75
 _PLACEHOLDER = 0.55
+_MAX_FUNCTIONS = 32
+"""Whose heads one edit touches; where there are more it was written anew."""
+_MAX_HEAD_CHARS = 16_000
+_MAX_NEW = 8
+"""Parameters that a function gets at once; where there are more it is another one."""
+
+_Bound = Sequence[tuple[int, int, int]]
+"""Of one name, (start, end) of the scopes that have it, and where it is defined in each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +55,17 @@ def resigned(source: Source, earlier: Source, edit: Edit) -> list[Resigned]:
     """The functions whose parameters an edit changed."""
     span = source.span_of(edit)
     assert span is not None
+    edited = [
+        each
+        for each in source.scopes.functions_from(span[0] - _MAX_HEAD_CHARS, span[1] + _MAX_HEAD_CHARS)
+        if each.name and each.head_end > span[0] and each.name_start < span[1]
+    ]
     found = []
-    for function in source.scopes.functions:
-        if not function.name or function.head_end <= span[0] or function.name_start >= span[1]:
-            continue
-        shift = len(earlier.text) - len(source.text)
+    for function in edited if len(edited) <= _MAX_FUNCTIONS else ():
         before = [
             each
-            for each in earlier.scopes.functions
-            if each.name == function.name
-            and each.member == function.member
-            and (each.head == function.head or each.head == function.head + shift or span[0] <= each.head < span[1])
+            for each in _may_have_been(source, earlier, function, span)
+            if each.name == function.name and each.member == function.member
         ]
         old = parameters(earlier, before[0]) if len(before) == 1 else None
         new = parameters(source, function)
@@ -71,30 +78,39 @@ def resigned(source: Source, earlier: Source, edit: Edit) -> list[Resigned]:
     return found
 
 
+def _may_have_been(source: Source, earlier: Source, function: Function, span: tuple[int, int]) -> Iterator[Function]:
+    """The functions of the earlier text that have their heads where this one may have had it."""
+    shift = len(earlier.text) - len(source.text)
+    for start in dict.fromkeys((function.head, function.head + shift)):
+        if not span[0] <= start < span[1]:
+            yield from earlier.scopes.functions_from(start, start + 1)
+    yield from earlier.scopes.functions_from(*span)
+
+
 def calls(source: Source, change: Resigned, places: Sequence[int] | None = None) -> Iterator[Proposal]:
     """The calls of a function in a file: those at `places`, by default all that its file has."""
     tokens = source.tokens
-    known = None if places is None else set(places)
     if is_everywhere(source.text, change.name):
         return
-    heads = {each.head for each in source.scopes.functions}
-    for at, token in enumerate(tokens):
-        if token.text != change.name or token.kind != "name" or at + 1 >= len(tokens) or (known and at not in known):
+    old = {each.name for each in change.old}
+    known_names = {each.name: _bound(source, each.name) for each in change.new if each.name not in old}
+    for at in source.places(change.name) if places is None else places:
+        if at + 1 >= len(tokens):
             continue
         opening = at + 1
         if tokens[opening].text in ("::", "<"):
             opening = next((i for i in range(at + 1, min(at + 20, len(tokens))) if tokens[i].text == "("), -1)
         if opening < 0 or tokens[opening].text != "(" or (at and tokens[at - 1].text in DEFINES):
             continue
-        if tokens[opening].start in heads:
+        if source.scopes.is_head(tokens[opening].start):
             continue
         by_member = bool(at) and tokens[at - 1].text in (".", "?.", "::")
-        if known is None and change.function.member != by_member and change.name == change.function.name:
+        if places is None and change.function.member != by_member and change.name == change.function.name:
             continue
         given = arguments(source, opening)
         if given is None or any(each.spread for each in given):
             continue
-        made = _rewritten(source, change, given, token.start)
+        made = _rewritten(source, change, given, tokens[at].start, known_names)
         if made is None:
             continue
         texts, confidence, placeholder = made
@@ -144,6 +160,8 @@ def _compared(old: Sequence[Parameter], new: Sequence[Parameter]) -> dict[str, s
         return None
     gone = [name for name in before if name not in after]
     come = [name for name in after if name not in before]
+    if len(come) > _MAX_NEW:
+        return None
     if gone and come:
         if len(before) != len(after) or len(gone) > 2:
             return None
@@ -153,7 +171,7 @@ def _compared(old: Sequence[Parameter], new: Sequence[Parameter]) -> dict[str, s
 
 
 def _rewritten(  # noqa: PLR0912 (one for each kind of argument)
-    source: Source, change: Resigned, given: Sequence[Argument], offset: int
+    source: Source, change: Resigned, given: Sequence[Argument], offset: int, known_names: Mapping[str, _Bound]
 ) -> tuple[list[str], float, bool] | None:
     """The arguments that a call needs now, how sure they are, and whether one is a placeholder."""
     bound: dict[str, Argument] = {}
@@ -202,7 +220,7 @@ def _rewritten(  # noqa: PLR0912 (one for each kind of argument)
                 elif each.default is not None:
                     positional.append(each.default if source.family != "typescript" else "undefined")
             continue
-        value, sure = _value(source, each, offset)
+        value, sure = _value(source, each, offset, known_names[each.name])
         placeholder = placeholder or sure == _PLACEHOLDER
         confidence = min(confidence, sure)
         if gap or each.style == "keyword" or (named and all(a.name for a in given)):
@@ -218,26 +236,24 @@ def _needed(each: Parameter, back: dict[str, str], bound: dict[str, Argument], *
     return argument is not None and not (by_place and argument.name)
 
 
-def _value(source: Source, parameter: Parameter, offset: int) -> tuple[str, float]:
+def _value(source: Source, parameter: Parameter, offset: int, bound: _Bound) -> tuple[str, float]:
     """What a call gives for a new parameter: what is called so there, or a placeholder."""
-    for start, end, at in _bound(source, parameter.name):
+    for start, end, at in bound:
         if start <= offset < end and at < offset:
             return parameter.name, _NAMED
     return _PLACEHOLDERS.get(source.family, parameter.name), _PLACEHOLDER
 
 
-@lru_cache(maxsize=4)
-def _bound(source: Source, name: str) -> tuple[tuple[int, int, int], ...]:
+def _bound(source: Source, name: str) -> _Bound:
     """The scopes that have a name, and where it stands there; none where it is everywhere."""
+    found: list[tuple[int, int, int]] = []
     if is_everywhere(source.text, name):
-        return ()
-    found = []
-    for at, token in enumerate(source.tokens):
-        if token.text == name and token.kind == "name":
-            defined = role_at(source, at)
-            if defined.role in ("parameter", "local", "top"):
-                found.append((defined.start, defined.end, token.start))
-    return tuple(found)
+        return found
+    for at in source.places(name):
+        defined = role_at(source, at)
+        if defined.role in ("parameter", "local", "top"):
+            found.append((defined.start, defined.end, source.tokens[at].start))
+    return found
 
 
 def _joined(source: Source, given: Sequence[Argument], texts: Sequence[str], start: int, end: int) -> str:

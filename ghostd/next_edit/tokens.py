@@ -5,25 +5,31 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 from pathlib import PurePath
-from typing import NamedTuple
+
+import msgspec
 
 from ghostd.completion.lexing import PYTHON, SCRIPT, Syntax, syntax_of
 
 MAX_CHARS = 512 * 1024
 """Of a file; larger ones are left alone."""
+MAX_LINE_CHARS = 20_000
+"""Of a line; a file that has a longer one was not written by hand, and is left alone."""
 MAX_PLACES = 500
 """Where one name may stand in a file; one that stands in more is left alone there."""
 
 _OPERATOR = r"\*\*=|//=|<<=|>>=|===|!==|\.\.\.|\?\?=|->|=>|::|:=|==|!=|<=|>=|&&|\|\||\?\.|\?\?|\.\.|[-+*/%&|^]=|\*\*"
 _PREFIXES = re.compile(r"(?i:[rbuf]|rb|br|fr|rf)")
 _HOLE = {"python": re.compile(r"\{\{|\}\}|\{"), "script": re.compile(r"\\.|\$\{", re.DOTALL)}
+_SMALL_CHARS = 64 * 1024
+"""Tokens take some fifty bytes for each character."""
 _MAX_DEPTH = 3
 """Of strings in code in strings."""
 
 
-class Token(NamedTuple):
-    """A piece of source text."""
+class Token(msgspec.Struct, frozen=True, gc=False):
+    """A piece of source text. Without `gc=False` each collection would hold all threads up for all of a file's."""
 
     kind: str
     """name, number, string, comment, op or newline."""
@@ -42,20 +48,42 @@ def _pattern(syntax: Syntax) -> re.Pattern[str]:
     )
 
 
-@lru_cache(maxsize=12)
-def tokens_of(text: str, syntax: Syntax) -> tuple[Token, ...]:
-    """The tokens of a text that begins in code; spaces are left out."""
-    return tuple(_tokens(text, syntax, 0, 0))
+def line_starts(text: str) -> list[int]:
+    """Where the lines start; only line feeds, with or without a carriage return, end one."""
+    starts = [0]
+    at = text.find("\n")
+    while at >= 0:
+        starts.append(at + 1)
+        at = text.find("\n", at + 1)
+    return starts
 
 
 def is_everywhere(text: str, name: str) -> bool:
     """Whether a name stands in more than MAX_PLACES of a text."""
-    return text.count(name) > MAX_PLACES and len(re.findall(rf"(?<!\w){re.escape(name)}(?!\w)", text)) > MAX_PLACES
+    if text.count(name) <= MAX_PLACES:
+        return False
+    places = re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", text)
+    return next(islice(places, MAX_PLACES, None), None) is not None
+
+
+def tokens_of_file(text: str, path: PurePath) -> tuple[Token, ...]:
+    """The tokens of a file; those of the last ones are kept, as what was there before an edit stays for a while."""
+    return (_tokens_of_small if len(text) <= _SMALL_CHARS else _tokens_of_large)(text, syntax_of(None, path))
 
 
 def tokens_in(text: str, path: PurePath) -> tuple[Token, ...]:
-    """The tokens of a file."""
-    return tokens_of(text, syntax_of(None, path))
+    """The tokens of a piece of a file that begins in code; spaces are left out."""
+    return tuple(_tokens(text, syntax_of(None, path), 0, 0))
+
+
+@lru_cache(maxsize=12)
+def _tokens_of_small(text: str, syntax: Syntax) -> tuple[Token, ...]:
+    return tuple(_tokens(text, syntax, 0, 0))
+
+
+@lru_cache(maxsize=2)
+def _tokens_of_large(text: str, syntax: Syntax) -> tuple[Token, ...]:
+    return tuple(_tokens(text, syntax, 0, 0))
 
 
 def code(tokens: tuple[Token, ...]) -> tuple[Token, ...]:

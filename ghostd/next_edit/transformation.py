@@ -34,6 +34,18 @@ class Hole:
     """Of the one token that it is; "" for any number of tokens with balanced brackets."""
 
 
+@dataclass(slots=True)
+class Steps:
+    """How many comparisons may still be made: those of holes multiply."""
+
+    left: int
+
+    def take(self) -> bool:
+        """Make one, if there is one left."""
+        self.left -= self.left > 0
+        return self.left > 0
+
+
 Part = Literal | Hole
 _Ends = tuple[Change, Change]
 """The first and the last change of a line."""
@@ -53,16 +65,16 @@ class Transformation:
     alone: bool = False
     """Whether it is neither behind a dot, nor what a definition names."""
 
-    def matches(self, tokens: Sequence[Token], at: int) -> dict[int, Sequence[Token]] | None:
+    def matches(self, tokens: Sequence[Token], at: int, steps: Steps) -> dict[int, Sequence[Token]] | None:
         """What the holes hold where the pattern stands at a token; None where it does not."""
         if self.alone and at and tokens[at - 1].text in _BOUND:
             return None
-        return _match(self.pattern, 0, tokens, at, {})
+        return _match(self.pattern, 0, tokens, at, {}, steps)
 
-    def stands(self, tokens: Sequence[Token], at: int) -> bool:
+    def stands(self, tokens: Sequence[Token], at: int, steps: Steps) -> bool:
         """Whether a token is part of what has been transformed already."""
         for start in range(max(at - _MAX_HOLE, 0), at + 1):
-            held = _match(self.result, 0, tokens, start, {})
+            held = _match(self.result, 0, tokens, start, {}, steps)
             if held is not None and start + _length(self.result, held) > at:
                 return True
         return False
@@ -203,9 +215,16 @@ def _spaces(tokens: Sequence[Token], text: str, result: Sequence[Part]) -> tuple
 
 
 def _match(  # noqa: PLR0911, PLR0912 (it backtracks)
-    pattern: Sequence[Part], index: int, tokens: Sequence[Token], at: int, held: dict[int, Sequence[Token]]
+    pattern: Sequence[Part],
+    index: int,
+    tokens: Sequence[Token],
+    at: int,
+    held: dict[int, Sequence[Token]],
+    steps: Steps,
 ) -> dict[int, Sequence[Token]] | None:
-    """Backtracking over holes that hold any number of tokens; there is one of them at most."""
+    """Backtracking over holes that hold any number of tokens."""
+    if not steps.take():
+        return None
     for place in range(index, len(pattern)):
         part = pattern[place]
         if isinstance(part, Literal):
@@ -228,7 +247,7 @@ def _match(  # noqa: PLR0911, PLR0912 (it backtracks)
             depth = 0
             for end in range(at, min(at + _MAX_HOLE, len(tokens)) + 1):
                 if depth == 0 and end > at:
-                    found = _match(pattern, place + 1, tokens, end, {**held, part.number: tokens[at:end]})
+                    found = _match(pattern, place + 1, tokens, end, {**held, part.number: tokens[at:end]}, steps)
                     if found is not None:
                         return found
                 if end < len(tokens):

@@ -7,22 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from lsprotocol import types
 
 from ghostd.errors import GhostdError
 from ghostd.next_edit.asked import Asked
+from ghostd.next_edit.document import Source
 from ghostd.next_edit.proposal import Proposal
 from ghostd_lsp.decoding import convert_params
 from ghostd_lsp.documents import Snapshot
 from ghostd_lsp.errors import INVALID_PARAMS, RpcError
 from ghostd_lsp.params import CodeActionParams, ExecuteCommandParams, NextEditParams, RejectParams
-from ghostd_lsp.positions import Lines
+from ghostd_lsp.positions import Encoding, Lines
 from ghostd_lsp.session import Session
+
+T = TypeVar("T")
 
 NEXT_EDIT = "ghostd.nextEdit"
 REJECT = "ghostd.rejectNextEdit"
@@ -160,31 +163,12 @@ async def _proposals(
     model = model and bool(config.model)
     key = snapshot.uri, snapshot.revision, session.edits.version, model
     if session.next_edits is None or session.next_edits[0] != key:
-        if model and idle:
-            await asyncio.sleep(config.idle_ms / 1000)
-        if session.moved_on(snapshot):
-            return ()
-        path = Path(os.path.normpath(snapshot.path))
-        asked = Asked(
-            root,
-            PurePosixPath(path.relative_to(root)),
-            "".join(snapshot.lines),
-            len(snapshot.before(line, char)),
-            session.edits.edits,
-            session.view,
-            lambda file: _text(session, file),
-            session.open_paths(),
-            session.edits,
-            session.id,
+        made = await _unless_moved_on(
+            session, snapshot, _made(session, snapshot, root, len(snapshot.before(line, char)), idle=idle, model=model)
         )
-        try:
-            found = await session.host.next_edits.propose(asked, with_model=model)
-        except GhostdError as error:
-            session.tell_once(f"No next edits: {error}")
+        if made is None:
             return ()
-        if session.moved_on(snapshot):
-            return ()
-        session.next_edits = key, _shown(session, found)
+        session.next_edits = key, made
     shown = session.next_edits[1]
 
     def rank(each: Shown) -> tuple[bool, bool]:
@@ -194,24 +178,82 @@ async def _proposals(
     return sorted(shown, key=rank)
 
 
+async def _made(
+    session: Session, snapshot: Snapshot, root: Path, offset: int, *, idle: bool, model: bool
+) -> Sequence[Shown] | None:
+    """None where the model that was to be asked is not there, or fails: the client is told why."""
+    assert snapshot.path is not None
+    idle_s = session.host.config.next_edit.idle_ms / 1000 if idle else 0.0
+    asked = Asked(
+        root,
+        PurePosixPath(os.path.normpath(snapshot.path)).relative_to(root),
+        "".join(snapshot.lines),
+        offset,
+        session.edits.edits,
+        session.view,
+        lambda file: _text(session, file),
+        session.edits.undone,
+        session.id,
+    )
+    try:
+        found = await session.host.next_edits.propose(
+            asked, with_model=model, before_model=lambda: session.idle(idle_s)
+        )
+    except GhostdError as error:
+        session.tell_once(f"No next edits: {error}")
+        return None
+    return await _shown(session, found)
+
+
+async def _unless_moved_on(session: Session, snapshot: Snapshot, work: Coroutine[Any, Any, T]) -> T | None:
+    """What the work gives; None, and the work ended, once the document moves on."""
+    async with asyncio.TaskGroup() as tasks:
+        working = tasks.create_task(work, name="lsp next edits")
+        watching = tasks.create_task(session.until_moved_on(snapshot), name="lsp next edits: changes")
+        working.add_done_callback(lambda _: watching.cancel())
+        watching.add_done_callback(lambda _: working.cancel())
+    return None if working.cancelled() or session.moved_on(snapshot) else working.result()
+
+
 def _text(session: Session, file: Path) -> str | None:
     document = session.document_at(file)
     return None if document is None else document.text()
 
 
-def _shown(session: Session, found: Sequence[Proposal]) -> list[Shown]:
-    lines: dict[PurePosixPath, Lines] = {}
-    shown = []
-    for proposal in found:
-        source = proposal.source
-        if source.path not in lines:
-            lines[source.path] = Lines(source.text.encode(), session.encoding)
-        edges = [lines[source.path].position(len(source.text[:at].encode())) for at in (proposal.start, proposal.end)]
+async def _shown(session: Session, found: Sequence[Proposal]) -> list[Shown]:
+    """Without those for a document that is no longer what it was."""
+    known: dict[Path, tuple[str, int | None]] = {}
+    for source in {each.path: each.source for each in found}.values():
         document = session.document_at(source.file)
-        uri = source.file.as_uri() if document is None else document.uri
-        version = None if document is None else document.version
-        shown.append(Shown(proposal, uri, version, types.Range(*(types.Position(*edge) for edge in edges))))
-    return shown
+        if document is None:
+            known[source.file] = source.file.as_uri(), None
+        elif document.text() == source.text:
+            known[source.file] = document.uri, document.version
+    kept = [each for each in found if each.source.file in known]
+    ranges = await asyncio.to_thread(_ranges, kept, session.encoding) if kept else ()
+    return [Shown(each, *known[each.source.file], where) for each, where in zip(kept, ranges, strict=True)]
+
+
+def _ranges(found: Sequence[Proposal], encoding: Encoding) -> list[types.Range]:
+    """Where the proposals stand."""
+    edges: dict[PurePosixPath, set[int]] = {}
+    for each in found:
+        edges.setdefault(each.path, set()).update((each.start, each.end))
+    sources = {each.path: each.source for each in found}
+    places = {
+        (path, at): place for path, source in sources.items() for at, place in _positions(source, edges[path], encoding)
+    }
+    return [types.Range(places[each.path, each.start], places[each.path, each.end]) for each in found]
+
+
+def _positions(source: Source, edges: Iterable[int], encoding: Encoding) -> Iterator[tuple[int, types.Position]]:
+    """The places of characters of a text as LSP has them."""
+    lines = Lines(source.text.encode(), encoding)
+    before = size = 0
+    for at in sorted(edges):
+        size += len(source.text[before:at].encode())
+        before = at
+        yield at, types.Position(*lines.position(size))
 
 
 def _action(session: Session, title: str, group: Sequence[Shown]) -> types.CodeAction:

@@ -75,6 +75,10 @@ class Session:
         self.shows_documents = False
         """Whether the client goes to a place that it is asked to show."""
         self.edits = EditHistory()
+        self._changed_at = float("-inf")
+        """When a document was edited last, by the event loop's clock."""
+        self._moved = asyncio.Event()
+        """Set, and replaced, whenever a document is changed, closed or opened."""
         self.next_edits: tuple[tuple[object, ...], Sequence[Any]] | None = None
         """The last answer, with what it was for; see `next_edit`."""
         self._folders: dict[Path, None] = {}
@@ -200,6 +204,7 @@ class Session:
         self._documents.pop(item.uri, None)
         self._documents[item.uri] = document
         self._unheard.add(item.uri)
+        self._note_move()
         self._tell_the_index()
         self._prepare()
         self._tell_if_too_large(document, was_too_large=False)
@@ -214,6 +219,8 @@ class Session:
                 INVALID_PARAMS,
                 f"params.textDocument.version: {version} is older than {document.version}; the change is ignored.",
             )
+        self._changed_at = asyncio.get_running_loop().time()
+        self._note_move()
         self._unheard.add(document.uri)
         if self._hearing is None:
             delay_s = OVERLAY_DELAY_S + OVERLAY_DELAY_S_PER_MB * document.size_bytes / 1e6
@@ -225,10 +232,15 @@ class Session:
         uri = params.text_document.uri
         document = self._documents.pop(uri, None)
         self._unheard.discard(uri)
+        self._note_move()
         self.host.suggestions.forget_document(self.id, uri)
         if document is not None and document.path is not None:
             self.host.index.overlay(self.id, document.path, None)
             self.edits.forget(Path(os.path.normpath(document.path)))
+
+    def _note_move(self) -> None:
+        self._moved.set()
+        self._moved = asyncio.Event()
 
     def _tell_the_index(self) -> None:
         """What the documents say that have changed; one that is too large counts as its file."""
@@ -294,6 +306,15 @@ class Session:
         """Whether the document has been changed, closed or reopened since the snapshot."""
         document = self._documents.get(snapshot.uri)
         return document is None or document.revision != snapshot.revision
+
+    async def until_moved_on(self, snapshot: Snapshot) -> None:
+        """Wait until `moved_on` says so."""
+        while not self.moved_on(snapshot):
+            await self._moved.wait()
+
+    async def idle(self, for_s: float) -> None:
+        """Wait until the last edit is so long ago."""
+        await asyncio.sleep(max(self._changed_at + for_s - asyncio.get_running_loop().time(), 0))
 
     def others(self, snapshot: Snapshot | None = None) -> tuple[OpenDocument, ...]:
         """The other open files, most recently used first, within OPEN_DOCUMENTS and OPEN_DOCUMENTS_CHARS."""

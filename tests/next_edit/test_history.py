@@ -50,10 +50,10 @@ def test_an_edit_that_is_taken_back_is_gone_and_remembered_as_undone() -> None:
     history.note(A, 3, ["a\n"], ["b\n"])
     history.note(A, 3, ["b\n"], ["a\n"])
     assert history.edits == ()
-    assert history.was_undone(A, ["a\n"], ["b\n"])
-    assert not history.was_undone(B, ["a\n"], ["b\n"])
+    assert (A, ("a\n",), ("b\n",)) in history.undone
+    assert (B, ("a\n",), ("b\n",)) not in history.undone
     history.note(A, 3, ["a\n"], ["b\n"])  # redone
-    assert not history.was_undone(A, ["a\n"], ["b\n"])
+    assert (A, ("a\n",), ("b\n",)) not in history.undone
     assert len(history.edits) == 1
 
 
