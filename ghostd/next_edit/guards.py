@@ -43,13 +43,8 @@ def keeps_order(proposal: Proposal) -> bool:
 
 def undone(asked: Asked, proposal: Proposal) -> bool:
     """Whether the user has taken back this very change of the lines."""
-    source = proposal.source
-    first, last = source.line_of(proposal.start), source.line_of(max(proposal.end - 1, proposal.start))
-    start = source.lines[first]
-    end = source.lines[last + 1] if last + 1 < len(source.lines) else len(source.text)
-    after = source.text[start : proposal.start] + proposal.new + source.text[proposal.end : end]
-    lines, changed = source.text[start:end].splitlines(keepends=True), after.splitlines(keepends=True)
-    return (source.file, tuple(lines), tuple(changed)) in asked.undone
+    before, after = (tuple(text.splitlines(keepends=True)) for text in proposal.lines)
+    return (proposal.source.file, before, after) in asked.undone
 
 
 def chosen(asked: Asked, found: Sequence[Proposal], limit: int) -> list[Proposal]:

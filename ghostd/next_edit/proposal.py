@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -45,10 +46,20 @@ class Proposal:
         return self.source.line_of(self.start)
 
     @property
-    def context(self) -> str:
-        """The line that it begins on, without indentation: what is rejected there is known by it."""
-        first, last = self.source.line_span(self.line)
-        return self.source.text[first:last].strip()[:200]
+    def lines(self) -> tuple[str, str]:
+        """The whole lines that it changes, as they are and as they would be, with their ends."""
+        source = self.source
+        last = source.line_of(max(self.end - 1, self.start)) + 1
+        start = source.lines[self.line]
+        end = source.lines[last] if last < len(source.lines) else len(source.text)
+        text = source.text
+        return text[start:end], text[start : self.start] + self.new + text[self.end : end]
+
+    @property
+    def effect(self) -> bytes:
+        """What tells it from others in the file, whichever rule says it, and wherever its lines are moved to."""
+        before, after = (text.strip().encode("utf-8", "replace") for text in self.lines)
+        return blake2b(before + b"\0" + after, digest_size=16).digest()
 
 
 def propose(

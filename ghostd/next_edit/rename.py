@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ghostd.next_edit.changes import changes, renamed
@@ -35,8 +35,8 @@ class Renamed:
     confidence: float
 
 
-def renames(source: Source, earlier: Source, edit: Edit) -> list[Renamed]:
-    """The names that an edit changed; `earlier` is the file without the edit."""
+def renames(source: Source, earlier: Source, edit: Edit, newer: Sequence[Edit]) -> list[Renamed]:
+    """The names that an edit changed; `earlier` is the file without the edit, `newer` are those made in it since."""
     span = source.span_of(edit)
     assert span is not None
     first, behind = source.tokens_between(*span)
@@ -45,12 +45,23 @@ def renames(source: Source, earlier: Source, edit: Edit) -> list[Renamed]:
     pairs = renamed(before, after, changes(before, after))
     if len(pairs) > _MAX_RENAMES:
         return []
-    made = [_rename(source, earlier, old, new, range(first, behind)) for old, (new, _) in pairs.items()]
+    moved = len(earlier.text) - len(source.text)
+    since = Innermost(
+        (start + moved * (start >= span[1]), end + moved * (start >= span[1]), True)
+        for start, end in filter(None, map(source.span_of, newer))
+    )
+    edited = range(first, behind)
+    made = [_rename(source, earlier, old, new, edited, since) for old, (new, _) in pairs.items()]
     return [each for each in made if each is not None]
 
 
-def _rename(source: Source, earlier: Source, old: str, new: str, edited: range) -> Renamed | None:  # noqa: PLR0911 (one for each doubt)
-    """What became of a name in the tokens that were edited; None where its other places do not follow."""
+def _rename(  # noqa: PLR0911 (one for each doubt)
+    source: Source, earlier: Source, old: str, new: str, edited: range, since: Innermost[bool]
+) -> Renamed | None:
+    """What became of a name in the tokens that were edited; None where its other places do not follow.
+
+    `since`: parts of the earlier text that were edited later, in which the new name stands because of this change.
+    """
     if is_word(old, source.family) or is_word(new, source.family):
         return None
     if is_everywhere(source.text, old) or is_everywhere(earlier.text, new):
@@ -67,12 +78,12 @@ def _rename(source: Source, earlier: Source, old: str, new: str, edited: range) 
     at, confidence = source.tokens[index].start, _DEFINITION
     if defined.role == "use":
         known = _definition_of(source, old, at)
-        if known is None or _clashes(earlier, new, Defined("top", 0, len(earlier.text))):
+        if known is None or _clashes(earlier, new, Defined("top", 0, len(earlier.text)), since):
             return None
         defined, confidence = known, _FROM_A_USE
     elif defined.role != "member" and _binds(source, old, defined, at):
         return None  # it is not the first one: perhaps this one only is to have a name of its own
-    if confidence == _DEFINITION and _clashes(earlier, new, defined):
+    if confidence == _DEFINITION and _clashes(earlier, new, defined, since):
         return None
     return Renamed(old, new, defined, at, confidence)
 
@@ -164,9 +175,10 @@ def _binds(source: Source, name: str, scope: Defined, before: int) -> bool:
     return False
 
 
-def _clashes(earlier: Source, new: str, defined: Defined) -> bool:
+def _clashes(earlier: Source, new: str, defined: Defined, since: Innermost[bool]) -> bool:
     """Whether the new name was something else's already."""
-    near = [index for index in earlier.places(new) if defined.start <= earlier.tokens[index].start < defined.end]
+    starts = {index: earlier.tokens[index].start for index in earlier.places(new)}
+    near = [index for index, start in starts.items() if defined.start <= start < defined.end and not since.at(start)]
     if defined.role == "member":
         return any(role_at(earlier, index).role == "member" for index in near)
     return any(is_plain(earlier, index) and role_at(earlier, index).role != "member" for index in near)

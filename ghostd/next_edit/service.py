@@ -20,6 +20,7 @@ from ghostd.next_edit.tokens import MAX_CHARS
 from ghostd.resolve.resolver import Resolver
 
 _MAX_REJECTED = 512
+_Key = tuple[str, bytes]
 _CERTAIN = 0.9
 """Renames that are less sure are not followed into other files."""
 
@@ -32,7 +33,7 @@ class NextEdits:
         self._resolver = resolver
         self._model = model
         self._aside = Aside()
-        self._rejected: OrderedDict[tuple[str, ...], None] = OrderedDict()
+        self._rejected: OrderedDict[tuple[str, _Key], None] = OrderedDict()
 
     def close(self) -> None:
         """Answer nothing any more; returns at once."""
@@ -70,7 +71,7 @@ class NextEdits:
 
     def reject(self, session: str, proposal: Proposal) -> None:
         """The user does not want it: it is not proposed again in this session."""
-        self._rejected[session, *_key(proposal)] = None
+        self._rejected[session, _key(proposal)] = None
         while len(self._rejected) > _MAX_REJECTED:
             self._rejected.popitem(last=False)
 
@@ -96,18 +97,16 @@ class NextEdits:
         return found
 
     async def _chosen(self, asked: Asked, found: list[Proposal]) -> list[Proposal]:
-        rejected = frozenset(key[1:] for key in self._rejected if key[0] == asked.session)
+        rejected = frozenset(key for session, key in self._rejected if session == asked.session)
         return await self._aside.run(_wanted, asked, found, self.config, rejected)
 
 
-def _wanted(
-    asked: Asked, found: list[Proposal], config: NextEditConfig, rejected: frozenset[tuple[str, ...]]
-) -> list[Proposal]:
+def _wanted(asked: Asked, found: list[Proposal], config: NextEditConfig, rejected: frozenset[_Key]) -> list[Proposal]:
     """What is sure enough, not rejected, and passes the guards."""
     sure = [each for each in found if each.confidence >= config.min_confidence]
     return chosen(asked, [each for each in sure if not rejected or _key(each) not in rejected], config.max_proposals)
 
 
-def _key(proposal: Proposal) -> tuple[str, ...]:
+def _key(proposal: Proposal) -> _Key:
     """By what a rejected one is known."""
-    return str(proposal.source.file), proposal.context, proposal.old, proposal.new
+    return str(proposal.source.file), proposal.effect

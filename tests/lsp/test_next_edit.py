@@ -137,6 +137,15 @@ async def test_what_was_rejected_is_not_proposed_again(tmp_path: Path) -> None:
         assert (await actions(client, uri))[0]["title"] == "Next edit: `load` to `read` (line 9)"
 
 
+async def test_what_was_rejected_is_not_proposed_by_another_rule(tmp_path: Path) -> None:
+    """Two calls that were edited alike are a repeated change, beside the rename."""
+    async with editor(tmp_path) as (client, uri):
+        client.change(uri, 9, edit(7, 0, 4, "read"))
+        *_, reject = await actions(client, uri, 7)
+        assert await client.request("workspace/executeCommand", reject["command"]) is None
+        assert (await actions(client, uri, 7))[0]["title"] == "Next edit: `load` to `read` (line 1)"
+
+
 async def test_nothing_follows_an_edit_that_was_taken_back(tmp_path: Path) -> None:
     async with editor(tmp_path) as (client, uri):
         client.change(uri, 9, edit(3, 4, 8, "load"))

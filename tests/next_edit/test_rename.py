@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from next_edit_harness import project
+from next_edit_harness import applied, project
 
 # (name, before, replaced, by, what the file becomes once all proposals are taken)
 IN_ONE_FILE = {
@@ -315,3 +315,24 @@ async def test_the_nearest_behind_the_cursor_comes_first(tmp_path: Path) -> None
     shop = await project(tmp_path, {"a.py": "print(f)\n\ndef f(): ...\n\nf()\nf()\n"})
     shop.edit("a.py", "def f(", "def go(")
     assert [each.line for each in await shop.proposals()] == [4, 5, 0]
+
+
+async def test_places_are_followed_one_by_one(tmp_path: Path) -> None:
+    """What follows a rename is no clash with it."""
+    files = {
+        "store.py": "print(load)\n\n\ndef load(key):\n    return key\n\n\nload(1)\n[load]\n" + "\n\n{load}\n" * 9,
+        "user.py": "from store import load\n\nload(3)\n",
+    }
+    shop = await project(tmp_path, files)
+    shop.edit("store.py", "def load", "def read")
+    seen = []
+    while found := await shop.proposals():
+        first = found[0]
+        seen.append((str(first.path), first.line, first.kind))
+        if first.path.name == "store.py":
+            shop.edit("store.py", *first.lines)
+        else:
+            shop.files.update(applied(shop.files, [first]))
+    here = [7, 8, *range(11, 36, 3), 0]
+    kept = [*(("store.py", line) for line in here), ("user.py", 0), ("user.py", 2)]
+    assert seen == [(*place, "rename") for place in kept]

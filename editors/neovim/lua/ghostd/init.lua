@@ -145,6 +145,85 @@ function M.context(tokens)
   end, 0)
 end
 
+local next_edit_marks = vim.api.nvim_create_namespace("ghostd.next_edit")
+
+--- Where an action that makes one edit makes it: URI and range.
+local function place_of(action)
+  local edit = action.edit or {}
+  for _, changed in ipairs(edit.documentChanges or {}) do
+    return changed.textDocument.uri, changed.edits[1].range
+  end
+  for uri, edits in pairs(edit.changes or {}) do
+    return uri, edits[1].range
+  end
+end
+
+--- Do what was chosen for a next edit; unless that changed the same file, be back at `from`.
+local function take(client, action, uri, from)
+  if action and action.edit then
+    vim.lsp.util.apply_workspace_edit(action.edit, client.offset_encoding)
+  elseif action and action.command then
+    client:exec_cmd(action.command, { bufnr = from.buffer })
+  end
+  local stays = action and action.edit and uri == vim.uri_from_bufnr(from.buffer)
+  if not stays and vim.api.nvim_buf_is_valid(from.buffer) and vim.api.nvim_win_is_valid(from.window) then
+    vim.api.nvim_set_current_win(from.window)
+    vim.api.nvim_win_set_buf(from.window, from.buffer)
+    pcall(vim.api.nvim_win_set_cursor, from.window, from.cursor)
+  end
+end
+
+--- Go to the place that is to be edited next, and ask what to do there.
+function M.next_edit()
+  local client = vim.lsp.get_clients({ name = "ghostd", bufnr = 0 })[1]
+  if not client then
+    vim.notify("ghostd does not serve this buffer", vim.log.levels.WARN)
+    return
+  end
+  local from = {
+    buffer = vim.api.nvim_get_current_buf(),
+    window = vim.api.nvim_get_current_win(),
+    cursor = vim.api.nvim_win_get_cursor(0),
+    tick = vim.b.changedtick,
+  }
+  local params = vim.lsp.util.make_range_params(from.window, client.offset_encoding)
+  params.context = { diagnostics = {}, only = { "quickfix.ghostd.nextEdit" }, triggerKind = 1 }
+  client:request("textDocument/codeAction", params, function(failure, actions)
+    if failure then
+      vim.notify("ghostd: " .. failure.message, vim.log.levels.ERROR)
+      return
+    end
+    local uri, range = nil, nil
+    if actions and actions[1] then
+      uri, range = place_of(actions[1])
+    end
+    if not uri then
+      vim.notify("ghostd: nothing to edit next")
+      return
+    end
+    if vim.api.nvim_get_current_buf() ~= from.buffer or vim.b.changedtick ~= from.tick then
+      return -- the user went on
+    end
+    vim.lsp.util.show_document({ uri = uri, range = range }, client.offset_encoding, { focus = true })
+    local buffer = vim.api.nvim_get_current_buf()
+    local first, last = range.start.line, range["end"].line
+    vim.api.nvim_buf_set_extmark(buffer, next_edit_marks, first, 0, { end_row = last + 1, hl_group = "Visual", hl_eol = true, strict = false })
+    vim.cmd.redraw()
+    vim.ui.select(actions, {
+      prompt = "ghostd:",
+      kind = "ghostd.next_edit",
+      format_item = function(action)
+        return action.title
+      end,
+    }, function(action)
+      if vim.api.nvim_buf_is_valid(buffer) then
+        vim.api.nvim_buf_clear_namespace(buffer, next_edit_marks, 0, -1)
+      end
+      take(client, action, uri, from)
+    end)
+  end, from.buffer)
+end
+
 --- Start ghostd for every buffer that it serves.
 ---@param options ghostd.Options?
 function M.setup(options)
@@ -179,9 +258,7 @@ function M.setup(options)
   vim.api.nvim_create_user_command("GhostdContext", function(command)
     M.context(tonumber(command.args))
   end, { nargs = "?", desc = "Show what a prompt would quote of the project at the cursor" })
-  vim.api.nvim_create_user_command("GhostdNextEdit", function()
-    vim.lsp.buf.code_action({ context = { only = { "quickfix.ghostd.nextEdit" }, triggerKind = 1 } })
-  end, { desc = "Show what ghostd proposes to edit next" })
+  vim.api.nvim_create_user_command("GhostdNextEdit", M.next_edit, { desc = "Go to what ghostd proposes to edit next" })
   vim.lsp.enable("ghostd")
 end
 
