@@ -392,9 +392,11 @@ async def test_forty_keys_thirty_milliseconds_apart_answer_the_last_and_cancel_t
             await asyncio.sleep(0.03)
         hold.set()
         outcomes = await asyncio.gather(*map(client.answer, answers), return_exceptions=True)
-    assert [outcome.code for outcome in outcomes[:-1] if isinstance(outcome, LspError)] == [-32800] * 39
+        await until(lambda: provider.closed == provider.started - 1)
+    codes = [outcome.code for outcome in outcomes[:-1] if isinstance(outcome, LspError)]
+    assert len(codes) == 39
+    assert set(codes) <= {-32800, -32801}  # cancelled, or its text had changed before it was read
     assert outcomes[-1]["items"][0]["insertText"] == "done"  # type: ignore[index]
-    assert provider.closed == provider.started - 1
 
 
 async def test_requests_about_other_documents_go_on() -> None:
