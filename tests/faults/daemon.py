@@ -19,10 +19,10 @@ from faults.upstreams import Upstream
 
 KEY = "sk-campaign-0123456789abcdef"
 FAST = {
-    "connect_s": 1.0,
-    "first_byte_s": 1.5,
-    "reply_s": 1.5,
-    "idle_s": 1.5,
+    "connect_s": 3.0,
+    "first_byte_s": 2.5,
+    "reply_s": 2.5,
+    "idle_s": 2.5,
     "timeout_s": 15.0,
     "probe_after_s": 10.0,
 }
