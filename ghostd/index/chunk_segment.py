@@ -84,10 +84,13 @@ def gather(blobs: Sequence[tuple[int, bytes]]) -> Postings:
     packed <<= np.uint64(16)
     place = _joined(places, np.uint16)
     places.clear()
-    lengths = np.bincount(place, minlength=starts[-1])
     packed |= place
     packed.sort()
+    is_first = np.ones(len(packed), np.bool_)
+    np.not_equal(packed[1:], packed[:-1], out=is_first[1:])
+    packed = packed[is_first]  # a chunk has each term once
     place = packed.astype(np.uint16)
+    lengths = np.bincount(place, minlength=starts[-1])
     packed >>= np.uint64(16)
     key = packed.astype(np.uint32)
     del packed
@@ -159,23 +162,19 @@ def open_segment(path: Path) -> Postings:
 def _decoded(blob: bytes, before: int) -> tuple[Numbers, Numbers, Numbers, Numbers]:
     """Term and chunk of each posting, and the chunks' first lines and numbers of lines."""
     try:
-        chunks, distinct, postings = BLOB_HEADER.unpack_from(blob)
-        terms = np.frombuffer(blob, np.uint32, distinct, BLOB_HEADER.size)
-        body = zlib.decompress(memoryview(blob)[BLOB_HEADER.size + terms.nbytes :])
+        chunks, terms = BLOB_HEADER.unpack_from(blob)
+        body = zlib.decompress(memoryview(blob)[BLOB_HEADER.size :])
     except (struct.error, zlib.error) as error:
         raise ValueError(f"damaged chunks: {error}") from None
     position = 0
     parts: list[Numbers] = []
-    for kind, length in (
-        *((np.uint32, chunks), (np.uint8, chunks), (np.uint16, chunks)),
-        (np.uint16 if postings < 65_536 else np.uint32, postings),
-    ):
+    for kind, length in ((np.uint32, chunks), (np.uint32, terms), (np.uint16, chunks), (np.uint8, chunks)):
         part = np.frombuffer(body, kind, length, position)
         parts.append(part)
         position += part.nbytes
-    first_lines, line_counts, sizes, places = parts
+    first_lines, keys, sizes, line_counts = parts
     chunk = np.repeat(np.arange(before, before + chunks, dtype=np.uint32).astype(np.uint16), sizes)
-    return terms[places], chunk, first_lines, line_counts
+    return keys, chunk, first_lines, line_counts
 
 
 def _joined(parts: list[Numbers], kind: type[np.generic]) -> Numbers:

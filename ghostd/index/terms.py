@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 import zlib
+from array import array
 from collections.abc import Mapping
 
 MAX_WORD_BYTES = 100
 """Longer ones are data (base64, digests), not names."""
+KEY_BYTES = 4
 _MAX_REMEMBERED = 200_000
 """Words whose terms the worker remembers, at some 200 bytes each."""
 
@@ -74,14 +76,17 @@ def _beyond_ascii(word: bytes) -> list[bytes]:
     return [part.lower().encode() for part in parts]
 
 
-class TermKeys(dict[bytes, tuple[int, ...]]):
-    """Word, or what is left of one by `only_words`, → the keys of its terms, remembered across files."""
+class TermKeys(dict[bytes, bytes]):
+    """Word, or what is left of one by `only_words`, → the keys of its terms, remembered across files.
 
-    def __missing__(self, found: bytes) -> tuple[int, ...]:
+    The keys are numbers of KEY_BYTES each, native-endian, one after the other.
+    """
+
+    def __missing__(self, found: bytes) -> bytes:
         if len(self) >= _MAX_REMEMBERED:
             self.clear()
         word = found.lstrip(_DIGITS)
-        keys = () if len(word) > MAX_WORD_BYTES else tuple(map(zlib.crc32, terms_of(word))) if word else ()
+        keys = array("I", map(zlib.crc32, terms_of(word))).tobytes() if 0 < len(word) <= MAX_WORD_BYTES else b""
         if len(found) <= MAX_WORD_BYTES:  # longer ones are not seen twice
             self[found] = keys
         return keys

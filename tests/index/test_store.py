@@ -92,6 +92,20 @@ def test_a_store_of_an_older_schema_is_migrated_and_keeps_its_rows(tmp_path: Pat
     store.close()
 
 
+async def test_chunks_of_an_older_form_are_made_anew_while_definitions_answer(root: Path, store: Path) -> None:
+    write(root, {"a.py": "def one():\n    return 'mast'\n"})
+    await index_once(store, root, IndexConfig())
+    path = store_path(store, root)
+    rows(path, "UPDATE parsed SET chunks = x'00'")
+    rows(path, "UPDATE meta SET value = 'older' WHERE key = 'extractor'")
+    rows(path, "PRAGMA user_version = 3")
+    await asyncio.to_thread(lambda: Store(path).close())
+    assert rows(path, "SELECT chunks FROM parsed UNION SELECT id FROM segment") == [(b"",)]
+    assert rows(path, "SELECT name FROM definition") == [("one",)]
+    async with following(root, store) as followed:
+        assert len(await followed.index.search(root, {"mast": 1.0})) == 1
+
+
 def test_a_migration_that_fails_half_way_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "s.sqlite3"
     store = Store(path)
