@@ -7,6 +7,7 @@ import itertools
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -111,16 +112,24 @@ class ContextService:
         if self._retriever is not None:
             self._retriever.forget_session(session)
 
+    async def load(self) -> None:
+        """An editor has come: import, in a thread, what its first completion would import in the event loop."""
+        if self._quotes():
+            await asyncio.to_thread(import_module, "ghostd.context.retriever")
+
     async def prepare(self, path: Path, session: str = "") -> None:
         """A document has been opened: have ready, once its root is indexed, what its first completion would wait for.
 
         `path` is absolute. Nothing is done where completions quote nothing. Raises RootError if the root fails.
         """
         root = self.index.root_of(path)
-        if root is None or root == path or not (self.config.enabled and self.config.fill_tokens):
+        if root is None or root == path or not self._quotes():
             return
         await self.index.wait_ready(root)
         await self.retriever.prepare(root, PurePosixPath(path.relative_to(root)), session)
+
+    def _quotes(self) -> bool:
+        return self.config.enabled and bool(self.config.fill_tokens)
 
     async def show(self, asked: Asked) -> ContextReport:
         """What would be quoted, and why. Raises RequestError, also where context is switched off."""

@@ -112,6 +112,7 @@ class Session:
         self.languages.begin(params.process_id)
         if params.initialization_options:
             self.languages.change(params.initialization_options)
+        self._in_background(self.host.context.load(), "lsp context")
         self._add_roots(_roots(params))
 
     def end(self) -> None:

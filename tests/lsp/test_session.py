@@ -390,6 +390,7 @@ async def test_forty_keys_thirty_milliseconds_apart_answer_the_last_and_cancel_t
             if key % 2:  # some editors cancel, others leave it to the server
                 client.notify("$/cancelRequest", {"id": msg_id - 1})
             await asyncio.sleep(0.03)
+        await until(lambda: bool(fills(provider)) and fills(provider)[-1].prefix == "x" * 40)
         hold.set()
         outcomes = await asyncio.gather(*map(client.answer, answers), return_exceptions=True)
         await until(lambda: provider.closed == provider.started - 1)
