@@ -29,6 +29,7 @@ from ghostd.project_model.memory import RootMemory
 from ghostd.project_model.predict import BUDGET, finished_text
 from ghostd.project_model.search import CONTEXT, MAX_LINE_TOKENS, Line, best_line
 from ghostd.project_model.segment import Segment
+from ghostd.project_model.slots import CELLS, KIND, SIZE
 from ghostd.project_model.tokens import END_OF_LINE
 from ghostd.project_model.weights import Weights
 
@@ -44,8 +45,7 @@ Ints = npt.NDArray[np.int64]
 Row = tuple[list[tuple[int, ...]], int]
 """The cells of each candidate, and which of them is right."""
 
-CELLS = ev.SHARE[-1][1] // 7 * 7 + 7
-SLOTS = ev.KIND // CELLS
+SLOTS = KIND // CELLS
 FAMILY = np.array([0] * 5 + [1] * 5 + [2] * 8 + [3] * 4 + [4] * 4 + [5] * 6)
 """Slots of one source share a set of cells while fitting, so that rare cells are not far from their kin."""
 
@@ -73,7 +73,7 @@ def steps(memory: RootMemory, place: Place) -> Iterator[Row]:
     """The candidates before each token of the truth."""
     lexicon = memory.lexicon
     hole = read_hole(lexicon, place.prefix, place.suffix)
-    cells: list[Any] = [(cell,) for cell in range(ev.SIZE)]
+    cells: list[Any] = [(cell,) for cell in range(SIZE)]
     evidence = ev.Evidence(lexicon, hole, memory.texts_near(place.path), (), (), cells, ())
     text = hole.text
     before = [ord(char) for char in reversed(text.tokens[max(text.origin - CONTEXT, 0) : text.origin])]
@@ -97,9 +97,9 @@ class Data:
         lengths = np.fromiter((len(cells) for row, _ in rows for cells in row), dtype=np.int64)
         flat = np.fromiter((c for row, _ in rows for cells in row for c in cells), dtype=np.int32)
         owner = np.repeat(np.arange(len(lengths)), lengths)
-        slot = flat < ev.KIND
-        family = ev.SIZE + FAMILY[np.where(slot, flat // CELLS, 0)] * CELLS + flat % CELLS
-        common = ev.SIZE + 6 * CELLS + flat % CELLS
+        slot = flat < KIND
+        family = SIZE + FAMILY[np.where(slot, flat // CELLS, 0)] * CELLS + flat % CELLS
+        common = SIZE + 6 * CELLS + flat % CELLS
         wide = np.stack([flat, np.where(slot, family, -1), np.where(slot, common, -1)], 1).ravel()
         self.cells = wide[wide >= 0]
         self.owner = np.repeat(owner, 3)[wide >= 0].astype(np.int32)
@@ -121,7 +121,7 @@ class Data:
 
 def fit(data: Data) -> Floats:
     """The cells' weights, by Adam."""
-    weights = np.zeros(ev.SIZE + 7 * CELLS)
+    weights = np.zeros(SIZE + 7 * CELLS)
     mean, square = np.zeros_like(weights), np.zeros_like(weights)
     for epoch in range(1, EPOCHS + 1):
         loss, gradient = data.loss(weights)
@@ -132,12 +132,10 @@ def fit(data: Data) -> Floats:
         weights -= rate * (mean / (1 - 0.9**epoch)) / (np.sqrt(square / (1 - 0.999**epoch)) + 1e-8)
         if epoch % 10 == 0:
             print(f"epoch {epoch}: loss {loss:.4f}", flush=True)
-    folded = weights[: ev.SIZE].copy()
-    for cell in range(ev.KIND):
+    folded = weights[:SIZE].copy()
+    for cell in range(KIND):
         within = cell % CELLS
-        folded[cell] += (
-            weights[ev.SIZE + FAMILY[cell // CELLS] * CELLS + within] + weights[ev.SIZE + 6 * CELLS + within]
-        )
+        folded[cell] += weights[SIZE + FAMILY[cell // CELLS] * CELLS + within] + weights[SIZE + 6 * CELLS + within]
     return folded
 
 

@@ -7,86 +7,51 @@ some properties of t itself. The weights are learned (see `weights`); a softmax 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ghostd.project_model.document import MAX_TOKEN, Hole, TokenText
 from ghostd.project_model.lexicon import Lexicon
-from ghostd.project_model.segment import CONTEXT, count_followers
-from ghostd.project_model.tokens import (
-    BREAK,
-    BREAKS,
-    END_OF_LINE,
-    NAME,
-    OPERATOR,
-    QUOTE,
-    split_line,
+from ghostd.project_model.lines import COPIES, depth_and_quotes, last_class, position
+from ghostd.project_model.segment import count_followers
+from ghostd.project_model.slots import (
+    ABOVE,
+    BELOW,
+    CELLS,
+    CLOSER,
+    COPY,
+    DEPTH,
+    DOCUMENT,
+    ESCAPES,
+    FREQUENCY,
+    IN_LINE,
+    KIND,
+    LINE_END,
+    NEAR,
+    PROJECT,
+    PROJECT_ORDERS,
+    PROJECT_SLOT,
+    QUOTED,
+    RECENCY,
+    SAMPLE,
+    SHAPE_DOCUMENT,
+    SHAPE_NEAR,
+    SHAPE_ORDERS,
+    SHAPE_PROJECT,
+    SHAPE_PROJECT_SLOT,
+    SHAPE_TEXT_STEPS,
+    SHARE,
+    TEXT_STEPS,
+    TYPED,
 )
+from ghostd.project_model.tokens import BREAK, END_OF_LINE, NAME, split_line
 
-SAMPLE = 48
-"""Occurrences of one context in a text that are looked at."""
 SAMPLE_PROJECT = 32
 """The same in the project: each is a page or two somewhere in the segment."""
 SAMPLE_TYPED = 120
 """The same where only those that continue a typed word count."""
 ESCAPE = -1
 """Candidate that stands for every token that is not a candidate."""
-
-_N_BUCKETS = 6
-_SHARE_BUCKETS = 7
-_CELLS = _N_BUCKETS * _SHARE_BUCKETS
-
-
-def _n_bucket(n: int) -> int:
-    return 0 if n == 1 else 1 if n == 2 else 2 if n < 5 else 3 if n < 10 else 4 if n < 30 else 5
-
-
-def _share_bucket(count: int, n: int) -> int:
-    share = count / n
-    if count == n:
-        return 0
-    return next((i for i, least in enumerate((0.75, 0.5, 0.25, 0.1, 0.03), 1) if share >= least), 6)
-
-
-SHARE = [[0] * (SAMPLE + 1)] + [
-    [0] + [_n_bucket(n) * _SHARE_BUCKETS + _share_bucket(c, n) for c in range(1, n + 1)] for n in range(1, SAMPLE + 1)
-]
-"""Cell within a slot, by n and c."""
-
-# Lengths of a match from which on it is in slot 0, 1, …; in the text a single token is slot 4.
-TEXT_STEPS = (6, 4, 3)
-PROJECT_SLOT = [0, 7, 6, 5, 4, 3, 2, 2, 1, 1, 1, 1] + [0] * CONTEXT
-SHAPE_TEXT_STEPS = (9, 6, 4)
-SHAPE_PROJECT_SLOT = [0, 5, 5, 5, 4, 3, 3, 2, 2, 2, 1, 1] + [0] * CONTEXT
-_SHAPE_ORDERS = (10, 7, 5, 4, 3)
-_PROJECT_ORDERS = (12, 8, 6, 5, 4, 3, 2, 1)
-
-# Places of the weights.
-DOCUMENT = 0
-NEAR = DOCUMENT + 5 * _CELLS
-PROJECT = NEAR + 5 * _CELLS
-SHAPE_DOCUMENT = PROJECT + 8 * _CELLS
-SHAPE_NEAR = SHAPE_DOCUMENT + 4 * _CELLS
-SHAPE_PROJECT = SHAPE_NEAR + 4 * _CELLS
-KIND = SHAPE_PROJECT + 6 * _CELLS
-RECENCY = KIND + 8 * 5
-"""8 distances for names, by what the name follows, and 8 for all else."""
-BELOW = RECENCY + 8 * 5
-FREQUENCY = BELOW + 2 * 4
-IN_LINE = FREQUENCY + 8 * 5
-TYPED = IN_LINE + 8
-LINE_END = TYPED + 32
-DEPTH = LINE_END + 8 * 4
-ABOVE = DEPTH + 16
-"""How the line above ends, with how this one ends so far: for the line's end, and for a comma."""
-COPY = ABOVE + 2 * 64
-CLOSER = COPY + 4
-"""Closing brackets, by the depth that the line has reached."""
-QUOTED = CLOSER + 8
-"""The line's end and the two quotes, outside and inside a string."""
-ESCAPES = QUOTED + 6
-SIZE = ESCAPES + 6 * 9 + 8
-
 
 Scores = dict[int, Any]
 Allowed = Callable[[int], bool] | None
@@ -123,7 +88,7 @@ class Evidence:
         self.zero = zero
         self._static: tuple[dict[int, Any], ...] = ({}, {}, {}, {})
         self._distances: dict[int, int] = {}
-        self._above = _last_class(lexicon, lexicon.line(hole.above.strip()))
+        self._above = last_class(lexicon, lexicon.line(hole.above.strip()))
         self._comma = lexicon.token(",")
         self._closers = [lexicon.token(word) for word in (")", "]", "}", ") ", "] ", " }")]
         self._quotes = [lexicon.token('"'), lexicon.token("'")]
@@ -156,14 +121,14 @@ class Evidence:
                 scores,
                 PROJECT,
                 PROJECT_SLOT,
-                _PROJECT_ORDERS,
+                PROJECT_ORDERS,
                 segment.intervals(context),
                 sample,
                 allowed,
             )
             intervals = segment.shape_intervals(shapes, 12)
             if len(intervals) > 2:
-                self._add_project(scores, SHAPE_PROJECT, SHAPE_PROJECT_SLOT, _SHAPE_ORDERS, intervals, sample, allowed)
+                self._add_project(scores, SHAPE_PROJECT, SHAPE_PROJECT_SLOT, SHAPE_ORDERS, intervals, sample, allowed)
         zero = self.zero
         if typed:
             self._add_typed(scores, typed, exact)
@@ -172,7 +137,7 @@ class Evidence:
                 if token not in scores:
                     scores[token] = zero
             scores.setdefault(END_OF_LINE, zero)
-        self._add_static(scores, _position(self.lexicon, context))
+        self._add_static(scores, position(self.lexicon, context))
         self._add_line(scores, line)
         weights = self.weights
         escape = ESCAPES + (best_text + 1 if best_text >= 0 else 0) * 9 + best_project
@@ -214,7 +179,7 @@ class Evidence:
             single = {token: count for token, count in single.items() if allowed(token)}
         count = sum(single.values())
         if count > n:
-            self._add(scores, base + 4 * _CELLS, single, count)
+            self._add(scores, base + 4 * CELLS, single, count)
             if found < 0:
                 found = 4
         return found
@@ -240,7 +205,7 @@ class Evidence:
             for token, count in counts.items():
                 total[token] = total.get(token, 0) + count
                 n += count
-            self._add(scores, base + slot * _CELLS, total, n)
+            self._add(scores, base + slot * CELLS, total, n)
         return found, n
 
     # --- the project ---
@@ -272,7 +237,7 @@ class Evidence:
             if counts:
                 slot = slots[length]
                 best = best or 1 + slot
-                self._add(scores, base + slot * _CELLS, counts, sum(counts.values()))
+                self._add(scores, base + slot * CELLS, counts, sum(counts.values()))
         return best
 
     # --- the tokens themselves ---
@@ -300,7 +265,7 @@ class Evidence:
                 scores[token] += weights[TYPED + 16 + length]
 
     def _add_static(self, scores: Scores, position: int) -> None:
-        """Add what is known of the tokens without their context; `position`: see _position."""
+        """Add what is known of the tokens without their context; `position`: see position."""
         static = self._static[position]
         for token in scores:
             known = static.get(token)
@@ -361,12 +326,12 @@ class Evidence:
         for token in seen:
             if token in scores:
                 scores[token] += weights[IN_LINE + kind(token)]
-        if len(line) > 1 and lexicon.word(line[-1]) in _COPIES and line[-2] in scores:
-            scores[line[-2]] += weights[COPY + _COPIES[lexicon.word(line[-1])]]
-        last = _last_class(lexicon, line)
+        if len(line) > 1 and lexicon.word(line[-1]) in COPIES and line[-2] in scores:
+            scores[line[-2]] += weights[COPY + COPIES[lexicon.word(line[-1])]]
+        last = last_class(lexicon, line)
         if self._comma in scores:
             scores[self._comma] += weights[ABOVE + 64 + 8 * self._above + last]
-        depth, quoted = _depth_and_quotes(lexicon, line)
+        depth, quoted = depth_and_quotes(lexicon, line)
         for token in self._closers:
             if token in scores:
                 scores[token] += weights[CLOSER + depth + 2]
@@ -423,42 +388,3 @@ def _matches(
 
 _NEVER = chr(MAX_TOKEN)
 """No text has it: `build.MAX_WORDS` and `lexicon.MAX_NEW_WORDS` leave it out."""
-
-
-_COPIES = {"=": 0, " = ": 1, ": ": 2, " as ": 3}
-"""After these, what stands before them is often repeated."""
-_DEPTH = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
-
-
-def _depth_and_quotes(lexicon: Lexicon, line: Iterable[int]) -> tuple[int, int]:
-    """Brackets that the line has opened, -2 to 3, and whether a string is open: 0 or 1."""
-    depth, quotes = 0, 0
-    for token in line:
-        kind = lexicon.kind(token)
-        if kind == OPERATOR:
-            depth += _DEPTH.get(lexicon.word(token).strip(), 0)
-        elif kind == QUOTE:
-            quotes += 1
-    return max(min(depth, 3), -2), quotes & 1
-
-
-def _last_class(lexicon: Lexicon, line: Sequence[int]) -> int:
-    """What the line ends with so far: 0 nothing, 7 what never stands at an end."""
-    if not line:
-        return 0
-    word = lexicon.word(line[-1])
-    kind = lexicon.kind(line[-1])
-    if word.endswith(" "):
-        return 7
-    if kind == OPERATOR:
-        return {":": 1, "{": 1, "(": 2, "[": 2, ",": 3, ")": 4, "]": 4}.get(word.strip(), 5)
-    return 6
-
-
-def _position(lexicon: Lexicon, context: Sequence[int]) -> int:
-    """What a name here would be: 0 an attribute, 1 the first of a line, 2 an argument, 3 something else."""
-    last = context[0]
-    if last < BREAKS:
-        return 1
-    word = lexicon.word(last).strip()
-    return 0 if word in (".", "->", "::", "?.") else 2 if word in ("(", ",", "[", "{") else 3

@@ -10,7 +10,7 @@ from importlib import resources
 import msgspec
 
 from ghostd.project_model.calibration import Calibration
-from ghostd.project_model.evidence import SIZE
+from ghostd.project_model.slots import SIZE
 
 
 class Weights(msgspec.Struct, frozen=True):
