@@ -35,12 +35,19 @@ def as_chat(request: CompletionRequest) -> ChatRequest:
     )
 
 
-def fill_as_chat(request: FillRequest, prefix: str, suffix: str, *, lines: bool, max_tokens: int) -> ChatRequest:
-    """The conversation that asks for the text between the two; `lines` says whether several lines are wanted."""
+def hole_between(prefix: str, suffix: str) -> str:
+    """A mark for the cursor that stands in neither of the two."""
     hole, number = "<CURSOR>", 0
     while hole in prefix or hole in suffix:
         number += 1
         hole = f"<CURSOR-{number}>"
+    return hole
+
+
+def fill_as_chat(
+    request: FillRequest, prefix: str, suffix: str, hole: str, *, lines: bool, max_tokens: int
+) -> ChatRequest:
+    """The conversation that asks for the text between the two; `lines` says whether several lines are wanted."""
     amount = "as few lines as complete the block" if lines else "at most the rest of the line"
     name = f"File {request.path.name}:\n" if request.path is not None else ""
     return ChatRequest(

@@ -7,11 +7,11 @@ from contextlib import aclosing
 from dataclasses import replace
 from functools import cache, partial
 
-from ghostd.completion.by_chat import fill_as_chat
+from ghostd.completion.by_chat import fill_as_chat, hole_between
 from ghostd.completion.chatter import code_of
 from ghostd.completion.halting import Halt, halt_at
 from ghostd.completion.lexing import Syntax, syntax_of
-from ghostd.completion.postprocess import ended_by, halted, limit_lines, tidied, trimmed, until_tokens
+from ghostd.completion.postprocess import ended_by, halted, limit_chars, limit_lines, tidied, trimmed, until_tokens
 from ghostd.completion.prompting import NO_KNOWLEDGE, Knowledge, Prompting, greedy, room_for
 from ghostd.completion.shape import wants_lines
 from ghostd.completion.window import window
@@ -21,6 +21,10 @@ from ghostd.ports import PromptCache
 from ghostd.routing.deployment import Deployment
 from ghostd.types import NO_ENDING, Delta, FillRequest, TokenLogprob, Usage
 
+_USUAL_TOKENS = 512
+"""Of a text for an editor, where the request says nothing."""
+_TOKEN_CHARS = 16
+"""No text has so many for each of its tokens, four on average."""
 _TASK_TOKENS = 160
 """For the words of a conversation that asks for a fill, and for the words around its reply."""
 
@@ -69,6 +73,8 @@ def fill_with(
         source = _prompted(deployment, request, known)
     else:
         source = _by_chat(deployment, request, lines=wants_lines(request.prefix, request.suffix, syntax))
+    if request.tidy or request.halt:
+        source = limit_chars(source, _TOKEN_CHARS * (request.max_tokens or _USUAL_TOKENS))
     if request.max_lines is not None and not native:
         source = limit_lines(source, request.max_lines)
     streams = prompted or (native and bool(deployment.upstream))
@@ -147,9 +153,10 @@ async def _by_chat(deployment: Deployment, request: FillRequest, *, lines: bool)
     max_tokens, room = room_for(deployment, request)
     prefix, suffix = window(request.prefix, request.suffix, room - _TASK_TOKENS)
     asked = replace(request, sampling=greedy(request), model=deployment.info.id)
-    chat = fill_as_chat(asked, prefix, suffix, lines=lines, max_tokens=max_tokens + _TASK_TOKENS)
-    whole = await collect(deployment.provider.chat(chat))
-    yield Delta(code_of(whole.text), whole.finish_reason or "stop", whole.usage)
+    hole = hole_between(prefix, suffix)
+    chat = fill_as_chat(asked, prefix, suffix, hole, lines=lines, max_tokens=max_tokens + _TASK_TOKENS)
+    whole = await collect(limit_chars(deployment.provider.chat(chat), _TOKEN_CHARS * (max_tokens + _TASK_TOKENS)))
+    yield Delta(code_of(whole.text, hole), whole.finish_reason or "stop", whole.usage)
 
 
 async def collect(deltas: AsyncGenerator[Delta, None]) -> Delta:

@@ -16,6 +16,23 @@ Halting = Callable[[], Halt]
 """What is known at the cursor. Finding it out takes up to some milliseconds; to be asked again, nothing."""
 
 
+async def limit_chars(deltas: AsyncGenerator[Delta, None], max_chars: int) -> AsyncGenerator[Delta, None]:
+    """The stream up to `max_chars` characters; the generation behind it ends there.
+
+    A server that takes no notice of the limit of tokens would write on for ever, and to look at a long text after each
+    piece of it takes time that grows with its square.
+    """
+    left = max_chars
+    async with aclosing(deltas):
+        async for delta in deltas:
+            if len(delta.text) > left:
+                usage = delta.usage or delta.counted or Usage(prompt_tokens=0, completion_tokens=0)
+                yield replace(delta, text=delta.text[:left], finish_reason="length", usage=usage)
+                return
+            left -= len(delta.text)
+            yield delta
+
+
 async def limit_lines(deltas: AsyncGenerator[Delta, None], max_lines: int) -> AsyncGenerator[Delta, None]:
     """The stream up to the end of its `max_lines`-th line; the generation behind it ends there.
 

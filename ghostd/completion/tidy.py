@@ -15,8 +15,12 @@ from ghostd.fim_markers import MARKER_TEXTS
 _END_TEXTS = ("<|endoftext|>", "<|im_end|>", "<|im_start|>", "<|end_of_text|>", "<|eot_id|>", "<｜end▁of▁sentence｜>",
               "<end_of_turn>", "<eos>", "</s>", "<|end|>")  # fmt: skip
 _MARKERS = sorted({text.lstrip("▁") for text in MARKER_TEXTS} | set(_END_TEXTS), key=len, reverse=True)
-_MARKER = re.compile("|".join(map(re.escape, _MARKERS)))
+_CONTROL = "[\x00-\x08\x0b\x0e-\x1f\x7f\u2028\u2029]"
+"""Nobody types them; editors show them as boxes, cut a line at them, or ask what they are for."""
+_MARKER = re.compile("|".join((*map(re.escape, _MARKERS), _CONTROL)))
 _LOOP_CHARS = 48
+_LONG_LOOP_CHARS = 320
+"""From here on rows of signs are no separators and no tables either."""
 _LOOP = re.compile(r"(.{1,40}?)\1{7,}$", re.DOTALL)
 _MAX_PERIOD_LINES = 8
 _MIN_SHARED_CHARS = 8
@@ -51,7 +55,7 @@ def line_ending(prefix: str, suffix: str) -> str:
 
 
 def without_markers(text: str, prefix: str, suffix: str) -> str:
-    """The text up to the first marker that a model wrote as text, unless the file is about such markers."""
+    """The text up to the first marker that a model wrote as text, or control character, unless the file has it, too."""
     for match in _MARKER.finditer(text):
         if match[0] not in prefix and match[0] not in suffix:
             return text[: match.start()]
@@ -134,8 +138,14 @@ def without_loop(text: str) -> str:
         return without_loop("\n".join(lines[:-1])) if lines[-1].strip() else text
     tail = text[-400:]
     found = _LOOP.search(tail)
-    if found and len(found[0]) >= _LOOP_CHARS and any(one.isalpha() for one in found[1]) and "\n" not in found[0]:
-        return text[: len(text) - len(tail) + found.start() + len(found[1])]
+    if found is None or "\n" in found[0]:
+        return text
+    turn, length = found[1], len(found[0])
+    if length >= _LONG_LOOP_CHARS or (length >= _LOOP_CHARS and any(one.isalpha() for one in turn)):
+        start = len(text) - length
+        while text.endswith(turn, 0, start):  # before the tail, too
+            start -= len(turn)
+        return text[: start + len(turn)]
     return text
 
 

@@ -1,5 +1,6 @@
 """The fill engine, over scripted models."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -70,6 +71,44 @@ async def test_auto_skips_a_tier_that_fails_before_it_spoke() -> None:
     broken = ScriptedProvider(model="ghostd/project", capabilities=FILLER, error=WorkerCrashed("gone"))
     reply = await collect(fill([broken, GgufLike(["ok"], model="gguf")], REQUEST))
     assert (reply.text, reply.model) == ("ok", "gguf")
+
+
+@dataclass(slots=True)
+class Endless(ScriptedProvider):
+    """A model that writes on for ever, whatever it is told; by its markers or in a conversation."""
+
+    piece: str = ""
+    fim: FimVocabulary = QWEN
+    ended: bool = False
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        return (ModelInfo(self.model, self.name, self.capabilities, context_tokens=4096, fim=self.fim),)
+
+    async def _on(self) -> AsyncGenerator[Delta, None]:
+        try:
+            while True:
+                yield Delta(self.piece)
+        finally:
+            self.ended = True
+
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
+        return self._on()
+
+    def chat(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
+        return self._on()
+
+
+@pytest.mark.parametrize("piece", ["f(a)+[", "a + ", "    ", "'", "x" * 1_000_000, "(" * 1_000_000])
+@pytest.mark.parametrize("works", [True, False])
+@pytest.mark.parametrize(("tidy", "halt"), [(True, False), (False, True)])
+async def test_a_model_that_never_ends_is_ended(piece: str, works: bool, tidy: bool, halt: bool) -> None:
+    able: frozenset[Capability] = frozenset(("chat", "complete", "fill"))
+    model = Endless(model="m", capabilities=able, piece=piece, fim=replace(QWEN, works=works))
+    request = replace(REQUEST, model="m", path=Path("a.py"), max_tokens=32, tidy=tidy, halt=halt)
+    async with asyncio.timeout(50):
+        reply = await collect(fill([model], request))
+    assert model.ended
+    assert len(reply.text) <= 16 * 32
 
 
 async def test_auto_raises_the_last_tiers_failure() -> None:

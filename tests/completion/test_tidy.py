@@ -22,7 +22,7 @@ CASES: list[dict[str, Any]] = json.loads((Path(__file__).parents[1] / "data" / "
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 def test_a_text_is_cut_to_what_belongs_at_the_cursor(case: dict[str, Any]) -> None:
-    text = code_of(case["text"]) if case.get("chat") else case["text"]
+    text = code_of(case["text"], "<CURSOR>") if case.get("chat") else case["text"]
     shown = tidy(text, case["prefix"], case["suffix"], syntax_of(None, Path(case["path"])))
     assert shown == case["shown"]
 
@@ -63,4 +63,4 @@ def test_the_right_text_passes_unchanged() -> None:
 
 @given(st.text(), st.text(), st.text(), st.sampled_from((PLAIN, PYTHON, SCRIPT)))
 def test_any_text_is_taken(text: str, prefix: str, suffix: str, syntax: Any) -> None:
-    tidy(code_of(text), prefix, suffix, syntax)
+    tidy(code_of(text, "<CURSOR>"), prefix, suffix, syntax)
