@@ -81,8 +81,7 @@ class Generation:
         end = self.raw.rfind("\n")
         if typed is None or end <= len(typed):
             return ""
-        text = self._shape(self.raw[:end])
-        return text[len(typed) :] if text.startswith(typed) else ""
+        return place.left_of(self._shape(self.raw[:end]), self.place) or ""
 
     async def changed(self, timeout_s: float | None) -> bool:
         """Wait until more is known; whether it is within this time."""

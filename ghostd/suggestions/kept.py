@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ghostd.completion.postprocess import trim_overlap
 from ghostd.suggestions.place import Place
 
 
@@ -32,13 +31,8 @@ class Kept:
 
     def rest_at(self, place: Place) -> str | None:
         """What of it is still to be written at a place; None where it does not fit, or nothing is left."""
-        typed = place.typed_since(self.place)
-        if typed is None or len(typed) >= len(self.text) or not self.text.startswith(typed):
-            return None
-        rest = self.text[len(typed) :]
-        if place.rest != self.place.rest:
-            rest = trim_overlap(rest, f"{place.rest}\n{place.below}")
-        return rest if rest.strip() else None
+        rest = place.left_of(self.text, self.place)
+        return rest if rest is not None and rest.strip() else None
 
 
 class KeptSuggestions:
@@ -49,10 +43,11 @@ class KeptSuggestions:
         self._found: list[Kept] = []
         """Least recently used first."""
         self._nothing: list[Kept] = []
+        self._refused: list[Kept] = []
 
     def add(self, kept: Kept) -> None:
         """Keep it from now on."""
-        found = self._found if kept.text.strip() else self._nothing
+        found = self._found if kept.text.strip() and not self.refused(kept.place, kept.text) else self._nothing
         found.append(kept)
         if len(found) > self._most:
             del found[0]
@@ -64,7 +59,7 @@ class KeptSuggestions:
             if best is not None and kept.rank <= best[0].rank:
                 continue
             rest = kept.rest_at(place)
-            if rest is not None:
+            if rest is not None and not self.refused(place, rest):
                 best = kept, rest
         if best is not None:
             self._found.remove(best[0])
@@ -78,11 +73,12 @@ class KeptSuggestions:
             for kept in self._nothing
         )
 
-    def forget(self, suggestion_id: str) -> None:
-        """Never show it again: the user has refused it."""
+    def refuse(self, suggestion_id: str) -> None:
+        """The user has refused it: its text is not shown there again, whoever writes it."""
+        self._refused += [kept for kept in self._found if kept.id == suggestion_id]
+        del self._refused[: -self._most]
         self._found = [kept for kept in self._found if kept.id != suggestion_id]
 
-    def clear(self) -> None:
-        """Forget all."""
-        self._found.clear()
-        self._nothing.clear()
+    def refused(self, place: Place, text: str) -> bool:
+        """Whether the user has refused this text here, or the whole whose rest it is."""
+        return any(kept.rest_at(place) == text for kept in self._refused)

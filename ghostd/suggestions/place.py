@@ -12,6 +12,8 @@ _LOOKED_AT_CHARS = 2000
 _CLOSERS = frozenset(")]}>'\"`")
 _AUTO_CLOSED_CHARS = 4
 """Closing brackets and quotes that an editor puts behind the cursor by itself, at most."""
+_OPENERS = {")": "(", "]": "[", "}": "{", ">": "<"}
+_QUOTES = frozenset("'\"`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,14 @@ class Place:
         found = self.before.rfind(anchor)
         return self.before[found + len(anchor) :] if found >= 0 else None
 
+    def left_of(self, text: str, earlier: Place) -> str | None:
+        """What of a text for an earlier place is still to be written here; None where it does not belong here."""
+        typed = self.typed_since(earlier)
+        if typed is None or not text.startswith(typed):
+            return None
+        added = self.rest[: len(self.rest) - len(earlier.rest)]
+        return _without_closers(text[len(typed) :], added) if added else text[len(typed) :]
+
     def trimmed(self) -> Place:
         """As an earlier place of others it need not remember more than this."""
         if len(self.before) <= _ANCHOR_CHARS:
@@ -63,3 +73,41 @@ def _same_rest(earlier: str, now: str) -> bool:
         return True
     added = len(now) - len(earlier)
     return 0 < added <= _AUTO_CLOSED_CHARS and now.endswith(earlier) and all(one in _CLOSERS for one in now[:added])
+
+
+def _without_closers(text: str, added: str) -> str:
+    """A text without the brackets and quotes that the editor has closed by itself behind it.
+
+    Where it goes on behind them it ends before the first one: nothing can be inserted there.
+    """
+    first = _closes_at(text, added[0])
+    if first is None:
+        return text
+    bare = text.rstrip()
+    return bare[: len(bare) - len(added)] if bare.endswith(added) else text[:first]
+
+
+def _closes_at(text: str, closer: str) -> int | None:
+    """Where a text closes a bracket or string that it has not opened; None where it does not."""
+    if closer in _QUOTES:
+        return _end_of_string(text, 0, closer)
+    depth = at = 0
+    while at < len(text):
+        if text[at] in _QUOTES:
+            at = _end_of_string(text, at + 1, text[at]) or at  # itself: an apostrophe
+        elif text[at] == _OPENERS[closer]:
+            depth += 1
+        elif text[at] == closer and not (closer == ">" and text[at - 1 : at] in ("-", "=")):
+            if depth == 0:
+                return at
+            depth -= 1
+        at += 1
+    return None
+
+
+def _end_of_string(text: str, start: int, quote: str) -> int | None:
+    """Where the string that `start` is in ends; None where it does not."""
+    at = start
+    while at < len(text) and text[at] != quote:
+        at += 2 if text[at] == "\\" else 1
+    return at if at < len(text) else None

@@ -150,7 +150,7 @@ class SuggestionService:
         self._models.record_outcome(suggestion_id, "accepted", 0.0)
         self._forget_shown(session, document, suggestion_id, right=False)
         if (state := self._documents.get((session, document))) is not None:
-            state.kept.forget(suggestion_id)
+            state.kept.refuse(suggestion_id)
 
     def _follow_shown(self, state: DocumentState, place: Place) -> None:
         shown = state.shown

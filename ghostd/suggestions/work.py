@@ -94,7 +94,7 @@ class Work:
                     alone_s = None
             if generation.error is not None and len(self.fillers) == 1:
                 raise generation.error
-            if generation.text.strip():
+            if generation.text.strip() and not self.state.kept.refused(self.place, generation.text):
                 found = self._suggestion(generation, generation.text, "fresh", final=False)
                 if manual or not self._service.doubtful(found):
                     return found
@@ -152,7 +152,7 @@ class Work:
             if generation.done:
                 if generation.error is not None and answer is None and not given:
                     raise generation.error
-                if rest := _rest(generation, place):
+                if (rest := _rest(generation, place)) and not state.kept.refused(place, rest):
                     yield self._suggestion(generation, rest, origin, final=True)
                 return
             left_s = self._service.left_s(self.began_s)
@@ -187,11 +187,8 @@ def _of_kept(kept: Kept, rest: str) -> Suggestion:
 
 
 def _rest(generation: Generation, place: Place) -> str:
-    typed = place.typed_since(generation.place)
-    if typed is None or not generation.text.startswith(typed):
-        return ""
-    rest = generation.text[len(typed) :]
-    return rest if rest.strip() else ""
+    rest = place.left_of(generation.text, generation.place)
+    return rest if rest is not None and rest.strip() else ""
 
 
 def _contradicts(generation: Generation, place: Place) -> bool:

@@ -74,9 +74,29 @@ def test_a_file_that_begins_alike_is_told_by_its_whole_start() -> None:
     assert found([kept("a = ", "1")], "a = ") == "1"
 
 
-def test_a_bracket_that_the_editor_closed_by_itself_is_not_written_twice() -> None:
-    entry = kept(HEAD, "print(file.name)")
-    assert found([entry], HEAD + "print(", ")\n") == "file.name"
+@pytest.mark.parametrize(
+    ("text", "typed", "closed", "rest"),
+    [
+        ("print(file.name)", "print(", ")", "file.name"),
+        ("print(a) + f(b)", "print(", ")", "a) + f(b"),
+        ("print(a)\n    return b", "print(", ")", "a"),
+        ("print(a) + 1", "print(", ")", "a"),
+        ("print(f(a), g)", "print(", ")", "f(a), g"),
+        ("print(f(a)", "print(", ")", "f(a)"),
+        ("print(')', a) + 1", "print(", ")", "')', a"),
+        ("print(it's) + 1", "print(", ")", "it's"),
+        ("x = [a[0]]\ny = 2", "x = [", "]", "a[0]"),
+        ("f([a, b])\ng()", "f([", "])", "a, b"),
+        ('x = "a\\"b" + "c"', 'x = "', '"', 'a\\"b" + "c'),
+        ('x = "a" + y', 'x = "', '"', "a"),
+        ("Vec<Fn() -> T> = a", "Vec<", ">", "Fn() -> T"),
+        ("f()\n", "f(", ")", None),
+    ],
+)
+def test_what_the_editor_closed_by_itself_is_not_written_twice(
+    text: str, typed: str, closed: str, rest: str | None
+) -> None:
+    assert found([kept(HEAD, text)], HEAD + typed, f"{closed}\n") == rest
 
 
 def test_the_best_model_wins_and_then_the_latest() -> None:
@@ -103,8 +123,14 @@ def test_the_ones_that_were_used_longest_ago_go_first() -> None:
     assert suggestions.find(place_at("a\n", "\n")) is not None
 
 
-def test_a_refused_suggestion_is_not_shown_again() -> None:
+def test_a_refused_suggestion_is_not_shown_again_whoever_writes_it() -> None:
     suggestions = KeptSuggestions(2)
-    suggestions.add(entry := kept(HEAD, "one"))
-    suggestions.forget(entry.id)
+    suggestions.add(entry := kept(HEAD, "one = 1"))
+    suggestions.refuse(entry.id)
+    suggestions.add(kept(HEAD, "one = 1", model="other"))
     assert suggestions.find(place_at(HEAD, "\n")) is None
+    assert suggestions.find(place_at(HEAD + "one", "\n")) is None
+    suggestions.add(kept(HEAD + "one", " = 1"))
+    assert suggestions.find(place_at(HEAD + "one", "\n")) is None
+    suggestions.add(kept(HEAD, "one = 12"))
+    assert suggestions.find(place_at(HEAD, "\n")) is not None

@@ -58,6 +58,23 @@ async def test_a_running_generation_is_stopped_as_soon_as_the_typed_text_contrad
     assert await second == ["open(path)"]
 
 
+async def test_what_is_being_written_does_not_close_again_what_the_editor_has_closed_by_itself() -> None:
+    models = Models(MODEL)
+    suggestions = service(models, speculate="never", inline_budget_ms=0)
+    first = asyncio.create_task(texts(suggestions, ask(HEAD)))
+    await until(lambda: models.asked)
+    models.asked[0].write("print(")
+    await until(models.asked[0].pieces.empty)
+    first.cancel()
+    second = asyncio.create_task(texts(suggestions, ask(HEAD + "print(", ")\n", incremental=True)))
+    await asyncio.sleep(0.01)
+    models.asked[0].write("path)\n")
+    await until(models.asked[0].pieces.empty)
+    models.asked[0].write("    return path").end()
+    assert await second == ["path", "path"]
+    assert len(models.asked) == 1
+
+
 async def test_a_generation_that_ends_with_another_text_is_followed_by_a_fresh_one() -> None:
     models = Models(MODEL)
     suggestions = service(models, speculate="never")
@@ -339,7 +356,19 @@ async def test_feedback_of_an_editor_is_noted_and_a_refused_suggestion_is_not_sh
     assert models.outcomes[1:] == [(found.id, "accepted", 0.5), (found.id, "accepted", 0.0)]
     task = asyncio.create_task(all_of(suggestions, ask(HEAD)))
     await until(lambda: len(models.asked) == 2)
-    task.cancel()
+    models.asked[1].write("return open(path)").end()
+    assert await task == []
+    assert await all_of(suggestions, ask(HEAD)) == []
+    assert len(models.asked) == 2  # that there is nothing else is remembered, too
+
+
+async def test_a_refused_suggestion_of_ready_structures_is_not_shown_again() -> None:
+    models = Models(READY)
+    models.ready[HEAD] = ("return open(path)", 0.9)
+    suggestions = service(models)
+    (found,) = await all_of(suggestions, ask(HEAD))
+    suggestions.rejected("s", "file:///a.py", found.id)
+    assert await all_of(suggestions, ask(HEAD)) == []
 
 
 async def test_closing_a_document_ends_its_generations() -> None:
