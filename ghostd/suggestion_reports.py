@@ -30,6 +30,8 @@ class CompletionsReport(msgspec.Struct, frozen=True):
     requests: int
     empty: int
     """Requests that nothing was shown for."""
+    unanswered: int
+    """Requests that were cancelled, or failed."""
     accepted: int
     bounds_ms: list[int]
     """Upper bounds of the buckets."""

@@ -37,7 +37,7 @@ def _print(report: CompletionsReport) -> None:
     click.echo(
         f"{report.requests} requests; {report.shown} completions shown, "
         f"{_share(report.soon, report.shown)} of them within 100 ms; "
-        f"{report.empty} requests without one; {report.accepted} accepted."
+        f"{report.empty} requests without one; {report.unanswered} cancelled or failed; {report.accepted} accepted."
     )
     if not report.sources:
         return

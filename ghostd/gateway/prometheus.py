@@ -34,6 +34,7 @@ class _Completions(Collector):
         for name, text, value in (
             ("requests", "Completions that editors have asked for.", report.requests),
             ("empty", "Of them, those that nothing was shown for.", report.empty),
+            ("unanswered", "Of them, those that were cancelled, or failed.", report.unanswered),
             ("accepted", "Completions that were accepted.", report.accepted),
         ):
             counter = CounterMetricFamily(f"ghostd_completion_{name}", text)

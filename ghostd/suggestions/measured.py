@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,6 +14,8 @@ from ghostd.suggestions.suggestion import Suggestion
 BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 """Upper bounds of the histogram's buckets; one more holds the rest."""
 SOON_MS = 100
+_LOOKED_AT = 256
+"""Suggestions that may still be accepted."""
 
 
 @dataclass(slots=True)
@@ -55,6 +58,10 @@ class Measured:
         self.accepted = 0
         self.empty = 0
         """Requests that nothing was shown for."""
+        self.unanswered = 0
+        """Requests that were cancelled, or failed."""
+        self._looked_at: OrderedDict[str, None] = OrderedDict()
+        """Ids of the last suggestions that were shown, and not accepted since."""
 
     def report(self, off: Mapping[str, str]) -> CompletionsReport:
         """All of it; `off` are the models that are not asked while the user types, and why."""
@@ -72,10 +79,16 @@ class Measured:
             )
             for (model, origin), found in sorted(self.by_source.items())
         ]
-        return CompletionsReport(self.requests, self.empty, self.accepted, list(BOUNDS_MS), sources, dict(off))
+        return CompletionsReport(
+            self.requests, self.empty, self.unanswered, self.accepted, list(BOUNDS_MS), sources, dict(off)
+        )
 
     def shown(self, suggestion: Suggestion, after_ms: float) -> None:
         """A suggestion was given, so long after it was asked for."""
+        self._looked_at[suggestion.id] = None
+        self._looked_at.move_to_end(suggestion.id)
+        if len(self._looked_at) > _LOOKED_AT:
+            self._looked_at.popitem(last=False)
         histogram = self.by_source.setdefault((suggestion.model, suggestion.origin), Histogram())
         histogram.counts[bisect_left(BOUNDS_MS, after_ms)] += 1
         histogram.sum_ms += after_ms
@@ -83,3 +96,9 @@ class Measured:
         if suggestion.origin in ("fresh", "running"):
             for stage in STAGES:
                 histogram.stages.add(stage, getattr(suggestion.stages, stage))
+
+    def taken(self, suggestion_id: str) -> None:
+        """A suggestion was accepted; editors may say so several times, and of what was never shown."""
+        if suggestion_id in self._looked_at:
+            del self._looked_at[suggestion_id]
+            self.accepted += 1

@@ -81,6 +81,7 @@ class SuggestionService:
             answered = True
         finally:
             if not answered:
+                self.measured.unanswered += 1
                 work.leave()
             self._warm_later(work.state, ask, work.fillers)
         if work.shown is not None:
@@ -142,7 +143,7 @@ class SuggestionService:
     def accepted(self, session: str, document: str, suggestion_id: str, share: float = 1.0) -> None:
         """The user has taken a suggestion, or this share (0..1) of it."""
         self._models.record_outcome(suggestion_id, "accepted", share)
-        self.measured.accepted += 1
+        self.measured.taken(suggestion_id)
         self._forget_shown(session, document, suggestion_id, right=share >= 0.5)
 
     def rejected(self, session: str, document: str, suggestion_id: str) -> None:
@@ -159,7 +160,7 @@ class SuggestionService:
             if shown.claimed is not None and (right := shown.right) is not None:
                 self.calibration.observe(shown.model, shown.claimed, right=right)
             if shown.taken:
-                self.measured.accepted += 1
+                self.measured.taken(shown.id)
                 self._models.record_outcome(shown.id, "accepted", shown.share)
 
     def _forget_shown(self, session: str, document: str, suggestion_id: str, *, right: bool) -> None:

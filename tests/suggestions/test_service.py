@@ -371,6 +371,27 @@ async def test_a_refused_suggestion_of_ready_structures_is_not_shown_again() -> 
     assert await all_of(suggestions, ask(HEAD)) == []
 
 
+async def test_the_figures_are_what_was_done() -> None:
+    models = Models(MODEL)
+    suggestions = service(models, speculate="never")
+    task = asyncio.create_task(all_of(suggestions, ask(HEAD)))
+    await until(lambda: models.asked)
+    models.asked[0].write("return open(path)").end()
+    (found,) = await task
+    for told in (found.id, found.id, "never shown"):
+        suggestions.accepted("s", "file:///a.py", told)
+    task = asyncio.create_task(all_of(suggestions, ask(HEAD + "with ")))
+    await until(lambda: len(models.asked) == 2)
+    task.cancel()
+    await asyncio.wait([task])
+    task = asyncio.create_task(all_of(suggestions, ask("x = ")))
+    await until(lambda: len(models.asked) == 3)
+    models.asked[2].fail(WorkerCrashed("gone"))
+    await asyncio.wait([task])
+    report = suggestions.report()
+    assert (report.requests, report.shown, report.empty, report.unanswered, report.accepted) == (3, 1, 0, 2, 1)
+
+
 async def test_closing_a_document_ends_its_generations() -> None:
     models = Models(MODEL)
     suggestions = service(models)
