@@ -6,12 +6,11 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from ghostd.index.chunks import Chunked, chunk_file
 from ghostd.index.contents import Content
 from ghostd.index.file_names import is_data
-from ghostd.index.inside import OPEN_FLAGS, lies_at
+from ghostd.index.inside import RootFiles
 from ghostd.index.languages import GRAMMARS, language_of
 from ghostd.index.rows import encode_outline, encode_uses, name_crc
 from ghostd.index.scan import Limits, refusal
@@ -19,6 +18,8 @@ from ghostd.index.store import Known, Record, Touched
 from ghostd.index.terms import TermKeys
 
 _BINARY_PROBE_BYTES = 8192
+_PIECE_BYTES = 64 * 1024
+"""Read at once."""
 _SETTLED_NS = 50_000_000
 """A file that was written less than this before it was read may change again without a new mtime."""
 
@@ -39,107 +40,80 @@ class Gone(Exception):
 
 
 def examine(
-    root: str, path: str, limits: Limits, known: Known | None, promise: Promise, guard: Guard
+    files: RootFiles, path: str, limits: Limits, known: Known | None, promise: Promise, guard: Guard
 ) -> Record | Touched:
     """The file's new row, or its new status when its content is what `known` says.
 
     Raises Gone.
     """
     try:
-        return _examine(root, path, limits, known, promise, guard)
+        status, source = _read(files, path, limits)
+    except Gone:
+        raise
+    except OSError as error:
+        return _left_out(path, _status(files.root, path), f"unreadable: {error.strerror}")
     except MemoryError:
-        status = _status(root, path)
-        return _left_out(path, status, "reading it needs more memory than index.parse_memory_mb allows")
-
-
-def _examine(
-    root: str, path: str, limits: Limits, known: Known | None, promise: Promise, guard: Guard
-) -> Record | Touched:
-    try:
-        descriptor = os.open(f"{root}/{path}", OPEN_FLAGS)
-    except FileNotFoundError as error:
-        raise Gone from error
-    except OSError as error:
-        return _unreadable(root, path, error)
-    try:
-        status = os.fstat(descriptor)
-        if refusal(root, path, status, limits) is not None or not lies_at(descriptor, root, path):
-            raise Gone  # the walk that follows its change says why
-        settled = time.time_ns() - status.st_mtime_ns > _SETTLED_NS
-        source = _read(descriptor, status.st_size)
-    except OSError as error:
-        return _unreadable(root, path, error)
-    finally:
-        os.close(descriptor)
-    stamp = (len(source), status.st_mtime_ns, settled)
+        reason = "reading it needs more memory than index.parse_memory_mb allows"
+        return _left_out(path, _status(files.root, path), reason)
+    settled = time.time_ns() - status.st_mtime_ns > _SETTLED_NS
+    stamp = (status.st_size, status.st_mtime_ns, settled)
     language = language_of(path.rpartition("/")[2], source)
     problem = _problem(source, limits)
     if problem is not None:
         return Record(path, language, *stamp, None, problem)
-    digest = hashlib.blake2b(source, digest_size=16).digest()
+    digest = _digest(source)
     if known is not None and known.hash == digest:
         return Touched(known.file_id, *stamp)
-    record = Record(path, language, *stamp, digest)
     if promise(digest, language):
-        return record
-    return _parsed(record, source, guard)
+        return Record(path, language, *stamp, digest)
+    return Record(path, language, *stamp, digest, *_parsed(path, language, source, guard))
 
 
 def examine_text(path: str, source: bytes, limits: Limits, guard: Guard) -> Record:
     """The row that a file of this text would have."""
-    digest = hashlib.blake2b(source, digest_size=16).digest()
-    record = Record(path, language_of(path.rpartition("/")[2], source), len(source), 0, True, digest)
-    problem = _problem(source, limits)
-    return _parsed(record, source, guard) if problem is None else _with_problem(record, problem)
+    language, problem, content = language_of(path.rpartition("/")[2], source), _problem(source, limits), None
+    if problem is None:
+        problem, content = _parsed(path, language, source, guard)
+    return Record(path, language, len(source), 0, True, _digest(source), problem, content)
 
 
-def failed(root: str, path: str, reason: str, limits: Limits) -> Record:
+def failed(files: RootFiles, path: str, reason: str, limits: Limits) -> Record:
     """The row of a file that the parser did not survive; it is tried again when its content changes.
 
     Raises Gone.
     """
     try:
-        descriptor = os.open(f"{root}/{path}", OPEN_FLAGS)
+        status, source = _read(files, path, limits)
     except OSError as error:
         raise Gone from error
-    try:
-        status = os.fstat(descriptor)
-        if refusal(root, path, status, limits) is not None or not lies_at(descriptor, root, path):
-            raise Gone
-        source = _read(descriptor, status.st_size)
-    except OSError as error:
-        raise Gone from error
-    finally:
-        os.close(descriptor)
-    digest = hashlib.blake2b(source, digest_size=16).digest()
     language = language_of(path.rpartition("/")[2], source)
-    return Record(path, language, len(source), status.st_mtime_ns, True, digest, reason)
+    return Record(path, language, status.st_size, status.st_mtime_ns, True, _digest(source), reason)
 
 
-def _parsed(record: Record, source: bytes, guard: Guard) -> Record:
-    grammar = GRAMMARS.get(record.language)
+def _parsed(path: str, language: str, source: bytes, guard: Guard) -> tuple[str | None, Content | None]:
+    """What keeps the text from being parsed, or else what is in it."""
+    grammar = GRAMMARS.get(language)
     results: list[Content] = []
 
     def step() -> None:
-        results.append(_content(record, grammar, source))
+        results.append(_content(path.rpartition("/")[2], language, grammar, source))
 
     try:
         if grammar is not None and grammar not in _loaded:
             # Imported late: a pass that finds nothing to parse does without tree-sitter.
             from ghostd.index.parse import load
 
-            guard(record.path, lambda: load(grammar), False)
+            guard(path, lambda: load(grammar), False)
             _loaded.add(grammar)
-        guard(record.path, step, True)
+        guard(path, step, True)
     except MemoryError:
-        return _with_problem(record, "parsing it needs more memory than index.parse_memory_mb allows")
+        return "parsing it needs more memory than index.parse_memory_mb allows", None
     except (ArithmeticError, LookupError, ValueError, RuntimeError) as error:  # else all of the root would fail
-        return _with_problem(record, f"the parser failed: {error}")
-    return replace(record, content=results[0])
+        return f"the parser failed: {error}", None
+    return None, results[0]
 
 
-def _content(record: Record, grammar: str | None, source: bytes) -> Content:
-    name, language = record.path.rpartition("/")[2], record.language
+def _content(name: str, language: str, grammar: str | None, source: bytes) -> Content:
     wanted = not is_data(name, language, source)
     if grammar is None:
         chunked = chunk_file(source, source.split(b"\n"), None, language, _keys) if wanted else Chunked()
@@ -163,12 +137,8 @@ def _content(record: Record, grammar: str | None, source: bytes) -> Content:
     )
 
 
-def _with_problem(record: Record, problem: str) -> Record:
-    return Record(record.path, record.language, record.size, record.mtime_ns, record.settled, record.hash, problem)
-
-
 def _problem(source: bytes, limits: Limits) -> str | None:
-    if b"\0" in source[:_BINARY_PROBE_BYTES]:
+    if _is_binary(source):
         return "binary (a NUL byte in its first 8 KiB)"
     if not source.isascii():
         try:
@@ -191,20 +161,37 @@ def _has_longer_line(source: bytes, limit: int) -> bool:
     return False
 
 
-def _read(descriptor: int, size: int) -> bytes:
-    """Up to `size` bytes and one more; a file that grows meanwhile is read again by its change event."""
-    pieces: list[bytes] = []
-    while size >= 0:
-        piece = os.read(descriptor, size + 1)
-        if not piece:
-            break
-        pieces.append(piece)
-        size -= len(piece)
-    return b"".join(pieces)
+def _digest(source: bytes) -> bytes:
+    return hashlib.blake2b(source, digest_size=16).digest()
 
 
-def _unreadable(root: str, path: str, error: OSError) -> Record:
-    return _left_out(path, _status(root, path), f"unreadable: {error.strerror}")
+def _read(files: RootFiles, path: str, limits: Limits) -> tuple[os.stat_result, bytes]:
+    """The file's status, and its bytes as far as the status goes: one that grows is read again by its change event.
+
+    Of a binary file only the first piece is read. Raises Gone, or OSError when it is unreadable.
+    """
+    try:
+        descriptor = files.open(path)
+    except FileNotFoundError as error:
+        raise Gone from error
+    try:
+        status = os.fstat(descriptor)
+        if refusal(files.root, path, status, limits) is not None:
+            raise Gone  # the walk that follows its change says why
+        left = status.st_size
+        pieces: list[bytes] = []
+        while left > 0 and (piece := os.read(descriptor, min(left, _PIECE_BYTES))):
+            pieces.append(piece)
+            left -= len(piece)
+            if _is_binary(pieces[0]):
+                break
+        return status, b"".join(pieces)
+    finally:
+        os.close(descriptor)
+
+
+def _is_binary(source: bytes) -> bool:
+    return source.find(b"\0", 0, _BINARY_PROBE_BYTES) >= 0
 
 
 def _status(root: str, path: str) -> os.stat_result:

@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import Iterable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -33,6 +34,32 @@ def lies_at(descriptor: int, root: str, path: str) -> bool:
     except OSError:  # not Linux
         found = os.path.realpath(f"{root}/{path}")
     return found == f"{root}/{path}" or found == f"{os.path.realpath(root).rstrip('/')}/{path}"
+
+
+@dataclass(slots=True)
+class RootFiles:
+    """Opens files of a root. The last one's folder is kept open, since the next one mostly lies there, too.
+
+    A folder that is moved meanwhile is read where it has gone: close it before you look for what has changed.
+    """
+
+    root: str
+    _folder: str = ""
+    _descriptor: int = -1
+
+    def open(self, path: str) -> int:
+        """A descriptor of the file; raises OSError, also where a link leads to it."""
+        folder, _, name = path.rpartition("/")
+        if self._descriptor < 0 or folder != self._folder:
+            self.close()
+            self._folder, self._descriptor = folder, open_folder(self.root, folder)
+        return os.open(name, OPEN_FLAGS, dir_fd=self._descriptor)
+
+    def close(self) -> None:
+        """Close the folder; the next file opens its own."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 def read_several(root: Path, paths: Iterable[PurePosixPath], max_bytes: int) -> dict[PurePosixPath, bytes]:

@@ -169,6 +169,8 @@ class _Worker:
         else:
             if message:
                 self._send(job.number, message)
+        finally:
+            job.context.files.close()
 
     def _store_failed(self, job: _Job, error: sqlite3.DatabaseError) -> None:
         """Build a damaged store again; end the job where that, or writing, is not possible."""

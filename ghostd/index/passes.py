@@ -260,9 +260,9 @@ def _read_into(batch: _Batch, context: RootContext, path: str, known: Known | No
     try:
         reason = context.failed.pop(path, None)
         if reason is not None:
-            batch.add(failed(context.root, path, reason, context.limits))
+            batch.add(failed(context.files, path, reason, context.limits))
         else:
-            batch.add(examine(context.root, path, context.limits, known, context.store.promise, context.guard))
+            batch.add(examine(context.files, path, context.limits, known, context.store.promise, context.guard))
     except Gone:
         batch.removed.append(path)
 

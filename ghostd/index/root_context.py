@@ -8,6 +8,7 @@ from typing import Any
 
 from ghostd.index.chunk_build import ChunkBuilder
 from ghostd.index.examine import Guard
+from ghostd.index.inside import RootFiles
 from ghostd.index.scan import Limits
 from ghostd.index.store import Store
 from ghostd.index.unfinished import PlanFile
@@ -27,6 +28,7 @@ class RootContext:
     guard: Guard
     chunks: ChunkBuilder
     plan_file: PlanFile = field(init=False)
+    files: RootFiles = field(init=False)
     failed: dict[str, str] = field(default_factory=dict)
     """Path → why the worker before this one died of it."""
     watched: list[tuple[int, str]] = field(default_factory=list)
@@ -37,6 +39,7 @@ class RootContext:
     """Folders walked anew since then."""
 
     def __post_init__(self) -> None:
+        self.files = RootFiles(self.root)
         self.plan_file = PlanFile(self.store.path.with_suffix(".pass"))
 
     def was_updated(self, path: str) -> bool:

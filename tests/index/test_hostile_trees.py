@@ -11,7 +11,7 @@ from index_harness import following, write
 
 from ghostd.config.projects import IndexConfig
 from ghostd.index.examine import Gone, examine
-from ghostd.index.inside import open_folder
+from ghostd.index.inside import RootFiles, open_folder
 from ghostd.index.scan import Limits, Walk
 from ghostd.index.service import index_once
 from ghostd.index.store import Record
@@ -64,13 +64,17 @@ async def test_a_sparse_file_of_200_mb_is_not_read(root: Path, store: Path) -> N
 
 
 async def test_a_file_larger_than_the_memory_that_is_allowed_is_skipped(root: Path, store: Path) -> None:
-    write(root, GOOD)
-    with (root / "sparse.py").open("wb") as file:
-        file.truncate(200 * 1024 * 1024)
+    write(root, {**GOOD, "large.py": "\n" * 10_000})
+    for name in ("large.py", "binary.py"):
+        with (root / name).open("ab") as file:
+            file.truncate(200 * 1024 * 1024)
     large = 2**30
     report, skips = await once(root, store, IndexConfig(max_file_bytes=large, max_line_bytes=large, parse_memory_mb=64))
     assert report.files == 1
-    assert skips == {"sparse.py": "reading it needs more memory than index.parse_memory_mb allows"}
+    assert skips == {
+        "binary.py": "binary (a NUL byte in its first 8 KiB)",  # of which no more than the beginning is read
+        "large.py": "reading it needs more memory than index.parse_memory_mb allows",
+    }
 
 
 @pytest.mark.parametrize("name", ["one.js", "one.json", "one.py", "one.txt"])
@@ -132,8 +136,10 @@ def test_nothing_is_read_through_a_folder_that_became_a_link(root: Path, tmp_pat
     write(root, {**GOOD, "d/sub/f.py": "def own(): pass\n", ".git/config": ""})
     limits = Limits((), 2**20, 20_000, 64, 100, 2_000, 1024)
 
+    files = RootFiles(str(root))
+
     def read() -> str:
-        found = examine(str(root), "d/sub/f.py", limits, None, lambda *_: False, lambda _path, step, _timed: step())
+        found = examine(files, "d/sub/f.py", limits, None, lambda *_: False, lambda _path, step, _timed: step())
         assert isinstance(found, Record)
         assert found.content is not None
         return ",".join(found.content.defined)
@@ -148,6 +154,8 @@ def test_nothing_is_read_through_a_folder_that_became_a_link(root: Path, tmp_pat
     assert (read(), names()) == ("own", ["f.py"])
     (root / "d").rename(root / "aside")
     (root / "d").symlink_to(tmp_path / "outside")
+    assert read() == "own"  # from the folder that is still open
+    files.close()
     with pytest.raises(Gone):
         read()
     with pytest.raises(FileNotFoundError):
@@ -160,7 +168,8 @@ def test_a_root_that_is_reached_through_a_link_is_read(root: Path, tmp_path: Pat
     write(root, GOOD)
     (tmp_path / "link").symlink_to(root)
     limits = Limits((), 2**20, 20_000, 64, 100, 2_000, 1024)
-    found = examine(str(tmp_path / "link"), "good.py", limits, None, lambda *_: False, lambda _p, step, _t: step())
+    files = RootFiles(str(tmp_path / "link"))
+    found = examine(files, "good.py", limits, None, lambda *_: False, lambda _p, step, _t: step())
     assert isinstance(found, Record)
     assert found.content is not None
     assert found.content.defined == {"good"}
