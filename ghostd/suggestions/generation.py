@@ -170,6 +170,7 @@ class Generation:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """Its task is."""
+        self._task = None  # a cancelled one holds its frame, and so the document's text, until the garbage is collected
         if not task.cancelled() and (error := task.exception()) is not None:
             if not self.done:
                 self.error = error if isinstance(error, Exception) else None

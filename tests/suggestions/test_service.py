@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -10,6 +11,7 @@ from suggestions.models import CLOUD, KEEPS, MODEL, READY, SLOW, Models, all_of,
 
 from ghostd.errors import WorkerCrashed
 from ghostd.suggestions.filler import Filler
+from ghostd.suggestions.generation import Generation
 from ghostd.types import Delta, Usage
 
 HEAD = "def load(path):\n    "
@@ -390,6 +392,27 @@ async def test_the_figures_are_what_was_done() -> None:
     await asyncio.wait([task])
     report = suggestions.report()
     assert (report.requests, report.shown, report.empty, report.unanswered, report.accepted) == (3, 1, 0, 2, 1)
+
+
+async def test_the_texts_of_ended_generations_do_not_wait_for_the_garbage_collection() -> None:
+    models = Models(MODEL)
+    suggestions = service(models, speculate="never")
+    gc.collect()
+    gc.disable()
+    try:
+        for typed in ("", "a", "b", "c"):  # each contradicts what is written for the one before
+            task = asyncio.create_task(texts(suggestions, ask(HEAD + typed)))
+            await until(lambda: models.asked and models.asked[-1].request.prefix.endswith(typed))  # noqa: B023
+            models.asked[-1].write("x = ")
+            await until(models.asked[-1].pieces.empty)
+            task.cancel()
+        suggestions.close()
+        await until(lambda: all(stream.closed for stream in models.asked))
+        await asyncio.sleep(0.01)
+        del task
+        assert not [one for one in gc.get_objects() if isinstance(one, Generation)]
+    finally:
+        gc.enable()
 
 
 async def test_closing_a_document_ends_its_generations() -> None:
