@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pygit2
@@ -13,7 +15,7 @@ from ghostd.history.locate import Location
 from ghostd.history.objects import find_ref, head
 from ghostd.history.reading import commit_of, subject_of
 from ghostd.history.staged import staged
-from ghostd.history.worktree import FOLDER, blob_id, content_if_changed, read_below, stands_for
+from ghostd.history.worktree import FOLDER, MODULE, blob_id, content_if_changed, read_below, stands_for
 
 _MAX_DEPTH = 128
 _MAX_ENTRIES = 500_000
@@ -71,18 +73,23 @@ def uncommitted(  # noqa: PLR0912
     new: dict[bytes, tuple[str, bytes | None]] = {}
     gone: set[bytes] = set()
     tracked: set[bytes] = set()
+    modules: set[bytes] = set()
+    """Submodules, whose files are another repository's."""
     for entry in staged(location):
         if entry.mode == FOLDER:  # of a sparse index: nothing below it is checked out
             tracked.update(path for path in old if path.startswith(entry.path))
             continue
         if not entry.path.startswith(prefix):
             continue
+        if entry.mode == MODULE:
+            modules.add(entry.path)
+            continue
         tracked.add(entry.path)
         content = content_if_changed(location.worktree, entry, config.max_file_bytes)
         before = old.get(entry.path, ("", 0))[0]
         pointed = stands_for(hunks.content(entry.blob), content) if isinstance(content, bytes) else None
         if content is True:
-            if not os.path.lexists(location.worktree / os.fsdecode(entry.path)):
+            if _is_gone(location.worktree / os.fsdecode(entry.path)):
                 gone.add(entry.path)
             else:
                 new[entry.path] = ("?", None)
@@ -98,13 +105,26 @@ def uncommitted(  # noqa: PLR0912
             gone.add(path)
     for name in others:
         path = prefix + os.fsencode(name)
-        if path not in tracked:
+        if path not in tracked and not (modules and _lies_below(path, modules)):
             data = read_below(location.worktree, path, config.max_file_bytes)
             if data is not None:
                 gone.discard(path)
                 if (blob := blob_id(data)) != old.get(path, ("", 0))[0]:
                     new[path] = (blob, data)
     return _changes(old, new, gone, hunks, len(prefix))
+
+
+def _is_gone(file: Path) -> bool:
+    """Whether there is no file; a folder may have taken its place."""
+    try:
+        return stat.S_ISDIR(file.lstat().st_mode)
+    except OSError:
+        return True
+
+
+def _lies_below(path: bytes, folders: set[bytes]) -> bool:
+    parts = path.split(b"/")
+    return any(b"/".join(parts[:count]) in folders for count in range(1, len(parts)))
 
 
 def branch(repository: pygit2.Repository, location: Location, config: HistoryConfig) -> Any:
@@ -154,7 +174,10 @@ def _between_trees(
     new: dict[bytes, tuple[str, bytes | None]] = {}
     gone: set[bytes] = set()
     hunks = _Hunks(repository, config)
-    diff = before.diff_to_tree(after, flags=pygit2.enums.DiffOption.SKIP_BINARY_CHECK)
+    try:
+        diff = before.diff_to_tree(after, flags=pygit2.enums.DiffOption.SKIP_BINARY_CHECK)
+    except MemoryError:
+        return []
     for delta in diff.deltas:
         path = delta.new_file.raw_path
         if not path.startswith(prefix):
@@ -195,9 +218,13 @@ def _changes(
 def _flat(tree: pygit2.Tree, prefix: bytes) -> _Tree:
     """Path → (blob, mode) of the files whose path starts with `prefix`."""
     found: _Tree = {}
+    looked_at = 0
     pending = [(b"", tree, 0)]
     while pending:
         base, folder, depth = pending.pop()
+        looked_at += len(folder)
+        if looked_at > _MAX_ENTRIES:
+            return found
         for entry in folder:
             path = base + (entry.raw_name or b"")
             if entry.filemode == pygit2.enums.FileMode.TREE:
@@ -207,6 +234,4 @@ def _flat(tree: pygit2.Tree, prefix: bytes) -> _Tree:
                     pending.append((below, entry, depth + 1))
             elif path.startswith(prefix) and entry.filemode != pygit2.enums.FileMode.COMMIT:
                 found[path] = (str(entry.id), int(entry.filemode))
-                if len(found) >= _MAX_ENTRIES:
-                    return found
     return found

@@ -58,14 +58,16 @@ def read_small(path: Path, max_bytes: int) -> bytes | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
     except (OSError, ValueError):
         return None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size > max_bytes:
             return None
-        try:
+        with os.fdopen(os.dup(descriptor), "rb") as file:  # which a folder's descriptor would not become
             return file.read(max_bytes)
-        except OSError:
-            return None
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
 
 
 def _is_repository(git_dir: Path, common_dir: Path) -> bool:

@@ -171,6 +171,8 @@ def _touched(
                 renames.append((delta.old_file.raw_path, new))
     except (pygit2.GitError, KeyError, ValueError):
         return [], []
+    except MemoryError:  # a few trees that name each other over and over differ in billions of files
+        return [(b"", False)] * (_MAX_PATHS + 1), []
     return paths, renames
 
 

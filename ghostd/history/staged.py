@@ -92,6 +92,8 @@ def _entry(data: bytes, begin: int, version: int, previous: bytes) -> tuple[Stag
 def _number(data: bytes, at: int) -> tuple[int, int]:
     value = data[at] & 0x7F
     while data[at] & 0x80:
+        if value > len(data):
+            raise ValueError
         at += 1
         value = ((value + 1) << 7) | (data[at] & 0x7F)
     return value, at + 1

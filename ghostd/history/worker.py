@@ -28,7 +28,8 @@ from ghostd.history.repositories import PROBLEMS, Repositories, Repository
 from ghostd.history.symbol_answers import symbols_co_changed
 
 _PR_SET_PDEATHSIG = 1
-_MEMORY_BYTES = 4 * 1024**3
+_MEMORY_BYTES = 1024**3
+"""Beside packs, which are mapped."""
 _OOM_SCORE = 500
 
 
@@ -137,7 +138,7 @@ def main(arguments: list[str]) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         with suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE))
-        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+        resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY_BYTES, _MEMORY_BYTES))
     if os.getppid() != parent:
         return
     for number in (signal.SIGINT, signal.SIGHUP):  # the daemon decides

@@ -20,8 +20,6 @@ def content_if_changed(worktree: Path, entry: Staged, max_bytes: int) -> bytes |
 
     True where it cannot be compared: gone, larger than `max_bytes`, no regular file.
     """
-    if entry.mode == MODULE:
-        return False
     found = open_below(worktree, entry.path)
     if found is None:
         return not entry.absent
@@ -51,7 +49,7 @@ def stands_for(blob: bytes | None, content: bytes) -> bool | None:
 
 
 def open_below(folder: Path, path: bytes) -> int | bytes | None:
-    """A descriptor of a file below a folder, a link's target, or None where it is gone; no link is followed."""
+    """A descriptor of a regular file below a folder, a link's target, or None where neither is; no link is followed."""
     names = path.split(b"/")
     if any(name in (b"", b".", b"..") for name in names):
         return None
@@ -61,8 +59,11 @@ def open_below(folder: Path, path: bytes) -> int | bytes | None:
             inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
             os.close(at)
             at = inner
-        if stat.S_ISLNK(os.stat(names[-1], dir_fd=at, follow_symlinks=False).st_mode):
+        kind = os.stat(names[-1], dir_fd=at, follow_symlinks=False).st_mode
+        if stat.S_ISLNK(kind):
             return os.readlink(names[-1], dir_fd=at)
+        if not stat.S_ISREG(kind):
+            return None
         return os.open(names[-1], os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
     except OSError:
         return None

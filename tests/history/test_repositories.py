@@ -5,6 +5,8 @@ import os
 import random
 import signal
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -127,6 +129,54 @@ async def test_pipes_and_links_among_the_objects_are_refused(
     loose.parent.symlink_to(tmp_path / "objects")
     state = await history.wait_read(repository)
     assert (state.state, "is a link" in state.detail) == ("failed", True)
+
+
+async def test_folders_where_git_has_files_are_no_more_than_missing_files(repository: Path, history: History) -> None:
+    """Such as `refs/heads/topic`, beside a branch `topic/one`, while a branch `topic` is about to be made."""
+    commit(repository, "one", {"a.py": "1"})
+    git(repository, "checkout", "-q", "--orphan", "topic")
+    git(repository, "branch", "topic/one", "main")
+    assert (repository / ".git/refs/heads/topic").is_dir()
+    state = await history.wait_read(repository)
+    assert (state.state, state.detail) == ("ready", "")
+    pid = history.supervisor.pid
+    assert pid is not None
+    descriptors = Path(f"/proc/{pid}/fd")
+    for name in ("config", "index", "packed-refs", "HEAD"):
+        (repository / ".git" / name).unlink(missing_ok=True)
+        (repository / ".git" / name).mkdir()
+    opened = len(list(descriptors.iterdir())) if descriptors.exists() else 0
+    for _ in range(8):
+        assert (await history.wait_read(repository)).state == "none"
+    assert history.supervisor.pid == pid
+    if descriptors.exists():
+        assert len(list(descriptors.iterdir())) <= opened
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit on memory is Linux's")
+async def test_a_commit_of_ten_billion_files_in_few_trees_says_nothing(repository: Path, history: GitHistory) -> None:
+    commit(repository, "one", {"a.py": "1", "b.py": "1"})
+    commit(repository, "two", {"a.py": "2", "b.py": "2"})
+    blob = git(repository, "rev-parse", "HEAD:a.py")
+    folder = made_tree(repository, "".join(f"100644 blob {blob}\tf{number}.py\n" for number in range(10)))
+    for _ in range(9):
+        folder = made_tree(repository, "".join(f"040000 tree {folder}\td{number}\n" for number in range(10)))
+    top = f"040000 tree {folder}\tbomb\n" + git(repository, "ls-tree", "HEAD") + "\n"
+    bomb = git(repository, "commit-tree", made_tree(repository, top), "-p", "main", "-m", "bomb")
+    git(repository, "update-ref", "refs/heads/main", bomb)
+    state = await history.wait_read(repository)
+    assert (state.state, state.commits, state.detail) == ("ready", 3, "")
+    assert names(await history.co_changed(repository, P("a.py"))) == ["b.py"]
+    git(repository, "symbolic-ref", "HEAD", "refs/heads/topic")
+    git(repository, "update-ref", "refs/heads/topic", f"{bomb}~1")
+    branch = await history.branch(repository)
+    assert branch is not None
+    assert branch.base == "main"
+
+
+def made_tree(repository: Path, entries: str) -> str:
+    done = subprocess.run(["git", "mktree"], cwd=repository, input=entries, text=True, check=True, capture_output=True)
+    return done.stdout.strip()
 
 
 async def test_a_damaged_pack_is_said_and_read_again_once_mended(repository: Path, history: GitHistory) -> None:

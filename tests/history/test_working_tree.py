@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import struct
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -42,6 +43,43 @@ async def test_a_split_index_is_joined(repository: Path, history: GitHistory) ->
         shared.unlink()
     assert await changed(history, repository) == {}
     assert "split index" in history.state(repository).detail
+
+
+async def test_a_folder_in_the_place_of_a_file_means_that_the_file_is_gone(
+    repository: Path, history: GitHistory, index: Index
+) -> None:
+    commit(repository, "one", {"a.py": "1\n", "b.py": "1\n"})
+    (repository / "a.py").unlink()
+    (repository / "a.py").mkdir()
+    (repository / "a.py/inner.py").write_text("2\n")
+    await index.add_root(repository)
+    await index.wait_ready(repository)
+    assert await changed(history, repository) == {"a.py": "deleted", "a.py/inner.py": "added"}
+
+
+async def test_the_files_of_a_submodule_are_no_changes_of_the_repository_around_it(
+    repository: Path, history: GitHistory, index: Index, tmp_path: Path
+) -> None:
+    commit(repository, "one", {"a.py": "1\n"})
+    outer = tmp_path / "outer"
+    outer.mkdir()
+    git(outer, "init", "-q")
+    git(outer, "submodule", "--quiet", "add", str(repository), "sub")
+    git(outer, "commit", "-q", "-m", "with a submodule")
+    (outer / "sub/a.py").write_text("2\n")
+    (outer / "subway.py").write_text("1\n")
+    await index.add_root(outer)
+    await index.wait_ready(outer)
+    assert await changed(history, outer) == {"subway.py": "added"}
+    assert await changed(history, outer / "sub") == {"a.py": "modified"}
+
+
+async def test_a_number_without_end_in_an_index_file_is_a_damage(repository: Path, history: GitHistory) -> None:
+    commit(repository, "one", {"a.py": "1\n"})
+    header, entry = struct.pack(">4sII", b"DIRC", 4, 1), bytes(62)
+    (repository / ".git/index").write_bytes(header + entry + b"\xff" * 3_000_000)
+    assert await changed(history, repository) == {}
+    assert history.state(repository).detail == "its index file is damaged"
 
 
 async def test_the_target_of_a_link_is_its_content(repository: Path, history: GitHistory) -> None:
