@@ -96,16 +96,19 @@ def head_of(symbol: Symbol) -> str:
 def shown(symbols: Sequence[Symbol]) -> list[tuple[Symbol, int]]:
     """What an outline shows of a file's definitions, each with its parent's place in this list, or -1.
 
-    What is defined inside of functions is left out.
+    What is defined inside of functions is left out, and so is what would stand there a second time.
     """
     found: list[tuple[Symbol, int]] = []
     last: dict[str, int] = {}
+    places: dict[tuple[int, str, str], int] = {}
     for symbol in symbols:
         parent = last.get(symbol.container, -1) if symbol.container else -1
         if symbol.container and (parent < 0 or found[parent][0].kind in BODIES):
             continue
-        last[f"{symbol.container}.{symbol.name}" if symbol.container else symbol.name] = len(found)
-        found.append((symbol, parent))
+        place = places.setdefault((parent, symbol.name, head_of(symbol)), len(found))
+        last[f"{symbol.container}.{symbol.name}" if symbol.container else symbol.name] = place
+        if place == len(found):
+            found.append((symbol, parent))
     return found
 
 

@@ -9,6 +9,7 @@ starts with `!` brings back what a lower rule leaves out.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -154,6 +155,12 @@ def parse_rules(base: str, lines: Sequence[str]) -> tuple[RuleSet | None, list[s
     wanted = [line for line in lines if line.strip() and not line.startswith("#")]
     if not wanted:
         return None, []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of Python, for `[` and `--` inside of brackets
+        return _compiled(base, wanted)
+
+
+def _compiled(base: str, wanted: Sequence[str]) -> tuple[RuleSet | None, list[str]]:
     # Imported late: a tree without ignore files does not pay for it.
     from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 

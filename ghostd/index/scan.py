@@ -203,7 +203,7 @@ class Walk:
         """The file with this status, or None, with the reason in `skips`, when it must not be read."""
         reason = refusal(self.root, path, status, self.limits)
         if reason is not None:
-            self.skips[path] = reason
+            self.skips.setdefault(path, reason)  # of an ignore file, that it is not applied matters more
             return None
         return Found(path, status.st_size, status.st_mtime_ns)
 

@@ -32,6 +32,13 @@ async def test_definitions_stand_below_what_encloses_them_and_files_below_their_
     assert set(found.files) == {line.removesuffix(":") for line in found.text.split("\n") if not line.startswith(" ")}
 
 
+async def test_what_is_written_again_and_again_is_listed_once(tmp_path: Path) -> None:
+    text = "total = 1\n" * 50 + "class Sum:\n    total = 1\n    total = 1\n" * 2 + "    total = 2\n"
+    async with mapped(tmp_path, {"sums.py": text}) as (analyst, root):
+        found = await analyst.repo_map(root, [], 4000)
+    assert found.text.split("\n") == ["sums.py:", "  total = 1", "  class Sum", "    total = 1", "    total = 2"]
+
+
 async def test_what_the_focus_imports_comes_first_and_nothing_of_it_is_shown(tmp_path: Path) -> None:
     async with mapped(tmp_path) as (analyst, root):
         found = await analyst.repo_map(root, [ORDERS], 100)

@@ -169,12 +169,13 @@ async def test_an_ignore_file_made_to_hang_the_matcher_does_not(root: Path, stor
 async def test_ignore_files_without_end_are_applied_up_to_a_limit(root: Path, store: Path) -> None:
     many = "".join(f"*x*x*x*x{n}\n" for n in range(4_000))
     write(root, {**GOOD, ".gitignore": many, "sub/.gitignore": many + "a.log\n", "sub/a.log": "x\n", "x" * 200: "x\n"})
-    write(root, {"huge/.gitignore": "x" * 300_000 + "\n"})
+    write(root, {"huge/.gitignore": "x" * 300_000 + "\n", "giant/.gitignore": "*.log\n" * 300_000})
     os.mkfifo(root / "sub/.ghostdignore")
     (root / "huge/.ghostdignore").symlink_to("/etc/passwd")
     report, skips = await once(root, store)
     assert report.files == 5
     assert skips == {
+        "giant/.gitignore": "ignore file larger than 262144 bytes: its rules are not applied",
         "huge/.ghostdignore": "a symbolic link out of the root",
         "huge/.gitignore": "ignore file larger than 262144 bytes: its rules are not applied",
         "sub/.ghostdignore": "not a regular file (a FIFO)",

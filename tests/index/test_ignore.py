@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import warnings
 from pathlib import Path
 
 import pytest
@@ -203,3 +204,12 @@ def test_many_stars_take_time_that_is_linear_in_the_name(pattern: str, name: str
     assert rules is not None
     assert rules.verdict(name) is (None if "/" in name else ignored)
     assert (rules.any_of.search(name) is not None) is bool(ignored)
+
+
+def test_brackets_in_brackets_are_taken_as_git_takes_them_and_without_a_word(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rules, refused = parse_rules("", ["[[a]x", "[+--]y"])
+    assert refused == []
+    assert rules is not None
+    assert [rules.verdict(name) for name in ("[x", "ax", "-y", "bx")] == [True, True, True, None]
