@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ghostd.next_edit.arguments import Argument, Parameter, arguments, parameters
+from ghostd.next_edit.arguments import Argument, Parameter, arguments, parameters, pieces
 from ghostd.next_edit.blocks import Function
 from ghostd.next_edit.document import Source
 from ghostd.next_edit.history import Edit
@@ -118,6 +118,8 @@ def calls(source: Source, change: Resigned, places: Sequence[int] | None = None)
             continue
         start, end = tokens[opening].end, tokens[source.scopes.pairs[opening]].start
         new = _joined(source, given, texts, start, end)
+        if new is None:
+            continue
         yield propose(source, start, end, new, "signature", change.reason, confidence, placeholder=placeholder)
 
 
@@ -135,6 +137,9 @@ def overrides(source: Source, change: Resigned, function: Function) -> Proposal 
         old = back.get(each.name, each.name)
         text = by_name.get(old, each.text)
         texts.append(each.name + text[len(old) :] if old != each.name and text.startswith(old) else text)
+    spans = [(source.tokens[one].start, source.tokens[other - 1].end) for one, other in pieces(source, opening) or ()]
+    if _between(source, spans, start, end) is None:
+        return None
     receiver = source.text[start:end].split(",")[0].strip()
     if receiver.lstrip("&").removeprefix("mut ") in ("self", "cls"):
         texts.insert(0, receiver)
@@ -256,10 +261,20 @@ def _bound(source: Source, name: str) -> _Bound:
     return found
 
 
-def _joined(source: Source, given: Sequence[Argument], texts: Sequence[str], start: int, end: int) -> str:
-    """The arguments between the parentheses, laid out as they were."""
-    text = source.text[start:end]
-    if not given or "\n" not in text[: given[0].start - start]:
-        return text[: given[0].start - start] * bool(given) + ", ".join(texts)
-    lead, tail = text[: given[0].start - start], text[given[-1].end - start :]
-    return lead + ("," + lead).join(texts) + tail
+def _joined(source: Source, given: Sequence[Argument], texts: Sequence[str], start: int, end: int) -> str | None:
+    """The arguments between the parentheses, laid out as they were; None where there is a comment among them."""
+    between = _between(source, [(each.start, each.end) for each in given], start, end)
+    if between is None:
+        return None
+    if not texts or not given:
+        return ", ".join(texts)
+    lead, *gaps, tail = between
+    gap = "," + lead if "\n" in lead else next((one for one in gaps if "\n" in one), ", ")
+    return lead + gap.join(texts) + tail
+
+
+def _between(source: Source, spans: Sequence[tuple[int, int]], start: int, end: int) -> list[str] | None:
+    """What stands before, between and behind what a pair of parentheses holds; None where that is not only commas."""
+    edges = [start, *(edge for span in spans for edge in span), end]
+    between = [source.text[edge:following] for edge, following in zip(edges[::2], edges[1::2], strict=True)]
+    return None if any(one.strip(", \t\r\n") for one in between) else between

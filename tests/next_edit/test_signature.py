@@ -57,6 +57,36 @@ IN_ONE_FILE = {
         ("a, b", "b, a"),
         "def f(b, a):\n    return a\n\nf(2, 1)\nf([3, 4], g(1, 2))\nf(a=1, b=2)\n",
     ),
+    "Python: the first argument": (
+        "a.py",
+        "def f():\n    return 1\n\nf()\nf(\n)\n",
+        ("f()", "f(a)"),
+        "def f(a):\n    return 1\n\nf(...)\nf(...)\n",
+    ),
+    "Python: the only argument goes, with its comma": (
+        "a.py",
+        "def f(a):\n    return 1\n\nf(\n    1,\n)\nf(1,)\n",
+        ("f(a)", "f()"),
+        "def f():\n    return 1\n\nf()\nf()\n",
+    ),
+    "Python: calls keep their layout": (
+        "a.py",
+        "def f(a, c):\n    return a\n\nf(\n    1,\n    2,\n)\nf(1,\n  2)\nf(1, 2,)\n",
+        ("a, c", "a, b, c"),
+        "def f(a, b, c):\n    return a\n\nf(\n    1,\n    ...,\n    2,\n)\nf(1,\n  ...,\n  2)\nf(1, ..., 2,)\n",
+    ),
+    "Python: no comment is lost": (
+        "a.py",
+        "def f(a, c):\n    return a\n\nf(1,  # one\n  2)\nf(1, 2  # two\n)\nf(  # none\n  1, 2)\n",
+        ("a, c", "c, a"),
+        None,
+    ),
+    "TypeScript: no comment is lost": (
+        "a.ts",
+        "function f(a: number, c: number) {}\nf(1 /* one */, 2);\nf(/* first */ 1, 2);\n",
+        ("a: number, c", "b: number, a: number, c"),
+        None,
+    ),
     "Python: a method without its receiver, and the method that overrides it": (
         "a.py",
         "class A:\n    def f(self, a):\n        return self.f(a)\n\n\nclass B(A):\n    def f(self, a):\n"
