@@ -115,6 +115,15 @@ class Index(Protocol):
         """Which files define these names, as (name, path), in no order."""
         ...
 
+    async def defined_within(
+        self, root: Path, names: Sequence[str]
+    ) -> Sequence[tuple[str, PurePosixPath, tuple[str, ...] | None]]:
+        """Which files define these names, as (name, path, containers of the definitions), in no order.
+
+        A container is what `Symbol.container` says; None in place of them: the definitions must be read to know.
+        """
+        ...
+
     async def definitions_in(self, root: Path, places: Sequence[tuple[str, PurePosixPath]]) -> Sequence[Symbol]:
         """The definitions of names in files, each place's in source order."""
         ...

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from ghostd.index.rows import decode_outline, name_crc, names_used
+
+_KEY = itemgetter(0, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +20,8 @@ class Content:
     """None where there is no grammar."""
     uses: bytes = b""
     chunks: bytes = b""
-    defined: frozenset[str] = frozenset()
+    defined: Mapping[str, str | None] = field(default_factory=dict)
+    """Name → the containers of its definitions, a line each; None where that is too much."""
     used: frozenset[int] = frozenset()
     """CRCs of names."""
     symbol_count: int = 0
@@ -47,7 +51,7 @@ class NewRows:
     """What a transaction adds at its end, table by table and in the order of their keys, which takes the least time."""
 
     parsed: list[tuple[int, bytes | None, bytes, bytes]] = field(default_factory=list)
-    definitions: list[tuple[str, int]] = field(default_factory=list)
+    definitions: list[tuple[str, int, str | None]] = field(default_factory=list)
     uses: list[tuple[int, int]] = field(default_factory=list)
 
 
@@ -89,7 +93,7 @@ class Contents:
     def add(self, rows: NewRows) -> None:
         """Write what `link` has gathered."""
         self.db.executemany("INSERT INTO parsed VALUES (?, ?, ?, ?)", rows.parsed)
-        self.db.executemany("INSERT INTO definition VALUES (?, ?)", sorted(rows.definitions))
+        self.db.executemany("INSERT INTO definition VALUES (?, ?, ?)", sorted(rows.definitions, key=_KEY))
         self.db.executemany("INSERT INTO use VALUES (?, ?)", sorted(rows.uses))
 
     def _add(self, digest: bytes, language: str, content: Content, rows: NewRows) -> Linked | None:
@@ -104,7 +108,7 @@ class Contents:
         if not cursor.rowcount or content_id is None:
             return None
         rows.parsed.append((content_id, content.outline, content.uses, content.chunks))
-        rows.definitions += [(name, content_id) for name in content.defined]
+        rows.definitions += [(name, content_id, containers) for name, containers in content.defined.items()]
         rows.uses += [(crc, content_id) for crc in content.used]
         return Linked(content_id, *counts)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from ghostd.index.chunks import Chunked, chunk_file
 from ghostd.index.contents import Content
@@ -17,11 +18,16 @@ from ghostd.index.scan import Limits, refusal
 from ghostd.index.store import Known, Record, Touched
 from ghostd.index.terms import TermKeys
 
+if TYPE_CHECKING:
+    from ghostd.index.parse import SymbolRow
+
 _BINARY_PROBE_BYTES = 8192
 _PIECE_BYTES = 64 * 1024
 """Read at once."""
 _SETTLED_NS = 50_000_000
 """A file that was written less than this before it was read may change again without a new mtime."""
+
+_MAX_CONTAINERS_CHARS = 2000
 
 Guard = Callable[[str, Callable[[], None], bool], None]
 """Runs a step that may kill the process, so that a survivor knows by which file; True: under the time limit."""
@@ -127,7 +133,7 @@ def _content(name: str, language: str, grammar: str | None, source: bytes) -> Co
         outline=encode_outline(parsed.symbols, parsed.imports),
         uses=encode_uses(parsed.references, lines),
         chunks=chunked.blob,
-        defined=frozenset(symbol[0] for symbol in parsed.symbols),
+        defined=_containers(parsed.symbols),
         used=frozenset(map(name_crc, parsed.references)),
         symbol_count=len(parsed.symbols),
         use_count=sum(map(len, parsed.references.values())),
@@ -135,6 +141,15 @@ def _content(name: str, language: str, grammar: str | None, source: bytes) -> Co
         chunk_count=chunked.chunks,
         posting_count=chunked.postings,
     )
+
+
+def _containers(symbols: Iterable[SymbolRow]) -> dict[str, str | None]:
+    """The names of symbols, each with its containers, a line each; None where these are too much for a row."""
+    found: dict[str, dict[str, None]] = {}
+    for symbol in symbols:
+        found.setdefault(symbol[0], {})[symbol[7]] = None
+    lines = ((name, "\n".join(containers)) for name, containers in found.items())
+    return {name: text if len(text) <= _MAX_CONTAINERS_CHARS else None for name, text in lines}
 
 
 def _problem(source: bytes, limits: Limits) -> str | None:

@@ -13,7 +13,7 @@ import struct
 import zlib
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import accumulate, chain, repeat
 from typing import Any
 
@@ -55,19 +55,21 @@ def decode_imports(blob: bytes) -> list[list[Any]]:
     return rows
 
 
-def find_symbols(blob: bytes, name: str) -> list[list[Any]]:
-    """The rows of the symbols of one name; a fraction of the time of `decode_outline` for a large file."""
+def find_symbols(blob: bytes, names: Iterable[str]) -> dict[str, list[list[Any]]]:
+    """The rows of the symbols of these names; a fraction of the time of `decode_outline` for a large file."""
     text = zlib.decompress(blob).decode("utf-8", "replace")
+    return {name: list(_rows_of(text, name)) for name in names}
+
+
+def _rows_of(text: str, name: str) -> Iterator[list[Any]]:
     start = f"[{json.dumps(name, ensure_ascii=False)},"
-    found = []
     position = text.find(start)
     while position >= 0:
         # No string holds this, as its quotes would be escaped; but an import's list of names may begin so.
         row, _ = _ROW.raw_decode(text, position)
         if len(row) == _ROW_LENGTH and isinstance(row[2], int):
-            found.append(row)
+            yield row
         position = text.find(start, position + 1)
-    return found
 
 
 def encode_uses(references: dict[bytes, list[int]], lines: list[bytes]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -197,14 +198,31 @@ def files_defining(db: sqlite3.Connection, names: Sequence[str]) -> list[tuple[s
     return [(name, path_of(path)) for name in names for (path,) in db.execute(query, (storable(name),))]
 
 
+def defined_within(
+    db: sqlite3.Connection, names: Sequence[str]
+) -> list[tuple[str, PurePosixPath, tuple[str, ...] | None]]:
+    """Which files define these names, and in what."""
+    query = (
+        "SELECT file.path, definition.containers FROM definition JOIN file USING (content_id) WHERE definition.name = ?"
+    )
+    return [
+        (name, path_of(path), None if containers is None else tuple(containers.split("\n")))
+        for name in names
+        for path, containers in db.execute(query, (storable(name),))
+    ]
+
+
 def definitions_in(db: sqlite3.Connection, places: Sequence[tuple[str, PurePosixPath]]) -> list[Symbol]:
-    """The definitions of names in files."""
-    found: list[Symbol] = []
+    """The definitions of names in files; each file is read once."""
+    names_in: dict[str, set[str]] = {}
     for name, path in places:
-        blob = _outline_of(db, path)
-        if blob is not None:
-            found.extend(symbol_of(path, row) for row in find_symbols(blob, name))
-    return found
+        names_in.setdefault(storable(str(path)), set()).add(name)
+    query = (
+        "SELECT file.path, parsed.outline FROM file JOIN parsed USING (content_id)"
+        " WHERE file.path IN (SELECT value FROM json_each(?)) AND parsed.outline IS NOT NULL"
+    )
+    rows = {path: find_symbols(blob, names_in[path]) for path, blob in db.execute(query, (json.dumps([*names_in]),))}
+    return [symbol_of(path, row) for name, path in places for row in rows.get(storable(str(path)), {}).get(name, ())]
 
 
 def uses(db: sqlite3.Connection, path: PurePosixPath) -> list[Reference]:

@@ -171,6 +171,18 @@ class SeenIndex:
         own = {(symbol.name, symbol.path) for name in set(names) for symbol in documents.named(name)}
         return [*(item for item in await self.index.files_defining(root, names) if item[1] not in documents), *own]
 
+    async def defined_within(
+        self, root: Path, names: Sequence[str]
+    ) -> Sequence[tuple[str, PurePosixPath, tuple[str, ...] | None]]:
+        """Which files and documents define these names, and in what."""
+        documents = await self._documents(root)
+        own = [
+            (name, path, tuple({symbol.container for symbol in document.by_name[name]}))
+            for path, document in documents.items()
+            for name in set(names) & document.by_name.keys()
+        ]
+        return [*(item for item in await self.index.defined_within(root, names) if item[1] not in documents), *own]
+
     async def definitions_in(self, root: Path, places: Sequence[tuple[str, PurePosixPath]]) -> Sequence[Symbol]:
         """The definitions of names in files and documents, in the places' order."""
         documents = await self._documents(root)

@@ -169,6 +169,12 @@ class SqliteIndex:
         """Which files define these names, as (name, path), in no order."""
         return await self._read(root, lambda db: search.files_defining(db, names), [])
 
+    async def defined_within(
+        self, root: Path, names: Sequence[str]
+    ) -> Sequence[tuple[str, PurePosixPath, tuple[str, ...] | None]]:
+        """Which files define these names, as (name, path, containers of the definitions), in no order."""
+        return await self._read(root, lambda db: search.defined_within(db, names), [])
+
     async def definitions_in(self, root: Path, places: Sequence[tuple[str, PurePosixPath]]) -> Sequence[Symbol]:
         """The definitions of names in files, each place's in source order."""
         return await self._read(root, lambda db: search.definitions_in(db, places), [])

@@ -39,7 +39,7 @@ def fit(query: str, name: str) -> Fit | None:
         return Fit(0, True, False, 0) if extra == 0 else Fit(1, capitals, False, extra)
     letters = typed.replace("_", "")
     words = subwords(name)
-    late = _by_subwords(letters, [word.lower() for word in words])
+    late = _by_subwords(letters, words if name == lower else [word.lower() for word in words])
     if late is not None:
         other_case = capitals and _by_subwords(query.replace("_", ""), words) is None
         return Fit(2, other_case, late, extra)
@@ -50,6 +50,9 @@ def fit(query: str, name: str) -> Fit | None:
 
 def subwords(name: str) -> list[str]:
     """`HTTPResponse_of2` is made of HTTP, Response, of and 2."""
+    plain = name.replace("_", "")
+    if plain.isalpha() and plain.islower():  # as most are: this takes a quarter of the time
+        return [word for word in name.split("_") if word]
     return _SUBWORDS.findall(name)
 
 
@@ -81,6 +84,8 @@ def _ends(typed: str, words: Sequence[str], reached: set[int]) -> bool:
 
 def _common(typed: str, place: int, word: str) -> int:
     """How many characters of `typed` from a place on the word begins with."""
+    if typed.startswith(word, place):
+        return len(word)
     length = 0
     for mine, theirs in zip(word, typed[place : place + len(word)], strict=False):
         if mine != theirs:

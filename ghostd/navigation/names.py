@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import re
 import string
 from collections.abc import Iterator, Sequence
@@ -45,15 +44,17 @@ class Names:
         typed = _folded(query)
         if not query or limit <= 0 or "\n" in query:
             return []
-        found: dict[str, Fit] = {}
+        looked_at: set[str] = set()
+        found: list[tuple[Fit, str]] = []
         exact, beginning = b"\n" + typed + b"\n", b"\n" + typed
         for patterns in ([exact, beginning], _loosely(typed, self.separators)):
             for name in islice(chain.from_iterable(map(self._lines, patterns)), _LOOKED_AT_IN_ALL):
-                if name not in found and (fits := fit(query, name)) is not None:
-                    found[name] = fits
+                if name not in looked_at and (fits := fit(query, name)) is not None:
+                    found.append((fits, name))
+                looked_at.add(name)
             if len(found) >= limit:
                 break  # whatever else there is fits worse
-        return heapq.nsmallest(limit, ((fits, name) for name, fits in found.items()))
+        return sorted(found)[:limit]
 
     def _lines(self, pattern: bytes | re.Pattern[bytes]) -> Iterator[str]:
         """The names in which a pattern is found, letters in any case."""
@@ -97,8 +98,9 @@ def _loosely(typed: bytes, separators: bytes) -> list[bytes | re.Pattern[bytes]]
     first = re.escape(typed.lstrip(b"_")[:1])
     starts = [first]
     if first.isalpha():
-        behind = (re.escape(bytes([separator])) + first for separator in separators)
-        starts = [b"\\n_*+[%b]" % letters[0], first.upper(), *behind]
+        starts = [b"\\n_*+[%b]" % letters[0], first.upper()]
+        if separators:
+            starts.append(first + b"(?<=[%b].)" % re.escape(separators))
     first_of_all, *others = (re.compile(start + rest) for start in starts)
     return [first_of_all, typed, *others]
 

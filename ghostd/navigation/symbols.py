@@ -7,6 +7,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from ghostd.code_ports import Index
@@ -22,7 +23,9 @@ MAX_KEPT_BYTES = 8 * 1024 * 1024
 _MEMBERS_OF = 20
 """How many types of a name are looked into for "Type."."""
 _BATCH = 50
-"""How many files are read at a time."""
+"""How many places of definitions are read at first."""
+_LARGE_BATCH = 1000
+"""And then, as most of them do not do: several names of one file are found by reading it once."""
 _MAX_OF_KINDS = 1000
 _MAX_QUALIFIED = 300
 """How many fitting names are looked at where a kind, or what encloses it, leaves most of them out."""
@@ -96,20 +99,32 @@ class SymbolSearch:
         fits_of = {each: fits for fits, each in best}
         places = [
             (each, path)
-            for each, path in await self.index.files_defining(root, list(fits_of))
-            if path not in seen and family_of(path) not in wanted.leave_out
+            for each, path in await self._places(root, list(fits_of), qualifiers)
+            if path not in seen and not (wanted.leave_out and family_of(path) in wanted.leave_out)
         ]
         # Which of many files of a name to look into is known before any of them is read.
         places.sort(key=lambda place: _rank(fits_of[place[0]], place[0], place[1], here))
         listed = 0
-        for start in range(0, len(places), _BATCH):
-            for symbol in await self.index.definitions_in(root, places[start : start + _BATCH]):
+        start, batch = 0, _BATCH
+        while start < len(places) and listed < limit:
+            for symbol in await self.index.definitions_in(root, places[start : start + batch]):
                 if _fits(symbol, wanted, qualifiers):
                     found.append(_ranked(fits_of[symbol.name], qualifiers, root, symbol))
                     listed += 1
-            if listed >= limit:
-                break
+            start, batch = start + batch, _LARGE_BATCH
         return found
+
+    async def _places(
+        self, root: Path, names: Sequence[str], qualifiers: Sequence[str]
+    ) -> Sequence[tuple[str, PurePosixPath]]:
+        """Which files define these names, where the qualifiers may fit."""
+        if not qualifiers:
+            return await self.index.files_defining(root, names)
+        return [
+            (name, path)
+            for name, path, containers in await self.index.defined_within(root, names)
+            if containers is None or any(_lies_in(path, each, qualifiers) for each in containers)
+        ]
 
     async def _members(self, qualifiers: Sequence[str], wanted: Wanted, root: Path, view: Index) -> list[_Ranked]:
         """What is defined in the definitions of a name."""
@@ -117,7 +132,11 @@ class SymbolSearch:
         names = await self._names(root)
         found: dict[tuple[PurePosixPath, int], _Ranked] = {}
         for fits, name in await asyncio.to_thread(names.best, holder, _MEMBERS_OF):
-            for path in {s.path for s in await view.definitions(root, name, _MEMBERS_OF) if _lies_in(s, outer)}:
+            for path in {
+                each.path
+                for each in await view.definitions(root, name, _MEMBERS_OF)
+                if _lies_in(each.path, each.container, outer)
+            }:
                 for symbol in await view.outline(root, path):
                     if symbol.container.rpartition(".")[2] == name and _fits(symbol, wanted, ()):
                         found[path, symbol.name_span.start] = _ranked(fits, outer, root, symbol)
@@ -160,15 +179,23 @@ def _relative(root: Path, file: Path | None) -> PurePosixPath | None:
 def _fits(symbol: Symbol, wanted: Wanted, qualifiers: Sequence[str]) -> bool:
     if wanted.kinds is not None and symbol.kind not in wanted.kinds:
         return False
-    return family_of(symbol.path) not in wanted.leave_out and _lies_in(symbol, qualifiers)
+    if wanted.leave_out and family_of(symbol.path) in wanted.leave_out:
+        return False
+    return _lies_in(symbol.path, symbol.container, qualifiers)
 
 
-def _lies_in(symbol: Symbol, qualifiers: Sequence[str]) -> bool:
-    """Whether its folders, file and enclosing definitions fit all of these names, in their order."""
+def _lies_in(path: PurePosixPath, container: str, qualifiers: Sequence[str]) -> bool:
+    """Whether the folders, the file and what encloses a definition there fit all of these names, in their order."""
     if not qualifiers:
         return True
-    around = iter([*symbol.path.parts[:-1], symbol.path.stem, *filter(None, symbol.container.split("."))])
-    return all(any(fit(qualifier, part) is not None for part in around) for qualifier in qualifiers)
+    around = iter([*path.parts[:-1], path.stem, *filter(None, container.split("."))])
+    return all(any(_is_fit(qualifier, part) for part in around) for qualifier in qualifiers)
+
+
+@lru_cache(maxsize=2048)
+def _is_fit(qualifier: str, part: str) -> bool:
+    """Remembered, as files have many folders and types in common."""
+    return fit(qualifier, part) is not None
 
 
 def _ranked(fits: Fit, qualifiers: Sequence[str], root: Path, symbol: Symbol) -> _Ranked:
@@ -178,7 +205,7 @@ def _ranked(fits: Fit, qualifiers: Sequence[str], root: Path, symbol: Symbol) ->
 
 def _rank(fits: Fit, name: str, path: PurePosixPath, here: PurePosixPath | None) -> tuple[object, ...]:
     far = 0 if here is None else distance(here, path)
-    return *fits[:3], far, fits.extra, path, name
+    return *fits[:3], far, fits.extra, path.parts, name
 
 
 def _order(ranked: _Ranked, near: Path | None) -> tuple[object, ...]:

@@ -178,6 +178,8 @@ class IndexContract(ABC):
             places = await index.files_defining(project, ["area", "Areas", "os", "main", "\udc80", 'a"b'])
             assert sorted(places) == [("Areas", SHAPES), ("area", SHAPES), ("main", APP)]
             assert list(await index.definitions_in(project, sorted(places, reverse=True))) == list(SYMBOLS)
+            within = [(symbol.name, symbol.path, (symbol.container,)) for symbol in SYMBOLS]
+            assert sorted(await index.defined_within(project, [name for name, _ in places])) == sorted(within)
             wrong = [("area", APP), ("main", NOTES), ("main", PurePosixPath("gone.py")), ("\udc80", APP)]
             assert list(await index.definitions_in(project, wrong)) == []
             assert list(await index.files_defining(project, [])) == []

@@ -145,6 +145,17 @@ class MemoryIndex:
         """The files that have symbols of these names."""
         return list({(symbol.name, symbol.path) for symbol in self._symbols(root) if symbol.name in names})
 
+    async def defined_within(
+        self, root: Path, names: Sequence[str]
+    ) -> Sequence[tuple[str, PurePosixPath, tuple[str, ...] | None]]:
+        """The files that have symbols of these names, and in what."""
+        found: dict[tuple[str, PurePosixPath], tuple[str, ...]] = {}
+        for symbol in self._symbols(root):
+            if symbol.name in names:
+                place = symbol.name, symbol.path
+                found[place] = (*found.get(place, ()), symbol.container)
+        return [(*place, containers) for place, containers in found.items()]
+
     async def definitions_in(self, root: Path, places: Sequence[tuple[str, PurePosixPath]]) -> Sequence[Symbol]:
         """The symbols of these names and files."""
         found = sorted(self._symbols(root), key=lambda symbol: symbol.span.start)

@@ -172,7 +172,7 @@ def test_a_root_that_is_reached_through_a_link_is_read(root: Path, tmp_path: Pat
     found = examine(files, "good.py", limits, None, lambda *_: False, lambda _p, step, _t: step())
     assert isinstance(found, Record)
     assert found.content is not None
-    assert found.content.defined == {"good"}
+    assert found.content.defined == {"good": ""}
 
 
 async def tiny_files(root: Path, store: Path, count: int) -> None:

@@ -25,6 +25,7 @@ from ghostd.index.rows import encode_outline, encode_uses, find_uses, name_crc
 from ghostd.index.service import index_once, open_index
 from ghostd.index.store import Record, Store, Totals, migrations, store_path
 from ghostd.index.supervisor import Message, Supervisor
+from ghostd.navigation.symbols import SymbolSearch, Wanted
 
 
 def record(path: str, name: str, text: bytes = b"x") -> Record:
@@ -32,7 +33,7 @@ def record(path: str, name: str, text: bytes = b"x") -> Record:
     content = Content(
         outline=encode_outline([[name, "function", 0, 1, 0, 1, 1, "", name]], []),
         uses=encode_uses({name.encode(): [0]}, [text]),
-        defined=frozenset((name,)),
+        defined={name: ""},
         used=frozenset((name_crc(name.encode()),)),
         symbol_count=1,
         use_count=1,
@@ -98,12 +99,26 @@ async def test_chunks_of_an_older_form_are_made_anew_while_definitions_answer(ro
     path = store_path(store, root)
     rows(path, "UPDATE parsed SET chunks = x'00'")
     rows(path, "UPDATE meta SET value = 'older' WHERE key = 'extractor'")
+    rows(path, "ALTER TABLE definition DROP COLUMN containers")
     rows(path, "PRAGMA user_version = 3")
     await asyncio.to_thread(lambda: Store(path).close())
     assert rows(path, "SELECT chunks FROM parsed UNION SELECT id FROM segment") == [(b"",)]
     assert rows(path, "SELECT name FROM definition") == [("one",)]
     async with following(root, store) as followed:
         assert len(await followed.index.search(root, {"mast": 1.0})) == 1
+
+
+async def test_a_method_is_found_by_its_type_wherever_the_types_are_kept(root: Path, store: Path) -> None:
+    types = [f"{'Long' * 10}{number}" for number in range(100)]
+    text = "".join(f"class {name}:\n    def go(self): ...\n" for name in types)
+    write(root, {"many.py": text, "few.py": "class Short:\n    def go(self): ...\n\n\ndef go(): ...\n"})
+    async with following(root, store) as followed:
+        within = {path.name: containers for _, path, containers in await followed.index.defined_within(root, ["go"])}
+        assert within == {"few.py": ("Short", ""), "many.py": None}  # too many for a row
+        search = SymbolSearch(followed.index)
+        for name in ("Short", types[77]):
+            found = await search.search(Wanted(f"{name}.go"), [root], followed.index, 5)
+            assert found[0].symbol.container == name
 
 
 def test_a_migration_that_fails_half_way_changes_nothing(tmp_path: Path) -> None:
