@@ -37,6 +37,14 @@ TREES = {
         "doc/sub/b.txt": "",
         "#hash": "",
     },
+    "ranges that end before they begin": {
+        ".gitignore": "[z-a].txt\n[9-0]\n*.log\n[b-d].md\n",
+        "z.txt": "",
+        "9": "",
+        "a.log": "",
+        "a.md": "",
+        "c.md": "",
+    },
     "negation, and no way back into an ignored folder": {
         ".gitignore": "*.txt\n!keep.txt\nlocked/\n!locked/keep.txt\nopen/*\n!open/keep.md\n",
         "a.txt": "",
