@@ -194,8 +194,7 @@ def names(db: sqlite3.Connection, limit: int) -> list[str]:
 
 def files_defining(db: sqlite3.Connection, names: Sequence[str]) -> list[tuple[str, PurePosixPath]]:
     """Which files define these names."""
-    query = "SELECT file.path FROM definition JOIN file USING (content_id) WHERE definition.name = ?"
-    return [(name, path_of(path)) for name in names for (path,) in db.execute(query, (storable(name),))]
+    return [(name, path) for name, path, _ in defined_within(db, names)]
 
 
 def defined_within(
@@ -203,12 +202,12 @@ def defined_within(
 ) -> list[tuple[str, PurePosixPath, tuple[str, ...] | None]]:
     """Which files define these names, and in what."""
     query = (
-        "SELECT file.path, definition.containers FROM definition JOIN file USING (content_id) WHERE definition.name = ?"
+        "SELECT name, path, containers FROM (SELECT DISTINCT value FROM json_each(?))"
+        " JOIN definition ON name = value JOIN file USING (content_id)"
     )
     return [
         (name, path_of(path), None if containers is None else tuple(containers.split("\n")))
-        for name in names
-        for path, containers in db.execute(query, (storable(name),))
+        for name, path, containers in db.execute(query, (json.dumps([storable(name) for name in names]),))
     ]
 
 
