@@ -175,7 +175,7 @@ def _compiled(base: str, wanted: Sequence[str]) -> tuple[RuleSet | None, list[st
             continue
         try:
             pattern = GitIgnoreSpecPattern(line)
-        except (ValueError, re.error):  # the latter for `[z-a]`, which names nothing
+        except (ValueError, re.error):  # the latter for `[z-a]`
             continue  # git, too, passes over a pattern that is none
         if pattern.include is not None and pattern.regex is not None:
             total += cost

@@ -39,8 +39,8 @@ TREES = {
     },
     "ranges that end before they begin": {
         ".gitignore": "[z-a].txt\n[9-0]\n*.log\n[b-d].md\n",
-        "z.txt": "",
-        "9": "",
+        "y.txt": "",
+        "5": "",
         "a.log": "",
         "a.md": "",
         "c.md": "",
