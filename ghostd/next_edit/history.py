@@ -17,6 +17,7 @@ MAX_LINES = 80
 MAX_CHARS = 16_000
 """Of one edit, before and after together."""
 _MAX_UNDONE = 64
+_MAX_FORGOTTEN = 256
 
 Undone = tuple[Path, tuple[str, ...], tuple[str, ...]]
 """File, lines before and lines after."""
@@ -47,6 +48,9 @@ class EditHistory:
         """Grows with every change."""
         self._edits: list[Edit] = []
         self._undone: deque[Undone] = deque(maxlen=_MAX_UNDONE)
+        self._forgotten: deque[Undone] = deque(maxlen=_MAX_FORGOTTEN)
+        """Edits that are no longer followed: they are too old, or have been written over. To take one back is no new
+        edit."""
 
     @property
     def edits(self) -> tuple[Edit, ...]:
@@ -68,21 +72,30 @@ class EditHistory:
         end, moved = raw.line + len(raw.before), len(raw.after) - len(raw.before)
         kept: list[Edit] = []
         touched: Edit | None = None
+        lost: list[Edit] = []
         for old in self._edits:
             if old.path != path or (old.end <= raw.line and not old.line == old.end == raw.line):
                 kept.append(old)
             elif old.line >= end and not old.line == old.end == raw.line:
                 kept.append(replace(old, line=old.line + moved))
             else:
+                lost += [touched] if touched is not None else []
                 touched = old  # of several the newest goes on, the others have been written over
         edit = raw if touched is None else _joined(touched, raw)
-        if touched is not None and edit is not None and edit.before == edit.after:
+        if edit is None and touched is not None:
+            lost.append(touched)
+        if edit is not None and (inverse := (path, edit.after, edit.before)) in self._forgotten:
+            self._forgotten.remove(inverse)
+            self._undone.append(inverse)
+        elif touched is not None and edit is not None and edit.before == edit.after:
             self._undone.append((path, touched.before, touched.after))
         elif edit is not None and _is_small(edit):
             kept.append(edit)
             key = path, edit.before, edit.after
             if key in self._undone:
                 self._undone.remove(key)
+        lost += kept[:-MAX_EDITS]
+        self._forgotten += [(old.path, old.before, old.after) for old in lost]
         self._edits = kept[-MAX_EDITS:]
 
     def forget(self, path: Path) -> None:

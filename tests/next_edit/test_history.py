@@ -57,6 +57,33 @@ def test_an_edit_that_is_taken_back_is_gone_and_remembered_as_undone() -> None:
     assert len(history.edits) == 1
 
 
+def test_to_take_back_what_is_too_old_to_be_followed_is_no_new_edit() -> None:
+    history = EditHistory()
+    history.note(A, 0, ["def f(a):\n"], ["def f(b, a):\n"])
+    for line in range(1, MAX_EDITS + 2):  # what was proposed is taken, and undone
+        history.note(A, line, [f"f({line})\n"], [f"f(..., {line})\n"])
+    for line in range(1, MAX_EDITS + 2):
+        history.note(A, line, [f"f(..., {line})\n"], [f"f({line})\n"])
+    history.note(A, 0, ["def f(b, a):\n"], ["def f(ba):\n"])
+    history.note(A, 0, ["def f(ba):\n"], ["def f(a):\n"])
+    assert history.edits == ()
+    assert (A, ("def f(a):\n",), ("def f(b, a):\n",)) in history.undone
+
+
+def test_to_take_back_what_a_large_change_has_covered_is_no_new_edit() -> None:
+    history = EditHistory()
+    calls = [f"f({line})\n" for line in range(MAX_LINES + 1)]
+    history.note(A, 0, ["def f(a):\n"], ["def f(b, a):\n"])
+    for line, call in enumerate(calls, 1):
+        history.note(A, line, [call], [f"{call[:-2]}, ...)\n"])
+    # An editor tells of an undo of all of them at once, by their first and last line.
+    history.note(
+        A, 0, ["def f(b, a):\n", *(f"{call[:-2]}, ...)\n" for call in calls), ""], ["def f(b, a):\n", *calls, ""]
+    )
+    history.note(A, 0, ["def f(b, a):\n"], ["def f(a):\n"])
+    assert history.edits == ()
+
+
 def test_it_is_bounded_in_edits_and_lines() -> None:
     history = EditHistory()
     for line in range(3 * MAX_EDITS):
