@@ -24,9 +24,10 @@ Floats = NDArray[np.float64]
 BODIES = frozenset(("function", "method", "test"))
 KINDS: Mapping[str, int] = {
     **dict.fromkeys(("class", "enum", "interface", "type", "struct", "trait", "module", "union"), 0),
-    **dict.fromkeys(("function", "macro", "test"), 1),
+    **dict.fromkeys(("function", "macro"), 1),
     **dict.fromkeys(("method", "property"), 2),
     **dict.fromkeys(("variable", "constant", "field", "enum_member"), 3),
+    "test": 4,
 }
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 

@@ -28,8 +28,8 @@ FEATURES = (
     "bias", "alike", "rank", "imported", "imported_by_imported", "importer", "file_used", "around_used",
     "siblings_used", "users", "definers", "near", "words", "file_alike", "private", "test", "type", "function", "value",
 )  # fmt: skip
-_KIND_WORTH = (1.0, 0.8, 0.4, 0.2)
-"""Without a focus: types, functions, methods, values."""
+_KIND_WORTH = (1.0, 0.8, 0.4, 0.2, 0.0)
+"""Without a focus: types, functions, methods, values, tests, which nothing can use."""
 _STEPS = 8
 _STAY = 0.25
 """The walk's chance to begin anew, at each step."""
@@ -203,7 +203,7 @@ def features_of(around: Surroundings, focus: Focus) -> Floats:
         around.private[name],
         around.tests[file],
         kind == 0,
-        kind == 1,
+        (kind == 1) | (kind == 4),
         kind == 3,
     )
     return np.stack([row.astype(np.float64) for row in rows])

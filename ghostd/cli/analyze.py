@@ -107,7 +107,9 @@ def _lines(report: ProjectReport) -> Iterator[str]:
     )
     width = max((len(point.kind) for point in report.entry_points), default=0)
     points = [
-        f"{point.kind:<{width}}  {point.name}" + (f"  {point.target}" if point.target != point.path else "")
+        f"{point.kind:<{width}}  {point.name}"
+        + (f"  {point.target}" if point.target != point.path else "")
+        + (f"  ({point.path})" if point.path != point.name else "")
         for point in report.entry_points
     ]
     yield from _part("Entry points", points)

@@ -100,6 +100,8 @@ def uncommitted(  # noqa: PLR0912
             new[entry.path] = ("?", None)
         elif (blob := blob_id(content)) != before:
             new[entry.path] = (blob, content)
+    if prefix and not tracked and not old:  # a folder that the repository around it ignores, or does not know yet
+        return []
     for path in old:
         if path not in tracked:
             gone.add(path)

@@ -39,6 +39,15 @@ async def test_what_is_written_again_and_again_is_listed_once(tmp_path: Path) ->
     assert found.text.split("\n") == ["sums.py:", "  total = 1", "  class Sum", "    total = 1", "    total = 2"]
 
 
+async def test_tests_beside_the_code_are_nothing_to_begin_with(tmp_path: Path) -> None:
+    """In Zig a test is often named like the function that it is about."""
+    files = {"mem.zig": 'pub fn zeroes() void {}\n\ntest zeroes {\n    zeroes();\n}\n\ntest "none" {}\n'}
+    async with mapped(tmp_path, files | {"use.zig": 'const mem = @import("mem.zig");\n'}) as (analyst, root):
+        found = await analyst.repo_map(root, [], 4000)
+    assert "pub fn zeroes" in found.text
+    assert "test" not in found.text
+
+
 async def test_what_the_focus_imports_comes_first_and_nothing_of_it_is_shown(tmp_path: Path) -> None:
     async with mapped(tmp_path) as (analyst, root):
         found = await analyst.repo_map(root, [ORDERS], 100)

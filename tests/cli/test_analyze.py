@@ -112,8 +112,8 @@ def test_a_project_is_told_in_parts_and_commands_no_terminal(asked: list[Any], t
     assert printed.startswith(f"shop  {tmp_path}\n7 files, 80 lines, 2 KiB, mostly python, 1 left out\n\nLanguages\n")
     for line in (
         "  python              97.7 %  6 files, 80 lines",
-        "  main    python -m shop",
-        "  script  shop�[2J  shop.cli:main",
+        "  main    python -m shop  (shop/__main__.py)",
+        "  script  shop�[2J  shop.cli:main  (pyproject.toml)",
         "  pyproject.toml  python  shop 1.2  needs 1, other groups 1",
         "  web/package.json: it is no JSON",
         "Central files, of 6 with 9 imports",

@@ -82,6 +82,20 @@ async def test_a_number_without_end_in_an_index_file_is_a_damage(repository: Pat
     assert history.state(repository).detail == "its index file is damaged"
 
 
+async def test_a_folder_of_which_the_repository_around_it_has_nothing_has_no_changes(
+    repository: Path, history: GitHistory, index: Index
+) -> None:
+    """Such as a package below an ignored `node_modules`, opened on its own."""
+    commit(repository, "one", {"a.py": "1\n", ".gitignore": "packages/\n", "tool/b.py": "1\n"})
+    for name in ("packages/one", "tool"):
+        (repository / name).mkdir(parents=True, exist_ok=True)
+        (repository / name / "new.py").write_text("1\n")
+        await index.add_root(repository / name)
+        await index.wait_ready(repository / name)
+    assert await changed(history, repository / "packages/one") == {}
+    assert await changed(history, repository / "tool") == {"new.py": "added"}
+
+
 async def test_the_target_of_a_link_is_its_content(repository: Path, history: GitHistory) -> None:
     (repository / "link").symlink_to("one")
     commit(repository, "one", {"a.py": "1\n"})
