@@ -93,7 +93,9 @@ class EditHistory:
             kept.append(edit)
             key = path, edit.before, edit.after
             if key in self._undone:
-                self._undone.remove(key)
+                # Done again: what followed it was undone before it, and may follow again.
+                while self._undone.popleft() != key:
+                    pass
         lost += kept[:-MAX_EDITS]
         self._forgotten += [(old.path, old.before, old.after) for old in lost]
         self._edits = kept[-MAX_EDITS:]

@@ -57,6 +57,19 @@ def test_an_edit_that_is_taken_back_is_gone_and_remembered_as_undone() -> None:
     assert len(history.edits) == 1
 
 
+def test_an_edit_that_is_done_again_may_be_followed_again() -> None:
+    history = EditHistory()
+    history.note(A, 0, ["def f():\n"], ["def g():\n"])
+    history.note(A, 9, ["f()\n"], ["g()\n"])
+    history.note(A, 9, ["g()\n"], ["f()\n"])
+    history.note(A, 0, ["def g():\n"], ["def f():\n"])
+    history.note(A, 20, ["x\n"], ["y\n"])
+    history.note(A, 20, ["y\n"], ["x\n"])
+    assert len(history.undone) == 3
+    history.note(A, 0, ["def f():\n"], ["def g():\n"])
+    assert history.undone == {(A, ("x\n",), ("y\n",))}
+
+
 def test_to_take_back_what_is_too_old_to_be_followed_is_no_new_edit() -> None:
     history = EditHistory()
     history.note(A, 0, ["def f(a):\n"], ["def f(b, a):\n"])
