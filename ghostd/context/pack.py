@@ -15,6 +15,8 @@ _STICKY = 1.4
 """How much more a piece counts that is quoted already: a prompt that stays as it is costs a model nothing."""
 _ENOUGH = 0.97
 _OVERLAPS = "overlaps a quoted piece"
+_SAME = "its text is quoted already"
+"""From a copy of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,10 @@ def pack(
         for one in scored
     ]
     of_file: defaultdict[str, list[int]] = defaultdict(list)
+    of_text: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for place, one in enumerate(scored):
         of_file[one.candidate.place].append(place)
+        of_text[one.candidate.kind, one.candidate.text].append(place)
     left = sorted(range(len(scored)), key=lambda place: -values[place])
     taken: list[int] = []
     reasons: dict[int, str] = {}
@@ -72,11 +76,13 @@ def pack(
         taken.append(best)
         used += chosen.tokens
         seen |= chosen.new or chosen.names
-        for place in [place for place in of_file[chosen.place] if _overlaps(scored[place].candidate, chosen)]:
-            if place in taken or reasons.get(place) == _OVERLAPS:
+        worthless = dict.fromkeys(of_text[chosen.kind, chosen.text], _SAME)
+        worthless |= {at: _OVERLAPS for at in of_file[chosen.place] if _overlaps(scored[at].candidate, chosen)}
+        for place, reason in worthless.items():
+            if place in taken or reasons.get(place) in (_OVERLAPS, _SAME):
                 continue
             left.remove(place)
-            reasons[place] = _OVERLAPS
+            reasons[place] = reason
     for place in left:
         reasons.setdefault(place, "no room")
     for place in taken:

@@ -46,6 +46,13 @@ def test_a_piece_that_overlaps_a_quoted_one_is_left_out() -> None:
     assert (taken, why) == ([0, 2], {1: "overlaps a quoted piece"})
 
 
+def test_what_a_copy_of_a_file_says_again_is_left_out() -> None:
+    scored = [piece("a", 10, 0.9), piece("copy", 10, 0.8), piece("b", 10, 0.7)]
+    scored[1].candidate.text = scored[0].candidate.text
+    taken, why = pack(scored, 1000, length_exponent=1.0, novelty=0.0)
+    assert (taken, why) == ([0, 2], {1: "its text is quoted already"})
+
+
 def test_an_outline_and_a_chunk_of_the_same_lines_do_not_overlap() -> None:
     assert packed([piece("a", 10, 0.9), piece("a", 10, 0.8, kind="outline")], 100) == ["a", "a"]
 
