@@ -24,7 +24,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 
 from tree_sitter import Language, Node, Parser, Query, QueryCursor
 
@@ -50,7 +50,6 @@ _ENCLOSING = frozenset(("definition", "scope", "local", "body"))
 _BY_PLACE = {"variable": "field", "function": "method"}
 """What these kinds are inside a type."""
 _COLON = ord(":")
-_START, _END = attrgetter("start_byte"), attrgetter("end_byte")
 _ORDER = itemgetter(0, 1, 2)
 _PLACE = itemgetter(2, 4)
 
@@ -143,10 +142,10 @@ def parse(grammar: str, source: bytes) -> Parsed:
     captures = QueryCursor(query).captures(tree.root_node)
     symbols, taken = _symbols(captures, source)
     references: dict[bytes, list[int]] = defaultdict(list)
-    nodes = captures.get("reference", ())
-    for start, end in zip(map(_START, nodes), map(_END, nodes), strict=True):
+    for node in captures.get("reference", ()):
+        start = node.start_byte
         if start not in taken:
-            references[source[start:end]].append(start)
+            references[source[start : node.end_byte]].append(start)
     references.pop(b"", None)  # a node that the parser made up to recover from an error
     for name in [name for name in references if len(name) > MAX_NAME_BYTES]:
         del references[name]
