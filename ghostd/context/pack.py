@@ -76,7 +76,8 @@ def pack(
         taken.append(best)
         used += chosen.tokens
         seen |= chosen.new or chosen.names
-        worthless = dict.fromkeys(of_text[chosen.kind, chosen.text], _SAME)
+        copies = of_text[chosen.kind, chosen.text]
+        worthless = {at: _SAME for at in copies if scored[at].candidate.place != chosen.place}
         worthless |= {at: _OVERLAPS for at in of_file[chosen.place] if _overlaps(scored[at].candidate, chosen)}
         for place, reason in worthless.items():
             if place in taken or reasons.get(place) in (_OVERLAPS, _SAME):

@@ -22,6 +22,10 @@ _FORMS = re.compile(
     r"|\bAIza[\w-]{35}"
     r"|\b(?:sk|rk)_live_[A-Za-z0-9]{16,}"  # Stripe
     r"|\bnpm_[A-Za-z0-9]{36}\b|\bpypi-[\w-]{32,}|\bhf_[A-Za-z0-9]{30,}\b"
+    r"|\bxai-[A-Za-z0-9]{64,}\b|\bgsk_[A-Za-z0-9]{40,}\b"  # xAI, Groq
+    r"|\bSG\.[\w-]{16,64}\.[\w-]{16,64}\b|\bdo[opr]_v1_[0-9a-f]{64}\b"  # SendGrid, DigitalOcean
+    r"|\b\d{8,10}:AA[\w-]{33}(?![\w-])"  # Telegram
+    r"|\b[MNO][\w-]{23,25}\.[\w-]{6}\.[\w-]{27,38}(?![\w-])"  # Discord
     r"|\beyJ[\w-]{8,2000}\.eyJ[\w-]{8,}\.[\w-]+",  # JWT (RFC 7519)
     re.MULTILINE,
 )
@@ -29,6 +33,21 @@ _ASSIGNED = re.compile(
     r"(?i)((?:secret|passwd|password|api_?key|access_?key|auth_?token|access_?token|private_?key)\w{0,40}[\"']?\s{0,40}(?::=|[:=])\s*[\"'])"
     r"([^\"'\s]{8,})([\"'])"
 )
+_WRITTEN = re.compile(
+    r"(?im)"
+    r"((?:\bauthorization[\"']?\s{0,4}[:=,]\s{0,4}[\"']?(?:bearer|basic|token)\s"  # a header
+    r"|[;\"'](?:accountkey|sharedaccesskey|password|pwd)="  # a connection string
+    r"|\s--?(?:password|token|api-key|secret)[= ]))"  # an argument
+    r"([^\s\"';]{8,})()"
+)
+_LINE = re.compile(
+    r"(?im)(^[ \t]*(?:export |set |env )?[\w.-]{0,60}"
+    r"(?:secret|passwd|password|token|api_?key|access_?key|private_?key)(?:=|:[ \t]+))"
+    r"([^\s\"'#,;()\[\]{}]{8,})([ \t]*(?:#.*)?\r?$)"
+)
+"""A whole line of a shell's, .env, .ini, .properties or YAML file."""
+_MIXED = re.compile(r"(?=.*\d)(?=.*[A-Za-z])(?!(?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*$)")
+"""What stands without quotes may be code: only what has digits among letters and is no attribute."""
 _IN_URL = re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}://[^\s/:@\"']*:)([^\s/@\"']{3,})(@)")
 _NOT_SECRET = re.compile(r"[{}<>$%]|^(?:example|changeme|password|secret|dummy|test)", re.IGNORECASE)
 
@@ -45,8 +64,13 @@ def without_secrets(text: str) -> tuple[str, int]:
         replaced += 1
         return f"{match[1]}{REDACTED}{match[3]}"
 
+    def written(match: re.Match[str]) -> str:
+        return assigned(match) if _MIXED.match(match[2]) else match[0]
+
     text = _ASSIGNED.sub(assigned, text)
     text = _IN_URL.sub(assigned, text)
+    text = _WRITTEN.sub(written, text)
+    text = _LINE.sub(written, text)
     return text, count + replaced
 
 
