@@ -27,7 +27,7 @@ def show_context(session: Session, params: ExecuteCommandParams) -> Coroutine[An
     if len(params.arguments or ()) != 1:
         raise RpcError(INVALID_PARAMS, f"params.arguments: {CONTEXT} takes one object.")
     assert params.arguments
-    asked = convert_params(params.arguments[0], ContextParams)
+    asked = convert_params(params.arguments[0], ContextParams, "params.arguments[0]")
     if asked.max_tokens is not None and not 1 <= asked.max_tokens <= MAX_BUDGET_TOKENS:
         raise RpcError(INVALID_PARAMS, f"params.arguments[0].maxTokens: a number from 1 to {MAX_BUDGET_TOKENS}.")
     snapshot = session.known(asked.text_document)

@@ -36,16 +36,16 @@ def message_id(value: object) -> MsgId:
     return value
 
 
-def convert_params(params: Any, kind: type[P]) -> P:
-    """The parameters as their own type; raises RpcError (InvalidParams) that names the field."""
+def convert_params(params: Any, kind: type[P], name: str = "params") -> P:
+    """The parameters as their own type; raises RpcError (InvalidParams) that names the field in what is called `name`."""
     try:
         return msgspec.convert(params, kind)
     except msgspec.ValidationError as error:
         problem, _, where = str(error).partition(" - at `$")
-        raise RpcError(INVALID_PARAMS, f"params{where.rstrip('`')}: {problem}") from None
+        raise RpcError(INVALID_PARAMS, f"{name}{where.rstrip('`')}: {problem}") from None
     except UnicodeEncodeError:
         # msgspec quotes or compares a string in UTF-8, which has no lone surrogates; JSON's escapes do.
-        raise RpcError(INVALID_PARAMS, "params: a string holds half of a surrogate pair.") from None
+        raise RpcError(INVALID_PARAMS, f"{name}: a string holds half of a surrogate pair.") from None
 
 
 def refuse(message: str) -> NoReturn:

@@ -25,7 +25,7 @@ def completion_feedback(session: Session, params: ExecuteCommandParams) -> Corou
     if len(params.arguments or ()) != 1:
         raise RpcError(INVALID_PARAMS, f"params.arguments: {FEEDBACK} takes one object.")
     assert params.arguments
-    told = convert_params(params.arguments[0], FeedbackParams)
+    told = convert_params(params.arguments[0], FeedbackParams, "params.arguments[0]")
     if not 0 <= told.share <= 1:
         raise RpcError(INVALID_PARAMS, "params.arguments[0].share: a number from 0 to 1.")
     suggestions = session.host.suggestions

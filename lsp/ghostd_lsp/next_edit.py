@@ -100,7 +100,7 @@ async def _code_action(session: Session, snapshot: Snapshot | None, params: Code
 
 def show_next_edit(session: Session, params: ExecuteCommandParams) -> Coroutine[Any, Any, object]:
     """workspace/executeCommand `ghostd.nextEdit`: the next edit, or null; the editor goes there if it can."""
-    asked = convert_params(_only(params, NEXT_EDIT), NextEditParams)
+    asked = convert_params(_only(params, NEXT_EDIT), NextEditParams, "params.arguments[0]")
     snapshot = session.known(asked.text_document)
     return _show(session, snapshot, asked)
 
@@ -133,7 +133,7 @@ async def _show(session: Session, snapshot: Snapshot | None, asked: NextEditPara
 
 def reject_next_edit(session: Session, params: ExecuteCommandParams) -> Coroutine[Any, Any, object]:
     """workspace/executeCommand `ghostd.rejectNextEdit`: it is not proposed again in this session."""
-    wanted = convert_params(_only(params, REJECT), RejectParams).id
+    wanted = convert_params(_only(params, REJECT), RejectParams, "params.arguments[0]").id
     for each in session.next_edits[1] if session.next_edits is not None else ():
         if each.id == wanted:
             session.host.next_edits.reject(session.id, each.proposal)

@@ -241,6 +241,27 @@ async def test_a_body_that_is_no_message_is_reported_and_the_session_goes_on(bod
         assert (await client.refused("nothing")).code == -32601
 
 
+@pytest.mark.parametrize(
+    ("command", "argument", "told"),
+    [
+        (
+            "ghostd.completionFeedback",
+            {"uri": "a:b", "id": "x", "kind": "liked"},
+            "params.arguments[0].kind: ",
+        ),
+        ("ghostd.context", {}, "params.arguments[0]: "),
+        ("ghostd.nextEdit", {"textDocument": {"uri": 5}}, "params.arguments[0].textDocument.uri: "),
+        ("ghostd.rejectNextEdit", {"id": 7}, "params.arguments[0].id: "),
+    ],
+)
+async def test_a_commands_wrong_argument_is_named(command: str, argument: dict[str, Any], told: str) -> None:
+    async with connected(make_host()) as client:
+        await client.initialize()
+        refused = await client.refused("workspace/executeCommand", {"command": command, "arguments": [argument]})
+        assert refused.code == -32602
+        assert refused.message.startswith(told)
+
+
 async def test_a_request_without_jsonrpc_version_is_answered_by_its_id() -> None:
     async with connected(make_host()) as client:
         answer = client.expect("x")
