@@ -37,7 +37,7 @@ def message_id(value: object) -> MsgId:
 
 
 def convert_params(params: Any, kind: type[P], name: str = "params") -> P:
-    """The parameters as their own type; raises RpcError (InvalidParams) that names the field in what is called `name`."""
+    """The parameters as their own type; raises RpcError (InvalidParams) that names the field, below `name`."""
     try:
         return msgspec.convert(params, kind)
     except msgspec.ValidationError as error:
