@@ -188,6 +188,8 @@ class _Siblings:
             self.ignored.append(path + "/" if is_folder else path)
             self._remove(path)
         elif is_folder:
+            if self.context.store.known_file(path) is not None:
+                self.batch.removed.append(path)  # the folder took the file's place
             self.folders.add(path)
         else:
             self._file(walk, path, status)

@@ -156,6 +156,20 @@ async def test_a_file_in_the_place_of_an_ignored_folder_is_indexed(
         await followed.until([".gitignore", "b.py", "out"])
 
 
+async def test_a_folder_in_the_place_of_a_file_takes_its_definitions_away(
+    root: Path, store: Path, make_watch: MakeWatch
+) -> None:
+    async with following(root, store, watch=make_watch()) as followed:
+        write(root, {"a": "x = 1\n", "b.py": "y = 1\n"})
+        await followed.until(["a", "b.py"])
+        (root / "a").unlink()
+        write(root, {"a/inner.py": "x = 2\n"})
+        await followed.until(["a/inner.py", "b.py"])
+        shutil.rmtree(root / "a")
+        write(root, {"a": "x = 1\n"})
+        await followed.until(["a", "b.py"])
+
+
 async def test_a_folder_that_becomes_a_virtual_environment_is_left_out(root: Path, store: Path) -> None:
     async with following(root, store) as followed:
         write(root, {"env/lib/a.py": "x = 1\n"})
