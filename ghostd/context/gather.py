@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -140,22 +141,27 @@ class _Gathering:
         history = self.parts.history
         own = self.parts.index is self.seen  # no open document stands in for its file
         limit = min(MAX_SEARCHED, SEARCHED + round(SEARCHED_PER_TOKEN * self.request.budget_tokens))
-        asked: dict[str, Awaitable[object]] = {
-            "chunks": self.parts.index.search(self.root, self.query.words, limit, leave_out=self.path),
-            "imports": self.parts.resolver.imports(self.root, self.path, None if own else self.seen),
-            "outline": (self.parts.known if own else self.seen).outline(self.root, self.path),
+        parts, root, path = self.parts, self.root, self.path
+        # Asked in tasks that may be cancelled before they begin.
+        asked: dict[str, Callable[[], Awaitable[object]]] = {
+            "chunks": lambda: parts.index.search(root, self.query.words, limit, leave_out=path),
+            "imports": lambda: parts.resolver.imports(root, path, None if own else self.seen),
+            "outline": lambda: (parts.known if own else self.seen).outline(root, path),
         }
         soon = self.deadline - (1 - _HISTORY_SHARE) * self.request.deadline_s
         until = dict.fromkeys(asked, self.deadline)
         if history is not None and not self.request.patient and not history.awake(self.root):
             self.late += ["co-changed", "uncommitted"]
         elif history is not None:
-            asked["co_changed"] = history.co_changed(self.root, self.path, _CO_CHANGED)
-            asked["uncommitted"] = history.uncommitted(self.root)
+            asked["co_changed"] = partial(history.co_changed, root, path, _CO_CHANGED)
+            asked["uncommitted"] = partial(history.uncommitted, root)
         answers = await asyncio.gather(
-            *(self._within(name, answer, (), until.get(name, soon)) for name, answer in asked.items())
+            *(self._asked(name, source, until.get(name, soon)) for name, source in asked.items())
         )
         return _Found(**dict(zip(asked, answers, strict=True)))  # type: ignore[arg-type]
+
+    async def _asked(self, name: str, source: Callable[[], Awaitable[object]], until: float) -> object:
+        return await self._within(name, source(), (), until)
 
     async def _within(self, name: str, answer: Awaitable[T], otherwise: T, until: float | None = None) -> T:
         """The answer, unless it is late or fails."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -281,6 +282,21 @@ async def test_a_source_that_fails_is_named_and_the_log_says_why(
     assert found.late == ("uncommitted",)
     assert "def gross_price(net: float" in texts(found)
     assert "the history is broken" in caplog.text
+
+
+async def test_a_request_that_is_cancelled_leaves_no_source_half_asked(tmp_path: Path) -> None:
+    """Python tells of such ones in the log."""
+    async with project(tmp_path, SHOP, MemoryHistory()) as shop:
+        request = await shop.request("shop/orders.py", "total = gross_price(")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for turns in range(60):
+                task = asyncio.create_task(shop.retriever.select(request))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.wait([task])
+                del task
 
 
 async def test_the_prompt_stays_as_it_is_while_the_user_types(tmp_path: Path) -> None:
