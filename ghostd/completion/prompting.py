@@ -80,9 +80,9 @@ def room_for(deployment: Deployment, request: FillRequest) -> tuple[int, int]:
 
 
 def greedy(request: FillRequest) -> Sampling:
-    """Its sampling; greedy unless it says otherwise."""
+    """Its sampling; greedy unless it says otherwise, where the model can be told."""
     sampling = request.sampling
-    return replace(sampling, temperature=0.0) if sampling.temperature is None else sampling
+    return replace(sampling, temperature=0.0, optional=True) if sampling.temperature is None else sampling
 
 
 class Prompting:

@@ -28,6 +28,8 @@ _PARAM = {"tools": "tools", "vision": "messages", "files": "messages", "audio": 
           "reasoning": "reasoning_effort"}  # fmt: skip
 _OF_CHAT_MODELS = frozenset(("openai.responses",))
 """Calls that are only passed on, and that models for conversations have."""
+_FOR_EDITORS = frozenset(("fill", "zeke.complete"))
+"""Calls that ask for a text at a cursor."""
 _MARGIN = 1.5
 """Prompts are estimated; a model that is the only one is refused only for one that is this much too long."""
 _UNPROVEN_AT_ONCE = 2
@@ -77,10 +79,13 @@ def unfit(deployment: Deployment, call: Call, *, only: bool = False) -> Unfit | 
 
 
 def _capable(call: Call, capabilities: frozenset[str], *, only: bool) -> bool:
-    """Whether it can, or can do something that serves as well; a conversation serves where the model was asked for."""
-    if call.capability in capabilities:
+    """Whether it can, or can do something that serves as well; a conversation serves where the model was asked for.
+
+    Holes are filled in a conversation for editors only: other clients know what their models can do, and how to ask.
+    """
+    if call.capability in capabilities or (call.capability == "complete" and "fill" in capabilities):
         return True
-    return call.capability == "complete" and ("fill" in capabilities or (only and "chat" in capabilities))
+    return only and "chat" in capabilities and (call.capability == "complete" or call.operation in _FOR_EDITORS)
 
 
 class Selection(msgspec.Struct, frozen=True):

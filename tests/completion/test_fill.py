@@ -15,7 +15,7 @@ from ghostd.errors import ContextTooLong, ModelNotFound, WorkerCrashed
 from ghostd.models import FimVocabulary, ModelInfo
 from ghostd.ports import Provider
 from ghostd.testing.scripted import ScriptedProvider
-from ghostd.types import Capability, ChatRequest, CompletionRequest, Delta, FillRequest, OpenDocument, Usage
+from ghostd.types import Capability, ChatRequest, CompletionRequest, Delta, FillRequest, OpenDocument, Sampling, Usage
 
 QWEN = FimVocabulary({"<|fim_prefix|>": 1, "<|fim_suffix|>": 2, "<|fim_middle|>": 3})
 REQUEST = FillRequest(model="auto", prefix="def f(", suffix=")\n")
@@ -121,6 +121,15 @@ async def test_auto_raises_the_last_tiers_failure() -> None:
 async def test_without_any_model_that_fills_auto_is_not_found() -> None:
     with pytest.raises(ModelNotFound):
         await collect(fill([ScriptedProvider(capabilities=CHAT)], REQUEST))
+
+
+async def test_a_model_that_only_converses_is_asked_in_words_where_it_is_named() -> None:
+    model = ScriptedProvider(["```python\n", "a, b\n", "```"], model="m", capabilities=CHAT)
+    request = replace(REQUEST, model="m", path=Path("a.py"), tidy=True)
+    assert (await collect(fill([model], request))).text == "a, b"
+    (asked,) = model.requests
+    assert isinstance(asked, ChatRequest)
+    assert asked.sampling == Sampling(temperature=0.0, optional=True)  # not every model takes one
 
 
 async def test_a_silent_last_tier_ends_with_an_empty_text() -> None:
