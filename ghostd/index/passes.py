@@ -190,6 +190,7 @@ class _Siblings:
         elif is_folder:
             if self.context.store.known_file(path) is not None:
                 self.batch.removed.append(path)  # the folder took the file's place
+            self.batch.skips[path] = None
             self.folders.add(path)
         else:
             self._file(walk, path, status)

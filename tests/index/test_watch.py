@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -166,8 +167,12 @@ async def test_a_folder_in_the_place_of_a_file_takes_its_definitions_away(
         write(root, {"a/inner.py": "x = 2\n"})
         await followed.until(["a/inner.py", "b.py"])
         shutil.rmtree(root / "a")
-        write(root, {"a": "x = 1\n"})
-        await followed.until(["a", "b.py"])
+        os.mkfifo(root / "a")
+        await followed.until(["b.py"])
+        (root / "a").unlink()
+        write(root, {"a/inner.py": "x = 3\n"})
+        await followed.until(["a/inner.py", "b.py"])
+        assert await followed.index.skips(root) == []
 
 
 async def test_a_folder_that_becomes_a_virtual_environment_is_left_out(root: Path, store: Path) -> None:
