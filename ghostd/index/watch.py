@@ -164,7 +164,9 @@ class InotifyWatch:
             self._folders.pop(event.watch, None)
             return
         for folder in tuple(self._folders[event.watch]):
-            if folder.root in self._sinks:
+            if folder.root in self._sinks and event.mask & inotify.IN_UNMOUNT:
+                self._sinks[folder.root].overflowed()
+            elif folder.root in self._sinks:
                 self._tell(event, folder, self._sinks[folder.root])
 
     def _tell(self, event: inotify.Event, folder: _Folder, sink: Sink) -> None:

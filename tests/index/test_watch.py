@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -301,6 +302,20 @@ async def test_a_root_that_is_moved_away_and_back_is_followed_again(root: Path, 
 
 
 @pytest.mark.skipif(not inotify.available(), reason="inotify's queue")
+async def test_a_file_system_that_is_unmounted_takes_its_files_away(root: Path, store: Path) -> None:
+    write(root, {"a.py": "x = 1\n", "mounted/hidden.py": "x = 1\n"})
+    if subprocess.run(["mount", "-t", "tmpfs", "none", root / "mounted"], check=False, capture_output=True).returncode:
+        pytest.skip("this user may not mount anything")
+    try:
+        write(root, {"mounted/b.py": "x = 1\n"})
+        async with following(root, store) as followed:
+            await followed.until(["a.py", "mounted/b.py"])
+            subprocess.run(["umount", root / "mounted"], check=True)
+            await followed.until(["a.py", "mounted/hidden.py"])
+    finally:
+        subprocess.run(["umount", root / "mounted"], check=False, capture_output=True)
+
+
 async def test_lost_events_are_made_up_for_by_a_full_comparison(root: Path, store: Path) -> None:
     """What the kernel reports as IN_Q_OVERFLOW is told to every root."""
     watch = InotifyWatch(inotify.create())
