@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ghostd.errors import RootError
+from ghostd.index.kernel_mounts import kernel_mount_of
 
 
 @dataclass(slots=True)
@@ -61,4 +62,6 @@ def check_and_lock(root: Path, store: Path) -> RootLock:
         raise RootError(root, "it is not a folder")
     if not os.access(root, os.R_OK | os.X_OK):
         raise RootError(root, "it may not be read (check its permissions)")
+    if kind := kernel_mount_of(root.resolve()):
+        raise RootError(root, f"it lies in a file system of the kernel's ({kind}), which holds no source")
     return acquire(store, root)

@@ -27,6 +27,7 @@ from ghostd.index.ignore import (
     parse_rules,
 )
 from ghostd.index.inside import OPEN_FLAGS, lies_at, open_folder
+from ghostd.index.kernel_mounts import kernel_mounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Walk:
     skips: dict[str, str] = field(default_factory=dict)
     """Path → reason, for what cannot be a file of the index."""
     _count: int = 0
+    _mounts: dict[str, str] = field(default_factory=kernel_mounts)
     _patterns: int = 0
     """Patterns of ignore files read so far."""
 
@@ -195,6 +197,9 @@ class Walk:
         if is_folder:
             if path.count("/") + 1 > self.limits.max_depth:
                 self.skips[path] = f"nested deeper than index.max_depth ({self.limits.max_depth})"
+                return None
+            if self._mounts and (kind := self._mounts.get(f"{self.root.rstrip('/')}/{path}")):
+                self.skips[path] = f"a file system of the kernel's ({kind})"
                 return None
             return path, rules
         return self.file(path, entry.stat(follow_symlinks=False))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from index_harness import following, write
 
 from ghostd.config.projects import IndexConfig
+from ghostd.errors import RootError
 from ghostd.index.examine import Gone, examine
 from ghostd.index.inside import RootFiles, open_folder
 from ghostd.index.scan import Limits, Walk
@@ -128,6 +131,22 @@ async def test_devices_are_never_opened(root: Path, store: Path) -> None:
     report, skips = await once(root, store)
     assert report.files == 1
     assert skips == {"disk.py": "not a regular file (a device)", "zero.py": "not a regular file (a device)"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux has these file systems")
+async def test_file_systems_of_the_kernel_are_no_source(root: Path, store: Path) -> None:
+    for folder in ("/proc", "/proc/self", "/sys"):
+        with pytest.raises(RootError, match="a file system of the kernel's"):
+            await index_once(store, Path(folder), IndexConfig())
+    write(root, {"a.py": "x = 1\n"})
+    (root / "proc").mkdir()
+    if subprocess.run(["mount", "-t", "proc", "none", root / "proc"], check=False, capture_output=True).returncode:
+        pytest.skip("this user may not mount anything")
+    try:
+        report, skips = await once(root, store)
+    finally:
+        subprocess.run(["umount", root / "proc"], check=True)
+    assert (report.files, skips) == (1, {"proc": "a file system of the kernel's (proc)"})
 
 
 def test_nothing_is_read_through_a_folder_that_became_a_link(root: Path, tmp_path: Path) -> None:
