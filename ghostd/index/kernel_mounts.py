@@ -1,4 +1,4 @@
-"""File systems that the kernel makes up, such as /proc and /sys: what looks like a file there may do something when read."""
+"""File systems that the kernel makes up, such as /proc and /sys: to read what looks like a file may do something."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import re
 from pathlib import Path
 
 MADE_UP = frozenset(
-    "autofs bdev binder binfmt_misc bpf cgroup cgroup2 configfs cpuset debugfs devpts devtmpfs dmadev efivarfs functionfs"
-    " fusectl hugetlbfs ipathfs mqueue nfsd nsfs pipefs proc pstore resctrl rpc_pipefs securityfs selinuxfs smackfs sockfs"
-    " sysfs tracefs usbfs".split()
+    (
+        *("autofs", "binder", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs"),
+        *("debugfs", "devpts", "devtmpfs", "efivarfs", "functionfs", "fusectl", "hugetlbfs"),
+        *("mqueue", "nfsd", "nsfs", "proc", "pstore", "resctrl", "rpc_pipefs"),
+        *("securityfs", "selinuxfs", "smackfs", "sysfs", "tracefs", "usbfs"),
+    )
 )
 _ESCAPED = re.compile(rb"\\([0-7]{3})")
 
