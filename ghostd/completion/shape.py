@@ -9,6 +9,8 @@ from ghostd.completion.lexing import PLAIN, Syntax, chunk_before, lex
 
 _OPENS_BY_WORD = re.compile(r"(?:\b(?:do|then|else|begin|repeat)|\bfunction\b.*\)|=>|->)$")
 _DEFINES_BY_WORD = re.compile(r"^\s*(?:def|class|module|while|until|if|unless|for|case)\b")
+_LABEL = re.compile(r"^\s*(?:case\b.*|default\s*):$")
+"""Of a switch: what stands below is indented, as in a block."""
 _LOOKED_AT_CHARS = 1500
 _CLOSERS = frozenset(")]}>'\"`;, \t:")
 
@@ -48,7 +50,7 @@ def opens_block(line: str, syntax: Syntax) -> bool:
         case "words":
             return bool(_OPENS_BY_WORD.search(code) or _DEFINES_BY_WORD.match(code))
         case "brackets":
-            return code.endswith("=>")
+            return code.endswith("=>") or _LABEL.match(code) is not None
         case "none":
             return False
 

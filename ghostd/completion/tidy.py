@@ -25,6 +25,8 @@ _LOOP = re.compile(r"(.{1,40}?)\1{7,}$", re.DOTALL)
 _MAX_PERIOD_LINES = 8
 _MIN_SHARED_CHARS = 8
 """Of a line: shorter ones are equal by chance."""
+_MIN_BEGUN_CHARS = 16
+"""Of a last line that is the beginning of the one below: what the limit of tokens has left of it."""
 _MAX_CUTS = 12
 _ECHO_LINES = 12
 """Lines before the cursor that a text may repeat, at most."""
@@ -168,7 +170,7 @@ def without_suffix(text: str, prefix: str, suffix: str, syntax: Syntax) -> str:
 
 
 def _without_lines(text: str, suffix: str) -> str:
-    """Cut where the lines below the cursor begin again: two of them, or one that is long and the last."""
+    """Cut where the lines below the cursor begin again: two of them, or one that is long and the last, or was to be."""
     if "\n" not in text:
         return text
     below = [one.rstrip() for one in suffix.split("\n", 12)[1:12]]
@@ -177,6 +179,8 @@ def _without_lines(text: str, suffix: str) -> str:
     if not below:
         return text
     lines = text.rstrip().split("\n")
+    if below[0].startswith(lines[-1]) and sum(map(str.isalnum, lines[-1])) >= _MIN_BEGUN_CHARS:
+        return "\n".join(lines[:-1]).rstrip("\n ")
     for at in range(1, len(lines)):
         if lines[at].rstrip() != below[0] or not below[0]:
             continue
