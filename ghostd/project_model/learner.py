@@ -289,12 +289,12 @@ async def run_training(job: Job) -> Done:
     """Run a training process; raises WorkerFailed. Ends the process when it is cancelled."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        "ghostd.project_model.train",
+        *("-P", "-m", "ghostd.project_model.train"),  # -P: no file of the working directory stands in for a library
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={"PATH": os.environ.get("PATH", ""), "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+        cwd="/",
     )
     assert process.stdin and process.stdout and process.stderr
     try:

@@ -1,0 +1,44 @@
+"""The process that learns."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from ghostd.project_model.learner import run_training
+from ghostd.project_model.train import Done, Job
+
+
+def job(folder: Path) -> Job:
+    root = folder / "project"
+    root.mkdir()
+    (root / "a.py").write_text("def first():\n    return 1\n")
+    return Job(str(root), str(folder / "a.segment"), (("a.py", "1"),), 1000, 1000)
+
+
+async def test_nothing_of_a_project_that_is_the_working_directory_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = job(tmp_path)
+    evil = f"open({str(tmp_path / 'ran')!r}, 'w').close()\n"
+    for name in ("ghostd.py", "msgspec.py", "threading.py"):
+        (Path(wanted.root) / name).write_text(evil)
+    monkeypatch.chdir(wanted.root)
+    assert (await run_training(wanted)).files == 1
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_process_that_has_learned_ends_by_itself_and_without_a_fault(tmp_path: Path) -> None:
+    command = [sys.executable, "-P", "-m", "ghostd.project_model.train"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        process.stdin.write(msgspec.json.encode(job(tmp_path)) + b"\n")
+        process.stdin.flush()
+        done = msgspec.json.decode(process.stdout.read(), type=Done)
+        assert (done.files, process.stderr.read(), process.wait(60)) == (1, b"", 0)
