@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 
-_ENDS = re.compile(rb"\r\n|\n|\r")
 _BOM = "\ufeff"
 
 
@@ -15,7 +14,10 @@ class FileLines:
 
     def __init__(self, text: bytes) -> None:
         self.text = text
-        self._starts: Sequence[int] = [0, *(end.end() for end in _ENDS.finditer(text))]
+        lines = text.splitlines(keepends=True)
+        if lines and not lines[-1].endswith((b"\n", b"\r")):
+            lines.pop()  # no other line starts behind it
+        self._starts: Sequence[int] = list(accumulate(map(len, lines), initial=0))
 
     def place(self, offset: int) -> tuple[int, int]:
         """Line and column; of the end for an offset beyond it."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import get_args
@@ -88,8 +89,8 @@ async def symbols(navigator: Navigator, exchange: Exchange) -> Response:
     else:
         wanted = Wanted(asked["query"], kinds, near=near)
         found = await navigator.symbols.search(wanted, roots, index, limit + 1)
-    texts = _Texts(index)
-    data = [await texts.symbol(each) for each in found[:limit]]
+    texts = await _Texts.of(index, ((each.root, each.symbol.path) for each in found[:limit]))
+    data = [texts.symbol(each) for each in found[:limit]]
     return exchange.json(_ENCODER.encode(SymbolList(data, len(found) > limit)))
 
 
@@ -111,7 +112,7 @@ async def references(navigator: Navigator, exchange: Exchange) -> Response:
         names = {place_of(root, each.symbol) for each in defined}
         places = sort_places([*names, *uses], here)
         found += [(place, "definition" if place in names else "use") for place in places]
-    texts = _Texts(index)
+    texts = await _Texts.of(index, ((place.root, place.path) for place, _ in found[:limit]))
     data = [await texts.reference(place, role) for place, role in found[:limit]]
     return exchange.json(_ENCODER.encode(ReferenceList(data, len(found) > limit)))
 
@@ -145,13 +146,25 @@ async def _named(
 class _Texts:
     """The texts of one reply's files."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, lines: Mapping[Path, FileLines]) -> None:
         self._index = index
-        self._read: dict[Path, FileLines] = {}
+        self._lines = lines
 
-    async def symbol(self, found: Found) -> ListedSymbol:
+    @classmethod
+    async def of(cls, index: Index, files: Iterable[tuple[Path, PurePosixPath]]) -> _Texts:
+        """Reads these files of roots, all of a root at once."""
+        by_root: dict[Path, dict[PurePosixPath, None]] = {}
+        for root, path in files:
+            by_root.setdefault(root, {})[path] = None
+        lines: dict[Path, FileLines] = {}
+        for root, paths in by_root.items():
+            texts = await index.read_texts(root, list(paths))
+            lines |= await asyncio.to_thread(_lines_of, root, paths, texts)
+        return cls(index, lines)
+
+    def symbol(self, found: Found) -> ListedSymbol:
         symbol = found.symbol
-        lines = await self._lines(found.root, symbol.path)
+        lines = self._lines[found.root / symbol.path]
         now = locate(lines.text, symbol.name, symbol.name_span)
         line, column = lines.place(now.start) if lines.text else (symbol.line, 1)
         end_line, _ = lines.place(symbol.span.end + now.start - symbol.name_span.start)
@@ -168,7 +181,7 @@ class _Texts:
         )
 
     async def reference(self, place: Place, role: str) -> ListedReference:
-        lines = await self._lines(place.root, place.path)
+        lines = self._lines[place.root / place.path]
         now = locate(lines.text, place.name, place.span)
         line, column = lines.place(now.start) if lines.text else (place.line, 1)
         around = enclosing(await self._index.outline(place.root, place.path), place.span.start)
@@ -176,11 +189,11 @@ class _Texts:
         text = lines.line(line, _LINE_CHARS) if lines.text else ""
         return ListedReference(place.name, role, str(place.root), str(place.path), line, column, inside, text)
 
-    async def _lines(self, root: Path, path: PurePosixPath) -> FileLines:
-        file = root / path
-        if file not in self._read:
-            self._read[file] = FileLines(await self._index.text(root, path) or b"")
-        return self._read[file]
+
+def _lines_of(
+    root: Path, paths: Iterable[PurePosixPath], texts: Mapping[PurePosixPath, bytes]
+) -> dict[Path, FileLines]:
+    return {root / path: FileLines(texts.get(path, b"")) for path in paths}
 
 
 def _text(exchange: Exchange, name: str) -> str:
