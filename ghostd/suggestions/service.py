@@ -83,8 +83,9 @@ class SuggestionService:
             if not answered:
                 self.measured.unanswered += 1
                 work.leave()
-            self._warm_later(work.state, ask, work.fillers)
-        if work.shown is not None:
+            if ask.document:
+                self._warm_later(work.state, ask, work.fillers)
+        if work.shown is not None and ask.document:
             self._prepare(work, work.shown)
 
     def opened(self, ask: Ask) -> None:
@@ -182,7 +183,9 @@ class SuggestionService:
     # --- what is asked of models ---------------------------------------------------
 
     def state_of(self, ask: Ask) -> DocumentState:
-        """What is remembered of its document."""
+        """What is remembered of its document; of a text that is none, nothing."""
+        if not ask.document:
+            return DocumentState()
         key = (ask.fill.session, ask.document)
         state = self._documents.setdefault(key, DocumentState())
         self._documents.move_to_end(key)

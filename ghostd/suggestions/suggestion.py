@@ -19,7 +19,7 @@ class Ask:
     fill: FillRequest
     """Its `trigger`, `session`, limits and texts; `model` as configured."""
     document: str
-    """Names the document within the session: its URI, or its path."""
+    """Names the document within the session: its URI, or its path; "" for a text that is none."""
     incremental: bool = False
     """Whether better suggestions may follow a first one."""
 

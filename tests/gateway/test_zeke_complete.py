@@ -110,9 +110,9 @@ async def test_a_stream_says_the_text_in_pieces_that_follow_one_another() -> Non
 
 async def test_incremental_events_hold_the_whole_text_and_the_last_one_is_final() -> None:
     async with door(ScriptedProvider(pieces=("return", " a"))) as zeke:
-        events = await zeke.events(prefix="def f(a):\n    ", incremental=True)
+        events = await zeke.events(prefix="def f(a):\n    ", incremental=True, file_path="a.py")
         assert events[-1] == {"content": "return a", "final": True}
-        status, reply = await zeke.post(prefix="def f(a):\n    ret", incremental=True)
+        status, reply = await zeke.post(prefix="def f(a):\n    ret", incremental=True, file_path="a.py")
     assert (status, reply["content"], reply["model"]) == (200, "urn a", "scripted-model")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 import pytest
 from suggestions.models import CLOUD, KEEPS, MODEL, READY, SLOW, Models, all_of, ask, service, texts, until
@@ -413,6 +414,19 @@ async def test_the_texts_of_ended_generations_do_not_wait_for_the_garbage_collec
         assert not [one for one in gc.get_objects() if isinstance(one, Generation)]
     finally:
         gc.enable()
+
+
+async def test_texts_that_are_no_document_have_nothing_to_do_with_each_other() -> None:
+    models = Models(MODEL)
+    suggestions = service(models)
+    asks = [replace(ask(f"def f{number}():\n    "), document="") for number in range(3)]
+    tasks = [asyncio.create_task(texts(suggestions, one)) for one in asks]
+    await until(lambda: len(models.asked) == 3)
+    for number, stream in enumerate(models.asked):
+        stream.write(f"return {number}").end()
+    assert await asyncio.gather(*tasks) == [["return 0"], ["return 1"], ["return 2"]]
+    await asyncio.sleep(1)  # nothing is got ready for what comes next
+    assert (len(models.asked), models.warmed) == (3, [])
 
 
 async def test_closing_a_document_ends_its_generations() -> None:

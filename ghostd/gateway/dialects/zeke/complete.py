@@ -116,7 +116,8 @@ async def complete(engine: Engine, suggestions: SuggestionService, exchange: Exc
 async def _incremental(
     engine: Engine, suggestions: SuggestionService, exchange: Exchange, body: CompleteBody, request: FillRequest
 ) -> Response | None:
-    ask = Ask(request, body.file_path or "", incremental=bool(body.stream))
+    document = body.file_path or ("untitled:" if body.session else "")
+    ask = Ask(request, document, incremental=bool(body.stream))
     found = suggestions.suggest(ask)
     if not body.stream:
         async with aclosing(found):
