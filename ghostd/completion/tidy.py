@@ -179,7 +179,8 @@ def _without_lines(text: str, suffix: str) -> str:
     if not below:
         return text
     lines = text.rstrip().split("\n")
-    if below[0].startswith(lines[-1]) and sum(map(str.isalnum, lines[-1])) >= _MIN_BEGUN_CHARS:
+    least = _MIN_BEGUN_CHARS if any(map(str.strip, lines[:-1])) else _MIN_SHARED_CHARS
+    if below[0].startswith(lines[-1]) and sum(map(str.isalnum, lines[-1])) >= least:
         return "\n".join(lines[:-1]).rstrip("\n ")
     for at in range(1, len(lines)):
         if lines[at].rstrip() != below[0] or not below[0]:
