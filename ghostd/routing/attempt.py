@@ -156,6 +156,7 @@ class Attempt:
                 await self._collect()
         except asyncio.CancelledError:
             if not self._given_up or task is None or task.uncancel() > 0:  # somebody else wants the task to end, too
+                task = None  # which keeps this error, and so this frame, and all that the call holds
                 await self.close()
                 raise
             silence = f"answered neither the request within {probe_after_s:g} s nor a check whether it lives"

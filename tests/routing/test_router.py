@@ -33,6 +33,7 @@ from ghostd.errors import (
     WorkerCrashed,
 )
 from ghostd.models import ModelInfo
+from ghostd.routing.attempt import Attempt
 from ghostd.routing.call import Call, Job
 from ghostd.testing.scripted import ScriptedProvider, ScriptedUpstreamProvider, Step
 from ghostd.types import Delta, Embeddings, EmbedRequest, Relayed, RelayRequest, Usage
@@ -196,6 +197,24 @@ async def test_a_caller_that_leaves_before_the_first_byte_ends_the_work_and_has_
             await task
         assert a.closed == 1
         assert (w.row.status, w.row.http_status) == ("cancelled", 499)
+
+
+async def test_a_cancelled_request_gives_back_its_text_at_once() -> None:
+    """And not at the next garbage collection: it may be of many megabytes."""
+    async with world(ONE, a := upstream("a", hanging())) as w:
+        gc.collect()
+        others = [one for one in gc.get_objects() if isinstance(one, Attempt)]
+        gc.disable()
+        try:
+            task = asyncio.create_task(w.ask())
+            await a.until_asked()
+            task.cancel()
+            await asyncio.wait([task])
+            del task
+            await asyncio.sleep(0)
+            assert [one for one in gc.get_objects() if isinstance(one, Attempt)] == others
+        finally:
+            gc.enable()
 
 
 async def test_a_caller_that_leaves_after_the_last_item_has_had_it_all() -> None:
