@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
 from itertools import accumulate
 
 _BOM = "\ufeff"
@@ -14,10 +13,7 @@ class FileLines:
 
     def __init__(self, text: bytes) -> None:
         self.text = text
-        lines = text.splitlines(keepends=True)
-        if lines and not lines[-1].endswith((b"\n", b"\r")):
-            lines.pop()  # no other line starts behind it
-        self._starts: Sequence[int] = list(accumulate(map(len, lines), initial=0))
+        self._starts = line_starts(text)
 
     def place(self, offset: int) -> tuple[int, int]:
         """Line and column; of the end for an offset beyond it."""
@@ -33,3 +29,11 @@ class FileLines:
         # Cut twice, as a line may be megabytes long.
         shown = self.text[start : min(end, start + 8 * max_chars)].decode(errors="replace")
         return shown.removeprefix(_BOM).strip()[:max_chars]
+
+
+def line_starts(text: bytes) -> list[int]:
+    """Where the lines start, which end with `\\n`, `\\r\\n` or `\\r`; the last one may be empty."""
+    lines = text.splitlines(keepends=True)
+    if lines and not lines[-1].endswith((b"\n", b"\r")):
+        lines.pop()  # no other line starts behind it
+    return list(accumulate(map(len, lines), initial=0))

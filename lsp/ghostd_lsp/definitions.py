@@ -52,6 +52,7 @@ async def _references(session: Session, params: ReferenceParams, snapshot: Snaps
         return []
     declaration = params.context.include_declaration
     places = await session.host.navigator.references(asked, here.view, MAX_REFERENCES, declaration=declaration)
+    await here.read((place.root, place.path) for place in places)
     return await answer_in_parts(session, params.partial_result_token, places, here.location)
 
 

@@ -7,9 +7,10 @@ text in any case.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from lsprotocol import types
@@ -110,10 +111,25 @@ class Navigation:
             self._lines[file] = None if text is None else Lines(text, self.encoding)
         return self._lines[file]
 
+    async def read(self, files: Iterable[tuple[Path, PurePosixPath]]) -> None:
+        """Read the files, as (root, path), in which many positions will be asked for: all of a root at once."""
+        by_root: dict[Path, dict[PurePosixPath, None]] = {}
+        for root, path in files:
+            if root / path not in self._lines and self.session.document_at(root / path) is None:
+                by_root.setdefault(root, {})[path] = None
+        for root, paths in by_root.items():
+            texts = await self.view.read_texts(root, list(paths))
+            self._lines |= dict.fromkeys((root / path for path in paths), None)
+            self._lines |= await asyncio.to_thread(_lines_of, root, texts, self.encoding)
+
     @property
     def encoding(self) -> Encoding:
         """Of the client's positions."""
         return self.session.encoding
+
+
+def _lines_of(root: Path, texts: Mapping[PurePosixPath, bytes], encoding: Encoding) -> dict[Path, Lines]:
+    return {root / path: Lines(text, encoding) for path, text in texts.items()}
 
 
 def to_range(lines: Lines, span: Span) -> types.Range:

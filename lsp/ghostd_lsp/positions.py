@@ -11,10 +11,11 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Literal, cast, get_args
 
+from ghostd.navigation.lines import line_starts
+
 Encoding = Literal["utf-8", "utf-16", "utf-32"]
 
 _LINE_STARTS = re.compile(r"(?<=\n)|(?<=\r)(?!\n)")
-_LINE_ENDS = re.compile(rb"\r\n|\n|\r")
 _LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -78,7 +79,7 @@ class Lines:
         self.text = text
         self._encoding = encoding
         self._is_ascii = text.isascii()
-        self._starts = [0, *(found.end() for found in _LINE_ENDS.finditer(text))]
+        self._starts = line_starts(text)
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and character of a byte offset; of the end for one beyond it."""

@@ -37,6 +37,8 @@ async def _search(session: Session, params: WorkspaceSymbolParams, wanted: Wante
     here = Navigation(session)
     search = session.host.navigator.symbols.search
     found = await search(wanted, session.indexed_roots(), here.view, MAX_SYMBOLS)
+    if not session.resolves_locations:
+        await here.read((each.root, each.symbol.path) for each in found)
 
     async def show(each: Found) -> types.WorkspaceSymbol:
         symbol = each.symbol
