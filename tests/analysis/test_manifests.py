@@ -471,3 +471,32 @@ def test_a_pnpm_workspace_names_its_folders() -> None:
     assert reader is not None
     found = reader(b"packages:\n  # all\n  - 'packages/*'\n  - apps/web\ncatalog:\n  - react\n")
     assert (found.ecosystem, found.members) == ("node", ("packages/*", "apps/web"))
+
+
+def test_a_workspace_of_go_has_its_modules() -> None:
+    reader = reader_of("go.work")
+    assert reader is not None
+    found = reader(b"go 1.24\n\nuse (\n\t./shop // the shop\n\t./tea\n)\nuse ./more\n")
+    assert (found.ecosystem, found.members) == ("go", ("./shop", "./tea", "./more"))
+
+
+@pytest.mark.parametrize(
+    ("path", "data"),
+    [
+        ("requirements.txt", "-e git+https://tok3n@host.invalid/x/tea.git#egg=tea\n"),
+        ("package.json", '{"dependencies": {"tea": "git+https://me:tok3n@host.invalid/x/tea.git"}}'),
+        ("Cargo.toml", '[dependencies]\ntea = {git = "https://tok3n@host.invalid/x/tea.git"}\n'),
+    ],
+)
+def test_who_fetches_a_dependency_is_not_told(path: str, data: str) -> None:
+    reader = reader_of(path)
+    assert reader is not None
+    (dependency,) = reader(data.encode()).dependencies
+    assert dependency.name == "tea"
+    assert "//host.invalid/x/tea.git" in dependency.wanted
+
+
+def test_a_version_that_only_a_program_knows_is_none() -> None:
+    reader = reader_of("setup.cfg")
+    assert reader is not None
+    assert reader(b"[metadata]\nname = shop\nversion = attr: shop.__version__\n").version == ""

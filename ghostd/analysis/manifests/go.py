@@ -1,4 +1,4 @@
-"""go.mod. https://go.dev/ref/mod#go-mod-file"""
+"""go.mod and go.work. https://go.dev/ref/mod#go-mod-file, https://go.dev/ref/mod#go-work-file"""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from ghostd.analysis.manifests.manifest import Dependency, Manifest, clean, depe
 
 
 def read_go_mod(data: bytes) -> Manifest:
-    """A module. What is needed only by others ("// indirect") is a group of its own."""
+    """A module, or a workspace of some. What is needed only by others ("// indirect") is a group of its own."""
     name, block = "", ""
     found: list[Dependency] = []
+    members: list[str] = []
     for line in text_of(data).splitlines():
         code, _, comment = line.partition("//")
         words = code.split()
@@ -31,4 +32,6 @@ def read_go_mod(data: bytes) -> Manifest:
             found.append(Dependency(words[0].strip('"`'), words[1], group))
         elif verb == "tool" and words:
             found.append(Dependency(words[0].strip('"`'), "", "tool"))
-    return Manifest("go", clean(name), dependencies=dependencies(found))
+        elif verb == "use" and words:
+            members.append(clean(words[0].strip('"`')))
+    return Manifest("go", clean(name), dependencies=dependencies(found), members=tuple(members[:200]))

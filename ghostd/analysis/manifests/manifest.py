@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -109,13 +110,18 @@ def clean(text: str) -> str:
     return line if len(line) <= _MAX_CHARS else line[: _MAX_CHARS - 1] + "…"
 
 
+_USER = re.compile(r"(://)[^/@\s]*@")
+"""Of a URL; often a token that is nobody's business."""
+
+
 def dependencies(found: Iterable[Dependency]) -> tuple[Dependency, ...]:
     """Each name once in each group, in order, cleaned and bounded."""
     kept: dict[tuple[str, str], Dependency] = {}
     for one in found:
         name, group = clean(one.name), clean(one.group)
         if name and (name, group) not in kept:
-            kept[name, group] = Dependency(name, clean(one.wanted), group, one.inherited)
+            wanted = _USER.sub(r"\1", clean(one.wanted))
+            kept[name, group] = Dependency(name, wanted, group, one.inherited)
             if len(kept) == MAX_DEPENDENCIES:
                 break
     return tuple(kept.values())

@@ -127,10 +127,11 @@ def read_setup_cfg(data: bytes) -> Manifest:
             for group, lines in parser.items("options.entry_points")
             for point in _entry_lines(group, (lines or "").splitlines())
         ]
+    version = value("metadata", "version")
     return Manifest(
         "python",
         clean(value("metadata", "name")),
-        clean(value("metadata", "version")),
+        "" if version.startswith(("attr:", "file:")) else clean(version),
         clean(value("metadata", "description")),
         dependencies(found),
         entry_points(points),

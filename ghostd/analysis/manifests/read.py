@@ -31,6 +31,7 @@ _BY_NAME: Mapping[str, Reader] = {
     "build.zig.zon": read_zon,
     "build.zig": read_build,
     "go.mod": read_go_mod,
+    "go.work": read_go_mod,
     "pom.xml": read_pom,
     "build.gradle": read_gradle,
     "build.gradle.kts": read_gradle,
