@@ -72,6 +72,9 @@ def references(name: str, root: Path | None, limit: int, as_json: bool, definiti
 def outline(file: Path, as_json: bool) -> None:
     """Print the definitions in FILE, in their order."""
     found = Client(find_paths()).symbols(path=str(real_path(file)), limit=str(_MAX_LISTED))
+    if not found.data:
+        told = f"no definitions are known in {file}; `ghostd index` lists the files that are left out"
+        click.echo(f"ghostctl: {printable(told)}", err=True)
     _print(found.data, found.has_more, as_json, lambda each: "  " * _depth(each) + (each.signature or each.name))
 
 

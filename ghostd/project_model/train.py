@@ -74,11 +74,14 @@ def read_file(root: str, path: str, max_bytes: int) -> bytes | None:
         descriptor = os.open(full, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_size > max_bytes:
             return None
-        content = file.read(max_bytes + 1)
+        with os.fdopen(os.dup(descriptor), "rb") as file:  # which a folder's descriptor would not become
+            content = file.read(max_bytes + 1)
+    finally:
+        os.close(descriptor)
     return None if b"\0" in content[:4096] else content
 
 

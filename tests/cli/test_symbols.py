@@ -27,7 +27,10 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, str
 
     def symbols(self: Client, **query: str) -> SymbolList:
         queries.append(query)
-        return SymbolList([] if query.get("query") == "nothing" else [symbol, evil], query.get("query") == "many")
+        return SymbolList(
+            [] if query.get("query") == "nothing" or query.get("path", "").endswith("empty.py") else [symbol, evil],
+            query.get("query") == "many",
+        )
 
     def references(self: Client, **query: str) -> ReferenceList:
         queries.append(query)
@@ -59,6 +62,14 @@ def test_each_line_begins_with_file_line_and_column_and_commands_no_terminal(ask
 def test_an_outline_is_indented_as_it_is_nested(asked: Any, tmp_path: Path) -> None:
     assert says("outline", "x.py").stdout.splitlines()[0] == "a b/x.py:3:5:     def run(self)"
     assert asked == [{"path": str(tmp_path / "x.py"), "limit": "1000"}]
+
+
+def test_an_outline_of_nothing_says_where_to_look(asked: Any) -> None:
+    told = says("outline", "empty.py", status=1)
+    assert told.stdout == ""
+    assert told.stderr == (
+        "ghostctl: no definitions are known in empty.py; `ghostd index` lists the files that are left out\n"
+    )
 
 
 def test_outside_of_every_project_all_are_asked_and_paths_are_absolute(

@@ -32,6 +32,13 @@ async def test_nothing_of_a_project_that_is_the_working_directory_runs(
     assert not (tmp_path / "ran").exists()
 
 
+async def test_a_folder_in_the_place_of_a_file_counts_as_empty(tmp_path: Path) -> None:
+    wanted = job(tmp_path)
+    (Path(wanted.root) / "a.py").unlink()
+    (Path(wanted.root) / "a.py").mkdir()
+    assert (await run_training(wanted)).files == 1
+
+
 def test_a_process_that_has_learned_ends_by_itself_and_without_a_fault(tmp_path: Path) -> None:
     command = [sys.executable, "-P", "-m", "ghostd.project_model.train"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
