@@ -12,7 +12,7 @@ from ghostd.completion.chatter import code_of
 from ghostd.completion.halting import Halt, halt_at
 from ghostd.completion.lexing import Syntax, syntax_of
 from ghostd.completion.postprocess import ended_by, halted, limit_chars, limit_lines, tidied, trimmed, until_tokens
-from ghostd.completion.prompting import NO_KNOWLEDGE, Knowledge, Prompting, greedy, room_for
+from ghostd.completion.prompting import LEAST_TOKENS, NO_KNOWLEDGE, Knowledge, Prompting, greedy, room_for
 from ghostd.completion.shape import wants_lines
 from ghostd.completion.window import window
 from ghostd.errors import ContextTooLong, ProviderError
@@ -25,6 +25,8 @@ _USUAL_TOKENS = 512
 """Of a text for an editor, where the request says nothing."""
 _TOKEN_CHARS = 16
 """No text has so many for each of its tokens, four on average."""
+_SENT_TOKENS = 4096
+"""Of a file around the cursor that a service is sent at most: each key sends it anew, and it may be paid for."""
 _TASK_TOKENS = 160
 """For the words of a conversation that asks for a fill, and for the words around its reply."""
 
@@ -68,7 +70,8 @@ def fill_with(
     native = info.fim is None and ("fill" in info.capabilities or "chat" not in info.capabilities)
     syntax = syntax_of(request.language, request.path)
     if native:
-        source = deployment.provider.fill(request)
+        sent = _around(deployment, request) if deployment.upstream and (request.tidy or request.halt) else request
+        source = deployment.provider.fill(sent)
     elif prompted:
         source = _prompted(deployment, request, known)
     else:
@@ -88,6 +91,14 @@ def fill_with(
     elif halt is not None:
         source = halted(source, halt)
     return source if request.ending == NO_ENDING else ended_by(source, request.ending)
+
+
+def _around(deployment: Deployment, request: FillRequest) -> FillRequest:
+    """The request with what stands around the cursor, for a service that lays out its prompts itself."""
+    context = deployment.info.context_tokens
+    room = _SENT_TOKENS if context is None else max(context - (request.max_tokens or _USUAL_TOKENS), LEAST_TOKENS)
+    prefix, suffix = window(request.prefix, request.suffix, min(room, _SENT_TOKENS))
+    return replace(request, prefix=prefix, suffix=suffix)
 
 
 def _halt(request: FillRequest, syntax: Syntax) -> Halt:
@@ -151,7 +162,7 @@ async def warm_with(deployment: Deployment, request: FillRequest, known: Knowled
 async def _by_chat(deployment: Deployment, request: FillRequest, *, lines: bool) -> AsyncGenerator[Delta, None]:
     """Fill by asking in words; the reply comes whole, as the code that it holds."""
     max_tokens, room = room_for(deployment, request)
-    prefix, suffix = window(request.prefix, request.suffix, room - _TASK_TOKENS)
+    prefix, suffix = window(request.prefix, request.suffix, min(room - _TASK_TOKENS, _SENT_TOKENS))
     asked = replace(request, sampling=greedy(request), model=deployment.info.id)
     hole = hole_between(prefix, suffix)
     chat = fill_as_chat(asked, prefix, suffix, hole, lines=lines, max_tokens=max_tokens + _TASK_TOKENS)

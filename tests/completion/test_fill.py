@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from routing_harness import deltas, upstream, world
 
 from ghostd.completion.fill import collect
 from ghostd.conversation import Message
@@ -130,6 +131,28 @@ async def test_a_model_that_only_converses_is_asked_in_words_where_it_is_named()
     (asked,) = model.requests
     assert isinstance(asked, ChatRequest)
     assert asked.sampling == Sampling(temperature=0.0, optional=True)  # not every model takes one
+
+
+@pytest.mark.parametrize("context", [None, 1000, 1_000_000])
+@pytest.mark.parametrize("able", [("fill",), ("chat",)])
+async def test_a_service_is_sent_what_stands_around_the_cursor(context: int | None, able: tuple[Capability]) -> None:
+    """And not all of a large file, which is paid for at each key."""
+    info = ModelInfo("", "a", frozenset(able), context_tokens=context, remote=True)
+    before, after = "a = 1\n" * 50_000 + "b = ", "\nc = 2" * 50_000
+    async with world("", a := upstream("a", deltas("3"), info=info)) as w:
+        w.calls += 1
+        request = FillRequest("a/m", before, after, max_tokens=64, tidy=True)
+        assert (await collect(w.engine.fill(request))).text == "3"
+    (asked,) = a.asked
+    if isinstance(asked, ChatRequest):
+        sent, _, behind = asked.messages[1].text.partition("<CURSOR>")
+    else:
+        assert isinstance(asked, FillRequest)
+        sent, behind = asked.prefix, asked.suffix
+    assert before.endswith(sent)
+    assert after.startswith(behind)
+    tokens = min(context or 4096, 4096) - 64
+    assert 1000 < len(sent) + len(behind) < 3 * tokens
 
 
 async def test_a_silent_last_tier_ends_with_an_empty_text() -> None:
