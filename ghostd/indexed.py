@@ -150,12 +150,12 @@ class RootStatus:
 
 @dataclass(frozen=True, slots=True)
 class IndexReport:
-    """What one complete pass over a root did."""
+    """What the last complete pass over a root did, and how much is in its index now."""
 
     root: Path
     files: int
     parsed: int
-    """Files whose content had changed since the last pass."""
+    """Files whose content that pass found changed."""
     symbols: int
     references: int
     imports: int

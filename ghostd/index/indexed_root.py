@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -113,11 +113,13 @@ class IndexedRoot:
         self.lock.release()
 
     async def wait_ready(self) -> IndexReport:
-        """The report of the last complete pass; raises RootError when the first one failed."""
+        """What the last complete pass did, and how much there is now; raises RootError when the first one failed."""
         await self.settled.wait()
         if self.report is None:
             raise RootError(self.root, self.detail)
-        return self.report
+        files, symbols, references, imports, size_bytes, _ = self._totals
+        counted = replace(self.report, files=files, symbols=symbols, references=references)
+        return replace(counted, imports=imports, size_bytes=size_bytes)
 
     def changed(self, path: str, is_folder: bool) -> None:
         """See Sink."""

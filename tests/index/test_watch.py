@@ -65,6 +65,16 @@ async def test_a_commit_names_what_changed_and_raises_the_generation(root: Path,
         assert followed.index.roots()[0].generation == before + 2
 
 
+async def test_the_report_counts_what_there_is_now(root: Path, store: Path) -> None:
+    write(root, {"a.py": "x = 1\n"})
+    async with following(root, store) as followed:
+        await followed.until(["a.py"])
+        write(root, {"b.py": "y = x\n"})
+        await followed.until(["a.py", "b.py"])
+        report = await followed.index.wait_ready(root)
+    assert (report.files, report.symbols, report.references, report.size_bytes) == (2, 2, 1, 12)
+
+
 async def test_a_file_saved_with_equal_content_commits_nothing(root: Path, store: Path) -> None:
     write(root, {"a.py": "x = 1\n"})
     async with following(root, store) as followed:
