@@ -1,8 +1,9 @@
 """How much of what a hidden line needs stands in the repo map, beside aider's at equal tokens.
 
 Lines whose identifiers are defined in other files, and stand nowhere else in their own, are hidden; the map is made
-for the file without the line. The weights of ghostd's map were trained on the packages of TRAINING, the table is of
-HELD_OUT. Both maps are cut to the budget by the same count, 4 bytes a token. aider is asked for it by that count, too.
+for the file without the line. The weights of ghostd's map were trained on the packages of PYTHON_TRAINING, the table
+is of HELD_OUT. Both maps are cut to the budget by the same count, 4 bytes a token. aider is asked for it by that count,
+too.
 
 Run: python benchmarks/repo_map.py [--lines N] [--only NAME …] [--aider PYTHON]
      python benchmarks/repo_map.py --train        (fits ghostd/analysis/map_weights.json anew)
@@ -26,7 +27,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from completion_corpora import Corpus, fetch
-from retrieval_projects import HELD_OUT, TRAINING
+from retrieval_projects import HELD_OUT, PYTHON_TRAINING
 
 from ghostd.analysis.analyst import Analyst
 from ghostd.analysis.relevance import FEATURES, Focus, features_of
@@ -195,14 +196,14 @@ def train(count: int, seed: int) -> None:
             counts.append(np.concatenate((np.full(len(positive), 1 / np.sqrt(len(positive))), weight)))
             used += 1
 
-    for name in TRAINING:
+    for name in PYTHON_TRAINING:
         with tempfile.TemporaryDirectory() as store:
             asyncio.run(on_project(fetch(Corpus(name)), Path(store), collect))
         print(f"{name}: {used} lines so far", flush=True)
     x, y, c = np.concatenate(rows), np.concatenate(labels), np.concatenate(counts)
     weights = fit(x, y, c)
     data = {
-        "trained_on": list(TRAINING),
+        "trained_on": list(PYTHON_TRAINING),
         "lines": used,
         "weights": dict(zip(FEATURES, [round(float(w), 4) for w in weights], strict=True)),
     }

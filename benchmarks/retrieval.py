@@ -1,11 +1,11 @@
 """How much of what a hidden line needs is found by retrieval, beside BM25 alone, outlines of imports and chance.
 
 Each package is indexed as a project; lines whose identifiers are defined in other files, and stand nowhere else in
-their own, are hidden. The scorer's weights were trained on the packages of TRAINING, the table is of the others.
+their own, are hidden. The scorer's weights were trained on the projects of TRAINING, the table is of the others.
 
 Run: python benchmarks/retrieval.py [--lines N] [--only NAME …]
      python benchmarks/retrieval.py --typing [--lines N]
-     python benchmarks/retrieval.py --train        (fits ghostd/context/weights.json anew)
+     python benchmarks/retrieval.py --train [--lines N]     (fits ghostd/context/weights.json anew)
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import json
 import statistics
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -28,7 +27,7 @@ from retrieval_projects import GROUPS, HELD_OUT, LANGUAGES, TRAINING
 
 from ghostd.config.projects import IndexConfig
 from ghostd.context.evaluate import BUDGETS, METHODS, Recall, evaluate, hidden_lines, means, training_rows
-from ghostd.context.judge import FEATURES
+from ghostd.context.names import FEATURES
 from ghostd.context.retriever import Retriever
 from ghostd.context.selection import ContextRequest
 from ghostd.index.service import open_index
@@ -38,9 +37,6 @@ from ghostd.resolve.resolver import Resolver
 T = TypeVar("T")
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "ghostd" / "context" / "weights.json"
-KINDS = ("chunk", "outline")
-LENGTH_EXPONENT = 0.8
-NOVELTY = 0.9
 PLAIN = "plain bm25"
 """The textbook's: see plain_bm25.py. "bm25" is ghostd's own chunk search alone."""
 
@@ -129,43 +125,56 @@ async def type_lines(retriever: Retriever, root: Path, count: int, seed: int) ->
 
 
 def train(count: int, seed: int) -> None:
-    """Fit the weights: logistic regression by Newton's method, for chunks and for outlines."""
-    rows: dict[str, list[tuple[list[float], float]]] = defaultdict(list)
-
-    async def collect(retriever: Retriever, root: Path) -> int:
-        lines = await hidden_lines(retriever.parts.index, root, count, seed, ("python",))
-        async for candidates in training_rows(retriever, root, lines):
-            for kind, numbers, share in candidates:
-                rows[kind].append((numbers, share))
-        return len(lines)
-
+    """Fit the weights: a logistic regression of "is wanted", in which each language counts the same."""
+    examples: list[tuple[np.ndarray, np.ndarray, float]] = []
     used = 0
-    for name in TRAINING:
-        with tempfile.TemporaryDirectory() as store:
-            used += asyncio.run(on_project(fetch(Corpus(name)), Path(store), collect))
-        print(f"{name}: {used} lines so far, {sum(map(len, rows.values()))} candidates", flush=True)
-    weights = {kind: fit(rows[kind]) for kind in KINDS}
+    for group, projects in TRAINING.items():
+        for name, find in projects.items():
+            rows: list[np.ndarray] = []
+            wanted: list[bool] = []
+
+            async def collect(
+                retriever: Retriever,
+                root: Path,
+                group: str = group,
+                rows: list[np.ndarray] = rows,
+                wanted: list[bool] = wanted,
+            ) -> int:
+                lines = await hidden_lines(retriever.parts.index, root, count, seed, LANGUAGES[group])
+                async for features, labels in training_rows(retriever, root, lines):
+                    rows.append(features)
+                    wanted.extend(labels)
+                return len(lines)
+
+            with tempfile.TemporaryDirectory() as store:
+                lines = asyncio.run(on_project(find(), Path(store), collect))
+            if rows:
+                examples.append((np.concatenate(rows), np.array(wanted, float), lines / len(projects)))
+            used += lines
+            print(f"{name}: {lines} lines, {len(wanted)} names of which {sum(wanted)} wanted", flush=True)
+    weights = fit(examples)
     data = {
-        "trained_on": list(TRAINING),
+        "trained_on": {group: list(projects) for group, projects in TRAINING.items()},
         "lines": used,
-        "length_exponent": LENGTH_EXPONENT,
-        "novelty": NOVELTY,
-        "weights": {
-            kind: dict(zip(FEATURES, [round(float(x), 4) for x in weights[kind]], strict=True)) for kind in KINDS
-        },
+        "weights": dict(zip(FEATURES, [round(float(x), 4) for x in weights], strict=True)),
     }
     WEIGHTS.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def fit(rows: list[tuple[list[float], float]], ridge: float = 1.0) -> np.ndarray:
-    """The weights of a logistic regression of "holds a wanted name"."""
-    x = np.array([numbers for numbers, _ in rows])
-    y = np.array([float(share > 0) for _, share in rows])
+def fit(examples: list[tuple[np.ndarray, np.ndarray, float]], ridge: float = 1.0) -> np.ndarray:
+    """The weights by Newton's method. Of each project: features, labels, and what it counts.
+
+    A project counts by the square root of that, so that neither many small ones nor a few large ones decide.
+    """
+    x = np.concatenate([rows for rows, _, _ in examples])
+    y = np.concatenate([labels for _, labels, _ in examples])
+    counts = np.concatenate([np.full(len(labels), share**0.5 / max(labels.sum(), 1)) for _, labels, share in examples])
+    counts *= y.sum() / (counts @ y)
     weights = np.zeros(x.shape[1])
     for _ in range(60):
         p = 1 / (1 + np.exp(-x @ weights))
-        gradient = x.T @ (p - y) + ridge * weights
-        hessian = (x * (p * (1 - p))[:, None]).T @ x + ridge * np.eye(x.shape[1])
+        gradient = x.T @ (counts * (p - y)) + ridge * weights
+        hessian = (x * (counts * p * (1 - p))[:, None]).T @ x + ridge * np.eye(x.shape[1])
         step = np.linalg.solve(hessian, gradient)
         weights -= step
         if np.abs(step).max() < 1e-5:
@@ -179,7 +188,7 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=100, help="hidden lines of each project (default: 100)")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--only", action="append", help="only the projects whose name starts so; repeatable")
-    parser.add_argument("--train", action="store_true", help="fit the scorer's weights anew, on the training packages")
+    parser.add_argument("--train", action="store_true", help="fit the scorer's weights anew, on the training projects")
     parser.add_argument("--typing", action="store_true", help="what each key takes, on django")
     options = parser.parse_args()
     if options.typing:

@@ -29,14 +29,12 @@ class Candidate:
     """Of an outline."""
     defines: frozenset[str] = frozenset()
     boost: float = 0.0
-    """Added to the logit: evidence that the benchmark packages do not have (git history, open buffers)."""
+    """The log of by how much more it counts: evidence that the benchmark's projects do not have (git history, …)."""
     notes: list[str] = field(default_factory=list)
     """Why, in words, beside what the features tell."""
     tokens: int = 0
     names: frozenset[str] = frozenset()
     """The identifiers in its text."""
-    new: frozenset[str] = frozenset()
-    """Those of them that the file at hand does not have: `Judge.features` finds them."""
     place: str = ""
     """The path as text, which compares faster."""
 
@@ -50,8 +48,6 @@ class Surroundings:
 
     path: PurePosixPath
     query: Query
-    defined_in: Mapping[str, int]
-    """Name nearby → how many files define it."""
     imported: Mapping[PurePosixPath, frozenset[str]]
     """Imported file → the imported names that it defines."""
     bases: frozenset[str]
@@ -60,15 +56,11 @@ class Surroundings:
     """The enclosing function's name; "" for none."""
     best_search: float
     """The highest BM25 score."""
-    file_scores: Mapping[PurePosixPath, float]
-    """The sum of a file's three best BM25 scores, over the highest one."""
+    defined: frozenset[str] = frozenset()
+    """The names of at least MIN_NAME_CHARS that the project defines; empty in a file without definitions, of which they
+    tell nothing."""
     own_names: frozenset[str] = frozenset()
     """The identifiers of the file at hand around the cursor."""
-
-
-def is_test(path: PurePosixPath) -> bool:
-    """Whether a file looks like one of tests, by its path."""
-    return "test" in str(path).lower() or "spec" in path.name.lower()
 
 
 def subject_of(path: PurePosixPath) -> str:

@@ -19,7 +19,7 @@ from types import MappingProxyType
 
 from ghostd.code_ports import Index
 from ghostd.context.gather import gather
-from ghostd.context.judge import Judge
+from ghostd.context.names import Floats, features, names_told
 from ghostd.context.query import IDENTIFIER, KEYWORDS, query_of
 from ghostd.context.retriever import Retriever
 from ghostd.context.selection import ContextRequest, tokens_of
@@ -245,18 +245,15 @@ class _Packed:
 
 
 async def training_rows(
-    retriever: Retriever, root: Path, lines: Sequence[HiddenLine]
-) -> AsyncIterator[list[tuple[str, list[float], float]]]:
-    """For each hidden line its candidates: kind, features, and the share of the names that it holds."""
-
+    retriever: Retriever, root: Path, lines: Sequence[HiddenLine], budget: int = BUDGETS[1]
+) -> AsyncIterator[tuple[Floats, list[bool]]]:
+    """For each hidden line the features of the names that count, and which of them are wanted."""
     for hidden in lines:
-        request = _request(root, hidden, 1_000)
+        request = _request(root, hidden, budget)
         gathered = await gather(retriever.parts, request, query_of(hidden.prefix, hidden.suffix))
-        judge = Judge(gathered.around, gathered.candidates)
-        yield [
-            (one.kind, judge.features(one), len(one.names & hidden.names) / len(hidden.names))
-            for one in gathered.candidates
-        ]
+        names = names_told(gathered.candidates, gathered.around)
+        rows = features(names, gathered.candidates, gathered.around)
+        yield rows, [name in hidden.names for name in names.names]
 
 
 def means(reports: Mapping[str, Recall]) -> Recall:

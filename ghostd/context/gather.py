@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -21,7 +21,7 @@ from ghostd.context.query import Query, own_names
 from ghostd.context.recent import Changes
 from ghostd.context.selection import ContextRequest, ContextSource
 from ghostd.context.similar import NOTE, Look, PlaceVectors, marked
-from ghostd.context.surroundings import DEFINITION_LINES, enclosing_of, file_scores, imported_files, last_line
+from ghostd.context.surroundings import DEFINITION_LINES, enclosing_of, imported_files, last_line
 from ghostd.context.texts import Texts
 from ghostd.indexed import FoundChunk, Symbol
 from ghostd.resolve.resolved import ResolvedImport
@@ -115,16 +115,14 @@ class _Gathering:
             for name, files in defining.items()
             if (name in self.query.nearby or name in own_bases) and len(files) <= MAX_DEFINING_FILES
         }
-        best = found.chunks[0].score if found.chunks else 0.0
         around = Surroundings(
             path=self.path,
             query=self.query,
-            defined_in={name: len(files) for name, files in defining.items()},
             imported=imported,
             bases=own_bases,
             enclosing=enclosing,
-            best_search=best,
-            file_scores=file_scores(found.chunks, best),
+            best_search=found.chunks[0].score if found.chunks else 0.0,
+            defined=await self.parts.known.defined(self.root) if found.outline else frozenset(),
             own_names=own_names(self.request.prefix, self.request.suffix),
         )
         await self._within("search", self._chunks(found.chunks), None)
@@ -135,6 +133,9 @@ class _Gathering:
         if look is not None:
             await self._within("similar", self._similar(look), None)
         self._boost(found.co_changed)
+        if around.defined and self.open:
+            shown = [one.defines for one in self.candidates if one.path in self.open]
+            around = replace(around, defined=around.defined.union(*shown))
         return Gathered(self.candidates, around, self.late)
 
     async def _ask_sources(self) -> _Found:

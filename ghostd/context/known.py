@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from ghostd.code_ports import Index
+from ghostd.context.query import MIN_NAME_CHARS
 from ghostd.indexed import ChangeBatch, Symbol
 
 MAX_NAMES = 4_000
@@ -18,6 +22,8 @@ MAX_OUTLINES = 16
 MAX_ROOTS = 4
 FRESH_S = 60.0
 """How long anything is kept: a store that could not be read for a moment has said that there is nothing."""
+DEFINED_S = 10.0
+"""How old the names that a root defines may be, of which there may be 100,000, before they are read again."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -35,16 +41,59 @@ class _Root:
     outlines: dict[PurePosixPath, Sequence[Symbol]] = field(default_factory=dict)
 
 
+@dataclass(slots=True, eq=False)
+class _Defined:
+    names: frozenset[str] = frozenset()
+    generation: int = -1
+    """Of the root, when they were read."""
+    read_at: float = -inf
+    """Monotonic."""
+    reading: asyncio.Task[None] | None = None
+
+
 @dataclass(slots=True)
 class Known:
     """Reads through to the index, as it is on the disk. Use from the event loop's thread."""
 
     index: Index
     _roots: dict[Path, _Root] = field(default_factory=dict)
+    _defined: OrderedDict[Path, _Defined] = field(default_factory=OrderedDict)
+
+    def close(self) -> None:
+        """End what is being read."""
+        for kept in self._defined.values():
+            if kept.reading is not None:
+                kept.reading.cancel()
 
     def hear(self, batch: ChangeBatch) -> None:
         """A commit may change any answer about its root."""
         self._roots.pop(batch.root, None)
+
+    async def defined(self, root: Path) -> frozenset[str]:
+        """The names that the root's files define, but for very short ones, as of a moment ago.
+
+        Only the first question waits for them.
+        """
+        kept = self._defined.setdefault(root, _Defined())
+        self._defined.move_to_end(root)
+        while len(self._defined) > MAX_ROOTS:
+            _, dropped = self._defined.popitem(last=False)
+            if dropped.reading is not None:
+                dropped.reading.cancel()
+        may_be_s = DEFINED_S if kept.generation != self._generation(root) else FRESH_S
+        if kept.reading is None and time.monotonic() - kept.read_at > may_be_s:
+            kept.reading = asyncio.create_task(self._read_defined(root, kept), name="read defined names")
+        if kept.reading is not None and not kept.names:
+            await asyncio.wait([kept.reading])
+        return kept.names
+
+    async def _read_defined(self, root: Path, kept: _Defined) -> None:
+        kept.generation = self._generation(root)
+        try:
+            names = await self.index.names(root)
+            kept.names = frozenset([name for name in names if len(name) >= MIN_NAME_CHARS])
+        finally:
+            kept.reading, kept.read_at = None, time.monotonic()
 
     async def files_defining(self, root: Path, names: Sequence[str]) -> Mapping[str, Sequence[PurePosixPath]]:
         """Which files define these names; of each name, in no order."""
@@ -83,8 +132,12 @@ class Known:
             _keep(known.outlines, {path: found}, MAX_OUTLINES)
         return found
 
+    def _generation(self, root: Path) -> int:
+        """-1 for what is not indexed."""
+        return next((status.generation for status in self.index.roots() if status.root == root), -1)
+
     def _of(self, root: Path) -> _Root:
-        generation = next((status.generation for status in self.index.roots() if status.root == root), -1)
+        generation = self._generation(root)
         known = self._roots.pop(root, None)
         now = time.monotonic()
         if known is None or known.generation != generation or now - known.made_at > FRESH_S:

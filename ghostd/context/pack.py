@@ -1,94 +1,76 @@
-"""Which pieces fit into a budget: greedily by value for each token."""
+"""Which pieces fit into a budget: greedily the one that tells most, of what is not yet told, for its tokens."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+
+import numpy as np
 
 from ghostd.context.candidate import Candidate
+from ghostd.context.names import Floats, flat
+from ghostd.context.scorer import Expected
 
-_LOOKED_AT = 60
-"""Pieces compared at each step: the best ones by value; the rest have no chance."""
 _OVERLAP = 0.5
 _STICKY = 1.4
 """How much more a piece counts that is quoted already: a prompt that stays as it is costs a model nothing."""
 _ENOUGH = 0.97
-_OVERLAPS = "overlaps a quoted piece"
-_SAME = "its text is quoted already"
-"""From a copy of the file."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A candidate with its probability."""
-
-    candidate: Candidate
-    probability: float
+NO_ROOM = "no room"
+OVERLAPS = "overlaps a quoted piece"
+NOTHING_NEW = "tells nothing new"
 
 
 def pack(
-    scored: Sequence[Scored],
+    candidates: Sequence[Candidate],
+    expected: Expected,
     budget_tokens: int,
     *,
-    length_exponent: float,
-    novelty: float,
     kept: Collection[tuple[object, ...]] = (),
 ) -> tuple[list[int], dict[int, str]]:
-    """The places of the pieces to quote, the most valuable first, and why of others they are left out.
+    """The places of the pieces to quote, the most valuable first, and why the others are left out.
 
     `kept` are the keys (see `key_of`) of what was quoted for the same file before.
     """
-    values = [
-        one.probability
-        / one.candidate.tokens**length_exponent
-        * (_STICKY if kept and key_of(one.candidate) in kept else 1.0)
-        for one in scored
-    ]
+    tokens = np.array([one.tokens for one in candidates], np.intp)
+    factors = np.exp([one.boost for one in candidates]) / np.maximum(tokens, 1)
+    if kept:
+        factors *= [_STICKY if key_of(one) in kept else 1.0 for one in candidates]
     of_file: defaultdict[str, list[int]] = defaultdict(list)
-    of_text: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
-    for place, one in enumerate(scored):
-        of_file[one.candidate.place].append(place)
-        of_text[one.candidate.kind, one.candidate.text].append(place)
-    left = sorted(range(len(scored)), key=lambda place: -values[place])
+    for place, one in enumerate(candidates):
+        of_file[one.place].append(place)
+    told, piece = flat(expected.told)
+    left = expected.worth.copy()
     taken: list[int] = []
     reasons: dict[int, str] = {}
     used = 0
-    seen: set[str] = set()
-    while left and used < budget_tokens * _ENOUGH:
-        best, best_value = -1, 0.0
-        for place in left[:_LOOKED_AT]:
-            if values[place] <= best_value:
-                break  # what is new in it can only make it worth less, and so in those behind it
-            candidate = scored[place].candidate
-            if used + candidate.tokens > budget_tokens:
-                reasons[place] = "no room"
-                continue
-            names = candidate.new or candidate.names
-            fresh = len(names - seen) / len(names) if names else 1.0
-            value = values[place] * (1 - novelty + novelty * fresh)
-            if value > best_value:
-                best, best_value = place, value
-        if best < 0:
+    while candidates and used < budget_tokens * _ENOUGH:
+        values = np.bincount(piece, left[told], len(candidates)) * factors
+        values[tokens > budget_tokens - used] = 0.0
+        best = int(np.argmax(values))
+        if values[best] <= 0:
             break
-        left.remove(best)
-        chosen = scored[best].candidate
+        chosen = candidates[best]
         taken.append(best)
         used += chosen.tokens
-        seen |= chosen.new or chosen.names
-        copies = of_text[chosen.kind, chosen.text]
-        worthless = {at: _SAME for at in copies if scored[at].candidate.place != chosen.place}
-        worthless |= {at: _OVERLAPS for at in of_file[chosen.place] if _overlaps(scored[at].candidate, chosen)}
-        for place, reason in worthless.items():
-            if place in taken or reasons.get(place) in (_OVERLAPS, _SAME):
-                continue
-            left.remove(place)
-            reasons[place] = reason
-    for place in left:
-        reasons.setdefault(place, "no room")
-    for place in taken:
-        reasons.pop(place, None)
+        left[expected.told[best]] = 0.0
+        factors[best] = 0.0
+        for place in of_file[chosen.place]:
+            if factors[place] and _overlaps(candidates[place], chosen):
+                reasons[place] = OVERLAPS
+                factors[place] = 0.0
+    new = np.bincount(piece, left[told], len(candidates)) > 0
+    rest = set(range(len(candidates))).difference(taken, reasons)
+    reasons |= {place: NO_ROOM if new[place] else NOTHING_NEW for place in sorted(rest)}
     return taken, reasons
+
+
+def scores(candidates: Sequence[Candidate], expected: Expected) -> Floats:
+    """The probability, for each piece alone, that it tells something of worth."""
+    told, piece = flat(expected.told)
+    nothing = np.bincount(piece, np.log1p(-expected.worth[told]), len(candidates))
+    odds = np.expm1(-nothing) * np.exp([one.boost for one in candidates])
+    found: Floats = odds / (1 + odds)
+    return found
 
 
 def key_of(candidate: Candidate) -> tuple[object, ...]:

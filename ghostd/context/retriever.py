@@ -11,14 +11,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from ghostd.code_ports import GitHistory, Index, Similar
+from ghostd.context.candidate import Candidate
 from ghostd.context.fitting import fitting
-from ghostd.context.gather import Gathered, Parts, gather
-from ghostd.context.judge import Judge
+from ghostd.context.gather import Parts, gather
 from ghostd.context.known import Known
-from ghostd.context.pack import Scored, key_of, pack
+from ghostd.context.names import Floats
+from ghostd.context.pack import key_of, pack, scores
 from ghostd.context.query import Query, query_of
+from ghostd.context.reasons import reasons
 from ghostd.context.recent import RecentChanges
-from ghostd.context.scorer import Weights, trained
+from ghostd.context.scorer import expected, trained
 from ghostd.context.secrets_in_text import without_secrets
 from ghostd.context.selection import MAX_LEFT_OUT, Context, ContextChunk, ContextRequest, LeftOut
 from ghostd.context.similar import PlaceVectors
@@ -55,7 +57,7 @@ class Retriever:
         index: Index,
         resolver: Resolver,
         history: GitHistory | None = None,
-        weights: Weights | None = None,
+        weights: Floats | None = None,
         similar: Similar | None = None,
     ) -> None:
         texts = Texts(index)
@@ -72,6 +74,7 @@ class Retriever:
         """Stop to listen to the index."""
         for unsubscribe in self._unsubscribe:
             unsubscribe()
+        self.parts.known.close()
         if self._changes is not None:
             self._changes.close()
         if self.parts.places is not None:
@@ -90,27 +93,25 @@ class Retriever:
         before = self._quoted.get(place, ())
         if self._weights is None:
             self._weights = await asyncio.to_thread(trained)  # reads a file
-        weights = self._weights
-        judge = Judge(gathered.around, gathered.candidates)
-        scored = score(gathered, judge, weights)
-        taken, why_not = pack(
-            scored,
-            request.budget_tokens,
-            length_exponent=weights.length_exponent,
-            novelty=weights.novelty,
-            kept=frozenset(before),
-        )
-        chunks = [_quoted(scored[one], judge, request) for one in taken]
-        order = _prompt_order([key_of(scored[one].candidate) for one in taken], before)
+        candidates, around = gathered.candidates, gathered.around
+        told = expected(candidates, around, self._weights)
+        probabilities = scores(candidates, told)
+        taken, why_not = pack(candidates, told, request.budget_tokens, kept=frozenset(before))
+        why = [reasons(candidates[one], around, told.likely(one)) for one in taken]
+        chunks = [
+            _quoted(candidates[one], probabilities[one], because, request)
+            for one, because in zip(taken, why, strict=True)
+        ]
+        order = _prompt_order([key_of(candidates[one]) for one in taken], before)
         if request.session:
-            self._remember(place, tuple(key_of(scored[taken[one]].candidate) for one in order))
+            self._remember(place, tuple(key_of(candidates[taken[one]]) for one in order))
         context = Context(
             chunks=tuple(chunks),
             prompt_order=tuple(order),
-            left_out=tuple(_left_out(scored, why_not)),
+            left_out=tuple(_left_out(candidates, probabilities, why_not)),
             budget_tokens=request.budget_tokens,
             tokens=sum(chunk.tokens for chunk in chunks),
-            candidates=len(scored),
+            candidates=len(candidates),
             seconds=time.perf_counter() - started,
             late=tuple(dict.fromkeys(gathered.late)),
         )
@@ -130,6 +131,7 @@ class Retriever:
             parts.history.awake(root)
         if self._weights is None:
             self._weights = await asyncio.to_thread(trained)
+        await parts.known.defined(root)
         await parts.index.search(root, {path.stem: 1.0}, 1, leave_out=path)
         seen = parts.index.seen_by(session) if session else parts.index
         for one in await parts.resolver.imports(root, path, None if seen is parts.index else seen):
@@ -157,13 +159,7 @@ class Retriever:
             self._quoted.popitem(last=False)
 
 
-def score(gathered: Gathered, judge: Judge, weights: Weights) -> list[Scored]:
-    """The candidates with their probabilities, in the order found."""
-    return [Scored(one, weights.probability(one.kind, judge.features(one), one.boost)) for one in gathered.candidates]
-
-
-def _quoted(scored: Scored, judge: Judge, request: ContextRequest) -> ContextChunk:
-    one = scored.candidate
+def _quoted(one: Candidate, probability: float, why: Sequence[str], request: ContextRequest) -> ContextChunk:
     text, redactions = without_secrets(one.text) if request.redact else (one.text, 0)
     longer = len(text.encode("utf-8", "replace")) - len(one.text.encode("utf-8", "replace")) if redactions else 0
     return ContextChunk(
@@ -172,19 +168,18 @@ def _quoted(scored: Scored, judge: Judge, request: ContextRequest) -> ContextChu
         last_line=one.last_line,
         text=text,
         source=one.source,
-        score=round(scored.probability, 4),
+        score=round(float(probability), 4),
         tokens=max(1, one.tokens + math.ceil(longer / request.bytes_per_token)),
-        why=tuple(judge.reasons(one)),
+        why=tuple(why),
         redactions=redactions,
     )
 
 
-def _left_out(scored: Sequence[Scored], why_not: dict[int, str]) -> list[LeftOut]:
-    ranked = sorted(why_not, key=lambda place: -scored[place].probability)[:MAX_LEFT_OUT]
+def _left_out(candidates: Sequence[Candidate], probabilities: Floats, why_not: dict[int, str]) -> list[LeftOut]:
+    ranked = sorted(why_not, key=lambda place: -probabilities[place])[:MAX_LEFT_OUT]
     found = []
     for place in ranked:
-        one = scored[place].candidate
-        probability = round(scored[place].probability, 4)
+        one, probability = candidates[place], round(float(probabilities[place]), 4)
         found.append(
             LeftOut(one.path, one.first_line, one.last_line, one.source, probability, one.tokens, why_not[place])
         )

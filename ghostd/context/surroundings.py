@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from ghostd.context.texts import FileLines
-from ghostd.indexed import FoundChunk, Symbol
+from ghostd.indexed import Symbol
 from ghostd.resolve.heads import bases
 from ghostd.resolve.resolved import ResolvedImport
 
@@ -41,17 +40,6 @@ def imported_files(
                 if str(path).startswith(package):
                     found.setdefault(path, set()).add(name)
     return {path: frozenset(names) for path, names in found.items()}
-
-
-def file_scores(chunks: Sequence[FoundChunk], best: float) -> dict[PurePosixPath, float]:
-    """The sum of each file's three best scores, over the best of all."""
-    counted: dict[PurePosixPath, int] = defaultdict(int)
-    found: dict[PurePosixPath, float] = defaultdict(float)
-    for one in chunks:
-        if counted[one.chunk.path] < 3:
-            counted[one.chunk.path] += 1
-            found[one.chunk.path] += one.score / best if best else 0.0
-    return found
 
 
 def last_line(lines: FileLines, symbol: Symbol) -> int:

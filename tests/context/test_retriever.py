@@ -110,9 +110,15 @@ async def test_members_of_the_base_class_are_quoted_where_a_method_is_written(tm
 
 
 async def test_the_outline_of_an_imported_class_is_quoted(tmp_path: Path) -> None:
-    async with project(tmp_path, SHOP) as shop:
-        found = await shop.at("shop/repository.py", "self.storage = storage")
-    assert "def fetch_row(self, key: str) -> object" in texts(found, "outline")
+    body = "".join(f"        step_{number} = compute_{number}(key)\n" for number in range(30))
+    methods = "".join(f"    def {name}(self, key: str) -> object:\n{body}\n" for name in ("fetch_row", "drop_row"))
+    files = {
+        "storage.py": f"class Storage:\n{methods}",
+        "orders.py": "from storage import Storage\n\n\ndef order_of(storage: Storage) -> None:\n    storage.\n",
+    }
+    async with project(tmp_path, files) as shop:
+        found = await shop.at("orders.py", "    storage.")
+    assert "def fetch_row(self, key: str) -> object\n    def drop_row(" in texts(found, "outline")
 
 
 async def test_what_helps_most_comes_before_what_has_nothing_to_do_with_it(tmp_path: Path) -> None:
