@@ -19,6 +19,7 @@ from ghostd.history.worktree import FOLDER, MODULE, blob_id, content_if_changed,
 
 _MAX_DEPTH = 128
 _MAX_ENTRIES = 500_000
+_MIN_ENTRIES = 50_000
 _MAX_COMMITS = 200
 _MAX_CHANGES = 5000
 _BASES = ("main", "master", "trunk", "develop")
@@ -68,14 +69,19 @@ def uncommitted(  # noqa: PLR0912
     prefix = os.fsencode(location.prefix)
     _, commit_id = head(location)
     commit = commit_of(repository, commit_id) if commit_id else None
-    old = _flat(commit.tree, prefix) if commit is not None else {}
+    entries = staged(location)
+    sparse = any(entry.mode == FOLDER for entry in entries)
+    most = _MAX_ENTRIES if sparse else max(_MIN_ENTRIES, 4 * len(entries))
+    old = _flat(commit.tree, prefix, most) if commit is not None else {}
+    if old is None:  # few trees can name more files than can ever be checked out
+        return []
     hunks = _Hunks(repository, config)
     new: dict[bytes, tuple[str, bytes | None]] = {}
     gone: set[bytes] = set()
     tracked: set[bytes] = set()
     modules: set[bytes] = set()
     """Submodules, whose files are another repository's."""
-    for entry in staged(location):
+    for entry in entries:
         if entry.mode == FOLDER:  # of a sparse index: nothing below it is checked out
             tracked.update(path for path in old if path.startswith(entry.path))
             continue
@@ -217,16 +223,16 @@ def _changes(
     return sorted(found, key=lambda change: os.fsencode(change[0]))
 
 
-def _flat(tree: pygit2.Tree, prefix: bytes) -> _Tree:
-    """Path → (blob, mode) of the files whose path starts with `prefix`."""
+def _flat(tree: pygit2.Tree, prefix: bytes, most: int) -> _Tree | None:
+    """Path → (blob, mode) of the files below `prefix`; None where more than `most` files and folders are."""
     found: _Tree = {}
     looked_at = 0
     pending = [(b"", tree, 0)]
     while pending:
         base, folder, depth = pending.pop()
         looked_at += len(folder)
-        if looked_at > _MAX_ENTRIES:
-            return found
+        if looked_at > min(most, _MAX_ENTRIES):
+            return None
         for entry in folder:
             path = base + (entry.raw_name or b"")
             if entry.filemode == pygit2.enums.FileMode.TREE:

@@ -154,7 +154,7 @@ async def test_folders_where_git_has_files_are_no_more_than_missing_files(reposi
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit on memory is Linux's")
-async def test_a_commit_of_ten_billion_files_in_few_trees_says_nothing(repository: Path, history: GitHistory) -> None:
+async def test_a_commit_of_ten_billion_files_in_few_trees_says_nothing(repository: Path, history: History) -> None:
     commit(repository, "one", {"a.py": "1", "b.py": "1"})
     commit(repository, "two", {"a.py": "2", "b.py": "2"})
     blob = git(repository, "rev-parse", "HEAD:a.py")
@@ -167,6 +167,9 @@ async def test_a_commit_of_ten_billion_files_in_few_trees_says_nothing(repositor
     state = await history.wait_read(repository)
     assert (state.state, state.commits, state.detail) == ("ready", 3, "")
     assert names(await history.co_changed(repository, P("a.py"))) == ["b.py"]
+    pid = history.supervisor.pid
+    assert not await history.uncommitted(repository)
+    assert history.supervisor.pid == pid  # it was not ended for taking too long
     git(repository, "symbolic-ref", "HEAD", "refs/heads/topic")
     git(repository, "update-ref", "refs/heads/topic", f"{bomb}~1")
     branch = await history.branch(repository)
