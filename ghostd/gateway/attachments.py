@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import mimetypes
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ import msgspec
 
 from ghostd.batch import StoredFile
 from ghostd.errors import BodyTooLarge
+from ghostd.media_types import media_type_of
 from ghostd.ports import FileStore
 
 MARK = b'"file_id"'
@@ -104,5 +104,5 @@ def _data_url(file: StoredFile, content: bytes) -> str:
     kind = next((kind for magic, kind in _MAGIC if content.startswith(magic)), None)
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         kind = "image/webp"
-    kind = kind or mimetypes.guess_type(file.filename)[0] or "application/octet-stream"
+    kind = kind or media_type_of(file.filename) or "application/octet-stream"
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"

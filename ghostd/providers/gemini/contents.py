@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import mimetypes
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import msgspec
 
 from ghostd.conversation import Audio, File, Image, Message, Part, Refusal, Text, Thinking, ToolCall, ToolResult
 from ghostd.errors import InvalidRequest
+from ghostd.media_types import media_type_of
 from ghostd.providers.unsupported import Unsupported
 
 Fields = dict[str, object]
@@ -166,7 +166,7 @@ def _from(url: str | None, data: str | None, media_type: str) -> Fields:
     if inline:
         return {"inlineData": {"mimeType": inline[1] or media_type, "data": place[inline.end() :]}}
     fields: Fields = {"fileUri": place}
-    guessed, _ = mimetypes.guess_type(urlsplit(place).path)
+    guessed = media_type_of(urlsplit(place).path)
     if guessed is not None:
         fields["mimeType"] = guessed
     return {"fileData": fields}
