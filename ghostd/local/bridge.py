@@ -1,7 +1,7 @@
 """`ghostd lsp`: an editor's stdin and stdout ↔ one connection to the daemon's LSP socket.
 
-It copies bytes and knows no protocol, except that it recognises LSP's `exit` to tell a session's proper end from
-the daemon's. Only the standard library is imported, since an editor waits for it.
+It copies bytes and knows no protocol, except that it recognises LSP's `shutdown` and `exit` to tell a session's proper
+end from the daemon's. Only the standard library is imported, since an editor waits for it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import select
 import signal
 import stat
@@ -22,7 +23,8 @@ from ghostd.local.paths import Paths
 
 _CHUNK_BYTES = 256 * 1024
 _TAIL_BYTES = 1024
-"""Enough for the header and body of an `exit` notification."""
+"""Enough for the headers and bodies of `shutdown` and `exit`."""
+_SHUTDOWN = re.compile(rb'"method"\s*:\s*"shutdown"')
 
 _LINGER_S = 5.0
 """Time that the daemon gets to close the connection after the editor has closed stdin."""
@@ -38,8 +40,9 @@ async def run_bridge(paths: Paths, start_daemon: Callable[[], Awaitable[None]]) 
     """Connect this process's stdin and stdout to the daemon until either side ends; the exit status.
 
     `start_daemon` is called if nobody listens, and returns once somebody does. The status is 0 after the editor
-    has closed stdin, sent `exit` or stopped this process by a signal. It is 1, with one line on stderr, if the
-    daemon cannot be reached or ends before. Nothing else than the daemon's bytes goes to stdout.
+    has closed stdin, sent `shutdown` and `exit`, or stopped this process by a signal. It is 1 after `exit` alone
+    (LSP 3.17, Exit Notification), and, with one line on stderr, if the daemon cannot be reached or ends before. Nothing
+    else than the daemon's bytes goes to stdout.
     """
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -50,7 +53,7 @@ async def run_bridge(paths: Paths, start_daemon: Callable[[], Awaitable[None]]) 
     try:
         done, _ = await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
         if work in done:
-            work.result()
+            return work.result()
     except (_BridgeError, GhostdError) as error:
         sys.stderr.write(f"ghostd lsp: {error}\n")
         return 1
@@ -61,11 +64,11 @@ async def run_bridge(paths: Paths, start_daemon: Callable[[], Awaitable[None]]) 
     return 0
 
 
-async def _connect_and_copy(paths: Paths, start_daemon: Callable[[], Awaitable[None]]) -> None:
+async def _connect_and_copy(paths: Paths, start_daemon: Callable[[], Awaitable[None]]) -> int:
     editor = await _standard_streams()
     daemon = await _connect(paths.lsp_socket, start_daemon)
     try:
-        await _copy_both(editor, daemon)
+        return await _copy_both(editor, daemon)
     finally:
         daemon[1].close()
 
@@ -95,10 +98,10 @@ async def _standard_streams() -> Stream:
     return reader, asyncio.StreamWriter(transport, protocol, None, loop)
 
 
-async def _copy_both(editor: Stream, daemon: Stream) -> None:
+async def _copy_both(editor: Stream, daemon: Stream) -> int:
     """Copy until either side ends; after the editor has closed stdin, what the daemon still says in _LINGER_S.
 
-    Raises _BridgeError if the daemon ended first, unless the editor told it to.
+    Returns the exit status. Raises _BridgeError if the daemon ended first, unless the editor told it to.
     """
     tail = bytearray()
     upwards = asyncio.ensure_future(_copy(editor[0], daemon[1], tail))
@@ -111,6 +114,7 @@ async def _copy_both(editor: Stream, daemon: Stream) -> None:
                 await asyncio.wait({downwards}, timeout=_LINGER_S)
         elif (upwards in done or downwards.result()) and not _says_exit(bytes(tail)):
             raise _BridgeError("the daemon ended the connection; `ghostd logs` may say why")
+        return 1 if _says_exit(bytes(tail)) and not _SHUTDOWN.search(tail) else 0
     finally:
         for task in (upwards, downwards):
             task.cancel()

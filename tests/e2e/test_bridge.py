@@ -149,6 +149,15 @@ def test_an_editor_talks_to_the_daemon_through_pipes(start_stub: StartStub, star
     assert editor.finish() == (0, b"", "")
 
 
+def test_an_exit_without_a_shutdown_is_an_error(start_stub: StartStub, start_editor: StartEditor) -> None:
+    """LSP 3.17, Exit Notification."""
+    start_stub()
+    editor = start_editor()
+    editor.initialize()
+    editor.send("exit")
+    assert editor.finish() == (1, b"", "")
+
+
 def test_the_daemon_is_started_if_nobody_listens(
     stub_command: list[str], start_editor: StartEditor, tmp_path: Path
 ) -> None:
