@@ -68,21 +68,28 @@ def _contents(job: Job) -> Iterator[tuple[str, str, bytes]]:
 def read_file(root: str, path: str, max_bytes: int) -> bytes | None:
     """The file's bytes; None when it is gone, no regular file, too large, or leads out of the root."""
     full = os.path.join(root, path)  # noqa: PTH118  (a string many thousand times)
-    if not os.path.realpath(full).startswith(root + os.sep):
-        return None
     try:
         descriptor = os.open(full, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return None
     try:
         found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > max_bytes:
+        if not stat.S_ISREG(found.st_mode) or found.st_size > max_bytes or not _lies_in(root, full, found):
             return None
         with os.fdopen(os.dup(descriptor), "rb") as file:  # which a folder's descriptor would not become
             content = file.read(max_bytes + 1)
     finally:
         os.close(descriptor)
     return None if b"\0" in content[:4096] else content
+
+
+def _lies_in(root: str, full: str, opened: os.stat_result) -> bool:
+    """Whether what was opened under this path is in the root: a folder on the way may have been a link just then."""
+    real = os.path.realpath(full)
+    try:
+        return real.startswith(root + os.sep) and os.path.samestat(os.lstat(real), opened)
+    except OSError:
+        return False
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import msgspec
 import pytest
 
 from ghostd.project_model.learner import run_training
-from ghostd.project_model.train import Done, Job
+from ghostd.project_model.train import Done, Job, read_file
 
 
 def job(folder: Path) -> Job:
@@ -49,3 +50,26 @@ def test_a_process_that_has_learned_ends_by_itself_and_without_a_fault(tmp_path:
         process.stdin.flush()
         done = msgspec.json.decode(process.stdout.read(), type=Done)
         assert (done.files, process.stderr.read(), process.wait(60)) == (1, b"", 0)
+
+
+def test_a_folder_that_was_a_link_just_then_leads_out_of_no_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    for folder in (root / "pkg", outside):
+        folder.mkdir(parents=True)
+    (root / "pkg" / "a.py").write_text("inside = 1\n")
+    (outside / "a.py").write_text("outside = 1\n")
+    usual_open = os.open
+
+    def open_amid_a_swap(path: str, flags: int) -> int:
+        (root / "pkg").rename(root / "aside")
+        (root / "pkg").symlink_to(outside)
+        descriptor = usual_open(path, flags)
+        (root / "pkg").unlink()
+        (root / "aside").rename(root / "pkg")
+        return descriptor
+
+    assert read_file(str(root), "pkg/a.py", 100) == b"inside = 1\n"
+    monkeypatch.setattr(os, "open", open_amid_a_swap)
+    assert read_file(str(root), "pkg/a.py", 100) is None
