@@ -81,6 +81,8 @@ class _Found:
     chunks: Sequence[FoundChunk] = ()
     imports: Sequence[ResolvedImport] = ()
     outline: Sequence[Symbol] = ()
+    names: Collection[str] = ()
+    """That the project defines."""
     co_changed: Sequence[CoChange] = ()
     uncommitted: Sequence[FileChange] = ()
 
@@ -122,7 +124,7 @@ class _Gathering:
             bases=own_bases,
             enclosing=enclosing,
             best_search=found.chunks[0].score if found.chunks else 0.0,
-            defined=await self.parts.known.defined(self.root) if found.outline else frozenset(),
+            defined=frozenset(found.names if found.outline else ()),
             own_names=own_names(self.request.prefix, self.request.suffix),
         )
         await self._within("search", self._chunks(found.chunks), None)
@@ -151,6 +153,7 @@ class _Gathering:
         }
         soon = self.deadline - (1 - _HISTORY_SHARE) * self.request.deadline_s
         until = dict.fromkeys(asked, self.deadline)
+        asked["names"] = partial(parts.known.defined, root)
         if history is not None and not self.request.patient and not history.awake(self.root):
             self.late += ["co-changed", "uncommitted"]
         elif history is not None:

@@ -280,6 +280,20 @@ async def test_a_source_that_is_late_is_named_and_the_others_are_quoted(tmp_path
     assert "def gross_price(net: float" in texts(found)
 
 
+async def test_names_that_are_read_for_long_hold_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the first time in a project of a million names."""
+
+    async def names(self: SqliteIndex, root: Path, limit: int = 0) -> Sequence[str]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(SqliteIndex, "names", names)
+    async with project(tmp_path, SHOP) as shop:
+        found = await shop.at("shop/orders.py", "total = gross_price(", deadline_s=4.0)
+    assert "names" in found.late
+    assert found.chunks, "all names count until it is known which are defined"
+
+
 async def test_a_source_that_fails_is_named_and_the_log_says_why(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
