@@ -24,6 +24,8 @@ FRESH_S = 60.0
 """How long anything is kept: a store that could not be read for a moment has said that there is nothing."""
 DEFINED_S = 10.0
 """How old the names that a root defines may be, of which there may be 100,000, before they are read again."""
+MAX_DEFINED = 200_000
+"""Names of a root, at some 100 bytes each; where there are more, it is not known which are defined."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -70,10 +72,8 @@ class Known:
         self._roots.pop(batch.root, None)
 
     async def defined(self, root: Path) -> frozenset[str]:
-        """The names that the root's files define, but for very short ones, as of a moment ago.
-
-        Only the first question waits for them.
-        """
+        """The names that the root's files define, but for very short ones, as of a moment ago; none where there are too
+        many. Only the first question waits for them."""
         kept = self._defined.setdefault(root, _Defined())
         self._defined.move_to_end(root)
         while len(self._defined) > MAX_ROOTS:
@@ -83,15 +83,16 @@ class Known:
         may_be_s = DEFINED_S if kept.generation != self._generation(root) else FRESH_S
         if kept.reading is None and time.monotonic() - kept.read_at > may_be_s:
             kept.reading = asyncio.create_task(self._read_defined(root, kept), name="read defined names")
-        if kept.reading is not None and not kept.names:
+        if kept.reading is not None and kept.read_at == -inf:
             await asyncio.wait([kept.reading])
         return kept.names
 
     async def _read_defined(self, root: Path, kept: _Defined) -> None:
         kept.generation = self._generation(root)
         try:
-            names = await self.index.names(root)
-            kept.names = frozenset([name for name in names if len(name) >= MIN_NAME_CHARS])
+            names = await self.index.names(root, MAX_DEFINED + 1)
+            many = len(names) > MAX_DEFINED
+            kept.names = frozenset() if many else frozenset([name for name in names if len(name) >= MIN_NAME_CHARS])
         finally:
             kept.reading, kept.read_at = None, time.monotonic()
 

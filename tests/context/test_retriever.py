@@ -294,6 +294,15 @@ async def test_names_that_are_read_for_long_hold_nothing_up(tmp_path: Path, monk
     assert found.chunks, "all names count until it is known which are defined"
 
 
+async def test_where_too_many_names_are_defined_all_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ghostd.context.known.MAX_DEFINED", 3)
+    async with project(tmp_path, SHOP) as shop:
+        assert await shop.retriever.parts.known.defined(shop.root) == frozenset()
+        found = await shop.at("shop/orders.py", "total = gross_price(")
+    assert "names" not in found.late
+    assert "def gross_price(net: float" in texts(found)
+
+
 async def test_a_source_that_fails_is_named_and_the_log_says_why(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
