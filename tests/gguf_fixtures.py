@@ -72,11 +72,13 @@ class Recipe:
     user_defined: tuple[str, ...] = ()
     """Tokens that are plain text, and yet one token each wherever they are spelled."""
     tokenizer: Literal["bpe", "spm"] = "bpe"
-    weights: Literal["scripted", "random"] = "scripted"
+    weights: Literal["scripted", "random", "random-q8_0"] = "scripted"
     layers: int = 2
     dim: int = 128
     ffn: int = 256
     heads: int = 4
+    kv_heads: int | None = None
+    """None: half of `heads`."""
     context: int = 2048
     extra_tokens: int = 0
     """Tokens that only make the vocabulary bigger."""
@@ -257,12 +259,13 @@ def _write_model_keys(writer: Any, recipe: Recipe, vocabulary: int) -> None:
     writer.add_block_count(recipe.declared_layers or recipe.layers)
     writer.add_feed_forward_length(recipe.ffn)
     writer.add_head_count(recipe.heads)
-    writer.add_head_count_kv(recipe.heads // 2)
+    writer.add_head_count_kv(recipe.kv_heads or recipe.heads // 2)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_dimension_count(recipe.dim // recipe.heads)
     writer.add_rope_freq_base(10000.0)
     writer.add_vocab_size(vocabulary)
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
+    quantised = recipe.weights == "random-q8_0"
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0 if quantised else gguf.LlamaFileType.MOSTLY_F16)
     if recipe.pooling is not None:
         writer.add_pooling_type(gguf.PoolingType(recipe.pooling))
 
@@ -300,23 +303,26 @@ def _write_tokenizer_keys(writer: Any, recipe: Recipe, tokens: list[str], merges
 
 def _write_tensors(writer: Any, recipe: Recipe, tokens: list[str]) -> None:
     noise = np.random.default_rng(0)
-    dim, kv_dim = recipe.dim, recipe.dim // 2
-    if recipe.weights == "scripted":
-        embedding, output = _scripted(recipe, tokens, noise)
-        residual = 1e-4
-    else:
-        embedding = noise.standard_normal((len(tokens), dim)).astype(np.float32)
-        output = noise.standard_normal((len(tokens), dim)).astype(np.float32) * 0.05
-        residual = 0.02
+    dim = recipe.dim
+    kv_dim = dim // recipe.heads * (recipe.kv_heads or recipe.heads // 2)
+    residual = 1e-4 if recipe.weights == "scripted" else 0.02
 
     def matrix(name: str, rows: int, columns: int, scale: float = 0.02) -> None:
-        writer.add_tensor(name, (noise.standard_normal((rows, columns)) * scale).astype(np.float16))
+        if recipe.weights == "random-q8_0":
+            writer.add_tensor(name, _random_q8_0(noise, rows, columns, scale), raw_dtype=gguf.GGMLQuantizationType.Q8_0)
+        else:
+            writer.add_tensor(name, (noise.standard_normal((rows, columns)) * scale).astype(np.float16))
 
     def ones(name: str) -> None:
         writer.add_tensor(name, np.ones(dim, np.float32))
 
-    writer.add_tensor("token_embd.weight", embedding.astype(np.float16))
-    writer.add_tensor("output.weight", output.astype(np.float16))
+    if recipe.weights == "scripted":
+        embedding, output = _scripted(recipe, tokens, noise)
+        writer.add_tensor("token_embd.weight", embedding.astype(np.float16))
+        writer.add_tensor("output.weight", output.astype(np.float16))
+    else:
+        matrix("token_embd.weight", len(tokens), dim, 1.0)
+        matrix("output.weight", len(tokens), dim, 0.05)
     ones("output_norm.weight")
     for layer in range(recipe.layers):
         block = f"blk.{layer}"
@@ -329,6 +335,14 @@ def _write_tensors(writer: Any, recipe: Recipe, tokens: list[str]) -> None:
         matrix(f"{block}.ffn_gate.weight", recipe.ffn, dim)
         matrix(f"{block}.ffn_up.weight", recipe.ffn, dim)
         matrix(f"{block}.ffn_down.weight", dim, recipe.ffn, residual)
+
+
+def _random_q8_0(noise: np.random.Generator, rows: int, columns: int, scale: float) -> npt.NDArray[np.uint8]:
+    """Rows of Q8_0 blocks, each a 16-bit scale and 32 signed bytes; few are drawn and repeated, since some are GB."""
+    blocks = np.empty((4096, 34), np.uint8)
+    blocks[:, :2] = np.frombuffer(np.float16(scale / 74).tobytes(), np.uint8)  # uniform bytes deviate by 74
+    blocks[:, 2:] = noise.integers(0, 256, (len(blocks), 32), np.uint8)
+    return np.resize(blocks, (rows, columns // 32 * 34))
 
 
 def _scripted(recipe: Recipe, tokens: list[str], noise: np.random.Generator) -> tuple[Floats, Floats]:

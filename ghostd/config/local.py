@@ -20,7 +20,7 @@ class LocalModelConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     threads: Count | None = None
     """CPU threads; unset: local.threads."""
     n_gpu_layers: Annotated[int, Meta(ge=-1)] | None = None
-    """Layers on the GPU, -1 for all; unset: local.n_gpu_layers."""
+    """Layers on the GPU, -1 for all that fit; unset: local.n_gpu_layers."""
     temperature: Annotated[float, Meta(ge=0)] | None = None
     """Default temperature for requests that give none."""
     max_tokens: Count | None = None
@@ -55,10 +55,10 @@ class LocalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Tokens of a reply at most that are drafted from the prompt and the project, for the model to check in one step:
     the reply is the same, and sooner where the drafts are good. How many is learned as the model runs. 0: none. The
     engine llama-cpp-python only."""
-    n_batch: Annotated[int, Meta(ge=8)] = 128
-    """Prompt tokens computed in one step; smaller steps react faster to a cancellation."""
+    n_batch: Annotated[int, Meta(ge=8)] | None = None
+    """Prompt tokens computed in one step; smaller steps react faster to a cancellation. Unset: 128, with a GPU 512."""
     n_gpu_layers: Annotated[int, Meta(ge=-1)] = -1
-    """Layers on the GPU where the engine has one, -1 for all."""
+    """Layers on the GPU where the engine has one, -1 for all, or as many as its free memory takes."""
     load_timeout_s: Seconds = 300.0
     """Time a model may take to load, test and calibrate itself."""
     idle_unload_s: Seconds = 900.0

@@ -43,6 +43,8 @@ def calibrate(engine: Engine, n_batch: int, *, embedding_only: bool) -> Speeds:
         started = time.perf_counter()
         engine.embed(tokens[:_TEST_TOKENS])
         return Speeds(_rate(_TEST_TOKENS, time.perf_counter() - started), 0.0)
+    if engine.gpu_layers:
+        _timed(engine, tokens[1 : _TEST_TOKENS + 1], _TEST_TOKENS)  # drivers load their kernels at first use
     short_s, decode_s = _timed(engine, tokens[:_TEST_TOKENS], _TEST_TOKENS)
     affordable = int(_TEST_TOKENS * _PREFILL_SECONDS / max(short_s, 1e-6))
     count = max(_TEST_TOKENS, min(len(tokens), affordable, engine.context_tokens // 2))

@@ -35,6 +35,8 @@ class GgufHeader:
     kind: str
     """`general.type`: "model", or "mmproj", "adapter" and so on, which are no models by themselves."""
     context_tokens: int | None
+    blocks: int
+    """Of the transformer; llama.cpp counts one layer more, the output."""
     size_bytes: int
     """Of all parts, where the model is split."""
     chat_template: str | None
@@ -94,6 +96,7 @@ def _describe(path: Path, keys: Keys, size: int) -> GgufHeader:
         architecture=architecture,
         kind="mmproj" if architecture == "clip" else str(keys.values.get("general.type", "model")),
         context_tokens=number("context_length"),
+        blocks=number("block_count") or 0,
         size_bytes=_size_of_all_parts(path, keys, size),
         chat_template=_text(keys, "tokenizer.chat_template"),
         tool_template=_text(keys, "tokenizer.chat_template.tool_use"),

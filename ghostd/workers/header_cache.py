@@ -17,7 +17,7 @@ from ghostd.workers.gguf_header import GgufHeader
 
 log = logging.getLogger(__name__)
 
-_VERSION = 5
+_VERSION = 6
 """Goes up whenever GgufHeader, or the way in which it is read, changes."""
 _MAX_FILE_BYTES = 256 * 1024 * 1024
 

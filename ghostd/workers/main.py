@@ -67,6 +67,8 @@ class Worker:
             threads=self._load.threads,
             fim_order=fim.order or "",
             fim_works=fim.works,
+            gpu_layers=self._engine.gpu_layers,
+            gpus=self._engine.gpus,
         )
 
     def _tell_progress(self, done: float) -> None:
@@ -97,6 +99,7 @@ def _load_engine(
         threads=load.threads,
         n_batch=load.n_batch,
         n_gpu_layers=load.n_gpu_layers,
+        blocks=header.blocks,
         embedding_only=header.embedding_only,
         causal=header.causal,
         pooling=header.pooling,

@@ -31,6 +31,16 @@ class MemoryEstimate:
         return self.weights + self.cache + self.compute + self.process
 
 
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Bytes of memory that a loaded model takes."""
+
+    host: int
+    """Of the machine's."""
+    gpu: int = 0
+    """Of GPUs that have their own."""
+
+
 def estimate(header: GgufHeader, cache_tokens: int, n_batch: int, sequences: int = 1) -> MemoryEstimate:
     """For one worker that keeps so many tokens of so many prompts, and computes them in steps of `n_batch` tokens."""
     positions = -(-cache_tokens // _CACHE_STEP_TOKENS) * _CACHE_STEP_TOKENS

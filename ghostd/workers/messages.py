@@ -36,6 +36,7 @@ class Load:
     threads: int
     n_batch: int
     n_gpu_layers: int
+    """-1: all."""
     chat_template_timeout_s: float
     scratch: str
     """A folder of mode 0700 for sockets, removed by the pool; "" where the engine needs none."""
@@ -142,6 +143,10 @@ class Ready:
     """The order of fill-in-the-middle that the self-test has found; "" where there was nothing to find."""
     fim_works: bool = True
     """Whether what the model wrote into a hole was text."""
+    gpu_layers: int = 0
+    """Of the model that are on GPUs; the output is one."""
+    gpus: str = ""
+    """Their names."""
 
 
 @dataclass(frozen=True, slots=True)

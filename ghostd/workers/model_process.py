@@ -7,6 +7,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -18,6 +19,7 @@ from ghostd.workers.catalog import Catalog, LocalModel
 from ghostd.workers.header_cache import Stamp
 from ghostd.workers.leaving import Leaving
 from ghostd.workers.load_progress import LoadProgress
+from ghostd.workers.memory import Need
 from ghostd.workers.messages import Failed, Load, Loading, Message, Ready, Trouble
 from ghostd.workers.process import WorkerProcess
 
@@ -33,7 +35,12 @@ State = Literal["ready", "unloaded", "loading", "failed"]
 class Memory(Protocol):
     """The model's part of the memory that all models share."""
 
-    async def reserve(self, needed: int, waits: Callable[[str], None]) -> None:
+    @property
+    def gpu_spare(self) -> int:
+        """Bytes of GPUs' memory that other models can be made to give back."""
+        ...
+
+    async def reserve(self, needed: Need, gpu_free: int, waits: Callable[[str], None]) -> None:
         """Have these bytes, or raise ProviderError; `waits` is told what it has to wait for."""
         ...
 
@@ -108,8 +115,11 @@ class ModelProcess:
         if self._progress is not None:
             return str(self._progress)
         if self._process is not None and (facts := self._facts) is not None:
+            where = f"threads: {facts.threads}"
+            if facts.gpu_layers:
+                where = f"{facts.gpu_layers} of {self.model.header.blocks + 1} layers on {facts.gpus}"
             return (
-                f"{facts.engine}, threads: {facts.threads}; reads {facts.prefill_tokens_per_s:.0f} and writes "
+                f"{facts.engine}, {where}; reads {facts.prefill_tokens_per_s:.0f} and writes "
                 f"{facts.decode_tokens_per_s:.0f} tokens/s"
                 + ("" if facts.fim_works else "; does not fill in spite of its markers")
             )
@@ -202,15 +212,20 @@ class ModelProcess:
 
     async def _reserved(self, progress: LoadProgress) -> capacity.Plan:
         """A plan whose memory there is: with room for one prompt only, where there is no more."""
-        plan = await asyncio.to_thread(capacity.plan, self.model, self._config, self.context_tokens)
+        plan = await self._plan(least=False)
         try:
-            await self._memory.reserve(plan.memory.total, progress.wait)
+            await self._memory.reserve(plan.need, plan.gpu_free, progress.wait)
         except ModelTooLarge:
             if plan.sequences == 1:
                 raise
-            plan = await asyncio.to_thread(capacity.plan, self.model, self._config, self.context_tokens, least=True)
-            await self._memory.reserve(plan.memory.total, progress.wait)
+            plan = await self._plan(least=True)
+            await self._memory.reserve(plan.need, plan.gpu_free, progress.wait)
         return plan
+
+    async def _plan(self, *, least: bool) -> capacity.Plan:
+        spare = self._memory.gpu_spare
+        make = partial(capacity.plan, self.model, self._config, self.context_tokens, least=least, gpu_spare=spare)
+        return await asyncio.to_thread(make)
 
     async def _load(self, plan: capacity.Plan) -> WorkerProcess | GhostdError:
         """A loaded worker, or why there is none. Raises nothing: the task group would take all models down."""
@@ -256,7 +271,7 @@ class ModelProcess:
             engine=plan.engine,
             context_tokens=plan.context_tokens,
             threads=plan.threads,
-            n_batch=self._config.n_batch,
+            n_batch=plan.n_batch,
             n_gpu_layers=plan.n_gpu_layers,
             chat_template_timeout_s=self._config.chat_template_timeout_s,
             scratch=scratch,

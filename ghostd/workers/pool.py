@@ -12,6 +12,7 @@ from ghostd.config.local import LocalConfig
 from ghostd.errors import GhostdError, WorkerCrashed
 from ghostd.workers.budget import MemoryBudget
 from ghostd.workers.catalog import Catalog, LocalModel
+from ghostd.workers.memory import Need
 from ghostd.workers.messages import (
     Answer,
     Ended,
@@ -240,8 +241,9 @@ class ModelWorker:
 
     @property
     def memory_bytes(self) -> int:
-        """What it holds, by estimate."""
-        return self._budget.held_by(self)
+        """What it holds of the machine's memory and of GPUs', by estimate."""
+        held = self._budget.held_by(self)
+        return held.host + held.gpu
 
     def pin(self, pinned: bool) -> None:
         """Keep it loaded, or let it be unloaded again."""
@@ -252,9 +254,14 @@ class ModelWorker:
 
     # --- its part of the memory (model_process.Memory) -------------------------
 
-    async def reserve(self, needed: int, waits: Callable[[str], None]) -> None:
+    @property
+    def gpu_spare(self) -> int:
+        """See MemoryBudget.gpu_spare."""
+        return self._budget.gpu_spare(self)
+
+    async def reserve(self, needed: Need, gpu_free: int, waits: Callable[[str], None]) -> None:
         """See MemoryBudget.reserve."""
-        await self._budget.reserve(self, needed, waits)
+        await self._budget.reserve(self, needed, gpu_free, waits)
 
     def release(self) -> None:
         """Its process is gone."""

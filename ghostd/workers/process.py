@@ -15,29 +15,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
+from ghostd.workers.environment import scrubbed_environment
 from ghostd.workers.messages import Decoder, Finish, FrameError, Load, Message, encode
 from ghostd.workers.scratch import make_scratch
 
 log = logging.getLogger(__name__)
 
-_KEPT_VARIABLES = frozenset(
-    ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH",
-     "DYLD_LIBRARY_PATH")
-)  # fmt: skip
-_KEPT_PREFIXES = ("LC_", "GGML_", "LLAMA_ARG_", "OMP_", "CUDA_", "HIP_", "ROCR_", "VK_")
 _GRACE_S = 1.0
 """Beyond the time to save, until a worker is ended."""
 _OUTPUT_LINES = 20
 """Last lines of a worker's output that are kept for the message about its crash."""
-
-
-def scrubbed_environment() -> dict[str, str]:
-    """What an engine needs of the environment; keys and tokens of the user's stay out of the worker."""
-    kept = {
-        name: value for name, value in os.environ.items() if name in _KEPT_VARIABLES or name.startswith(_KEPT_PREFIXES)
-    }
-    # An engine that aborts would start a debugger for its backtrace first, where one is installed.
-    return {**kept, "GGML_NO_BACKTRACE": "1"}
 
 
 class WorkerProcess(asyncio.Protocol):

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from ghostd.workers.gpus import Gpu
+
 # llama.cpp's defaults, set by name so that both engines agree.
 DEFAULT_TEMPERATURE = 0.8
 DEFAULT_TOP_K = 40
@@ -61,6 +63,9 @@ class LoadOptions:
     threads: int
     n_batch: int
     n_gpu_layers: int
+    """Where there is a GPU; -1: all."""
+    blocks: int
+    """As in GgufHeader."""
     embedding_only: bool
     causal: bool
     pooling: int | None = None
@@ -75,6 +80,18 @@ class LoadOptions:
     """None: prompts are gone with the process."""
     on_progress: Callable[[float], None] | None = None
     """Told how much of the weights has been loaded, from 0 to 1, by engines that know."""
+
+    def layers_on(self, gpus: Sequence[Gpu]) -> int:
+        """How many of the model's layers go on these."""
+        layers = self.blocks + 1
+        return min(self.n_gpu_layers if self.n_gpu_layers >= 0 else layers, layers) if gpus else 0
+
+    def not_loaded(self, gpu_layers: int) -> LoadError:
+        """llama.cpp tells nobody why it does not load a file."""
+        why = "an unknown architecture, or damaged tensors"
+        if gpu_layers:
+            why += f", or too little memory on the GPU for {gpu_layers} layers: then lower n_gpu_layers"
+        return LoadError(f"llama.cpp cannot load it ({why})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +213,10 @@ class Engine(Protocol):
     """One loaded model."""
 
     name: str
+    gpus: str
+    """Names of those that hold layers of the model; "" for none."""
+    gpu_layers: int
+    """Layers there; the output is one."""
     context_tokens: int
     """Of one prompt with its reply."""
     cache_tokens: int

@@ -24,6 +24,7 @@ from ghostd.workers.engines.contract import (
     RequestInvalid,
     Step,
 )
+from ghostd.workers.engines.devices import gpus_of_llama_cpp, names_of
 from ghostd.workers.engines.drafting import Drafting
 from ghostd.workers.engines.llama_bindings import ABORTED, NO_ROOM, AbortFlag, Batch, bindings, write_log
 from ghostd.workers.engines.llama_embedding import LlamaEmbedder
@@ -48,14 +49,20 @@ class LlamaCppEngine:
         lib.llama_backend_init()
         self._stamp = stamp(options.path)
         params = lib.llama_model_default_params()
-        params.n_gpu_layers = options.n_gpu_layers if lib.llama_supports_gpu_offload() else 0
+        gpus = gpus_of_llama_cpp(lib)
+        self.gpu_layers = params.n_gpu_layers = options.layers_on(gpus)
+        self.gpus = names_of(gpus) if self.gpu_layers else ""
+        if not self.gpu_layers:
+            # Without layers there, a GPU would still be sent the weights for each long piece of a prompt.
+            none = ctypes.c_void_p(None)
+            params.devices = ctypes.addressof(none)
         if (on_progress := options.on_progress) is not None:
             # True goes on; kept until loading is over, since the engine holds no reference.
             told = lib.llama_progress_callback(lambda done, _data: on_progress(done) is None)
             params.progress_callback = told
         self._model = lib.llama_model_load_from_file(str(options.path).encode(), params)
         if not self._model:
-            raise LoadError("llama.cpp cannot load it (an unknown architecture, or damaged tensors)")
+            raise options.not_loaded(self.gpu_layers)
         self._vocabulary = LlamaVocabulary(lib, self._model)
         self._abort = AbortFlag(lib)
         self._options = options

@@ -27,6 +27,7 @@ from ghostd.workers.engines.contract import (
     Owner,
     Step,
 )
+from ghostd.workers.engines.devices import gpus_of_xllamacpp, names_of
 from ghostd.workers.engines.vocabulary import Vocabulary
 from ghostd.workers.engines.xllamacpp_generation import Event, XllamaCppGeneration
 from ghostd.workers.engines.xllamacpp_server import Connection, Server, refusal
@@ -35,7 +36,7 @@ from ghostd.workers.gguf_reader import HeaderError
 
 _EMBEDDING_BATCH_TOKENS = 512
 """A pooled vector needs its whole input in one batch, and a batch of n tokens reserves n × vocabulary × 4 bytes."""
-_MAX_BATCH_TOKENS = 32
+_MAX_CPU_BATCH_TOKENS = 32
 """The server looks for a cancellation between batches only. 32 tokens read about a tenth slower than 128
 (benchmarks/worker_overhead.py's models) and stop four times sooner."""
 _TRIGGER_WORD = 1
@@ -67,19 +68,23 @@ class XllamaCppEngine:
         self.embedding_context_tokens = min(self.context_tokens, longest)
         self.slots = self.together = options.sequences
         self.cache_tokens = max(self.context_tokens, options.cache_tokens)
+        gpus = gpus_of_xllamacpp()
+        self.gpu_layers = options.layers_on(gpus)
+        self.gpus = names_of(gpus) if self.gpu_layers else ""
         self._embedder: Server | None = None
         self._server = self._embedder = self._start_embedder() if options.embedding_only else None
         if self._server is None:
-            batch = min(options.n_batch, _MAX_BATCH_TOKENS)
+            batch = options.n_batch if self.gpu_layers else min(options.n_batch, _MAX_CPU_BATCH_TOKENS)
             path = scratch / "generate.sock"
-            self._server = Server(options, self.cache_tokens, batch, path, slots=self.slots)
+            self._server = Server(options, self.cache_tokens, batch, path, gpu_layers=self.gpu_layers, slots=self.slots)
         meta = self._json("GET", self._server, "/v1/models", None)["data"][0]["meta"]
         self.vocabulary_size = int(meta["n_vocab"])
         self.embedding_size = int(meta["n_embd"])
 
     def _start_embedder(self) -> Server:
         tokens = self.embedding_context_tokens
-        return Server(self._options, tokens, tokens, self._scratch / "embed.sock", embedding=True)
+        path = self._scratch / "embed.sock"
+        return Server(self._options, tokens, tokens, path, gpu_layers=self.gpu_layers, embedding=True)
 
     # --- tokens ---------------------------------------------------------------------
 

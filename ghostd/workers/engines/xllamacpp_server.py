@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ghostd.workers.engines.contract import EngineFailed, LoadError, LoadOptions, RequestInvalid
+from ghostd.workers.engines.contract import EngineFailed, LoadOptions, RequestInvalid
 
 _LOG_WARNINGS = 1
 
@@ -18,7 +18,15 @@ class Server:
     """A llama-server on a Unix socket."""
 
     def __init__(
-        self, options: LoadOptions, context: int, batch: int, path: Path, *, slots: int = 1, embedding: bool = False
+        self,
+        options: LoadOptions,
+        context: int,
+        batch: int,
+        path: Path,
+        *,
+        gpu_layers: int,
+        slots: int = 1,
+        embedding: bool = False,
     ) -> None:
         """`context`: tokens of all slots together. Raises LoadError."""
         import xllamacpp
@@ -29,7 +37,7 @@ class Server:
         params.n_ctx, params.n_parallel, params.kv_unified = context, slots, True
         params.n_batch = params.n_ubatch = min(batch, context)
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = options.threads
-        params.n_gpu_layers = options.n_gpu_layers
+        params.n_gpu_layers = gpu_layers
         params.n_threads_http = slots + 2
         params.cache_ram_mib = 0  # its cache of old prompts takes up to 8 GiB by default
         params.ctx_shift = params.fit_params = params.warmup = params.ui = False
@@ -43,7 +51,7 @@ class Server:
         try:
             self._server = xllamacpp.Server(params)
         except RuntimeError:
-            raise LoadError("llama.cpp cannot load it (an unknown architecture, or damaged tensors)") from None
+            raise options.not_loaded(gpu_layers) from None
 
 
 class Connection(http.client.HTTPConnection):
