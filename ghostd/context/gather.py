@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from ghostd.context.candidate import Candidate, Surroundings
 from ghostd.context.known import Known
 from ghostd.context.outlines import OutlinePiece
 from ghostd.context.query import Query, own_names
+from ghostd.context.quote import frame_bytes
 from ghostd.context.recent import Changes
 from ghostd.context.selection import ContextRequest, ContextSource
 from ghostd.context.similar import NOTE, Look, PlaceVectors, marked
@@ -336,8 +338,8 @@ class _Gathering:
                 candidate.notes.append(times if change.commits else "goes with it by place, name or a recent change")
 
     def _tokens(self, size_bytes: int, path: PurePosixPath) -> int:
-        """A quotation's tokens, with the line that names its file."""
-        return max(1, round((size_bytes + len(str(path)) + 4) / self.request.bytes_per_token))
+        """A quotation's tokens, with the line that names its file and the empty line behind it; never too few."""
+        return math.ceil((size_bytes + frame_bytes(path)) / self.request.bytes_per_token)
 
 
 def _relative(root: Path, path: Path) -> PurePosixPath:

@@ -17,10 +17,18 @@ def comment_mark(path: PurePosixPath) -> str:
     return "#" if suffix in _HASH or path.name in ("Makefile", "Dockerfile") else "--" if suffix in _DASHES else "//"
 
 
+def _shown(path: PurePosixPath) -> str:
+    return "".join(character if character.isprintable() else "�" for character in str(path))
+
+
 def quoted(chunk: ContextChunk, mark: str) -> str:
     """A piece as it stands in a prompt."""
-    name = "".join(character if character.isprintable() else "�" for character in str(chunk.path))
-    return f"{mark} {name}\n{chunk.text}\n\n"
+    return f"{mark} {_shown(chunk.path)}\n{chunk.text}\n\n"
+
+
+def frame_bytes(path: PurePosixPath) -> int:
+    """At most how much longer a piece of this file is as it stands in a prompt."""
+    return len(f"// {_shown(path)}\n\n\n".encode("utf-8", "replace"))
 
 
 def prompt_of(chunks: Iterable[ContextChunk], path: PurePosixPath) -> str:

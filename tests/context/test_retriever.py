@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from index_harness import write
 
 from ghostd.committed import CoChange, FileChange, Hunk
+from ghostd.context.quote import prompt_of
 from ghostd.context.retriever import Retriever
 from ghostd.context.scorer import trained
 from ghostd.context.secrets_in_text import REDACTED
@@ -239,6 +240,8 @@ async def test_the_budget_holds_at_every_place_and_what_is_left_out_has_reasons(
             for after in ("order = self.", "total = gross_price(", ""):
                 found = await shop.at("shop/orders.py", after, budget_tokens=budget, redact=budget == 60)
                 assert found.tokens == sum(chunk.tokens for chunk in found.chunks) <= budget
+                prompt = prompt_of(found.in_prompt_order(), PurePosixPath("shop/orders.py"))
+                assert len(prompt.encode()) / 4 <= found.tokens
                 assert sorted(found.prompt_order) == list(range(len(found.chunks)))
                 assert len(found.left_out) <= MAX_LEFT_OUT
                 assert all(piece.reason for piece in found.left_out)
