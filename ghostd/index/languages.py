@@ -120,6 +120,9 @@ _BY_INTERPRETER = {
 _INTERPRETERS = {name: language for language, names in _BY_INTERPRETER.items() for name in names.split()}
 _SHEBANG = re.compile(rb"#![ \t]*([^\s]+)[ \t]*(?:-S[ \t]+|--split-string=)?([^\s]*)")
 _VERSION = re.compile(r"[\d.]+$")
+_MODELINE = re.compile(rb"-\*-[ \t]*(?:mode:[ \t]*)?([A-Za-z+-]{1,30}?)[ \t]*(?:;[^\n]{0,100})?-\*-")
+_MODES = {"shell-script": "shellscript", "sh": "shellscript", "bash": "shellscript", "c++": "cpp"}
+"""What Emacs calls languages that it does not call as LSP does."""
 _SNIFFED_BYTES = 64 * 1024
 _CPP_HEAD = re.compile(
     rb"^[ \t]*(?:namespace\b|template[ \t]*<|class[ \t]+\w+[^;]*$|(?:public|private|protected)[ \t]*:"
@@ -162,7 +165,16 @@ def language_of(name: str, source: bytes = b"") -> str:
         if found == "c" and extension == "h" and _CPP_HEAD.search(source, 0, _SNIFFED_BYTES):
             return "cpp"
         return found or _BY_STEM.get(lower.partition(".")[0], PLAIN)
-    return _by_shebang(source) if source.startswith(b"#!") else PLAIN
+    found = _by_shebang(source) if source.startswith(b"#!") else PLAIN
+    return found if found != PLAIN else _by_modeline(source)
+
+
+def _by_modeline(source: bytes) -> str:
+    """What the first line tells Emacs: `# -*- shell-script -*-`, as files of bash-completion and of libstdc++ do."""
+    found = _MODELINE.search(source[:256].partition(b"\n")[0])
+    mode = found[1].decode("ascii").lower() if found is not None else ""
+    mode = _MODES.get(mode, mode)
+    return mode if mode in GRAMMARS else PLAIN
 
 
 def _by_shebang(source: bytes) -> str:

@@ -28,6 +28,7 @@ from operator import itemgetter
 
 from tree_sitter import Language, Node, Parser, Query, QueryCursor
 
+from ghostd.index import cpp_gaps
 from ghostd.index.imports import ImportRow, import_rows
 from ghostd.index.typescript_gaps import filled
 
@@ -37,7 +38,8 @@ _MODULE_OF = {"tsx": ("typescript", "language_tsx"), "typescript": ("typescript"
 
 _CALLABLE = frozenset(("function", "method", "test", "local"))
 _TYPE_LIKE = frozenset(("class", "struct", "interface", "trait", "enum", "union", "type", "scope", "body"))
-_LOCALS = frozenset(("variable", "constant"))
+_LOCALS = frozenset(("variable", "constant", "prototype"))
+"""A prototype inside a function is most often a variable: `Value item(key);`."""
 _UNSPECIFIC = frozenset(("variable", "constant", "field", "type"))
 _BRACED = _TYPE_LIKE | {"test", "macro"}
 """Kinds whose head ends at the first brace, where the grammar has no field for the body."""
@@ -47,7 +49,7 @@ _VALUES = frozenset(("variable", "constant", "field", "property"))
 _BODILESS = frozenset(("variable", "constant"))
 _NAMELESS_OR_VALUE = _NAMELESS | _VALUES
 _ENCLOSING = frozenset(("definition", "scope", "local", "body"))
-_BY_PLACE = {"variable": "field", "function": "method"}
+_BY_PLACE = {"variable": "field", "function": "method", "prototype": "method"}
 """What these kinds are inside a type."""
 _COLON = ord(":")
 _ORDER = itemgetter(0, 1, 2)
@@ -138,10 +140,17 @@ def load(grammar: str) -> None:
 def parse(grammar: str, source: bytes) -> Parsed:
     """Everything the index wants to know about `source`, also around syntax errors."""
     parser, query = _grammar(grammar)
-    tree = parser.parse(filled(source) if grammar in ("typescript", "tsx") else source)
+    text, macros = source, list[tuple[bytes, int]]()
+    if grammar in ("typescript", "tsx"):
+        text = filled(source)
+    elif grammar == "cpp":
+        text, macros = cpp_gaps.filled(source)
+    tree = parser.parse(text)
     captures = QueryCursor(query).captures(tree.root_node)
     symbols, taken = _symbols(captures, source)
     references: dict[bytes, list[int]] = defaultdict(list)
+    for name, start in macros:
+        references[name].append(start)
     for node in captures.get("reference", ()):
         start = node.start_byte
         if start not in taken:
@@ -180,6 +189,8 @@ def _symbols(captures: dict[str, list[Node]], source: bytes) -> tuple[list[Symbo
                 around = around[:-1]  # TypeScript: a parameter that becomes the class's field
         if item.container:
             around = (*around, item.container)
+        if kind == "prototype":
+            kind = "function"
         taken.add(start)
         end = node.end_byte
         rows.append(

@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-_FORMAT = "12"
+_FORMAT = "13"
 """Raise it when parse, rows, chunks, terms, file_names or languages give other rows for the same file."""
 
 

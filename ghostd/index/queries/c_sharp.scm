@@ -4,6 +4,7 @@
 (class_declaration name: (identifier) @name.class) @definition
 (struct_declaration name: (identifier) @name.struct) @definition
 (record_declaration name: (identifier) @name.class) @definition
+(record_declaration (parameter_list (parameter name: (identifier) @name.property) @definition))
 (interface_declaration name: (identifier) @name.interface) @definition
 (enum_declaration name: (identifier) @name.enum) @definition
 (enum_member_declaration name: (identifier) @name.enum_member) @definition

@@ -2,14 +2,27 @@
 (function_definition declarator: (function_declarator declarator: (identifier) @name.function)) @definition
 (function_definition declarator: (pointer_declarator declarator: (function_declarator declarator: (identifier) @name.function))) @definition
 (function_definition declarator: (pointer_declarator declarator: (pointer_declarator declarator: (function_declarator declarator: (identifier) @name.function)))) @definition
-(declaration declarator: (function_declarator declarator: (identifier) @name.function)) @definition
-(declaration declarator: (pointer_declarator declarator: (function_declarator declarator: (identifier) @name.function))) @definition
+(declaration declarator: (function_declarator declarator: (identifier) @name.prototype)) @definition
+(declaration declarator: (pointer_declarator declarator: (function_declarator declarator: (identifier) @name.prototype))) @definition
+(declaration declarator: (pointer_declarator declarator: (pointer_declarator declarator: (function_declarator declarator: (identifier) @name.prototype)))) @definition
 (declaration declarator: (identifier) @name.variable) @definition
 (declaration declarator: (init_declarator declarator: (identifier) @name.variable)) @definition
 (declaration declarator: (init_declarator declarator: (pointer_declarator declarator: (identifier) @name.variable))) @definition
 (declaration declarator: (init_declarator declarator: (array_declarator declarator: (identifier) @name.variable))) @definition
 (declaration declarator: (pointer_declarator declarator: (identifier) @name.variable)) @definition
 (declaration declarator: (array_declarator declarator: (identifier) @name.variable)) @definition
+(declaration declarator: (pointer_declarator declarator: (array_declarator declarator: (identifier) @name.variable))) @definition
+(declaration declarator: (array_declarator declarator: (array_declarator declarator: (identifier) @name.variable))) @definition
+(declaration declarator: (pointer_declarator declarator: (pointer_declarator declarator: (identifier) @name.variable))) @definition
+(declaration declarator: (function_declarator declarator: (parenthesized_declarator (pointer_declarator declarator: (identifier) @name.variable)))) @definition
+(declaration declarator: (init_declarator declarator: (pointer_declarator declarator: (array_declarator declarator: (identifier) @name.variable)))) @definition
+(declaration declarator: (init_declarator declarator: (array_declarator declarator: (array_declarator declarator: (identifier) @name.variable)))) @definition
+(declaration declarator: (init_declarator declarator: (pointer_declarator declarator: (pointer_declarator declarator: (identifier) @name.variable)))) @definition
+(declaration declarator: (init_declarator declarator: (function_declarator declarator: (parenthesized_declarator (pointer_declarator declarator: (identifier) @name.variable))))) @definition
+(declaration declarator: (init_declarator declarator: (function_declarator declarator: (parenthesized_declarator (pointer_declarator declarator: (array_declarator declarator: (identifier) @name.variable)))))) @definition
+(field_declaration declarator: (pointer_declarator declarator: (array_declarator declarator: (field_identifier) @name.field))) @definition
+(field_declaration declarator: (array_declarator declarator: (array_declarator declarator: (field_identifier) @name.field))) @definition
+(field_declaration declarator: (pointer_declarator declarator: (pointer_declarator declarator: (field_identifier) @name.field))) @definition
 (struct_specifier name: (type_identifier) @name.struct body: (_)) @definition
 (union_specifier name: (type_identifier) @name.union body: (_)) @definition
 (enum_specifier name: (type_identifier) @name.enum body: (_)) @definition
@@ -47,6 +60,7 @@
 (function_definition declarator: (pointer_declarator declarator: (reference_declarator (function_declarator declarator: [(identifier) (field_identifier)] @name.function)))) @definition
 (function_definition declarator: (function_declarator declarator: (template_function name: (identifier) @name.function))) @definition
 (field_declaration declarator: (reference_declarator (field_identifier) @name.field)) @definition
+(struct_specifier name: (qualified_identifier name: (template_type name: (type_identifier) @name.struct)) body: (_)) @definition
 (struct_specifier name: (template_type name: (type_identifier) @name.struct) body: (_)) @definition
 (type_definition declarator: (reference_declarator (type_identifier) @name.type)) @definition
 (lambda_expression) @local

@@ -1,6 +1,7 @@
 ; Definitions
 (class_declaration name: (identifier) @name.class) @definition
 (record_declaration name: (identifier) @name.class) @definition
+(record_declaration parameters: (formal_parameters (formal_parameter name: (identifier) @name.field) @definition))
 (interface_declaration name: (identifier) @name.interface) @definition
 (annotation_type_declaration name: (identifier) @name.interface) @definition
 (annotation_type_element_declaration name: (identifier) @name.method) @definition

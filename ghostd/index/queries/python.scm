@@ -2,6 +2,9 @@
 (class_definition name: (identifier) @name.class) @definition
 (function_definition name: (identifier) @name.function) @definition
 (assignment left: (identifier) @name.variable) @definition
+(assignment left: [(pattern_list (identifier) @name.variable) (tuple_pattern (identifier) @name.variable) (list_pattern (identifier) @name.variable)]) @definition
+(assignment left: [(pattern_list (list_splat_pattern (identifier) @name.variable)) (tuple_pattern (list_splat_pattern (identifier) @name.variable)) (list_pattern (list_splat_pattern (identifier) @name.variable))]) @definition
+(assignment left: (_ [(tuple_pattern (identifier) @name.variable) (list_pattern (identifier) @name.variable)])) @definition
 (type_alias_statement left: (type (identifier) @name.type)) @definition
 (type_alias_statement left: (type (generic_type (identifier) @name.type))) @definition
 (lambda) @local

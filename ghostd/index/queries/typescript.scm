@@ -21,6 +21,8 @@
 (variable_declarator name: (identifier) @name.function value: [(arrow_function) (function_expression) (generator_function)]) @definition
 (variable_declarator name: (identifier) @name.class value: (class)) @definition
 (lexical_declaration "const" (variable_declarator name: (identifier) @name.constant) @definition)
+(export_statement declaration: (lexical_declaration "const" (variable_declarator name: [(object_pattern (shorthand_property_identifier_pattern) @name.constant) (object_pattern (pair_pattern value: (identifier) @name.constant)) (object_pattern (object_assignment_pattern left: (shorthand_property_identifier_pattern) @name.constant)) (array_pattern (identifier) @name.constant)]) @definition))
+(export_statement declaration: (lexical_declaration "let" (variable_declarator name: [(object_pattern (shorthand_property_identifier_pattern) @name.variable) (object_pattern (pair_pattern value: (identifier) @name.variable)) (object_pattern (object_assignment_pattern left: (shorthand_property_identifier_pattern) @name.variable)) (array_pattern (identifier) @name.variable)]) @definition))
 (lexical_declaration "let" (variable_declarator name: (identifier) @name.variable) @definition)
 (variable_declaration (variable_declarator name: (identifier) @name.variable) @definition)
 (pair key: (property_identifier) @name.method value: [(arrow_function) (function_expression)]) @definition
