@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -32,55 +33,52 @@ class Reader:
     path: Path
     executor: Executor
     _free: list[sqlite3.Connection] = field(default_factory=list)
+    """Never more than the executor has threads: each takes one when it begins, not when it is asked to."""
     _age: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    """Around `_free` and `_age`."""
 
     async def run(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        """The query's answer; raises sqlite3.Error."""
-        age = self._age
-        connection = self._free.pop() if self._free else None
-        loop = asyncio.get_running_loop()
-        # Shielded: a connection in use by a thread must not be closed by a cancelled caller.
-        future = loop.run_in_executor(self.executor, self._ask, connection, query)
-        future.add_done_callback(lambda done: self._give_back(done, age))
-        return (await asyncio.shield(future))[1]
+        """The query's answer; raises sqlite3.Error. A caller that is cancelled before its turn costs nothing."""
+        return await asyncio.get_running_loop().run_in_executor(self.executor, self._ask, query)
 
     def reopen(self) -> None:
         """Forget all connections: the file has been replaced, or reading ends."""
-        self._age += 1
-        free, self._free = self._free, []
+        with self._lock:
+            self._age += 1
+            free, self._free = self._free, []
         for connection in free:
             self._close(connection)
 
-    def _ask(
-        self, connection: sqlite3.Connection | None, query: Callable[[sqlite3.Connection], T]
-    ) -> tuple[sqlite3.Connection, T]:
-        if connection is None:
-            # Not mode=ro: a read-only connection cannot take part in WAL's shared memory in every case.
-            connection = sqlite3.connect(
-                f"{self.path.as_uri()}?mode=rw", uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=False
-            )
-            connection.execute("PRAGMA query_only = 1")
-            connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
+    def _ask(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        with self._lock:
+            age = self._age
+            connection = self._free.pop() if self._free else None
+        kept = False
         try:
-            return connection, query(connection)
-        except BaseException:
-            connection.close()
-            raise
+            connection = connection or self._open()
+            answer = query(connection)
+            with self._lock:
+                if kept := age == self._age:
+                    self._free.append(connection)
+            return answer
+        finally:
+            if connection is not None and not kept:
+                connection.close()
+
+    def _open(self) -> sqlite3.Connection:
+        # Not mode=ro: a read-only connection cannot take part in WAL's shared memory in every case.
+        uri = f"{self.path.as_uri()}?mode=rw"
+        connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
+        connection.execute("PRAGMA query_only = 1")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
+        return connection
 
     def _close(self, connection: sqlite3.Connection) -> None:
         try:
             self.executor.submit(connection.close)
         except RuntimeError:  # the index is closed, and with it the executor
             connection.close()
-
-    def _give_back(self, done: asyncio.Future[tuple[sqlite3.Connection, Any]], age: int) -> None:
-        if done.cancelled() or done.exception() is not None:
-            return
-        connection = done.result()[0]
-        if age == self._age:
-            self._free.append(connection)
-        else:
-            self._close(connection)
 
 
 def files(db: sqlite3.Connection) -> list[IndexedFile]:
