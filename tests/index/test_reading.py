@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from pathlib import Path
 
@@ -18,7 +17,7 @@ async def test_many_questions_at_once_open_no_more_files_than_there_are_readers(
     write(root, {"app.py": "def found():\n    return 1\n"})
 
     def opened() -> int:
-        links = [os.path.realpath(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")]
+        links = [str(name.resolve()) for name in Path("/proc/self/fd").iterdir()]
         return len([link for link in links if link.startswith(str(store.resolve()))])
 
     async with following(root, store) as followed:
