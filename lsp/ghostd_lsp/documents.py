@@ -87,12 +87,15 @@ class Document:
 
     def replace_all(self, text: str) -> None:
         """Take `text` as the whole content."""
-        text = without_lone_surrogates(text)
         self.revision = next(_revisions)
         self._text = None
+        self.too_large = False
+        if len(text) > self._max_bytes:  # not split first: lines take many times the memory of their text
+            self._drop()
+            return
+        text = without_lone_surrogates(text)
         self._lines = split_lines(text)
         self._size_bytes = _size_bytes(text)
-        self.too_large = False
         self._check_limits(self._lines)
 
     @property
@@ -111,6 +114,9 @@ class Document:
         return Snapshot(self.uri, self.path, self.language, self.revision, tuple(self._lines), self._encoding)
 
     def _replace(self, where: Range, text: str) -> None:
+        if len(text) > self._max_bytes:
+            self._drop()
+            return
         text = without_lone_surrogates(text)
         lines = self._lines
         first, last = sorted(clamp(lines, edge, self._encoding) for edge in (where.start, where.end))
@@ -134,9 +140,12 @@ class Document:
 
     def _check_limits(self, fresh: Sequence[str]) -> None:
         if self._size_bytes > self._max_bytes or max(map(len, fresh), default=0) > MAX_LINE_CHARS:
-            self.too_large = True
-            self._lines = [""]
-            self._size_bytes = 0
+            self._drop()
+
+    def _drop(self) -> None:
+        self.too_large = True
+        self._lines = [""]
+        self._size_bytes = 0
 
 
 def clamp(lines: Sequence[str], position: Position, encoding: Encoding) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from pathlib import Path
 from typing import get_args
 
@@ -171,3 +172,23 @@ def test_a_document_that_shrinks_again_under_the_limit_within_one_change_counts_
 def test_a_very_long_line_counts_as_too_large() -> None:
     assert document("x" * (MAX_LINE_CHARS + 1)).too_large
     assert not document("x" * MAX_LINE_CHARS).too_large
+
+
+def test_a_document_far_above_the_limit_is_not_split_into_lines() -> None:
+    text = "x = 1\n" * 500_000
+    subject = document("", max_bytes=1000)
+    subject.replace_all("a\n")
+    tracemalloc.start()
+    try:
+        subject.replace_all(text)
+        subject.change([insert(0, 0, text)], 2)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert subject.too_large
+    assert peak < len(text)
+    subject.replace_all("a\n")
+    subject.change([insert(0, 0, text)], 3)
+    assert subject.too_large
+    subject.replace_all("b\n")
+    assert (subject.text(), subject.too_large) == ("b\n", False)
