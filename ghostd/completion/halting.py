@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ghostd.completion.lexing import PLAIN, Syntax, chunk_after, chunk_before, lex
+from ghostd.completion.lexing import CLOSER, PLAIN, Bracket, Syntax, chunk_after, chunk_before, lex
 from ghostd.completion.shape import opens_block
 
 _CONTINUES = re.compile(
@@ -126,6 +127,20 @@ def halt_at(prefix: str, suffix: str, syntax: Syntax, *, lines: bool) -> Halt:
     after = lex(chunk_after(suffix), syntax)
     closers = None
     if syntax is not PLAIN and here.inside == "code" and not here.closed:
-        closers = max(len(here.opened) - len(after.closed), 0)
+        closers = _left_to_close(here.opened, after.closed)
     below = next((one for one in suffix.split("\n", 40)[1:40] if one.strip()), "")
     return Halt(lines, syntax, len(line) - len(line.lstrip(" \t")), line, below, closers, before)
+
+
+def _left_to_close(opened: Sequence[Bracket], closed: Sequence[Bracket]) -> int:
+    """How many of the brackets opened before the cursor are not closed behind it: the fewest for which the kinds agree.
+
+    Behind `if (a` a "}" closes no "(": it belongs to a block that the hole has yet to open.
+    """
+    wanted = [CLOSER[bracket.text] for bracket in reversed(opened)]
+    found = [bracket.text for bracket in closed]
+    return next(
+        count
+        for count in range(len(wanted) + 1)
+        if len(wanted) - count <= len(found) and found[len(found) - len(wanted) + count :] == wanted[count:]
+    )

@@ -13,7 +13,7 @@ Blocks = Literal["indentation", "brackets", "words", "none"]
 """What makes a block: more indentation (Python), braces, words such as `end`, or nothing (prose)."""
 Inside = Literal["code", "string", "comment"]
 
-_CLOSER = {"(": ")", "[": "]", "{": "}"}
+CLOSER = {"(": ")", "[": "]", "{": "}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def lex(text: str, syntax: Syntax) -> Lexed:
         if kind == "open":
             opened.append(Bracket(match[0], at))
         elif kind == "close":
-            if opened and _CLOSER[opened[-1].text] == match[0]:
+            if opened and CLOSER[opened[-1].text] == match[0]:
                 opened.pop()
             else:
                 closed.append(Bracket(match[0], at))

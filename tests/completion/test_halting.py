@@ -96,6 +96,19 @@ def test_several_lines_are_wanted_where_a_block_is_empty(name: str, prefix: str,
         pytest.param(
             "a.js", "if (a) {\n  ", "\n}\n", "if (b) {\n    c();\n  }\n}", "if (b) {\n    c();\n  }", id="nested"
         ),
+        pytest.param(
+            "a.js",
+            "function f() {\n  if (a",
+            "\n    g();\n  }\n}\n",
+            " && b) {\n",
+            " && b) {",
+            id="a-block-that-is-there",
+        ),
+        pytest.param(
+            "a.go", "func f() {\n\tif g(", "\n\t\th()\n\t}\n}\n", "x); y {\n", "x); y {", id="a-block-that-is-there-go"
+        ),
+        pytest.param("a.js", "test('a', (", "\n  f();\n});\n", "t) => {\n", "t) => {", id="a-call-that-goes-on-below"),
+        pytest.param("a.js", "x = [f(", ")]\n", "1)]\n", "1", id="brackets-of-two-kinds-that-are-there"),
         pytest.param("a.go", "func f() {\n\t", "\n}\n", "a()\n\tb()\n}\n\nfunc g() {", "a()\n\tb()", id="go"),
         pytest.param("a.rs", "fn f() {\n    ", "\n}\n", "a();\n}\n", "a();", id="rust"),
         pytest.param("a.zig", "fn f() void {\n    ", "\n}\n", "a();\n}\n", "a();", id="zig"),
