@@ -1,6 +1,6 @@
 """How often the text that really stands at a place passes the steps that cut models' texts, and what they cost.
 
-    python -m benchmarks.postprocess
+    python benchmarks/postprocess.py
 
 Prints, for files of each language of the corpora (see `completion_corpora`), the share of places whose own text comes
 out unchanged, and the time of one call.
@@ -13,12 +13,13 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from completion_corpora import APART, REPORTED, fetch
+
 from ghostd.completion.halting import halt_at
 from ghostd.completion.lexing import syntax_of
 from ghostd.completion.shape import wants_lines
 from ghostd.completion.tidy import tidy
 
-UNPACKED = Path(__file__).resolve().parent.parent / ".cache" / "corpora" / "unpacked"
 LANGUAGES = {"Python": "*.py", "Zig": "*.zig", "JavaScript": "*.js", "C headers": "*.h"}
 PLACES = 500
 MAX_FILE_CHARS = 200_000
@@ -43,12 +44,11 @@ def holes(texts: Sequence[tuple[Path, str]], count: int, seed: int) -> Iterator[
 
 def main() -> None:
     """Measure each language."""
-    if not UNPACKED.is_dir():
-        raise SystemExit("the corpora are not there; run benchmarks/project_model.py once, which fetches them")
+    roots = [fetch(corpus) for corpus in (*REPORTED, *APART)]
     passed_in_all = 0
     for language, pattern in LANGUAGES.items():
         chance = random.Random(3)
-        paths = sorted(UNPACKED.rglob(pattern))
+        paths = sorted(path for root in roots for path in root.rglob(pattern))
         read = [(path, path.read_text(errors="replace")) for path in chance.sample(paths, min(len(paths), 300))]
         texts = [(path, text) for path, text in read if 500 < len(text) < MAX_FILE_CHARS]
         passed, tidy_s, start_s = 0, 0.0, 0.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ghostd.completion.chatter import without_chatter
 from ghostd.completion.lexing import PLAIN, Syntax, chunk_after, chunk_before, lex, whole_chunk
 from ghostd.completion.shape import opens_block
 from ghostd.fim_markers import MARKER_TEXTS
@@ -15,13 +16,16 @@ from ghostd.fim_markers import MARKER_TEXTS
 _END_TEXTS = ("<|endoftext|>", "<|im_end|>", "<|im_start|>", "<|end_of_text|>", "<|eot_id|>", "<｜end▁of▁sentence｜>",
               "<end_of_turn>", "<eos>", "</s>", "<|end|>")  # fmt: skip
 _MARKERS = sorted({text.lstrip("▁") for text in MARKER_TEXTS} | set(_END_TEXTS), key=len, reverse=True)
-_CONTROL = "[\x00-\x08\x0b\x0e-\x1f\x7f\u2028\u2029]"
-"""Nobody types them; editors show them as boxes, cut a line at them, or ask what they are for."""
+_CONTROL = "[\x00-\x08\x0b\x0e-\x1f\x7f\u2028-\u202e\u2066-\u2069\ufeff]"
+"""Nobody types them; editors show them as boxes, cut a line at them, ask what they are for, or turn the code's order
+around (U+202A and on: CVE-2021-42574)."""
 _MARKER = re.compile("|".join((*map(re.escape, _MARKERS), _CONTROL)))
 _LOOP_CHARS = 48
 _LONG_LOOP_CHARS = 320
 """From here on rows of signs are no separators and no tables either."""
 _LOOP = re.compile(r"(.{1,40}?)\1{7,}$", re.DOTALL)
+_BETWEEN = " \t,;:.|&+-*/%<>="
+"""What stands between the turns of a loop, and nothing where it ends."""
 _MAX_PERIOD_LINES = 8
 _MIN_SHARED_CHARS = 8
 """Of a line: shorter ones are equal by chance."""
@@ -38,6 +42,7 @@ def tidy(text: str, prefix: str, suffix: str, syntax: Syntax = PLAIN) -> str:
     if "\r" in prefix or "\r" in suffix or "\r" in text:
         text, prefix, suffix = (one.replace("\r\n", "\n").replace("\r", "\n") for one in (text, prefix, suffix))
         return tidy(text, prefix, suffix, syntax).replace("\n", ending)
+    text = without_chatter(text.lstrip("\ufeff"), prefix, suffix, syntax)
     text = without_markers(text, prefix, suffix)
     text = without_echo(text, prefix)
     text = same_indentation(text, prefix, suffix, syntax)
@@ -145,9 +150,10 @@ def without_loop(text: str) -> str:
     turn, length = found[1], len(found[0])
     if length >= _LONG_LOOP_CHARS or (length >= _LOOP_CHARS and any(one.isalpha() for one in turn)):
         start = len(text) - length
-        while text.endswith(turn, 0, start):  # before the tail, too
-            start -= len(turn)
-        return text[: start + len(turn)]
+        while start and text[start - 1] == text[start - 1 + len(turn)]:  # before the tail, too
+            start -= 1
+        once = text[: start + len(turn)]
+        return once.rstrip(_BETWEEN) if any(map(str.isalnum, turn)) else once
     return text
 
 
