@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 from ghostd.analysis.lines import one_line
 from ghostd.analysis.tokens import TokenCounter, within
@@ -20,6 +21,16 @@ _NAMED = 12
 """Dependencies on one line."""
 
 
+class About(Enum):
+    """Which parts of a text are wanted."""
+
+    ALL = auto()
+    CONTENTS = auto()
+    """What there is: languages, entry points, dependencies, work in progress."""
+    ARCHITECTURE = auto()
+    """How it hangs together: central files, imports, circles, tests; without the head."""
+
+
 @dataclass(slots=True)
 class _Part:
     title: str
@@ -31,10 +42,10 @@ class _Part:
     shown: list[str] = field(default_factory=list)
 
 
-def render(report: ProjectReport, max_tokens: int, count: TokenCounter) -> str:
+def render(report: ProjectReport, max_tokens: int, count: TokenCounter, about: About = About.ALL) -> str:
     """The report's text; never above the budget."""
-    head = [one_line(line) for line in _head(report)]
-    parts = [part for part in _parts(report) if part.lines]
+    head = [one_line(line) for line in _head(report)] if about is not About.ARCHITECTURE else []
+    parts = [part for part in _PARTS[about](report) if part.lines]
     left = int(max_tokens * (1 - _RESERVE)) - sum(count(line + "\n") for line in head)
     while any(not part.full for part in parts):
         for part in parts:
@@ -55,7 +66,7 @@ def render(report: ProjectReport, max_tokens: int, count: TokenCounter) -> str:
     lines = list(head)
     for part in parts:
         if part.shown:
-            lines += ["", part.title, *part.shown]
+            lines += [*([""] if lines else []), part.title, *part.shown]
             hidden = len(part.lines) - part.taken
             more = f"… {hidden} more"
             if hidden and count(more + "\n") <= left:
@@ -73,12 +84,14 @@ def _head(report: ProjectReport) -> list[str]:
     return [*lines, described] if described else lines
 
 
-def _parts(report: ProjectReport) -> Iterator[_Part]:
+def _contents(report: ProjectReport) -> Iterator[_Part]:
     yield _Part("## Languages", [_language(each) for each in report.languages if each.share >= _SHARE], 4)
     yield _Part("## Entry points", [_entry_point(point) for point in report.entry_points], 3)
     yield _Part("## Packages and dependencies", [line for each in report.packages for line in _package(each)], 3)
-    history = report.history
     yield _Part("## Work in progress", list(_work(report)), 3)
+
+
+def _architecture(report: ProjectReport) -> Iterator[_Part]:
     modules = report.modules
     central = [f"{file.path} (imported by {file.importers})" for file in modules.central]
     yield _Part("## Central files", central, 3)
@@ -89,7 +102,7 @@ def _parts(report: ProjectReport) -> Iterator[_Part]:
         for circle in modules.cycles
     ]
     yield _Part(f"## Import cycles ({modules.cycle_count})", circles, 1)
-    hot = [f"{spot.path} ({spot.commits} commits, {_size(spot.size_bytes)})" for spot in history.hot_spots]
+    hot = [f"{spot.path} ({spot.commits} commits, {_size(spot.size_bytes)})" for spot in report.history.hot_spots]
     yield _Part("## Large files that change often", hot, 2)
     tests = report.tests
     by = f", {', '.join(tests.frameworks)}" if tests.frameworks else ""
@@ -98,9 +111,17 @@ def _parts(report: ProjectReport) -> Iterator[_Part]:
     yield _Part(f"## Tests ({tests.files} files, {_size(tests.size_bytes)}{share}{by})", folders, 2)
     subjects = [f"{each.path}: {', '.join(each.subjects)}" for each in tests.subjects]
     yield _Part("## What tests are about", subjects, 1)
-    yield _Part("## Recent commits", history.recent_commits, 1)
+
+
+def _all(report: ProjectReport) -> Iterator[_Part]:
+    yield from _contents(report)
+    yield from _architecture(report)
+    yield _Part("## Recent commits", report.history.recent_commits, 1)
     yield _Part("## Largest files", [f"{file.path} ({_size(file.size_bytes)})" for file in report.largest], 1)
     yield _Part("## Manifests that could not be read", [f"{p.path}: {p.reason}" for p in report.problems], 1)
+
+
+_PARTS = {About.ALL: _all, About.CONTENTS: _contents, About.ARCHITECTURE: _architecture}
 
 
 def _language(each: LanguageShare) -> str:

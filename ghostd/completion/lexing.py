@@ -66,9 +66,7 @@ _CHARACTER = r"'(?:\\(?:u\{[0-9a-fA-F]+\}|x[0-9a-fA-F]{2}|.)|[^'\\\n])'"
 _REGEX = r"(?<=[(,=:\[!&|?{; ])/(?![/*= ])(?:\\.|\[(?:\\.|[^\]\\\n]){0,200}\]|[^/\\\n\[])+/"
 
 _LONG = r'"""(?:\\.|[^\\])*?"""|' + r"'''(?:\\.|[^\\])*?'''"
-PYTHON = _syntax(
-    "indentation", r"#[^\n]*", rf"{_LONG}|(?!\"\"\"|''')(?:{_SHORT})", "\"\"\"|'''|\"|'"
-)
+PYTHON = _syntax("indentation", r"#[^\n]*", rf"{_LONG}|(?!\"\"\"|''')(?:{_SHORT})", "\"\"\"|'''|\"|'")
 C_LIKE = _syntax("brackets", _BLOCK, r'"(?:\\.|[^"\\\n])*"|' + _CHARACTER, r'/\*|"')
 SCRIPT = _syntax("brackets", _BLOCK, r"`(?:\\.|[^`\\])*`|" + _REGEX + "|" + _SHORT, "/\\*|`|\"|'")
 GO = _syntax("brackets", _BLOCK, r"`[^`]*`|" + r'"(?:\\.|[^"\\\n])*"|' + _CHARACTER, r'/\*|`|"')

@@ -27,6 +27,7 @@ from ghostd.gateway.doors import (
     project_doors,
     symbol_doors,
     zeke_doors,
+    zeke_project_doors,
 )
 from ghostd.gateway.inside import Inside
 from ghostd.gateway.routes import Later
@@ -43,6 +44,7 @@ async def serve(
 ) -> AsyncIterator[HttpServer]:
     """HTTP while the block runs; raises PortTaken or ConfigError."""
     engine = models.engine
+    analyst = Analyst(projects.index, projects.resolver, projects.history)
     async with AsyncExitStack() as parts:
         kept = await parts.enter_async_context(open_responses(paths.responses, config.responses))
         responses = await parts.enter_async_context(responses_doors(engine, kept, config.responses))
@@ -62,8 +64,9 @@ async def serve(
                     context_doors(projects.context),
                     next_edit_doors(projects.next_edits, projects.index),
                     zeke_doors(engine, projects.suggestions),
+                    zeke_project_doors(analyst),
                     metrics_doors(projects.suggestions),
-                    project_doors(Analyst(projects.index, projects.resolver, projects.history)),
+                    project_doors(analyst),
                 ],
                 attachments=attachments,
                 drain_s=config.drain_s,

@@ -136,6 +136,12 @@ def zeke_doors(engine: Engine, suggestions: SuggestionService) -> Later:
     return Later(("/v1/zeke/code/complete",), partial(_zeke, engine, suggestions))
 
 
+def zeke_project_doors(analyst: Analyst) -> Later:
+    """What the indexed projects are made of, for Zeke."""
+    paths = ("/v1/zeke/project/context", "/v1/zeke/project/analyze")
+    return Later(paths, partial(_zeke_project, analyst))
+
+
 def metrics_doors(suggestions: SuggestionService) -> Later:
     """Figures for Prometheus."""
     return Later(("/metrics",), partial(_metrics, suggestions))
@@ -181,6 +187,12 @@ def _zeke(engine: Engine, suggestions: SuggestionService) -> Iterable[Route]:
     from ghostd.gateway.dialects.zeke import complete
 
     return complete.routes(engine, suggestions)
+
+
+def _zeke_project(analyst: Analyst) -> Iterable[Route]:
+    from ghostd.gateway.dialects.zeke import project
+
+    return project.routes(analyst)
 
 
 def _chat(engine: Engine) -> Iterable[Route]:

@@ -214,6 +214,17 @@ async def test_a_models_own_tokenizer_counts_where_there_is_one(budget: int, tmp
                 assert chunk["tokens"] == -(-len(f"# {chunk['path']}\n{chunk['text']}\n\n") // 3)
 
 
+async def test_null_counts_as_absent(tmp_path: Path) -> None:
+    async with door(tmp_path) as shop:
+        absent = dict.fromkeys(
+            ("root", "column", "text", "prefix", "suffix", "hide_line", "max_tokens", "deadline_ms", "model", "redact")
+        )
+        path = str(shop.root / "orders.py")
+        assert (await shop.shown(path=path, line=5, **absent))["chunks"] == (await shop.shown(path=path, line=5))[
+            "chunks"
+        ]
+
+
 async def test_what_is_wrong_is_refused_with_the_field(tmp_path: Path) -> None:
     good: dict[str, object] = {"path": "orders.py", "line": 5}
     wrong: list[tuple[dict[str, object], str]] = [

@@ -82,6 +82,8 @@ async def test_what_follows_a_rename_is_told_with_its_place_reason_and_version(t
     async with door(tmp_path) as shop:
         found = await shop.proposed(path="store.py", text=RENAMED, edits=[EDIT])
         again = await shop.proposed(path=str(shop.root / "store.py"), text=RENAMED, edits=[EDIT], cursor={"line": 1})
+        nothing: dict[str, Any] = {"root": None, "cursor": {"line": 1, "column": None}, "model": None}
+        assert await shop.proposed(path="store.py", text=RENAMED, edits=[{**EDIT, "path": None}], **nothing) == found
     assert found == again
     assert found[1] == {
         "root": str(shop.root),

@@ -24,6 +24,7 @@ from ghostd.gateway.response import Response
 from ghostd.gateway.routes import Route
 
 _MAX_PATH_CHARS = 4096
+_DEADLINE_MS = 5_000
 _ENCODER = msgspec.json.Encoder()
 
 Path_ = Annotated[str, msgspec.Meta(min_length=1, max_length=_MAX_PATH_CHARS)]
@@ -47,12 +48,13 @@ class ContextBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """In place of `line`: the document before the cursor."""
     suffix: str | None = None
     """The document after it."""
-    hide_line: bool = False
+    hide_line: bool | None = None
     """Leave the cursor's line out, as if it were still to be written."""
     max_tokens: Annotated[int, msgspec.Meta(ge=1, le=MAX_BUDGET_TOKENS)] | None = None
     """The budget; absent: the setting context.budget_tokens."""
-    deadline_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = 5_000
-    """Time to look for it: more than a completion takes (context.deadline_ms), as who asks here wants all of it."""
+    deadline_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] | None = None
+    """Time to look for it; absent: 5,000, more than a completion takes (context.deadline_ms), as who asks here wants
+    all of it."""
     model: Annotated[str, msgspec.Meta(min_length=1, max_length=512)] | None = None
     """Whose tokenizer counts, where ghostd has it; absent: tokens are estimated."""
     redact: bool | None = None
@@ -78,6 +80,7 @@ async def context(service: ContextService, exchange: Exchange) -> Response:
     """The pieces that would be quoted, those that would not, and the prompt's text."""
     body = await exchange.read(_BODY)
     root, path = _place(service.index, body)
+    deadline_ms = body.deadline_ms or _DEADLINE_MS
     cursor, document = await _cursor(service.index, root, path, body)
     report = await service.show(
         Asked(
@@ -85,16 +88,14 @@ async def context(service: ContextService, exchange: Exchange) -> Response:
             path,
             cursor,
             body.max_tokens,
-            body.deadline_ms,
+            deadline_ms,
             body.model or "",
             body.redact,
             document=document,
         )
     )
     offset = len(cursor.prefix.encode("utf-8", "replace"))
-    inside, together = await changed_together(
-        service.index, service.history, root, path, offset, body.deadline_ms / 1000
-    )
+    inside, together = await changed_together(service.index, service.history, root, path, offset, deadline_ms / 1000)
     report = msgspec.structs.replace(report, inside=inside, changed_together=together)
     return exchange.json(_ENCODER.encode(report))
 
@@ -149,7 +150,7 @@ async def _cursor(index: Index, root: Path, path: PurePosixPath, body: ContextBo
                 f"`path` is no indexed file: {body.path:.200}. Send its `text`, or see why with `ghostd index`.", "path"
             )
         text = await _in_thread_if_large(data)
-    cursor = cursor_at(text, body.line, body.column, hide_line=body.hide_line)
+    cursor = cursor_at(text, body.line, body.column, hide_line=bool(body.hide_line))
     return cursor, None if body.text is None else cursor.prefix + cursor.suffix
 
 

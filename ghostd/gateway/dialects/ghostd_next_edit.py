@@ -55,7 +55,7 @@ class CursorBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A place in the file, from 1."""
 
     line: Place
-    column: Place = 1
+    column: Place | None = None
     """In characters (code points)."""
 
 
@@ -72,8 +72,8 @@ class NextEditBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The last one at the end."""
     cursor: CursorBody | None = None
     """Absent: the end of the last edit."""
-    model: bool = True
-    """Whether the model of the setting next_edit.model may be asked where nothing else is proposed."""
+    model: bool | None = None
+    """Whether the model of the setting next_edit.model may be asked where nothing else is proposed; absent: it may."""
 
 
 _BODY = msgspec.json.Decoder(NextEditBody)
@@ -104,7 +104,7 @@ async def next_edit(next_edits: NextEdits, index: Index, exchange: Exchange) -> 
     offset = _offset(source, body, history)
     async with _seen(index, root / path, body.text) as view:
         asked = Asked(root, path, text, offset, history.edits, view)
-        found = await next_edits.propose(asked, with_model=body.model)
+        found = await next_edits.propose(asked, with_model=body.model is not False)
     return exchange.json(_ENCODER.encode(ProposalList([_listed(each) for each in found])))
 
 
@@ -138,7 +138,7 @@ def _offset(source: Source, body: NextEditBody, history: EditHistory) -> int:
     if body.cursor.line > len(source.lines):
         return len(source.text)
     start, end = source.line_span(body.cursor.line - 1)
-    return min(start + body.cursor.column - 1, end)
+    return min(start + (body.cursor.column or 1) - 1, end)
 
 
 @asynccontextmanager

@@ -15,13 +15,13 @@ from ghostd.engine import Engine
 from ghostd.errors import InvalidRequest
 from ghostd.gateway.answering import Reply, answer
 from ghostd.gateway.calls import decoded, estimated_tokens, number, read_call
-from ghostd.gateway.dialect import sse_data
 from ghostd.gateway.dialects.openai.fields import check_ranges
+from ghostd.gateway.dialects.zeke.events import TextEvent, event, pieces
 from ghostd.gateway.doc import Doc
 from ghostd.gateway.exchange import Exchange
 from ghostd.gateway.response import Response
 from ghostd.gateway.routes import Route
-from ghostd.gateway.sse import DONE, MAX_EVENT_BYTES, unbroken
+from ghostd.gateway.sse import DONE
 from ghostd.routing.call import Call, Job
 from ghostd.suggestions.service import SuggestionService
 from ghostd.suggestions.suggestion import Ask
@@ -30,8 +30,6 @@ from ghostd.types import Delta, FillRequest, OpenDocument, Trigger
 RANGES: Mapping[str, tuple[float, float]] = {"max_tokens": (0, 2**31 - 1)}
 _PATH = "/v1/zeke/code/complete"
 _ENCODER = msgspec.json.Encoder()
-_PIECE_CHARS = MAX_EVENT_BYTES // 16
-"""Of a text that is streamed: a character may take twelve bytes as JSON, and there is more in an event."""
 _SHORT = Annotated[str, msgspec.Meta(max_length=4096)]
 
 
@@ -76,13 +74,6 @@ class CompleteReply(msgspec.Struct, kw_only=True):
     model: str
 
 
-class CompleteEvent(msgspec.Struct, kw_only=True):
-    """A piece of a stream, or with `incremental` the whole text so far."""
-
-    content: str
-    final: bool
-
-
 _DECODER = msgspec.json.Decoder(CompleteBody)
 DOC = Doc(
     "Complete code at a cursor",
@@ -91,7 +82,7 @@ DOC = Doc(
     body=CompleteBody,
     reply=CompleteReply,
     streams="text/event-stream",
-    event=CompleteEvent,
+    event=TextEvent,
     ranges=RANGES,
 )
 
@@ -129,13 +120,9 @@ async def _incremental(
         async for suggestion in found:
             text = suggestion.text
             if not suggestion.final:
-                await events.send(_event(text, final=False))
-        await events.close(_event(text, final=True) + DONE)
+                await events.send(event(text, final=False))
+        await events.close(event(text, final=True) + DONE)
     return None
-
-
-def _event(text: str, *, final: bool) -> bytes:
-    return unbroken(sse_data(_ENCODER.encode(CompleteEvent(content=text, final=final))))
 
 
 def _glance(call: Call) -> None:
@@ -196,9 +183,8 @@ class _Encoder:
 
     def events(self, delta: Delta) -> bytes:
         """The pieces of a delta."""
-        starts = range(0, len(delta.text), _PIECE_CHARS)
-        return b"".join(_event(delta.text[start : start + _PIECE_CHARS], final=False) for start in starts)
+        return pieces(delta.text)
 
     def end(self, call: Call) -> bytes:
         """The last event and the end marker."""
-        return _event("", final=True) + DONE
+        return event("", final=True) + DONE
