@@ -41,6 +41,12 @@ class Shown:
         self.seen = len(typed)
         return self.seen < len(self.text)
 
+    def grow(self, place: Place, text: str) -> None:
+        """Its model has written more of it: `text` is what it says from this place on."""
+        typed = place.typed_since(self.place)
+        if typed is not None and len(typed + text) > len(self.text):
+            self.text = typed + text
+
     @property
     def right(self) -> bool | None:
         """Whether it was what the user wrote, once they follow it no longer; None where they never wrote on."""

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 
 from ghostd.completion import stages
 from ghostd.completion.stages import Stages
@@ -41,6 +42,7 @@ class Generation:
         it, and it holds up no other."""
         self.stages = Stages()
         self.began_s = time.monotonic()
+        self._asked_s = self.began_s
         self.took_s = 0.0
         """Seconds from the model's being asked to the end, without the wait for it."""
         self.wanted = 0
@@ -63,6 +65,13 @@ class Generation:
     def asked(self) -> bool:
         """Whether the model has been asked."""
         return self.id != ""
+
+    @property
+    def stages_so_far(self) -> Stages:
+        """Where its time has gone until now."""
+        return (
+            self.stages if self.done else replace(self.stages, decode=self._decode_ms(time.monotonic() - self._asked_s))
+        )
 
     def agrees(self, place: Place) -> bool:
         """Whether what has been typed since it began is what it says, as far as both go."""
@@ -121,7 +130,7 @@ class Generation:
             await asyncio.sleep(self._delay_s)
             self.stages.add("queue", self._delay_s * 1000)
         stages.current.set(self.stages)
-        asked_s = time.monotonic()
+        self._asked_s = time.monotonic()
         try:
             self.id, stream = self._open()
             async with aclosing(stream):
@@ -130,7 +139,7 @@ class Generation:
                         self.confidence = delta.confidence
                     self.raw += delta.text
                     if delta.finish_reason is not None:
-                        self._finish(asked_s, delta)
+                        self._finish(delta)
                         for _ in range(_TURNS):  # to close the stream takes its time, which the answer need not wait
                             await asyncio.sleep(0)
                     elif delta.text:
@@ -143,14 +152,14 @@ class Generation:
                 raise
             self.error = error  # ghostd's own mistake: whoever waits raises it, or else the loop logs it
         if not self.done:
-            self._finish(asked_s, Delta())
+            self._finish(Delta())
 
-    def _finish(self, asked_s: float, last: Delta) -> None:
+    def _finish(self, last: Delta) -> None:
         """The text is whole, or the model has failed."""
         if self.error is None:
             with stages.measured("post"):
                 self.text = self._shape(self.raw)
-        self.took_s = time.monotonic() - asked_s
+        self.took_s = time.monotonic() - self._asked_s
         self._time(last)
         self._over()
 
@@ -159,8 +168,11 @@ class Generation:
             self.stages.add("queue", timings.queue_ms)
             self.stages.prefill, self.stages.decode = timings.prefill_ms, timings.decode_ms
         else:
-            seen = self.stages.retrieval + self.stages.prompt + self.stages.post
-            self.stages.decode = max(self.took_s * 1000 - seen, 0.0)
+            self.stages.decode = self._decode_ms(self.took_s)
+
+    def _decode_ms(self, took_s: float) -> float:
+        """What no other stage since the model was asked explains."""
+        return max(took_s * 1000 - self.stages.retrieval - self.stages.prompt - self.stages.post, 0.0)
 
     def _over(self) -> None:
         self.done = True

@@ -177,8 +177,11 @@ class SuggestionService:
         if state.shown is None or state.shown.id != suggestion.id:
             self._models.record_outcome(suggestion.id, "shown", 1.0)
             state.shown = Shown(suggestion.id, work.place, suggestion.text, suggestion.model, suggestion.confidence)
-        work.shown = suggestion
-        self.measured.shown(suggestion, (time.monotonic() - work.began_s) * 1000)
+        else:
+            state.shown.grow(work.place, suggestion.text)
+        before, work.shown = work.shown, suggestion
+        if before is None or (before.model, before.origin) != (suggestion.model, suggestion.origin):
+            self.measured.shown(suggestion, (time.monotonic() - work.began_s) * 1000)
 
     # --- what is asked of models ---------------------------------------------------
 
@@ -224,17 +227,18 @@ class SuggestionService:
         """Ask a model for a place, after a pause where one pays."""
         state, fill = work.state, work.ask.fill
         latency = self._latency.setdefault(filler.model, Latency(filler.line_s))
-        delay, tentative = 0.0, False
+        delay, tentative, waited_s = 0.0, False, time.monotonic() - work.began_s
         if not (filler.ready or fill.trigger == "manual"):
             busy = any(one.model in state.running for one in work.fillers if not one.ready)
             delay = delay_s(work.place.before, state.rhythm, latency, busy=busy)
             tentative = state.rhythm.bursts
-            delay = max(delay - (time.monotonic() - work.began_s), 0.0)
+            delay = max(delay - waited_s, 0.0)
         if state.ahead is not None and not filler.ready:
             state.ahead[0].stop()
             state.ahead = None
         generation = self._generation(work.ask, work.place, fill.prefix, filler, "interactive", delay)
         generation.tentative = tentative
+        generation.stages.add("queue", waited_s * 1000)
         state.running[filler.model] = generation
         generation.start(partial(self._ended, state, filler, rank, prepared=False))
         return generation

@@ -167,7 +167,7 @@ class Work:
 
     def _suggestion(self, generation: Generation, text: str, origin: Origin, *, final: bool) -> Suggestion:
         return Suggestion(
-            generation.id, text, generation.model, origin, generation.confidence, final, generation.stages
+            generation.id, text, generation.model, origin, generation.confidence, final, generation.stages_so_far
         )
 
 

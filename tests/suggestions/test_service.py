@@ -395,6 +395,46 @@ async def test_the_figures_are_what_was_done() -> None:
     assert (report.requests, report.shown, report.empty, report.unanswered, report.accepted) == (3, 1, 0, 2, 1)
 
 
+async def test_a_text_that_grows_while_it_is_looked_at_counts_once_and_can_be_accepted_as_a_whole() -> None:
+    models = Models(READY, MODEL)
+    models.ready[HEAD] = ("return path", 0.5)
+    suggestions = service(models, inline_budget_ms=100, speculate="never")
+    task = asyncio.create_task(all_of(suggestions, ask(HEAD, incremental=True)))
+    await until(lambda: models.asked)
+    for line in ("with open(path) as file:\n", "        text = file.read()\n"):
+        await asyncio.sleep(0.5)
+        models.asked[0].write(line)
+    await asyncio.sleep(0.5)
+    models.asked[0].write("        return text").end()
+    *seen, whole = [one.text for one in await task]
+    assert len(seen) == 3
+    report = suggestions.report()
+    assert [(one.model, one.shown) for one in report.sources] == [("model", 1), ("ready", 1)]
+    stages = report.sources[0].stages_ms
+    assert stages["decode"] == pytest.approx(500, abs=20)  # until there was something to show
+    task = asyncio.create_task(all_of(suggestions, ask(HEAD + whole)))
+    await until(lambda: ("req-2", "accepted", 1.0) in models.outcomes)
+    task.cancel()
+
+
+async def test_the_time_for_another_models_text_that_did_not_fit_counts_as_waiting() -> None:
+    models = Models(MODEL)
+    suggestions = service(models, speculate="never")
+    first = asyncio.create_task(all_of(suggestions, ask(HEAD)))
+    await until(lambda: models.asked)
+    second = asyncio.create_task(all_of(suggestions, ask(HEAD + "wi")))
+    await asyncio.sleep(0.4)
+    models.asked[0].write("return path")
+    await until(lambda: len(models.asked) == 2)
+    await asyncio.sleep(0.2)
+    models.asked[1].write("th open(path) as file:").end()
+    assert [one.text for one in await second] == ["th open(path) as file:"]
+    first.cancel()
+    (source,) = suggestions.report().sources
+    assert source.stages_ms["queue"] == pytest.approx(400, abs=20)
+    assert sum(source.stages_ms.values()) == pytest.approx(source.mean_ms, abs=20)
+
+
 async def test_the_texts_of_ended_generations_do_not_wait_for_the_garbage_collection() -> None:
     models = Models(MODEL)
     suggestions = service(models, speculate="never")
