@@ -270,7 +270,7 @@ class FeedbackParams(Params, frozen=True):
     """The argument of the command ghostd.completionFeedback."""
 
     uri: str
-    id: str
+    id: Annotated[str, Meta(pattern="^req_", max_length=64)]
     """Of the suggestion, as its item's command has it."""
     kind: Literal["accepted", "partly", "rejected"]
     share: float = 1.0

@@ -246,9 +246,10 @@ async def test_a_body_that_is_no_message_is_reported_and_the_session_goes_on(bod
     [
         (
             "ghostd.completionFeedback",
-            {"uri": "a:b", "id": "x", "kind": "liked"},
+            {"uri": "a:b", "id": "req_x", "kind": "liked"},
             "params.arguments[0].kind: ",
         ),
+        ("ghostd.completionFeedback", {"uri": "a:b", "id": "x", "kind": "accepted"}, "params.arguments[0].id: "),
         ("ghostd.context", {}, "params.arguments[0]: "),
         ("ghostd.nextEdit", {"textDocument": {"uri": 5}}, "params.arguments[0].textDocument.uri: "),
         ("ghostd.rejectNextEdit", {"id": 7}, "params.arguments[0].id: "),
