@@ -11,7 +11,7 @@
 (type_alias name: (type_identifier) @name.type) @definition
 (field_declaration name: (field_identifier) @name.field) @definition
 (method_elem name: (field_identifier) @name.method) @definition
-(const_spec name: (identifier) @name.constant) @definition
+(const_spec (identifier) @name.constant) @definition
 (var_spec name: (identifier) @name.variable) @definition
 (func_literal) @local
 

@@ -8,14 +8,18 @@
 (alias name: [(identifier) (operator)] @name.method) @definition
 (assignment left: (constant) @name.constant) @definition
 (assignment left: (identifier) @name.variable) @definition
+(assignment left: (left_assignment_list (constant) @name.constant)) @definition
+(assignment left: (left_assignment_list (identifier) @name.variable)) @definition
 (assignment
   left: (constant) @name.class
   right: (call receiver: (constant) @_maker method: (identifier) @_new)
   (#any-of? @_maker "Struct" "Class" "Data" "Module") (#any-of? @_new "new" "define")) @definition
 ((call !receiver method: (identifier) @_attribute arguments: (argument_list (simple_symbol) @name.property)) @definition
-  (#any-of? @_attribute "attr_accessor" "attr_reader" "attr_writer"))
-((call !receiver method: (identifier) @_alias arguments: (argument_list . (simple_symbol) @name.method)) @definition
-  (#eq? @_alias "alias_method"))
+  (#any-of? @_attribute "attr" "attr_accessor" "attr_reader" "attr_writer"))
+((call !receiver
+  method: (identifier) @_alias
+  arguments: (argument_list . [(simple_symbol) @name.method (string (string_content) @name.method)])) @definition
+  (#any-of? @_alias "alias_method" "define_method"))
 (lambda) @local
 (block) @local
 (do_block) @local
