@@ -94,6 +94,8 @@ class LlamaServerProvider(OpenAIProvider):
         add_samplers(body, request.sampling, self.quirks, self.unsupported)
         if request.sampling.temperature is None:
             body["temperature"] = 0  # as for every other fill
+        if request.sampling.logprobs is not None:
+            self.unsupported.refuse("logprobs", "its fills are asked for without.")
         if request.sampling.grammar is not None:
             add_grammar(body, request.sampling.grammar, self.quirks, self.unsupported)
         if request.sampling.json_schema is not None:

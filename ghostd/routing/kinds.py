@@ -22,6 +22,7 @@ _KINDS: Mapping[Operation, str] = {
     "llamacpp.infill": "fill",
 }
 """Operations that are one thing in several dialects; any other one is a kind of its own."""
+_FILLS = frozenset(operation for operation, kind in _KINDS.items() if kind == "fill")
 
 
 def kind_of(call: Call, *, relayed: bool) -> str:
@@ -33,6 +34,8 @@ def kind_of(call: Call, *, relayed: bool) -> str:
 def relays(deployment: Deployment, call: Call) -> bool:
     """Whether the deployment takes the call as it came."""
     operation = call.operation
+    if call.capability == "fill" and _KINDS.get(operation) != "fill" and deployment.relays & _FILLS:
+        return False  # its completions take no suffix: it has a call of its own for fills
     return call.relayable and bool(call.body) and operation in deployment.relays and operation not in deployment.lacks
 
 

@@ -317,6 +317,9 @@ async def test_a_llama_server_behind_ghostd_is_asked_as_the_client_asked(model_f
         assert doors.ledger.rows[-1].prompt_tokens == sum(reply["tokens_evaluated"] for reply in several)
         events = await doors.post("/completion", prompt=[CHAT_PROMPT, CHAT_PROMPT], **GREEDY, stream=True)
         assert [event["index"] for event in events if event["stop"]] == [0, 1]  # put into other words
+        # Its own completions refuse a suffix.
+        filled = await doors.post("/v1/completions", model=name, prompt=PREFIX + "    ", suffix="\n", temperature=0)
+        assert filled["choices"][0]["text"].startswith(FILL_TEXT)
 
 
 @needs_server

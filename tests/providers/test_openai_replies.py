@@ -372,6 +372,15 @@ async def test_llama_server_fills_by_its_own_call(upstream: ScriptedUpstream) ->
     assert (seen.json["input_prefix"], seen.json["input_suffix"], seen.json["n_predict"]) == ("a = ", "\n", 9)
 
 
+@pytest.mark.parametrize("dialect", [MistralDialect(), LlamaServerDialect()], ids=["mistral", "llama-server"])
+async def test_a_fill_has_no_log_probabilities_where_its_call_tells_none(
+    upstream: ScriptedUpstream, dialect: UpstreamDialect
+) -> None:
+    with pytest.raises(UnsupportedParameter, match="'logprobs'"):
+        await _filled(dialect, upstream, FillRequest("model-1", "a", sampling=Sampling(logprobs=2)))
+    assert not upstream.requests
+
+
 async def test_a_fill_ends_behind_its_last_wanted_line(upstream: ScriptedUpstream) -> None:
     """The rest is not waited for; a first line break does not count."""
     dialect = LlamaServerDialect()

@@ -28,11 +28,6 @@ def completion_body(request: CompletionRequest, quirks: Quirks, unsupported: Uns
             unsupported.refuse("suffix", "the service fills no holes.")
         else:
             body["suffix"] = request.suffix
-    if request.sampling.logprobs is not None:
-        if "logprobs" in quirks.samplers:
-            body["logprobs"] = request.sampling.logprobs
-        else:
-            unsupported.refuse("logprobs", "the API has no such parameter.")
     return body
 
 
@@ -55,6 +50,11 @@ def _generation(request: CompletionRequest | FillRequest, quirks: Quirks, unsupp
     if request.stop:
         body["stop"] = list(request.stop)
     add_samplers(body, request.sampling, quirks, unsupported)
+    if request.sampling.logprobs is not None:
+        if "logprobs" in quirks.samplers:
+            body["logprobs"] = request.sampling.logprobs
+        else:
+            unsupported.refuse("logprobs", "the API has no such parameter.")
     if request.sampling.grammar is not None:
         add_grammar(body, request.sampling.grammar, quirks, unsupported)
     if request.sampling.json_schema is not None:
