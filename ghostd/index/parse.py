@@ -28,7 +28,7 @@ from operator import itemgetter
 
 from tree_sitter import Language, Node, Parser, Query, QueryCursor
 
-from ghostd.index import cpp_gaps
+from ghostd.index import cpp_gaps, rust_gaps
 from ghostd.index.imports import ImportRow, import_rows
 from ghostd.index.typescript_gaps import filled
 
@@ -143,6 +143,8 @@ def parse(grammar: str, source: bytes) -> Parsed:
     text, macros = source, list[tuple[bytes, int]]()
     if grammar in ("typescript", "tsx"):
         text = filled(source)
+    elif grammar == "rust":
+        text, macros = rust_gaps.filled(source)
     elif grammar == "cpp":
         text, macros = cpp_gaps.filled(source)
     tree = parser.parse(text)
