@@ -11,11 +11,12 @@ from typing import Any
 import pygit2
 
 from ghostd.config.projects import HistoryConfig
+from ghostd.history.below import read_below
 from ghostd.history.locate import Location
 from ghostd.history.objects import find_ref, head
 from ghostd.history.reading import commit_of, subject_of
 from ghostd.history.staged import staged
-from ghostd.history.worktree import FOLDER, MODULE, blob_id, content_if_changed, read_below, stands_for
+from ghostd.history.worktree import FOLDER, MODULE, blob_id, content_if_changed, stands_for
 
 _MAX_DEPTH = 128
 _MAX_ENTRIES = 500_000

@@ -14,6 +14,7 @@ from pathlib import Path
 import pygit2
 
 from ghostd.history.locate import MAX_CONFIG_BYTES, Location, read_small
+from ghostd.history.loose import LooseObjects
 
 _MAX_REF_BYTES = 4096
 _MAX_PACKED_BYTES = 64 * 1024 * 1024
@@ -47,7 +48,7 @@ def open_objects(location: Location) -> pygit2.Repository:
     odb = pygit2.Odb()
     try:
         odb.add_backend(pygit2.OdbBackendPack(os.fspath(folder)), 1)
-        odb.add_backend(pygit2.OdbBackendLoose(os.fspath(folder), -1, False), 2)
+        odb.add_backend(LooseObjects(folder), 2)
     except (pygit2.GitError, OSError, ValueError) as error:
         raise HistoryError(f"its objects cannot be read: {error}") from None
     repository = pygit2.Repository()
@@ -67,6 +68,13 @@ def objects_state(location: Location) -> tuple[int, ...]:
         else:
             found += [status.st_ino, status.st_mtime_ns]
     return tuple(found)
+
+
+def missing(location: Location, commit: str) -> str:
+    """What is said of a commit that is not there."""
+    borrows = read_small(location.common_dir / "objects" / "info" / "alternates", MAX_CONFIG_BYTES)
+    where = "; its objects are borrowed from another folder (alternates), where ghostd does not read" if borrows else ""
+    return f"the commit {commit} is missing{where}"
 
 
 def _check_format(location: Location) -> None:

@@ -17,8 +17,8 @@ import pygit2
 from ghostd.config.projects import HistoryConfig
 from ghostd.history.cache import open_cache, set_aside
 from ghostd.history.locate import Location, locate
-from ghostd.history.objects import HistoryError, head, objects_state, open_objects, shallow
-from ghostd.history.reading import read_history
+from ghostd.history.objects import HistoryError, head, missing, objects_state, open_objects, shallow
+from ghostd.history.reading import commit_of, read_history
 
 PROBLEMS = (HistoryError, sqlite3.Error, pygit2.GitError, OSError, MemoryError)
 _LOOK_S = 1.0
@@ -62,6 +62,8 @@ class Repository:
         if self.database is None:
             self.database = open_cache(self.file)
         if found != self.head or ends != self._shallow or self.problem:
+            if found and commit_of(self.objects, found) is None:
+                raise HistoryError(missing(location, found))
             self.head, self.problem, self._shallow = found, "", ends
             self.reading = read_history(self.objects, self.database, found, ends, config) if found else None
 

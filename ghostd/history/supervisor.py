@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,10 @@ _MAX_STRIKES = 3
 """Deaths in a row, after which questions are given up."""
 _BACK_OFF_S = 30.0
 """Then no process is started for so long."""
+_MAX_ENDED = 3
+"""Times in a row that the process ended while it read a root's history; then the others go on without that root."""
+_ROOT_RESTS_S = 600.0
+"""Then nothing is asked about the root for so long."""
 
 State = list[Any]
 
@@ -54,6 +59,9 @@ class Supervisor:
     _killed: bool = False
     _rests_until: float = 0.0
     _reading: set[str] = field(default_factory=set)
+    _ended: Counter[str] = field(default_factory=Counter)
+    """How often in a row the process ended while it read a root's history."""
+    _root_rests_until: dict[str, float] = field(default_factory=dict)
 
     @property
     def pid(self) -> int | None:
@@ -63,14 +71,15 @@ class Supervisor:
     async def ask(self, order: dict[str, Any], timeout_s: float | None) -> Any:
         """The answer; None where it cannot be had. Raises TimeoutError; the process is ended then."""
         loop = asyncio.get_running_loop()
-        if loop.time() < self._rests_until:
+        if loop.time() < max(self._rests_until, self._root_rests_until.get(order["root"], 0)):
             return None
+        was_busy = self._busy()
         self._last += 1
         number = self._last
         question = self._questions[number] = _Question({**order, "job": number}, loop.create_future())
         if self._process is not None:
             self._write(question.order)
-        if self._idle is not None and self._idle.when() is not None and not self._idle.expired():
+        if not was_busy and self._idle is not None and not self._idle.expired():
             self._idle.reschedule(loop.time() + _STUCK_S)
         self._wanted.set()
         try:
@@ -106,9 +115,13 @@ class Supervisor:
                 return
         finally:
             self._process, self.awake = None, False
+            self._ended.update(self._reading)
             self._reading.clear()
             await child_process.end(process)
-        if self._killed:
+        left = [root for root, times in self._ended.items() if times >= _MAX_ENDED]
+        for root in left:
+            self._leave(root)
+        if self._killed or left:
             return
         self._strikes += 1
         if self._strikes >= _MAX_STRIKES:
@@ -118,12 +131,11 @@ class Supervisor:
         """Dispatch messages; True when there was nothing to do for long."""
         assert process.stdout is not None
         while True:
-            busy = bool(self._questions or self._reading)
             try:
-                async with asyncio.timeout(_STUCK_S if busy else IDLE_S) as self._idle:
+                async with asyncio.timeout(_STUCK_S if self._busy() else IDLE_S) as self._idle:
                     line = await process.stdout.readline()
             except TimeoutError:
-                if not self._questions and not self._reading:
+                if not self._busy():
                     return True
                 process.kill()
                 return False
@@ -135,7 +147,11 @@ class Supervisor:
 
     def _dispatch(self, message: dict[str, Any]) -> None:
         root, state = message["root"], message["state"]
-        (self._reading.add if state[0] == "reading" else self._reading.discard)(root)
+        if state[0] == "reading":
+            self._reading.add(root)
+        else:
+            self._reading.discard(root)
+            self._ended.pop(root, None)
         self.on_state(root, state)
         question = self._questions.pop(message.get("job", 0), None)
         if question is not None:
@@ -147,11 +163,25 @@ class Supervisor:
         log.error("%s; no history for %d s", problem, _BACK_OFF_S)
         self._strikes = 0
         self._rests_until = asyncio.get_running_loop().time() + _BACK_OFF_S
-        questions, self._questions = self._questions, {}
-        for question in questions.values():
+        self._fail(tuple(self._questions), problem)
+
+    def _leave(self, root: str) -> None:
+        """Ask nothing about a root for a while, so that those of the others are answered."""
+        problem = f"reading was ended {self._ended.pop(root)} times, because it took too long or its process died"
+        log.error("%s: %s; no history of it for %d s", root, problem, _ROOT_RESTS_S)
+        self._root_rests_until[root] = asyncio.get_running_loop().time() + _ROOT_RESTS_S
+        self.on_state(root, ["failed", "", 0, False, problem])
+        self._fail([n for n, question in self._questions.items() if question.order["root"] == root], problem)
+
+    def _fail(self, numbers: Sequence[int], problem: str) -> None:
+        for number in numbers:
+            question = self._questions.pop(number)
             self.on_state(question.order["root"], ["failed", "", 0, False, problem])
             if not question.answer.done():
                 question.answer.set_result(None)
+
+    def _busy(self) -> bool:
+        return bool(self._questions or self._reading)
 
     def _kill(self) -> None:
         if self._process is not None:

@@ -144,7 +144,7 @@ async def test_alternates_outside_are_not_read(repository: Path, history: GitHis
     git(tmp_path, "clone", "-q", "--shared", str(repository), "borrower")
     state = await history.wait_read(tmp_path / "borrower")
     assert state.state == "failed"
-    assert "missing" in state.detail
+    assert "missing; its objects are borrowed from another folder" in state.detail
 
 
 async def test_nothing_that_the_repository_names_runs(

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -14,6 +15,7 @@ from history_harness import commit, git, import_commits, names
 
 from ghostd.code_ports import GitHistory, Index
 from ghostd.config.projects import HistoryConfig
+from ghostd.history import supervisor
 from ghostd.history.service import History, open_history
 
 P = PurePosixPath
@@ -265,6 +267,77 @@ async def test_a_question_that_takes_too_long_is_answered_with_nothing_and_the_n
         assert list(await history.blame(repository, P("a.py"))) == []
         assert (await history.wait_read(repository)).commits == 1
         assert history.supervisor.pid != pid
+
+
+async def test_a_process_that_says_nothing_is_ended_however_often_it_is_asked(
+    repository: Path, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_STUCK_S", 3.0)
+    commit(repository, "one", {"a.py": "1\n"})
+    await history.wait_read(repository)
+    pid = history.supervisor.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    async with asyncio.TaskGroup() as tasks:
+        while history.supervisor.pid == pid:
+            tasks.create_task(history.wait_read(repository))
+            await asyncio.sleep(0.2)
+    assert (await history.wait_read(repository)).commits == 1
+
+
+_HANGS = """
+import json, sys, time
+def say(root, state, **more):
+    print(json.dumps({"root": root, "state": [state, "", 0, False, ""], **more}), flush=True)
+for line in sys.stdin:
+    order = json.loads(line)
+    if order["root"] == "/bad":
+        say("/bad", "reading")
+        time.sleep(600)
+    say(order["root"], "ready", job=order["job"], result=1)
+"""
+
+
+async def test_a_repository_whose_reading_never_ends_is_left_and_the_others_are_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states: dict[str, list[object]] = {}
+
+    async def start(*_: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-c", _HANGS, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+
+    monkeypatch.setattr("ghostd.child_process.start", start)
+    asked = supervisor.Supervisor(tmp_path, HistoryConfig(), states.__setitem__)
+    runs = asyncio.create_task(asked.run())
+    bad = asyncio.create_task(asked.ask({"op": "wait", "root": "/bad"}, None))
+    while not bad.done():
+        with suppress(TimeoutError):
+            await asked.ask({"op": "churn", "root": "/good"}, 1.0)
+    assert bad.result() is None
+    assert states["/bad"][0] == "failed"
+    assert await asked.ask({"op": "wait", "root": "/good"}, None) == 1
+    assert await asked.ask({"op": "wait", "root": "/bad"}, None) is None
+    runs.cancel()
+    await asyncio.wait([runs])
+
+
+@pytest.mark.parametrize("kept", [0.5, 0.1])
+async def test_an_object_whose_file_ends_too_early_is_as_if_it_were_missing(
+    kept: float, repository: Path, history: GitHistory
+) -> None:
+    """As a power cut leaves it; libgit2's own reader never returns from it."""
+    commit(repository, "one", {"a.py": "1", "b.py": "1"})
+    commit(repository, "two", {"a.py": "2", "b.py": "2"}, 1_700_000_100)
+    tree = git(repository, "rev-parse", "HEAD~1^{tree}")
+    file = repository / ".git/objects" / tree[:2] / tree[2:]
+    data = file.read_bytes()
+    file.chmod(0o644)
+    file.write_bytes(data[: int(kept * len(data))])
+    assert (await history.wait_read(repository)).state == "ready"
+    assert [one.subject for one in await history.commits(repository)] == ["two", "one"]
+    assert list(await history.uncommitted(repository)) == []
 
 
 async def test_what_was_answered_is_answered_again_without_the_process_until_the_head_moves(
