@@ -143,18 +143,29 @@ def without_loop(text: str) -> str:
     # A last turn that the token limit cut off.
     if len(lines) > 4 and len({one.strip() for one in lines[-5:-1]}) == 1 and lines[-2].startswith(lines[-1]):
         return without_loop("\n".join(lines[:-1])) if lines[-1].strip() else text
-    tail = text[-400:]
-    found = _LOOP.search(tail)
-    if found is None or "\n" in found[0]:
-        return text
-    turn, length = found[1], len(found[0])
-    if length >= _LONG_LOOP_CHARS or (length >= _LOOP_CHARS and any(one.isalpha() for one in turn)):
-        start = len(text) - length
-        while start and text[start - 1] == text[start - 1 + len(turn)]:  # before the tail, too
-            start -= 1
-        once = text[: start + len(turn)]
-        return once.rstrip(_BETWEEN) if any(map(str.isalnum, turn)) else once
-    return text
+    end = _first_turn(text)
+    once = text[:end]
+    return once.rstrip(_BETWEEN) if end < len(text) and any(map(str.isalnum, text[end:])) else once
+
+
+def _first_turn(text: str) -> int:
+    """The end of the first turn of a loop that goes on to the end of the last line; where there is none, the text's."""
+    line = text[text.rfind("\n") + 1 :]
+    found = _LOOP.search(line[-400:])
+    if found is not None:
+        turn = len(found[1])
+        if len(found[0]) < (_LOOP_CHARS if any(map(str.isalpha, found[1])) else _LONG_LOOP_CHARS):
+            return len(text)
+    else:
+        end = len(line) - _LOOP_CHARS
+        turn = end - line.rfind(line[-_LOOP_CHARS:], 0, len(line) - 1) if end > 0 else 0
+        if not _LOOP_CHARS < turn <= end or not any(map(str.isalpha, line[-turn:])):
+            return len(text)
+    at = len(text)
+    floor = at - len(line) + turn
+    while at > floor and text[at - 1] == text[at - 1 - turn]:
+        at -= 1
+    return at if len(text) - at >= 2 * turn else len(text)
 
 
 def without_suffix(text: str, prefix: str, suffix: str, syntax: Syntax) -> str:
