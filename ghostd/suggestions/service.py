@@ -68,7 +68,7 @@ class SuggestionService:
         work = Work(self, ask)
         work.state.rest.stop()
         self._follow_shown(work.state, work.place)
-        answered = False
+        answered = ended = False
         try:
             async with aclosing(work.suggestions()) as found:
                 async for suggestion in found:
@@ -78,10 +78,10 @@ class SuggestionService:
                     if not ask.incremental:
                         break
             self.measured.empty += not answered
-            answered = True
+            ended = True
         finally:
-            if not answered:
-                self.measured.unanswered += 1
+            if not ended:
+                self.measured.unanswered += not answered
                 work.leave()
             if ask.document:
                 self._warm_later(work.state, ask, work.fillers)

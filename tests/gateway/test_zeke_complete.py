@@ -14,13 +14,15 @@ import aiohttp
 import pytest
 
 from ghostd.config.completion import CompletionConfig
+from ghostd.config.settings import Config
 from ghostd.engine import Engine
 from ghostd.errors import WorkerCrashed
 from ghostd.gateway.doors import zeke_doors
+from ghostd.routing.registry import Registry
 from ghostd.suggestions.service import SuggestionService
 from ghostd.testing.gateway import serving
-from ghostd.testing.scripted import ScriptedProvider
-from ghostd.types import FillRequest
+from ghostd.testing.scripted import ScriptedProvider, ScriptedUpstreamProvider
+from ghostd.types import Delta, FillRequest
 
 PATH = "/v1/zeke/code/complete"
 
@@ -44,8 +46,11 @@ class Door:
 
 
 @asynccontextmanager
-async def door(provider: ScriptedProvider) -> AsyncIterator[Door]:
-    engine = Engine([provider])
+async def door(
+    provider: ScriptedProvider | None = None, upstream: ScriptedUpstreamProvider | None = None
+) -> AsyncIterator[Door]:
+    upstreams = {} if upstream is None else {upstream.name: [upstream]}
+    engine = Engine(registry=Registry(Config(), [] if provider is None else [provider], upstreams))
     suggestions = SuggestionService(engine, lambda: CompletionConfig(inline_budget_ms=1000))
     async with (
         serving(engine=engine, doors=[zeke_doors(engine, suggestions)]) as served,
@@ -161,3 +166,15 @@ async def test_a_client_that_hangs_up_ends_the_generation(incremental: bool) -> 
             task.cancel()
             while not provider.closed:
                 await asyncio.sleep(0.002)
+
+
+@pytest.mark.parametrize("incremental", [False, True])
+async def test_a_client_that_hangs_up_amid_the_events_ends_the_generation(incremental: bool) -> None:
+    model = ScriptedUpstreamProvider([Delta("a = 1\n    b = 2\n"), asyncio.Event()])
+    async with door(upstream=model) as zeke, asyncio.timeout(10):
+        body = {"model": "acme/m", "prefix": "def f():\n    ", "suffix": "\n", "language": "python", "session": "s"}
+        reply = await zeke.client.post(zeke.url, json={**body, "stream": True, "incremental": incremental})
+        event = json.loads((await reply.content.readline()).removeprefix(b"data: "))
+        assert event == {"content": "a = 1\n    b = 2" if not incremental else "a = 1", "final": False}
+        reply.close()
+        await model.until_closed()
