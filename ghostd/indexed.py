@@ -120,7 +120,8 @@ class IndexedFile:
     path: PurePosixPath
     language: str
     size_bytes: int
-    mtime_ns: int
+    changed_ns: int
+    """When it last changed in any way."""
     content_hash: bytes
     """BLAKE2b-128 of the bytes."""
 

@@ -14,7 +14,7 @@ from ghostd.index.file_names import is_data
 from ghostd.index.inside import RootFiles
 from ghostd.index.languages import GRAMMARS, language_of
 from ghostd.index.rows import encode_outline, encode_uses, name_crc
-from ghostd.index.scan import Limits, refusal
+from ghostd.index.scan import Limits, changed_ns, refusal
 from ghostd.index.store import Known, Record, Touched
 from ghostd.index.terms import TermKeys
 
@@ -25,7 +25,7 @@ _BINARY_PROBE_BYTES = 8192
 _PIECE_BYTES = 64 * 1024
 """Read at once."""
 _SETTLED_NS = 50_000_000
-"""A file that was written less than this before it was read may change again without a new mtime."""
+"""A file that was written less than this before it was read may change again without a new time."""
 
 _MAX_CONTAINERS_CHARS = 2000
 
@@ -61,8 +61,8 @@ def examine(
     except MemoryError:
         reason = "reading it needs more memory than index.parse_memory_mb allows"
         return _left_out(path, _status(files.root, path), reason)
-    settled = time.time_ns() - status.st_mtime_ns > _SETTLED_NS
-    stamp = (status.st_size, status.st_mtime_ns, settled)
+    settled = time.time_ns() - changed_ns(status) > _SETTLED_NS
+    stamp = (status.st_size, changed_ns(status), settled)
     language = language_of(path.rpartition("/")[2], source)
     problem = _problem(source, limits)
     if problem is not None:
@@ -93,7 +93,7 @@ def failed(files: RootFiles, path: str, reason: str, limits: Limits) -> Record:
     except OSError as error:
         raise Gone from error
     language = language_of(path.rpartition("/")[2], source)
-    return Record(path, language, status.st_size, status.st_mtime_ns, True, _digest(source), reason)
+    return Record(path, language, status.st_size, changed_ns(status), True, _digest(source), reason)
 
 
 def _parsed(path: str, language: str, source: bytes, guard: Guard) -> tuple[str | None, Content | None]:
@@ -217,6 +217,6 @@ def _status(root: str, path: str) -> os.stat_result:
 
 
 def _left_out(path: str, status: os.stat_result, problem: str) -> Record:
-    """The row of a file that was not read; not settled, as permissions change without a new mtime."""
+    """The row of a file that was not read; not settled, as permissions change without a new time."""
     language = language_of(path.rpartition("/")[2])
-    return Record(path, language, status.st_size, status.st_mtime_ns, False, None, problem)
+    return Record(path, language, status.st_size, changed_ns(status), False, None, problem)

@@ -137,16 +137,26 @@ def load(grammar: str) -> None:
     _grammar(grammar)
 
 
+def is_sound(grammar: str, source: bytes) -> bool:
+    """Whether the grammar takes all of `source`."""
+    return not _grammar(grammar)[0].parse(_filled(grammar, source)[0]).root_node.has_error
+
+
+def _filled(grammar: str, source: bytes) -> tuple[bytes, list[tuple[bytes, int]]]:
+    """The text for the parser, as long as `source`, and the macros that are not in it, with their offsets."""
+    if grammar in ("typescript", "tsx"):
+        return filled(source), []
+    if grammar == "rust":
+        return rust_gaps.filled(source)
+    if grammar == "cpp":
+        return cpp_gaps.filled(source)
+    return source, []
+
+
 def parse(grammar: str, source: bytes) -> Parsed:
     """Everything the index wants to know about `source`, also around syntax errors."""
     parser, query = _grammar(grammar)
-    text, macros = source, list[tuple[bytes, int]]()
-    if grammar in ("typescript", "tsx"):
-        text = filled(source)
-    elif grammar == "rust":
-        text, macros = rust_gaps.filled(source)
-    elif grammar == "cpp":
-        text, macros = cpp_gaps.filled(source)
+    text, macros = _filled(grammar, source)
     tree = parser.parse(text)
     captures = QueryCursor(query).captures(tree.root_node)
     symbols, taken = _symbols(captures, source)

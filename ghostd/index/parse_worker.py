@@ -106,6 +106,9 @@ class _Worker:
         if kind == "overlay":
             self._send(order["job"], self._overlay(order))
             return
+        if kind == "sound":
+            self._send(order["job"], self._sound(order))
+            return
         try:
             context = self._context(order)
         except (sqlite3.Error, OSError) as error:
@@ -134,6 +137,25 @@ class _Worker:
         if isinstance(found, int):
             return {"error": parser_death(found, limits.parse_timeout_ms, limits.parse_memory_mb)}
         return {"done": json.loads(found)}
+
+    def _sound(self, order: dict[str, Any]) -> Message:
+        """The number of the first text without a syntax error, of all of them for none; at once, as somebody waits."""
+        root, language, texts = order["root"], order["path"], order["texts"]
+        if language in order["failed"]:
+            return {"error": order["failed"][language]}
+        from ghostd.index.parse import is_sound, load
+
+        guard = self._guard(root, _limits(order).parse_timeout_ms / 1000)
+        found: list[bool] = []
+        try:
+            guard(language, lambda: load(GRAMMARS[language]), False)
+            for text in texts:
+                guard(language, lambda text=text: found.append(is_sound(GRAMMARS[language], text.encode())), True)
+                if found[-1]:
+                    return {"done": len(found) - 1}
+        except (MemoryError, ValueError) as error:
+            return {"error": f"the parser failed: {error}"}
+        return {"done": len(texts)}
 
     def _context(self, order: dict[str, Any]) -> RootContext:
         root = order["root"]

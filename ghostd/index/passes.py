@@ -237,7 +237,7 @@ def _folder_pass(context: RootContext, folder: str) -> Iterator[Message | None]:
 
 
 def _needs_reading(found: Found, known: Known | None) -> bool:
-    return known is None or not known.settled or known.size != found.size or known.mtime_ns != found.mtime_ns
+    return known is None or not known.settled or known.size != found.size or known.changed_ns != found.changed_ns
 
 
 def _read_all(

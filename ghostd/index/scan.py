@@ -50,7 +50,8 @@ class Found:
 
     path: str
     size: int
-    mtime_ns: int
+    changed_ns: int
+    """See `changed_ns`."""
 
 
 @dataclass(slots=True)
@@ -210,7 +211,7 @@ class Walk:
         if reason is not None:
             self.skips.setdefault(path, reason)  # of an ignore file, that it is not applied matters more
             return None
-        return Found(path, status.st_size, status.st_mtime_ns)
+        return Found(path, status.st_size, changed_ns(status))
 
     def _read_ignore_files(self, folder: str, names: set[str], rules: Rules) -> Rules:
         for file_name in IGNORE_FILES:
@@ -253,6 +254,15 @@ class Walk:
 
     def _absolute(self, path: str) -> str:
         return f"{self.root}/{path}" if path else self.root
+
+
+def changed_ns(status: os.stat_result) -> int:
+    """When a file last changed in any way.
+
+    What unpacks archives and copies trees sets the time of the last write, often to the same for all files of all
+    versions; the kernel's own time of the last change (ctime) tells such files apart.
+    """
+    return max(status.st_mtime_ns, status.st_ctime_ns)
 
 
 def refusal(root: str, path: str, status: os.stat_result, limits: Limits) -> str | None:

@@ -83,7 +83,7 @@ class Reader:
 
 def files(db: sqlite3.Connection) -> list[IndexedFile]:
     """All indexed files by path."""
-    rows = db.execute("SELECT path, language, size, mtime_ns, hash FROM file WHERE problem IS NULL ORDER BY path")
+    rows = db.execute("SELECT path, language, size, changed_ns, hash FROM file WHERE problem IS NULL ORDER BY path")
     found = [IndexedFile(PurePosixPath(row[0]), row[1], row[2], row[3], row[4]) for row in rows]
     return sorted(found, key=lambda file: file.path)
 

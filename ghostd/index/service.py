@@ -26,6 +26,7 @@ from ghostd.index.search import Reader
 from ghostd.index.seen import SeenIndex
 from ghostd.index.segment_file import DamagedChunks
 from ghostd.index.store import store_path
+from ghostd.index.soundness import Soundness
 from ghostd.index.supervisor import Supervisor
 from ghostd.index.watch import NoWatch, Watch, open_watch
 from ghostd.indexed import (
@@ -62,10 +63,12 @@ class SqliteIndex:
     _callbacks: list[Callable[[ChangeBatch], None]] = field(default_factory=list)
     _adding: asyncio.Lock = field(default_factory=asyncio.Lock)
     _overlays: Overlays = field(init=False)
+    soundness: Soundness = field(init=False)
     _seen: dict[str, SeenIndex] = field(default_factory=dict)
     """Session → its view, which remembers what it has decoded."""
 
     def __post_init__(self) -> None:
+        self.soundness = Soundness(self.config, self._supervisor)
         self._overlays = Overlays(self.config, self._supervisor, lambda path: self.root_of(path) is not None)
 
     def roots(self) -> Sequence[RootStatus]:

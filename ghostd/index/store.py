@@ -30,11 +30,11 @@ _IN_THE_WAY = frozenset(
 )
 """What says nothing about the file's content."""
 _INSERT_FILE = (
-    "INSERT INTO file (language, size, mtime_ns, settled, hash, problem, symbols, uses, imports, content_id, path)"
+    "INSERT INTO file (language, size, changed_ns, settled, hash, problem, symbols, uses, imports, content_id, path)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _UPDATE_FILE = (
-    "UPDATE file SET language = ?, size = ?, mtime_ns = ?, settled = ?, hash = ?, problem = ?,"
+    "UPDATE file SET language = ?, size = ?, changed_ns = ?, settled = ?, hash = ?, problem = ?,"
     " symbols = ?, uses = ?, imports = ?, content_id = ? WHERE path = ?"
 )
 
@@ -45,7 +45,7 @@ class Known:
 
     file_id: int
     size: int
-    mtime_ns: int
+    changed_ns: int
     settled: bool
     hash: bytes | None
     problem: str | None
@@ -58,7 +58,7 @@ class Record:
     path: str
     language: str
     size: int
-    mtime_ns: int
+    changed_ns: int
     settled: bool
     hash: bytes | None
     problem: str | None = None
@@ -72,7 +72,7 @@ class Touched:
 
     file_id: int
     size: int
-    mtime_ns: int
+    changed_ns: int
     settled: bool
 
 
@@ -170,7 +170,7 @@ class Store:
 
     def known(self, folder: str = "") -> dict[str, Known]:
         """What is stored of the files below `folder` ("" for all)."""
-        query = "SELECT path, id, size, mtime_ns, settled, hash, problem FROM file"
+        query = "SELECT path, id, size, changed_ns, settled, hash, problem FROM file"
         if folder:
             # "0" is the character after "/".
             rows = self._db.execute(f"{query} WHERE path > ? AND path < ?", (f"{folder}/", f"{folder}0"))
@@ -181,7 +181,7 @@ class Store:
     def known_file(self, path: str) -> Known | None:
         """What is stored of one file."""
         row = self._db.execute(
-            "SELECT id, size, mtime_ns, settled, hash, problem FROM file WHERE path = ?", (path,)
+            "SELECT id, size, changed_ns, settled, hash, problem FROM file WHERE path = ?", (path,)
         ).fetchone()
         return Known(row[0], row[1], row[2], bool(row[3]), row[4], row[5]) if row else None
 
@@ -201,8 +201,8 @@ class Store:
         left: set[int] = set()
         with self.transaction():
             self._db.executemany(
-                "UPDATE file SET size = ?, mtime_ns = ?, settled = ? WHERE id = ?",
-                [(t.size, t.mtime_ns, t.settled, t.file_id) for t in touched],
+                "UPDATE file SET size = ?, changed_ns = ?, settled = ? WHERE id = ?",
+                [(t.size, t.changed_ns, t.settled, t.file_id) for t in touched],
             )
             self._set_skips(skips or {})
             for path in removed:
@@ -276,7 +276,7 @@ class Store:
 
     def _known_files(self, paths: list[str]) -> dict[str, Known]:
         query = (
-            "SELECT path, id, size, mtime_ns, settled, hash, problem FROM file"
+            "SELECT path, id, size, changed_ns, settled, hash, problem FROM file"
             " WHERE path IN (SELECT value FROM json_each(?))"
         )
         rows = self._db.execute(query, (json.dumps(paths),))
@@ -291,7 +291,7 @@ class Store:
                 # Only after a rebuild in between: have the next pass read the file.
                 digest, settled = bytes(16), False
         return (
-            *(record.language, record.size, record.mtime_ns, settled, digest, record.problem),
+            *(record.language, record.size, record.changed_ns, settled, digest, record.problem),
             *((linked.symbols, linked.uses, linked.imports, linked.content_id) if linked else (0, 0, 0, None)),
             record.path,
         )

@@ -13,7 +13,7 @@ import logging
 import re
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
@@ -219,6 +219,12 @@ def overlay_order(session: str, path: Path, config: IndexConfig) -> dict[str, An
     """The order to parse what an open document says; the text goes beside it."""
     # Not a root's name: what happens to the text is not laid to the file.
     return {"op": "overlay", "root": f"open in {session}: ", "path": str(path), "limits": _limits(config)}
+
+
+def sound_order(language: str, texts: Sequence[str], config: IndexConfig) -> dict[str, Any]:
+    """The order to say which of these texts is the first without a syntax error."""
+    # Nor a root's name here.
+    return {"op": "sound", "root": "completions: ", "path": language, "texts": list(texts), "limits": _limits(config)}
 
 
 def _limits(config: IndexConfig) -> dict[str, Any]:

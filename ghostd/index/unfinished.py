@@ -47,7 +47,7 @@ class PlanFile:
         if not plan.todo:
             return  # nothing is parsed, so nothing can die of it
         head = {"token": token, "generation": generation, "extractor": extractor_version()}
-        files = [(found.path, found.size, found.mtime_ns) for found in plan.todo]
+        files = [(found.path, found.size, found.changed_ns) for found in plan.todo]
         with suppress(OSError):
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
             self._descriptor = os.open(self.path, flags, 0o600)

@@ -100,6 +100,7 @@ async def test_chunks_of_an_older_form_are_made_anew_while_definitions_answer(ro
     rows(path, "UPDATE parsed SET chunks = x'00'")
     rows(path, "UPDATE meta SET value = 'older' WHERE key = 'extractor'")
     rows(path, "ALTER TABLE definition DROP COLUMN containers")
+    rows(path, "ALTER TABLE file RENAME COLUMN changed_ns TO mtime_ns")
     rows(path, "PRAGMA user_version = 3")
     await asyncio.to_thread(lambda: Store(path).close())
     assert rows(path, "SELECT chunks FROM parsed UNION SELECT id FROM segment") == [(b"",)]

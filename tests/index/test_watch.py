@@ -110,6 +110,27 @@ async def test_a_renamed_folder_moves_its_files_and_stays_watched(
         await followed.until_defined("four")
 
 
+async def test_a_package_in_the_place_of_one_of_the_same_sizes_and_times_is_read(root: Path, store: Path) -> None:
+    """As npm and reproducible archives give all files of all versions one time."""
+
+    def unpack(folder: str, version: int) -> None:
+        write(root, {f"{folder}/main.py": f"def version_{version}(): pass\n"})
+        os.utime(root / folder / "main.py", (499162500, 499162500))
+
+    unpack("package", 1)
+    async with following(root, store) as followed:
+        await followed.until_defined("version_1")
+        unpack("package.new", 2)
+        await followed.until_defined("version_2")
+        shutil.rmtree(root / "package")
+        (root / "package.new").rename(root / "package")
+        await followed.until(["package/main.py"])
+        await followed.until_defined("version_1", 0)
+    unpack("package", 3)
+    async with following(root, store) as followed:
+        await followed.until_defined("version_3")
+
+
 async def test_a_rename_that_changes_only_case_is_followed(root: Path, store: Path) -> None:
     write(root, {"a.py": "def one(): pass\n", "pkg/b.py": "def two(): pass\n"})
     async with following(root, store) as followed:
