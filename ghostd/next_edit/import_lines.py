@@ -16,12 +16,21 @@ from ghostd.next_edit.words import is_known
 
 _CONFIDENCE = 0.8
 _MAX_NAMES = 8
+_EVERYTHING = {
+    "python": re.compile(r"^from[ \t]+\S+[ \t]+import[ \t]+\*", re.MULTILINE),
+    "rust": re.compile(r"^(?:pub(?:\([^)\n]*\))?[ \t]+)?use[ \t]+(?!std::)[^;]{0,2000}\*", re.MULTILINE),
+}
+"""Imports of all names of a module; those within a block, as in Rust's test modules, count for that alone."""
 
 
 def new_names(source: Source, earlier: Source, edit: Edit, cursor: int) -> list[str]:
-    """Names that an edit uses, which nothing in the file defines or imports; not one that is being written."""
+    """Names that an edit uses, which nothing in the file defines or imports; not one that is being written.
+
+    None where an import of all names may have brought them.
+    """
     span = source.span_of(edit)
-    if span is None or source.family not in _FORMS:
+    everything = _EVERYTHING.get(source.family)
+    if span is None or source.family not in _FORMS or (everything and everything.search(source.text)):
         return []
     first, last = source.tokens_between(*span)
     old_first, old_last = earlier.tokens_between(span[0], span[0] + sum(map(len, edit.before)))

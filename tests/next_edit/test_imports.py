@@ -50,6 +50,13 @@ ADDED = {
         ("= 1", "= new WebStore()"),
         'import { x } from "./x";\nimport { WebStore } from "./store";\n\nconst a = new WebStore();\n',
     ),
+    "Rust: a test module imports all for itself": (
+        "src/a.rs",
+        "use std::io::prelude::*;\n\nfn f() {\n    1;\n}\n\nmod tests {\n    use super::*;\n}\n",
+        ("1;", "RustStore;"),
+        "use std::io::prelude::*;\nuse crate::store::RustStore;\n\nfn f() {\n    RustStore;\n}\n\n"
+        "mod tests {\n    use super::*;\n}\n",
+    ),
     "Rust": (
         "src/a.rs",
         "use std::fmt;\n\nfn f() {\n    1;\n}\n",
@@ -71,6 +78,12 @@ NOTHING = {
         "shop/a.py",
         "from shop.store import open_store\nopen_store()\n",
         ("open_store()\n", "\n"),
+    ),
+    "all names of a module are imported": ("shop/a.py", "from shop.store import *\nx = 1\n", ("= 1", "= Storage()")),
+    "all names are imported, too": (
+        "src/a.rs",
+        "use super::{fmt, store::*};\nfn f() {\n    1;\n}\n",
+        ("1;", "RustStore;"),
     ),
     "it is in another language": ("web/a.ts", "const a = 1;\n", ("= 1", "= open_store()")),
 }
