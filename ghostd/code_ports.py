@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Protocol
 
 from ghostd.committed import (
@@ -166,6 +166,14 @@ class Index(Protocol):
         """Drop all of a session's overlays."""
         ...
 
+    async def left_out(self, paths: Collection[Path]) -> frozenset[Path]:
+        """Those of these absolute paths of which nothing is to be quoted, even while they are open.
+
+        Files that are in a root and not indexed, as they are ignored or skipped, and what is named as files with
+        secrets are; a path without a file is not left out for that.
+        """
+        ...
+
     def seen_by(self, session: str) -> Index:
         """The index as one session sees it: its open documents stand in for their files."""
         ...
@@ -274,5 +282,17 @@ class Similar(Protocol):
 
         Never waits for a model. Chunks of the file `leave_out` are not found; of files with equal content only one
         is named. A vector of another length than the chunks' finds nothing.
+        """
+        ...
+
+
+class SyntaxCheck(Protocol):
+    """Whether code has syntax errors, by the grammars of the index."""
+
+    async def first_sound(self, language: str | None, path: PurePath | None, texts: Sequence[str]) -> int | None:
+        """The number of the first of these texts without a syntax error; how many there are, where each has one.
+
+        `language` is LSP's identifier, None: by the path's name. None where it cannot be told: there is no grammar, or
+        it has failed. May take as long as the index is busy; cancel it when it is too late.
         """
         ...

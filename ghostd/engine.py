@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from ghostd.code_ports import Index
+from ghostd.code_ports import Index, SyntaxCheck
 from ghostd.completion.fill import collect, fill_along, warm_with
 from ghostd.completion.layouts import Layouts
 from ghostd.completion.prompting import Knowledge, Quote
+from ghostd.completion.soundness import SyntaxGuard
 from ghostd.config.settings import Config
 from ghostd.context.service import ContextService
 from ghostd.errors import GhostdError, ModelNotFound, ProviderError, RequestError, WorkerFailed
@@ -78,6 +79,8 @@ class Engine:
         self.tokens = Tokens(lambda: self.registry)
         self.quote: Quote | None = None
         """What fill prompts quote of the project; None: nothing but the file."""
+        self.syntax: SyntaxCheck | None = None
+        """What tells whether a text would break the file; None: nothing but a lexer."""
         self.layouts = Layouts()
         """How the prompts of open documents are laid out."""
         self._fills = 0
@@ -208,7 +211,12 @@ class Engine:
 
     def _knowledge(self) -> Knowledge:
         read_s = self.registry.config.completion.read_ms / 1000
-        return Knowledge(self.quote, self._expected, self.layouts, read_s)
+        return Knowledge(self.quote, self._expected, self.layouts, read_s, self.guard)
+
+    def guard(self, request: FillRequest) -> SyntaxGuard | None:
+        """What keeps a text from breaking the file; None without an index, or where the settings refuse it."""
+        wait_s = self.registry.config.completion.syntax_ms / 1000
+        return SyntaxGuard(self.syntax, request, wait_s) if self.syntax is not None and wait_s else None
 
     async def _expected(self, request: FillRequest) -> str:
         """What this machine's ready structures hold for the text; "" where they know nothing in time."""

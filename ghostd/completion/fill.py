@@ -87,7 +87,7 @@ def fill_with(
     if request.tidy and native and not deployment.upstream:
         source = trimmed(source, request.suffix)
     elif request.tidy:
-        source = tidied(source, request, syntax, halt)
+        source = tidied(source, request, syntax, halt, known.guard)
     elif halt is not None:
         source = halted(source, halt)
     return source if request.ending == NO_ENDING else ended_by(source, request.ending)

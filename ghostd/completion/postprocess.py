@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, closing, contextmanager, nullcontext
 from dataclasses import replace
 
 from ghostd.completion.halting import Halt
 from ghostd.completion.lexing import Syntax
+from ghostd.completion.soundness import SyntaxGuard
 from ghostd.completion.tidy import tidy
 from ghostd.types import Delta, Ending, FillRequest, Usage
 
@@ -115,12 +116,17 @@ async def halted(deltas: AsyncGenerator[Delta, None], halting: Halting) -> Async
 
 
 async def tidied(
-    deltas: AsyncGenerator[Delta, None], request: FillRequest, syntax: Syntax, halting: Halting | None
+    deltas: AsyncGenerator[Delta, None],
+    request: FillRequest,
+    syntax: Syntax,
+    halting: Halting | None,
+    guarding: Callable[[FillRequest], SyntaxGuard | None] = lambda _: None,
 ) -> AsyncGenerator[Delta, None]:
     """The text for an editor, in one delta; the generation ends as soon as the halt says so."""
     text, last = "", Delta()
     confidence: float | None = None
-    with _soon(halting):
+    guard = guarding(request)
+    with _soon(halting), closing(guard) if guard is not None else nullcontext():
         async with aclosing(deltas):
             async for delta in deltas:
                 text += delta.text
@@ -131,8 +137,11 @@ async def tidied(
                     text = text[:end]
                     last = replace(delta, finish_reason="stop", usage=delta.usage or delta.counted or Usage(0, 0))
                     break
+        text = tidy(text, request.prefix, request.suffix, syntax)
+        if guard is not None:
+            text = await guard.kept(text)
     yield Delta(
-        tidy(text, request.prefix, request.suffix, syntax),
+        text,
         last.finish_reason,
         last.usage,
         confidence=confidence,

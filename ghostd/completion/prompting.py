@@ -9,6 +9,7 @@ from ghostd.completion import families
 from ghostd.completion.drafting import draft_sources
 from ghostd.completion.layout import Anchor, Layout, Pieces, lay_out
 from ghostd.completion.layouts import DocumentLayout, Layouts, common_share
+from ghostd.completion.soundness import SyntaxGuard
 from ghostd.completion.stages import measured
 from ghostd.completion.window import fitting, quotable, tokens_of_pieces, window
 from ghostd.errors import ContextTooLong
@@ -55,6 +56,10 @@ Expect = Callable[[FillRequest], Awaitable[str]]
 """What ready structures hold for the text of a request, soon; "" where they know nothing."""
 
 
+Guard = Callable[[FillRequest], SyntaxGuard | None]
+"""What keeps a text from breaking the file; None where nothing does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Knowledge:
     """What a fill may know besides the file."""
@@ -65,6 +70,7 @@ class Knowledge:
     """None: each prompt is laid out by itself."""
     read_s: float = 2.0
     """Seconds that a model on this machine may take to read a document's prompt from its beginning."""
+    guard: Guard = lambda _: None
 
 
 NO_KNOWLEDGE = Knowledge()

@@ -30,6 +30,9 @@ class CompletionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     read_ms: Annotated[int, Meta(ge=1)] = 2_000
     """Time that a local model may take, by its calibrated speed, to read the prompt of a document from its beginning:
     what is quoted of the file and the project is cut to that, but not below 512 tokens."""
+    syntax_ms: Annotated[int, Meta(ge=0)] = 10
+    """Time to wait for the parser's word whether a model's text would bring syntax errors into a sound file, and is cut
+    back; 0: it is not asked. Who asks for a completion by a key, or over HTTP, waits for up to 250 ms."""
     project_first: bool = True
     """Whether ghostd/project answers before the model that `model` names, as it does with "auto"."""
     sure: Probability = 0.85

@@ -77,6 +77,7 @@ async def _parts(
         index = await parts.enter_async_context(open_index(paths.indexes, config.index))
         history = await parts.enter_async_context(open_history(paths.cache / "history", config.history, index))
         models = await parts.enter_async_context(open_models(config, config_file, command_line, paths, index, own_port))
+        models.engine.syntax = index.soundness
         projects = await parts.enter_async_context(open_projects(config, paths, index, history, models.engine))
         for name in config.frontends:
             host = FrontendHost(

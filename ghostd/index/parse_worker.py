@@ -145,17 +145,20 @@ class _Worker:
             return {"error": order["failed"][language]}
         from ghostd.index.parse import is_sound, load
 
+        grammar = GRAMMARS[language]
+        found: list[int] = []
+
+        def look() -> None:
+            sound = (number for number, text in enumerate(texts) if is_sound(grammar, text.encode("utf-8", "replace")))
+            found.append(next(sound, len(texts)))
+
         guard = self._guard(root, _limits(order).parse_timeout_ms / 1000)
-        found: list[bool] = []
         try:
-            guard(language, lambda: load(GRAMMARS[language]), False)
-            for text in texts:
-                guard(language, lambda text=text: found.append(is_sound(GRAMMARS[language], text.encode())), True)
-                if found[-1]:
-                    return {"done": len(found) - 1}
+            guard(language, lambda: load(grammar), False)
+            guard(language, look, True)
         except (MemoryError, ValueError) as error:
             return {"error": f"the parser failed: {error}"}
-        return {"done": len(texts)}
+        return {"done": found[0]}
 
     def _context(self, order: dict[str, Any]) -> RootContext:
         root = order["root"]

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from ghostd.code_ports import Index
 from ghostd.config.projects import IndexConfig
 from ghostd.errors import RootError
 from ghostd.index import search
+from ghostd.index.file_names import holds_secrets
 from ghostd.index.indexed_root import IndexedRoot
 from ghostd.index.inside import read_inside, read_several
 from ghostd.index.lock import check_and_lock
@@ -25,8 +27,8 @@ from ghostd.index.overlays import Overlays
 from ghostd.index.search import Reader
 from ghostd.index.seen import SeenIndex
 from ghostd.index.segment_file import DamagedChunks
-from ghostd.index.store import store_path
 from ghostd.index.soundness import Soundness
+from ghostd.index.store import store_path
 from ghostd.index.supervisor import Supervisor
 from ghostd.index.watch import NoWatch, Watch, open_watch
 from ghostd.indexed import (
@@ -202,6 +204,19 @@ class SqliteIndex:
         """Those of these files that are indexed."""
         nothing: list[PurePosixPath] = []
         return await self._read(root, lambda db: search.which_indexed(db, paths), nothing) if paths else nothing
+
+    async def left_out(self, paths: Collection[Path]) -> frozenset[Path]:
+        """Those of which nothing is to be quoted, even while they are open."""
+        found = {path for path in paths if holds_secrets(path.name, self.config.secret_files)}
+        of_root: defaultdict[Path, list[PurePosixPath]] = defaultdict(list)
+        for path in paths:
+            if (root := self.root_of(path)) is not None:
+                of_root[root].append(PurePosixPath(path.relative_to(root)))
+        for root, inside in of_root.items():
+            known = frozenset(await self.which_indexed(root, inside))
+            others = [root / path for path in inside if path not in known]
+            found.update(await asyncio.to_thread(lambda: [path for path in others if os.path.lexists(path)]))  # noqa: B023
+        return frozenset(found)
 
     async def chunks(self, root: Path, path: PurePosixPath) -> Sequence[Chunk]:
         """The file's chunks in order."""

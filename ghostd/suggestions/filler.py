@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ghostd.completion.soundness import SyntaxGuard
 from ghostd.models import Speed
 from ghostd.records import OutcomeKind
 from ghostd.types import Delta, FillRequest
@@ -52,6 +53,10 @@ class Filling(Protocol):
 
     def fill_as(self, request: FillRequest, client: str) -> tuple[str, AsyncGenerator[Delta, None]]:
         """Ask one of them: the request's id in the ledger, and the text in pieces."""
+        ...
+
+    def guard(self, request: FillRequest) -> SyntaxGuard | None:
+        """What keeps a text from breaking the file; None where nothing does."""
         ...
 
     async def warm(self, request: FillRequest) -> object:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, closing, nullcontext
 from dataclasses import replace
 
 from ghostd.completion import stages
+from ghostd.completion.soundness import SyntaxGuard
 from ghostd.completion.stages import Stages
 from ghostd.errors import GhostdError
 from ghostd.suggestions.place import Place
@@ -18,6 +19,8 @@ Open = Callable[[], tuple[str, AsyncGenerator[Delta, None]]]
 """Asks the model: the request's id in the ledger, and its raw text in pieces."""
 Shape = Callable[[str], str]
 """The part of a raw text to show."""
+Guarding = Callable[[], SyntaxGuard | None]
+"""What keeps it from breaking the file, from when the model is asked."""
 _TURNS = 3
 """Of the loop, in which an answer goes from here to its editor's socket."""
 
@@ -25,7 +28,9 @@ _TURNS = 3
 class Generation:
     """Runs in a task of its own, so that it outlives the request that began it while what is typed agrees with it."""
 
-    def __init__(self, place: Place, model: str, open_stream: Open, shape: Shape, delay_s: float) -> None:
+    def __init__(
+        self, place: Place, model: str, open_stream: Open, shape: Shape, delay_s: float, guarding: Guarding
+    ) -> None:
         self.place = place
         self.model = model
         self.id = ""
@@ -50,6 +55,7 @@ class Generation:
         self._changed = asyncio.Event()
         self._open = open_stream
         self._shape = shape
+        self._guarding = guarding
         self._delay_s = delay_s
         self._on_end: Callable[[Generation], None]
         self._task: asyncio.Task[None] | None = None
@@ -131,6 +137,12 @@ class Generation:
             self.stages.add("queue", self._delay_s * 1000)
         stages.current.set(self.stages)
         self._asked_s = time.monotonic()
+        guard = self._guarding()
+        with closing(guard) if guard is not None else nullcontext():
+            await self._read(guard)
+
+    async def _read(self, guard: SyntaxGuard | None) -> None:
+        """Ask the model, and read what it says."""
         try:
             self.id, stream = self._open()
             async with aclosing(stream):
@@ -139,7 +151,7 @@ class Generation:
                         self.confidence = delta.confidence
                     self.raw += delta.text
                     if delta.finish_reason is not None:
-                        self._finish(delta)
+                        await self._finish(delta, guard)
                         for _ in range(_TURNS):  # to close the stream takes its time, which the answer need not wait
                             await asyncio.sleep(0)
                     elif delta.text:
@@ -152,13 +164,14 @@ class Generation:
                 raise
             self.error = error  # ghostd's own mistake: whoever waits raises it, or else the loop logs it
         if not self.done:
-            self._finish(Delta())
+            await self._finish(Delta(), guard)
 
-    def _finish(self, last: Delta) -> None:
+    async def _finish(self, last: Delta, guard: SyntaxGuard | None) -> None:
         """The text is whole, or the model has failed."""
         if self.error is None:
             with stages.measured("post"):
-                self.text = self._shape(self.raw)
+                text = self._shape(self.raw)
+                self.text = text if guard is None else await guard.kept(text)
         self.took_s = time.monotonic() - self._asked_s
         self._time(last)
         self._over()

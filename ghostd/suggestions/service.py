@@ -249,7 +249,8 @@ class SuggestionService:
         claim = Claim(priority, ask.fill.session, ask.document)
         request = replace(ask.fill, model=filler.model, prefix=prefix, claim=claim, tidy=False, halt=not filler.ready)
         opened = partial(self._models.fill_as, request, "lsp" if ask.fill.session.startswith("lsp") else "")
-        return Generation(place, filler.model, opened, _shape(request, ready=filler.ready), delay)
+        guarding = (lambda: None) if filler.ready else partial(self._models.guard, request)
+        return Generation(place, filler.model, opened, _shape(request, ready=filler.ready), delay, guarding)
 
     def _ended(
         self, state: DocumentState, filler: Filler, rank: int, generation: Generation, *, prepared: bool

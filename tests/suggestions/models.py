@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
+from ghostd.completion.soundness import SyntaxGuard
 from ghostd.config.completion import CompletionConfig
 from ghostd.errors import GhostdError
 from ghostd.models import Speed
@@ -57,6 +58,9 @@ class Models:
         """What READY says behind a prefix, and how sure it is."""
         self.ready_s = 0.0
         """How long it looks for that."""
+
+    def guard(self, request: FillRequest) -> SyntaxGuard | None:
+        return None
 
     def fillers(self, model: str) -> Sequence[Filler]:
         return self.offered

@@ -1,0 +1,96 @@
+"""A text that would bring syntax errors into a sound file, cut back: the grammar's word, where brackets and strings are
+in order."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+
+from ghostd.code_ports import SyntaxCheck
+from ghostd.completion.lexing import Syntax, chunk_after, chunk_before, syntax_of, whole_chunk
+from ghostd.types import FillRequest
+
+_WINDOW_CHARS = 8000
+"""Before the cursor and behind it: the grammar sees whole definitions, not the file."""
+_MOST_LINES = 8
+"""That are cut off the end, one after the other, to look whether the rest is sound."""
+_MANUAL_S = 0.25
+"""A user who asks for a completion waits for the grammar, too."""
+_UNFINISHED = " \t,;:.|&+-*/%<>=\\"
+_NEEDS_MORE = re.compile(r"\s*[@#]")
+"""A decorator, an attribute, a directive: not wrong, but for what has to come."""
+
+
+class SyntaxGuard:
+    """For one place. Made while a model is asked: the file as it is has been looked at when the text comes.
+
+    Close it.
+    """
+
+    def __init__(self, check: SyntaxCheck, request: FillRequest, wait_s: float) -> None:
+        self._check = check
+        self._request = request
+        self._wait_s = wait_s if request.trigger == "automatic" else max(wait_s, _MANUAL_S)
+        self._syntax = syntax_of(request.language, request.path)
+        self._around = "", ""
+        self._sound = asyncio.get_running_loop().create_task(self._look(), name="syntax of a file")
+
+    async def kept(self, text: str) -> str:
+        """As much of a text as leaves a sound file sound; all of it where that is not told in time."""
+        if not text.strip():
+            return text
+        try:
+            async with asyncio.timeout(self._wait_s):
+                if not await self._sound:
+                    return text
+                before, after = self._around
+                tried = list(_parts(text, before, self._syntax))
+                number = await self._first(*(before + probe + after for _, probe in tried))
+        except TimeoutError:
+            return text
+        if number is None:
+            return text
+        return tried[number][0] if number < len(tried) else ""
+
+    def close(self) -> None:
+        """End what it has begun."""
+        self._sound.cancel()
+
+    async def _look(self) -> bool:
+        """Whether the file as it is, around the place, is known to be sound."""
+        request = self._request
+        before, after = (
+            chunk_before(request.prefix, _WINDOW_CHARS),
+            chunk_after(request.suffix, _WINDOW_CHARS),
+        )
+        if self._syntax.blocks not in ("indentation", "brackets"):
+            return False
+        if not whole_chunk(request.prefix, request.suffix, before, after):
+            return False
+        self._around = before, after
+        return await self._first(before + after) == 0
+
+    async def _first(self, *texts: str) -> int | None:
+        return await self._check.first_sound(self._request.language, self._request.path, texts)
+
+
+def _parts(text: str, before: str, syntax: Syntax) -> Iterator[tuple[str, str]]:
+    """What may be shown, the longest first, each with the text that has to be sound for that: a block's head is sound
+    with a block."""
+    lines = text.split("\n")
+    last = lines[-1] if len(lines) > 1 else before[before.rfind("\n") + 1 :] + text
+    indent = last[: len(last) - len(last.lstrip())]
+    yield text, text
+    if syntax.blocks == "indentation" and last.rstrip().endswith(":"):
+        yield text, f"{text} pass"
+        yield text, f"{text} pass\n{indent}finally: pass"
+    if _NEEDS_MORE.match(last):
+        yield text, "\n".join(lines[:-1]) if len(lines) > 1 else ""
+    finished = text.rstrip(_UNFINISHED)
+    if finished != text.rstrip() and finished.strip():
+        yield finished, finished
+    for count in range(len(lines) - 1, max(len(lines) - 1 - _MOST_LINES, 0), -1):
+        part = "\n".join(lines[:count]).rstrip()
+        if part.strip():
+            yield part, part
