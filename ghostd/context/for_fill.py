@@ -24,6 +24,7 @@ async def quote_for(service: ContextService, request: FillRequest, remote: bool)
     if root is None or service.index.root_of(root) != root:
         return ()
     inside = PurePosixPath(path.relative_to(root) if path.is_absolute() else path)
+    await service.load()
     from ghostd.context.selection import ContextRequest
 
     context = await service.retriever.select(

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TypeVar
 
 from ghostd.code_ports import Index
@@ -103,7 +103,11 @@ class _Gathering:
         self.seen = parts.index.seen_by(request.session) if request.session else parts.index
         self.deadline = time.monotonic() + request.deadline_s
         self.late: list[str] = []
-        self.open = {_relative(self.root, document.path): document.text for document in request.open_documents}
+        self.open = {
+            PurePosixPath(document.path.relative_to(self.root).as_posix()): document.text
+            for document in request.open_documents
+            if document.path.is_relative_to(self.root)
+        }
         self.shown = {path: plain(text) for path, text in self.open.items()}
         self.candidates: list[Candidate] = []
 
@@ -340,11 +344,3 @@ class _Gathering:
     def _tokens(self, size_bytes: int, path: PurePosixPath) -> int:
         """A quotation's tokens, with the line that names its file and the empty line behind it; never too few."""
         return math.ceil((size_bytes + frame_bytes(path)) / self.request.bytes_per_token)
-
-
-def _relative(root: Path, path: Path) -> PurePosixPath:
-    return (
-        PurePosixPath(path.relative_to(root).as_posix())
-        if path.is_relative_to(root)
-        else PurePosixPath(path.as_posix())
-    )

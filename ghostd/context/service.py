@@ -81,6 +81,7 @@ class ContextService:
         self._similar = similar
         self._tokens = Tokens(registry)
         self._retriever: Retriever | None = None
+        self._loaded = False
         self._ratios: OrderedDict[str, float] = OrderedDict()
         """Bytes of code for each token, by model, as its tokenizer counted last."""
 
@@ -113,9 +114,9 @@ class ContextService:
             self._retriever.forget_session(session)
 
     async def load(self) -> None:
-        """An editor has come: import, in a thread, what its first completion would import in the event loop."""
+        """An editor has come, or a completion: import what chooses context, if completions quote it."""
         if self._quotes():
-            await asyncio.to_thread(import_module, "ghostd.context.retriever")
+            await self._load()
 
     async def prepare(self, path: Path, session: str = "") -> None:
         """A document has been opened: have ready, once its root is indexed, what its first completion would wait for.
@@ -126,15 +127,23 @@ class ContextService:
         if root is None or root == path or not self._quotes():
             return
         await self.index.wait_ready(root)
+        await self._load()
         await self.retriever.prepare(root, PurePosixPath(path.relative_to(root)), session)
 
     def _quotes(self) -> bool:
         return self.config.enabled and bool(self.config.fill_tokens)
 
+    async def _load(self) -> None:
+        """In a thread, so that the event loop neither imports it nor waits for a thread that does."""
+        if not self._loaded:
+            await asyncio.to_thread(import_module, "ghostd.context.retriever")
+            self._loaded = True
+
     async def show(self, asked: Asked) -> ContextReport:
         """What would be quoted, and why. Raises RequestError, also where context is switched off."""
         if not self.config.enabled:
             raise InvalidRequest("The project's context is switched off (setting context.enabled).")
+        await self._load()
         if asked.document is None:
             return await self._show(asked)
         session = f"context-{next(_ids)}"

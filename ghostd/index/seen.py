@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
@@ -236,6 +236,10 @@ class SeenIndex:
     def forget_session(self, session: str) -> None:
         """Drop all of a session's overlays."""
         self.index.forget_session(session)
+
+    async def left_out(self, paths: Collection[Path]) -> frozenset[Path]:
+        """For all sessions."""
+        return await self.index.left_out(paths)
 
     def seen_by(self, session: str) -> Index:
         """The index as another session sees it."""

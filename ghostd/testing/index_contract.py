@@ -335,6 +335,17 @@ class IndexContract(ABC):
                 assert list(await other.search(project, {"remarks": 1.0})) == []
                 assert len(await other.search(project, {"notes": 1.0})) == 1
 
+    async def test_files_that_it_does_not_have_are_left_out_even_while_they_are_open(
+        self, project: Path, tmp_path: Path
+    ) -> None:
+        other = tmp_path / "other.py"
+        await asyncio.to_thread((project / "picture.bin").write_bytes, b"\0")
+        await asyncio.to_thread(other.write_text, "1\n")
+        async with self.opened(tmp_path / "store") as index:
+            await self._ready(index, project)
+            asked = [project / APP, project / "picture.bin", project / "new.py", other]
+            assert await index.left_out(asked) == {project / "picture.bin"}
+
     async def test_a_closed_document_and_a_forgotten_session_give_way_to_the_files(
         self, project: Path, tmp_path: Path
     ) -> None:

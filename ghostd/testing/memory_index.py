@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
@@ -228,6 +229,16 @@ class MemoryIndex:
             files[path] = replace(file, size_bytes=len(text), content_hash=digest)
         # The lists of roots, overlays and callbacks stay the same ones.
         return replace(self, texts={**self.texts, **texts}, file_list=list(files.values()))
+
+    async def left_out(self, paths: Collection[Path]) -> frozenset[Path]:
+        """Files of a root that a test did not put in."""
+        known = {str(file.path) for file in self.file_list} | {str(path) for path in self.texts}
+        unknown = [
+            path
+            for path in paths
+            if (root := self.root_of(path)) is not None and str(path.relative_to(root)) not in known
+        ]
+        return frozenset(await asyncio.to_thread(lambda: [path for path in unknown if os.path.lexists(path)]))
 
     async def wait_seen(self, session: str) -> None:
         """At once."""

@@ -53,6 +53,7 @@ async def _context(
         if text is None:
             raise RpcError(INVALID_PARAMS, f"{asked.text_document.uri:.200} is neither open nor indexed.")
         cursor = _cursor(session, text.decode("utf-8", "replace"), asked)
+    others = await session.quotable(others)
     report = await session.host.context.show(
         Asked(root, path, cursor, asked.max_tokens, PATIENT_MS, session=session.id, open_documents=others)
     )

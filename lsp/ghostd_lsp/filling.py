@@ -30,6 +30,7 @@ async def suggest_at(
     With `incremental` better ones follow; else there is at most one.
     """
     settings = session.host.config.completion
+    others = await session.quotable(others)
     ask = Ask(_request(session, snapshot, prefix, suffix, trigger, others), snapshot.uri, incremental)
     found = session.host.suggestions.suggest(ask)
     try:

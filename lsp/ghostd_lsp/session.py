@@ -86,6 +86,8 @@ class Session:
         self._background: set[asyncio.Task[None]] = set()
         self._documents: dict[str, Document] = {}
         """By URI, least recently used first."""
+        self._left_out: tuple[object, frozenset[Path]] = (), frozenset()
+        """What was asked last about open files that nothing is to be quoted of, and the answer."""
         self._told = ""
         self._unheard: set[str] = set()
         """URIs of documents whose text the index has not heard of."""
@@ -332,6 +334,17 @@ class Session:
                 left -= len(text)
                 found.append(OpenDocument(document.path, text))
         return tuple(found)
+
+    async def quotable(self, others: tuple[OpenDocument, ...]) -> tuple[OpenDocument, ...]:
+        """Without those of files that the index leaves out, such as the ones named `.env`."""
+        index = self.host.index
+        paths = frozenset(other.path for other in others)
+        question = paths, tuple((status.root, status.generation) for status in index.roots())
+        asked, left_out = self._left_out
+        if asked != question:
+            left_out = await index.left_out(paths)
+            self._left_out = question, left_out
+        return tuple(other for other in others if other.path not in left_out)
 
     def _use(self, uri: str) -> Document:
         """The open document, from now on the most recently used one."""

@@ -29,7 +29,7 @@ async def editor(
     folder: Path, config: Config = PATIENT, capabilities: dict[str, object] | None = None
 ) -> AsyncIterator[tuple[Client, Followed]]:
     root = folder / "shop"
-    root.mkdir()
+    root.mkdir(exist_ok=True)
     write(root, FILES)
     async with (
         following(root, folder / "store") as followed,
@@ -75,6 +75,18 @@ async def test_open_documents_count_as_the_editor_shows_them(tmp_path: Path) -> 
         assert found["path"] == "new.py"
         assert any("open in the editor" in chunk["why"] for chunk in found["chunks"])
         assert "orders.py" not in {c["path"] for c in (await ask(client, orders, 4, 16))["chunks"]}
+
+
+async def test_nothing_is_quoted_of_open_files_that_the_index_leaves_out_or_of_other_folders(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    write(tmp_path / "shop", {".gitignore": "ignored.py\n", "ignored.py": "storage", ".env": "storage", "new.py": ""})
+    async with editor(tmp_path) as (client, shop):
+        for path in (*(shop.root / name for name in ("ignored.py", ".env", ".env.local", "new.py")), tmp_path / "b.py"):
+            client.open(path.as_uri(), f"storage = Storage(fetch_row, {path.name!r})\n")
+        orders = shop.root / "orders.py"
+        client.open(orders.as_uri(), FILES["orders.py"])
+        quoted = {chunk["path"] for chunk in (await ask(client, orders, 4, 16))["chunks"] if chunk["source"] == "open"}
+        assert quoted == {"new.py"}
 
 
 @pytest.mark.parametrize(("encoding", "character"), [("utf-8", 15), ("utf-16", 13), ("utf-32", 12)])
