@@ -194,7 +194,7 @@ class Store:
     ) -> Commit:
         """Replace, refresh and remove rows in one transaction; the generation rises if any content changed.
 
-        `skips` says why paths are left out, or, with None, that neither they nor what is below them are.
+        `skips` says why paths are left out, or, with None, that they are not; nothing below them is any more.
         """
         changed: list[str] = []
         gone: list[str] = []
@@ -267,12 +267,11 @@ class Store:
 
     def _set_skips(self, skips: Mapping[str, str | None]) -> None:
         for path, reason in skips.items():
+            self._db.execute(
+                "DELETE FROM skip WHERE path = ? OR (path > ? AND path < ?)", (path, f"{path}/", f"{path}0")
+            )
             if reason is not None:
-                self._db.execute("INSERT OR REPLACE INTO skip VALUES (?, ?)", (path, reason))
-            else:
-                self._db.execute(
-                    "DELETE FROM skip WHERE path = ? OR (path > ? AND path < ?)", (path, f"{path}/", f"{path}0")
-                )
+                self._db.execute("INSERT INTO skip VALUES (?, ?)", (path, reason))
 
     def _known_files(self, paths: list[str]) -> dict[str, Known]:
         query = (

@@ -207,6 +207,20 @@ async def test_a_folder_in_the_place_of_a_file_takes_its_definitions_away(
         assert await followed.index.skips(root) == []
 
 
+async def test_what_was_skipped_in_a_folder_is_not_when_a_link_takes_its_place(root: Path, store: Path) -> None:
+    write(root, {"folder/a.py": "x = 1\n"})
+    (root / "folder" / "link").symlink_to("/nowhere")
+    async with following(root, store) as followed:
+        assert await followed.skips() == {"folder/link": "a symbolic link to nothing"}
+        (root / "folder").rename(root / "other")
+        (root / "folder").symlink_to("/nowhere")
+
+        async def only_these() -> bool:
+            return sorted(await followed.skips()) == ["folder", "other/link"]
+
+        await followed.until_true(only_these)
+
+
 async def test_a_folder_that_becomes_a_virtual_environment_is_left_out(root: Path, store: Path) -> None:
     async with following(root, store) as followed:
         write(root, {"env/lib/a.py": "x = 1\n"})
