@@ -43,8 +43,8 @@ def new_names(source: Source, earlier: Source, edit: Edit, cursor: int) -> list[
                 continue
             if not is_plain(source, at) or role_at(source, at).role != "use":
                 continue
-            if source.family == "rust" and behind in ("!", ":"):
-                continue
+            if source.family == "rust" and (behind in ("!", ":") or (token.text[0].islower() and behind != "(")):
+                continue  # a macro, a field, or what a pattern binds
             names[token.text] = None
     return list(islice((name for name in names if not _is_there(source, name)), _MAX_NAMES))
 

@@ -15,7 +15,7 @@ SHOP = {
     "web/store.ts": "export class WebStore {}\nclass Hidden {}\n",
     "Cargo.toml": '[package]\nname = "shop"\nversion = "0.1.0"\n',
     "src/lib.rs": "pub mod store;\nmod a;\n",
-    "src/store.rs": "pub struct RustStore;\n",
+    "src/store.rs": "pub struct RustStore;\npub fn rusty() {}\n",
 }
 
 # (file, before, edit, after)
@@ -49,6 +49,12 @@ ADDED = {
         'import { x } from "./x";\n\nconst a = 1;\n',
         ("= 1", "= new WebStore()"),
         'import { x } from "./x";\nimport { WebStore } from "./store";\n\nconst a = new WebStore();\n',
+    ),
+    "Rust: a function": (
+        "src/a.rs",
+        "use std::fmt;\n\nfn f() {\n    1;\n}\n",
+        ("1;", "rusty();"),
+        "use std::fmt;\nuse crate::store::rusty;\n\nfn f() {\n    rusty();\n}\n",
     ),
     "Rust: a test module imports all for itself": (
         "src/a.rs",
@@ -84,6 +90,11 @@ NOTHING = {
         "src/a.rs",
         "use super::{fmt, store::*};\nfn f() {\n    1;\n}\n",
         ("1;", "RustStore;"),
+    ),
+    "a pattern binds it": (
+        "src/a.rs",
+        "fn f(a: Option<A>) {\n    match a {\n        Some(rusty) => 1,\n    }\n}\n",
+        ("1,", "rusty.len(),"),
     ),
     "it is in another language": ("web/a.ts", "const a = 1;\n", ("= 1", "= open_store()")),
 }
