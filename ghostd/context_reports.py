@@ -116,8 +116,11 @@ class RetrievalReport(msgspec.Struct, frozen=True):
     methods: dict[str, dict[str, float]]
     """Method → tokens of the budget → the share, 0 to 1, of the hidden lines' names that stand in what is quoted."""
     p50_ms: float
-    """Of one retrieval, with its waiting."""
+    """Of one retrieval, most of them the first one in their file, with its waiting."""
     p95_ms: float
+    later_p50_ms: float
+    """Of another one at the same place, as a key while typing needs it."""
+    later_p95_ms: float
     seed: int
     co_change: CoChangeReport | None = None
     """None where there is no history to judge by."""

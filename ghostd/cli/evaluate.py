@@ -148,7 +148,10 @@ def _print(report: RetrievalReport) -> None:
             for method, shares in report.methods.items()
         ]
         print_table(head, rows, frozenset(range(1, len(head))))
-        click.echo(f"\nlatency    p50 {report.p50_ms:.1f} ms, p95 {report.p95_ms:.1f} ms")
+        click.echo(
+            f"\nlatency    p50 {report.later_p50_ms:.1f} ms, p95 {report.later_p95_ms:.1f} ms "
+            f"(the first in a file: {report.p50_ms:.1f} and {report.p95_ms:.1f} ms)"
+        )
     co_change = report.co_change
     if co_change is None:
         click.echo("co-change  no git history to judge it by")

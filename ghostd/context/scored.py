@@ -61,6 +61,8 @@ def _report(order: EvaluationOrder, found: int, recall: Recall) -> RetrievalRepo
         },
         p50_ms=round(_percentile(recall.wall_ms, 0.5), 2),
         p95_ms=round(_percentile(recall.wall_ms, 0.95), 2),
+        later_p50_ms=round(_percentile(recall.later_ms, 0.5), 2),
+        later_p95_ms=round(_percentile(recall.later_ms, 0.95), 2),
         seed=order.seed,
     )
 

@@ -180,7 +180,7 @@ def test_without_a_daemon_it_says_how_to_start_it(monkeypatch: pytest.MonkeyPatc
 def recall(root: Path, done: int, finished: bool = False) -> RetrievalReport:
     methods = {"ghostd": {"1000": 0.5, "2000": 0.625}, "bm25": {"1000": 0.4, "2000": 0.5}} if done else {}
     history = CoChangeReport(200, 0.615, 0.35) if finished else None
-    return RetrievalReport(str(root), 100, 100, done, methods, 7.0, 14.25, 0, history, finished)
+    return RetrievalReport(str(root), 100, 100, done, methods, 24.0, 40.5, 7.0, 14.25, 0, history, finished)
 
 
 @pytest.fixture
@@ -209,7 +209,7 @@ def test_recall_latency_and_co_change_are_printed(orders: list[EvaluationOrder],
         "ghostd  50.0 %  62.5 %\n"
         "bm25    40.0 %  50.0 %\n"
         "\n"
-        "latency    p50 7.0 ms, p95 14.2 ms\n"
+        "latency    p50 7.0 ms, p95 14.2 ms (the first in a file: 24.0 and 40.5 ms)\n"
         "co-change  hit@5 62 % of 200 files (35 % for the last changed files of the same folders)\n"
     )
     assert orders == [EvaluationOrder(str(tmp_path), 100, 0, ())]

@@ -69,7 +69,7 @@ async def test_each_step_tells_the_recall_so_far_and_the_last_one_co_change(tmp_
     assert last.methods["ghostd"]["1000"] == 1.0
     assert set(last.methods) == {"ghostd", "bm25", "outline", "random"}
     assert all(0 <= share <= 1 for shares in last.methods.values() for share in shares.values())
-    assert 0 < last.p50_ms <= last.p95_ms
+    assert 0 < last.p50_ms <= last.p95_ms and 0 < last.later_p50_ms <= last.later_p95_ms
     assert last.co_change is not None
     assert (last.co_change.tried, last.co_change.hit_at_5, last.co_change.folder_at_5) == (10, 0.6, 0.3)
     assert alone[-1].co_change is None
