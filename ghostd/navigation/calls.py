@@ -18,6 +18,8 @@ from ghostd.navigation.references import enclosing, uses_of
 MAX_CALLS = 1000
 """How many uses of a name are looked at."""
 _MAX_CALLEES = 200
+_MAX_CHAINS = 50
+"""How many different things, of which a name is a member, are looked at in one file."""
 _UNSURE = 5
 """A name that nothing resolves, and that has more definitions than this, could mean anything: it is left out."""
 
@@ -58,7 +60,9 @@ class Calls:
         for path, uses in by_file.items():
             text = await view.text(root, path)
             places = uses if text is None else [use for use in uses if is_called(text, _now(text, use), family)]
-            if not places or await self._means_another(symbol, root, path, text, places, view):
+            if text is not None:
+                places = await self._meaning_it(symbol, root, path, text, places, view)
+            if not places:
                 continue
             outline = await view.outline(root, path)
             by_symbol: defaultdict[Symbol | None, list[Place]] = defaultdict(list)
@@ -67,14 +71,19 @@ class Calls:
             callers += [Caller(root, path, each, tuple(calls)) for each, calls in by_symbol.items()]
         return callers
 
-    async def _means_another(
-        self, symbol: Symbol, root: Path, path: PurePosixPath, text: bytes | None, places: Sequence[Place], view: Index
-    ) -> bool:
-        """Whether the name, where it stands by itself in that file, is known to mean something else."""
-        if path == symbol.path or text is None or any(chain_before(text, _now(text, each).start) for each in places):
-            return False
-        meant = await self.meanings.resolver.behind(root, path, symbol.name, view)
-        return bool(meant) and all((s.path, s.name_span) != (symbol.path, symbol.name_span) for s in meant)
+    async def _meaning_it(
+        self, symbol: Symbol, root: Path, path: PurePosixPath, text: bytes, places: Sequence[Place], view: Index
+    ) -> list[Place]:
+        """The places in a file where the name is not known to mean another definition."""
+        by_chain: defaultdict[str, list[Place]] = defaultdict(list)
+        for place in places:
+            by_chain[chain_before(text, _now(text, place).start)].append(place)
+        others = {
+            chain
+            for chain in list(by_chain)[:_MAX_CHAINS]
+            if (chain or path != symbol.path) and await self.meanings.is_another(symbol, root, path, chain, view)
+        }
+        return [place for chain, found in by_chain.items() if chain not in others for place in found]
 
     async def outgoing(self, caller: Found, view: Index) -> list[Callee]:
         """The functions and types that a definition's text calls, in the order of their first call."""

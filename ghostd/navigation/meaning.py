@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ghostd.code_ports import Index
-from ghostd.indexed import Span, Symbol
+from ghostd.indexed import Import, Span, Symbol, SymbolKind
 from ghostd.navigation.families import family_of
 from ghostd.navigation.found import Found, distance
 from ghostd.navigation.locals import binding
@@ -22,7 +22,11 @@ from ghostd.resolve.resolver import Resolver
 from ghostd.resolve.scopes import type_at
 
 _OF_A_NAME = 500
+_MAX_BASES = 20
 _PARTS = re.compile(r"::|[./]")
+_QUOTING = frozenset(("typescript", "zig"))
+"""Where an import names its module in quotes."""
+_NAMES_BEFORE = re.compile(rb"\bfrom\b.*\bimport\b")
 _OWN = frozenset(("self", "this", "cls", "Self", "super"))
 
 
@@ -63,7 +67,10 @@ class Meanings:
         outline = list(await view.outline(root, asked.path))
         for symbol in outline:
             if symbol.name == name and symbol.name_span.start <= asked.offset <= symbol.name_span.end:
-                return Meaning((Found(root, symbol),), known=True)
+                files: Sequence[PurePosixPath] = ()
+                if symbol.kind == "module" and asked.text[symbol.span.end - 1 : symbol.span.end] == b";":
+                    files = await self.resolver.module_of(root, asked.path, _label(symbol), view)  # Rust's `mod name;`
+                return Meaning((Found(root, _whole(name, files[0]) if files else symbol),), known=True)
         chain = chain_before(asked.text, asked.offset)
         known = await self._known(asked, chain, outline, view)
         if known is not None:
@@ -93,10 +100,29 @@ class Meanings:
             if owner is None:
                 return ()
             members = [symbol for symbol in outline if symbol.name == name and symbol.container == _label(owner)]
-            return members or [s for s in await self.resolver.members(root, owner) if s.name == name]
+            if members:
+                return members
+            inherited = await self.resolver.members(root, owner)
+            return [s for s in inherited if s.name == name] or await _attribute(asked, owner, inherited, view)
         if chain == "?":
             return ()
         return await self.resolver.behind(root, path, _dotted(chain, name), view)
+
+    async def is_another(self, symbol: Symbol, root: Path, path: PurePosixPath, chain: str, view: Index) -> bool:
+        """Whether a name as that of `symbol`, as a member of `chain` in a file, is known to mean something else."""
+        first, owner = chain.partition(".")[0], chain.rpartition(".")[2]
+        if first in _OWN or chain == "?":
+            return False
+        meant = await self.resolver.behind(root, path, _dotted(chain, symbol.name), view)
+        if meant or not chain:
+            return bool(meant) and all((s.path, s.name_span) != (symbol.path, symbol.name_span) for s in meant)
+        imports = await self.resolver.imports(root, path, view)
+        if _is_foreign(first, imports):
+            return True
+        # A type that neither the project defines nor the file imports is the language's own, as Rust's `String`.
+        is_type = owner[:1].isupper() and len(owner) > 1 and owner != symbol.container.rpartition(".")[2]
+        bound = (name for each in imports for name in each.statement.as_names or each.statement.names)
+        return is_type and owner not in bound and not await view.definitions(root, owner, 1)
 
 
 async def same_name(
@@ -117,16 +143,50 @@ async def same_name(
     return [Found(root, symbol) for symbol in sorted(symbols, key=rank)]
 
 
+async def _attribute(asked: Asked, owner: Symbol, members: Sequence[Symbol], view: Index) -> list[Symbol]:
+    """Where a class, or one of its bases, binds an attribute of its objects, which the index does not list."""
+    pattern = re.compile(
+        rb"(?<![\w.])(?:self|this|cls)\.(%b)[ \t]*(?::[^=\n]*)?=(?![=>])" % re.escape(asked.name.encode())
+    )
+    types = dict.fromkeys([(owner.path, _label(owner)), *((each.path, each.container) for each in members)])
+    for path, label in list(types)[:_MAX_BASES]:
+        text = asked.text if path == asked.path else await view.text(asked.root, path) or b""
+        for symbol in await view.outline(asked.root, path):
+            if _label(symbol) == label and (bound := pattern.search(text, symbol.span.start, symbol.span.end)):
+                return [_bound_here(asked.name, "field", path, text, Span(*bound.span(1)), label)]
+    return []
+
+
 def _imported(asked: Asked, chain: str, imports: Sequence[ResolvedImport]) -> Sequence[PurePosixPath]:
     """The file of the module whose name, in an import statement, ends at the name that is asked for."""
     line = asked.text.count(b"\n", 0, asked.offset) + 1
+    start = asked.text.rfind(b"\n", 0, asked.offset) + 1
+    family = family_of(asked.path)
+    if family == "python" and _NAMES_BEFORE.search(asked.text, start, asked.offset):
+        return ()  # one of the names, which may be called as the module is
     for each in imports:
+        if not each.targets:
+            continue
+        if family in _QUOTING:
+            if _is_quoted(asked, each.statement):
+                return each.targets[:1]
+            continue
         module = _PARTS.split(each.statement.module)
-        if each.statement.line == line and module[-1] == asked.name and each.targets:
+        if each.statement.line == line and module[-1] == asked.name:
             dotted = _PARTS.split(_dotted(chain, asked.name))
             if chain == "?" or module[-len(dotted) :] == dotted:
                 return each.targets[:1]
     return ()
+
+
+def _is_quoted(asked: Asked, statement: Import) -> bool:
+    """Whether a name stands in the quotes in which an import names its module."""
+    opened = max(asked.text.rfind(quote, 0, asked.offset) for quote in (b'"', b"'", b"`"))
+    module = statement.module.encode("utf-8", "replace")
+    if opened < 0 or not asked.text.startswith(module, opened + 1) or asked.offset > opened + len(module):
+        return False
+    closed = opened + 1 + len(module)
+    return asked.text[closed : closed + 1] == asked.text[opened : opened + 1]
 
 
 def _is_foreign(name: str, imports: Sequence[ResolvedImport]) -> bool:
@@ -141,13 +201,15 @@ def _is_foreign(name: str, imports: Sequence[ResolvedImport]) -> bool:
 
 
 def _own_name(asked: Asked, function: Symbol, where: Span) -> Meaning:
-    line = asked.text.count(b"\n", 0, where.start) + 1
-    inside = f"{function.container}.{function.name}" if function.container else function.name
-    head = asked.text[where.start : (asked.text.find(b"\n", where.start) + 1 or len(asked.text) + 1) - 1]
-    symbol = Symbol(
-        asked.name, "variable", asked.path, where, where, line, inside, head[:200].decode("utf-8", "replace").strip()
-    )
+    symbol = _bound_here(asked.name, "variable", asked.path, asked.text, where, _label(function))
     return Meaning((Found(asked.root, symbol),), known=True, within=function.span)
+
+
+def _bound_here(name: str, kind: SymbolKind, path: PurePosixPath, text: bytes, where: Span, inside: str) -> Symbol:
+    """What the index does not list, with the rest of its line as its head."""
+    line = text.count(b"\n", 0, where.start) + 1
+    head = text[where.start : (text.find(b"\n", where.start) + 1 or len(text) + 1) - 1]
+    return Symbol(name, kind, path, where, where, line, inside, head[:200].decode("utf-8", "replace").strip())
 
 
 def _dotted(chain: str, name: str) -> str:

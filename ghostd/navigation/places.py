@@ -9,12 +9,15 @@ from ghostd.navigation.families import WITHOUT_PARENTHESES
 
 _MAX_CHAIN_BYTES = 300
 _LINK = rb"(?:\?\.|(?<!\.)\.|::|->)"
-_CHAIN = re.compile(rb"(?:[\w$\x80-\xff]+[ \t]*%b[ \t]*)+$|%b[ \t]*$" % (_LINK, _LINK))
+# No space before a link: `from .module import name`.
+_CHAIN = re.compile(rb"(?:[\w$\x80-\xff]+%b[ \t]*)+$|%b[ \t]*$" % (_LINK, _LINK))
 _LINKS = re.compile(rb"\?\.|\.|::|->")
 _MAX_LOOK_BYTES = 64 * 1024
 """How far a name may have moved, both ways."""
 _WORD = re.compile(rb"[\w$]|[\x80-\xff]")
 _CALLED = re.compile(rb"[ \t]*(?:![ \t]*[(\[{]|(?:\?\.|::)?(?:<[^()\n]{0,200}>)?[ \t]*[(`])")
+_OPENS_ELEMENT = re.compile(rb"(?:^|[\s(\[{>,:?&|=!;])<$")
+"""JSX's `<Name`, and not the argument of a type, `Array<Name`."""
 _CALLED_IN_LUA = re.compile(rb"[ \t]*[({\"'\[]")
 
 
@@ -41,7 +44,9 @@ def is_called(text: bytes, span: Span, family: str) -> bool:
     if family in WITHOUT_PARENTHESES:
         return True
     called = _CALLED_IN_LUA if family == "lua" else _CALLED
-    return called.match(text, span.end) is not None or text[span.start - 1 : span.start] == b"@"
+    if called.match(text, span.end) is not None or text[span.start - 1 : span.start] == b"@":
+        return True
+    return family == "typescript" and _OPENS_ELEMENT.search(text[max(span.start - 2, 0) : span.start]) is not None
 
 
 def chain_before(text: bytes, start: int) -> str:

@@ -62,6 +62,8 @@ class RustResolver:
     _children: dict[Module, dict[str, Module]] = field(default_factory=dict)
     _parent: dict[Module, Module] = field(default_factory=dict)
     _of_file: dict[str, list[Module]] = field(default_factory=dict)
+    _placed: set[str] = field(default_factory=set)
+    """Files that a `#[path]` names: their modules lie beside them, as those of a `mod.rs` do."""
 
     def __post_init__(self) -> None:
         for path in self.manifests:
@@ -177,6 +179,8 @@ class RustResolver:
                 file = self._file_of(outer, mod)
                 if file and file not in seen:
                     seen.add(file)
+                    if mod.path:
+                        self._placed.add(file)
                     child = Module(root.crate, file)
                     self._children.setdefault(outer, {})[mod.name.removeprefix("r#")] = child
                     self._parent[child] = outer
@@ -203,7 +207,7 @@ class RustResolver:
         folder, _, name = module.file.rpartition("/")
         stem = name.removesuffix(".rs")
         parts = [folder] if folder else []
-        if stem != "mod" and module.file != module.crate:
+        if stem != "mod" and module.file != module.crate and module.file not in self._placed:
             parts.append(stem)
         if module.container:
             parts.extend(module.container.split("."))

@@ -85,6 +85,22 @@ async def test_a_file_that_imports_another_function_of_the_name_does_not_call_th
         assert call["to"]["uri"] == (tmp_path / "b.py").as_uri()
 
 
+async def test_a_function_of_the_same_name_of_another_type_is_not_called(tmp_path: Path) -> None:
+    files = {
+        "Cargo.toml": "[package]\nname = 'x'\nedition = '2021'\n",
+        "src/lib.rs": "mod a;\nmod b;\n",
+        "src/a.rs": "pub struct A;\nimpl A { pub fn new() -> Self { A } }\n",
+        "src/b.rs": (
+            "use crate::a::A as Other;\nuse std::collections::HashMap;\npub struct B;\n"
+            "impl B { pub fn new() -> Self { B } }\nfn one() { Other::new(); }\nfn two() { B::new(); }\n"
+            "fn three() { String::new(); }\nfn four() { HashMap::new(); }\nfn five<T>() { T::new(); }\n"
+        ),
+    }
+    async with editor(tmp_path, files) as client:
+        called = await item(client, tmp_path / "src/a.rs", 1, 17)
+        assert [name for name, _ in await incoming(client, called)] == ["one", "five"]
+
+
 async def test_calls_are_told_from_mentions_in_each_language(tmp_path: Path) -> None:
     files = {
         "a.rs": (
@@ -93,6 +109,7 @@ async def test_calls_are_told_from_mentions_in_each_language(tmp_path: Path) -> 
         ),
         "b.rb": "def helper\nend\n\ndef caller\n  helper\nend\n",
         "c.sh": "greet() {\n  echo hi\n}\nmain() {\n  greet\n}\n",
+        "e.tsx": "function Icon() {}\nfunction App() { const s: Set<Icon> = x; return <p><Icon size={1} /></p>; }\n",
         "d.go": "package d\n\nfunc work() {}\n\nfunc start() { work() }\n",
     }
     async with editor(tmp_path, files) as client:
@@ -104,6 +121,10 @@ async def test_calls_are_told_from_mentions_in_each_language(tmp_path: Path) -> 
         assert await outgoing(client, await item(client, tmp_path / "b.rb", 3, 6)) == [("helper", [4])]
         assert await outgoing(client, await item(client, tmp_path / "c.sh", 3, 1)) == [("greet", [4])]
         assert await incoming(client, await item(client, tmp_path / "d.go", 2, 6)) == [("start", [4])]
+        (call,) = await client.request(
+            "callHierarchy/incomingCalls", {"item": await item(client, tmp_path / "e.tsx", 0, 10)}
+        )
+        assert (call["from"]["name"], [r["start"]["character"] for r in call["fromRanges"]]) == ("App", [52])
 
 
 async def test_names_that_could_mean_anything_are_left_out(tmp_path: Path) -> None:

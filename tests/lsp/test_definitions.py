@@ -67,6 +67,53 @@ async def test_a_name_leads_to_what_it_means_where_it_stands(
         assert await found(client, tmp_path, place(uri, SHOP[path], mark)) == expected
 
 
+@pytest.mark.parametrize(
+    ("path", "mark", "expected"),
+    [
+        ("kit/use.py", "user import", [("kit/user.py", 0, 0)]),
+        ("kit/use.py", "user\nfrom", [("kit/user.py", 1, 4)]),
+        ("kit/use.py", "base import", [("kit/base.py", 0, 0)]),
+        ("kit/use.py", "count + 1", [("kit/base.py", 2, 13)]),  # bound by the base, in another file
+        ("kit/use.py", "label)", [("kit/use.py", 5, 13)]),
+        ("web/page.ts", "Card }", [("web/Card.ts", 1, 13)]),
+        ("web/page.ts", "Card.js", [("web/Card.ts", 0, 0)]),
+        ("web/page.ts", "item.at", [("web/page.ts", 5, 16)]),
+        ("src/lib.rs", "shape;", [("src/shape.rs", 0, 0)]),
+        ("src/lib.rs", "place;", [("src/odd/place.rs", 0, 0)]),
+        ("src/lib.rs", "child::kid", [("src/odd/child.rs", 0, 0)]),
+        ("src/lib.rs", "kid;", [("src/odd/child.rs", 1, 7)]),
+        ("main.zig", "run(2)", [("main.zig", 0, 3)]),
+    ],
+)
+async def test_modules_attributes_and_parameters_are_told_apart(
+    path: str, mark: str, expected: list[tuple[str, int, int]], tmp_path: Path
+) -> None:
+    files = {
+        "kit/__init__.py": "",
+        "kit/user.py": "\ndef user(): ...\n",
+        "kit/base.py": "class Base:\n    def start(self):\n        self.count: int = 0\n",
+        "kit/use.py": (
+            "from .user import user\nfrom .base import Base\n\nclass Use(Base):\n    def go(self):\n"
+            "        self.label = 'x'\n        self.count + 1\n        print(self.label)\n"
+        ),
+        "web/Card.ts": "\nexport class Card {}\n",
+        "web/page.ts": (
+            'import {\n  Card } from "./Card.js";\nexport const item = 1;\n'
+            "export function page(all: Card[]) {\n  return all\n    .filter((x, item) => item.at(x));\n}\n"
+        ),
+        "Cargo.toml": "[package]\nname = 'x'\nedition = '2021'\n",
+        "src/lib.rs": 'mod shape;\n#[path = "odd/place.rs"]\nmod place;\nuse place::child::kid;\n',
+        "src/shape.rs": "",
+        "src/odd/place.rs": "pub mod child;\n",
+        "src/odd/child.rs": "\npub fn kid() {}\n",
+        "main.zig": 'fn run(n: u8) void {}\ntest "it" {\n    run(2);\n}\n',
+    }
+    async with editor(tmp_path, files) as client:
+        uri = (tmp_path / path).as_uri()
+        client.open(uri, files[path])
+        assert await found(client, tmp_path, place(uri, files[path], mark)) == expected
+
+
 async def test_a_name_that_nothing_resolves_leads_to_all_of_that_name_in_the_language_closest_first(
     tmp_path: Path,
 ) -> None:

@@ -44,6 +44,7 @@ def test_a_name_is_looked_for_nearby_and_its_place_lies_inside(text: bytes, span
         ("f(NAME", ""),
         ("é.NAME", "é"),
         ("a.\nNAME", ""),
+        ("from .NAME", "?"),
         ("a." * 5000 + "NAME", ".".join("a" * 150)),
     ],
 )
