@@ -47,6 +47,16 @@ class Halt:
         ]
         return min(found, default=None)
 
+    def settled(self, text: str) -> int:
+        """How much of an unfinished text stays, whatever follows: all but a line of which that cannot be told yet."""
+        start = text.rfind("\n") + 1
+        line = text[start:]
+        bare = line.strip()
+        at_margin = not line.startswith((" ", "\t"))  # where more words end a text than at other places
+        if start and (not bare or bare.isalnum() or at_margin or self.below.startswith(line.rstrip())):
+            return start - 1
+        return len(text)
+
     def _line_end(self, text: str) -> int | None:
         if self.lines:
             return None

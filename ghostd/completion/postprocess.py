@@ -97,7 +97,7 @@ async def until_tokens(deltas: AsyncGenerator[Delta, None], stops: frozenset[int
 async def halted(deltas: AsyncGenerator[Delta, None], halting: Halting) -> AsyncGenerator[Delta, None]:
     """The stream up to where the halt ends it; the generation behind it ends there.
 
-    What may turn out to stand behind that end is held back: a line that has only begun.
+    What may turn out to stand behind that end is held back: a line that has only just begun.
     """
     text, given = "", 0
     with _soon(halting):
@@ -109,7 +109,7 @@ async def halted(deltas: AsyncGenerator[Delta, None], halting: Halting) -> Async
                     usage = delta.usage or delta.counted or Usage(0, 0)
                     yield replace(delta, text=text[given:end], finish_reason="stop", usage=usage)
                     return
-                upto = len(text) if delta.finish_reason is not None or "\n" not in text else text.rfind("\n")
+                upto = len(text) if delta.finish_reason is not None else halting().settled(text)
                 if upto > given or delta.finish_reason is not None:
                     yield replace(delta, text=text[given:upto])
                     given = max(given, upto)

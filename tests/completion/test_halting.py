@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ghostd.completion.halting import halt_at
-from ghostd.completion.lexing import lex, syntax_of
-from ghostd.completion.postprocess import until_tokens
+from ghostd.completion.halting import Halt, halt_at
+from ghostd.completion.lexing import PYTHON, lex, syntax_of
+from ghostd.completion.postprocess import halted, until_tokens
 from ghostd.completion.shape import wants_lines
 from ghostd.types import Delta, Usage
 
@@ -126,6 +126,29 @@ def test_a_fill_ends_where_its_block_does(
         halt.end(text, complete=True),
     )
     assert text[:end].rstrip() == shown.rstrip()
+
+
+async def told(halt: Halt, *pieces: str) -> list[str]:
+    async def deltas() -> AsyncGenerator[Delta, None]:
+        for piece in pieces:
+            yield Delta(piece)
+        yield Delta("", "stop", Usage(1, 1))
+
+    return [delta.text async for delta in halted(deltas(), lambda: halt) if delta.text]
+
+
+async def test_a_line_is_told_as_soon_as_the_next_one_is_known_to_stay() -> None:
+    halt = halt_at("def f():\n    ", "\n    return total\n", PYTHON, lines=True)
+    other = ("a = 1", "\n   ", " b", " = ", "2\n", "    return", " tot", "als\n")
+    assert await told(halt, *other) == ["a = 1", "\n    b = ", "2", "\n    return totals", "\n"]
+    met = ("a = 1", "\n    return", " total", "\n", "    b = 2")
+    assert await told(halt, *met) == ["a = 1"]
+
+
+async def test_what_has_been_told_is_what_stands_before_the_end() -> None:
+    halt = halt_at("    if a:", "\n", PYTHON, lines=True)
+    text = "\n        b()\n    else:\n        c()\n    d()\n    e()"
+    assert "".join(await told(halt, *text)) == "\n        b()\n    else:\n        c()"
 
 
 @pytest.mark.parametrize(
