@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import posixpath
 from collections.abc import Container, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from ghostd.analysis.manifests.manifest import MAX_BYTES, Manifest, ManifestProblem
+from ghostd.analysis.manifests.dotnet import named_by_file
+from ghostd.analysis.manifests.manifest import (
+    MAX_BYTES,
+    MAX_DEPENDENCIES,
+    Dependency,
+    Manifest,
+    ManifestProblem,
+    dependencies,
+)
 from ghostd.analysis.manifests.read import reader_of
 from ghostd.analysis.tests_found import is_test
 from ghostd.code_ports import Index
@@ -61,25 +71,23 @@ def _read(path: str, data: bytes) -> Manifest | str:
     reader = reader_of(path)
     assert reader is not None
     try:
-        return reader(data)
+        found = reader(data)
     except ManifestProblem as problem:
         return str(problem)
+    return named_by_file(found, PurePosixPath(path).stem) if path.endswith("proj") else found
 
 
 def package_reports(manifests: Mapping[str, Manifest]) -> list[PackageReport]:
     """What is told of the manifests: of those that name a package, or that need something."""
     found = []
     for path, manifest in manifests.items():
-        around = _workspace(path, manifests) if manifest.ecosystem == "rust" else None
         if not (manifest.name or manifest.dependencies or manifest.members):
             continue
-        wanted = []
-        for one in manifest.dependencies:
-            shared = around.shared.get(one.name) if around is not None and one.inherited else None
-            wanted.append(PackageDependency(one.name, shared.wanted if shared is not None else one.wanted, one.group))
+        around = _around(path, manifest, manifests)
+        wanted = [PackageDependency(one.name, one.wanted, one.group) for one in _filled(manifest, around)]
         version = manifest.version
-        if manifest.inherits_version and around is not None:
-            version = around.shared_version
+        if manifest.inherits_version:
+            version = next((each.shared_version for each in around if each.shared_version), "")
         found.append(
             PackageReport(
                 path,
@@ -94,14 +102,31 @@ def package_reports(manifests: Mapping[str, Manifest]) -> list[PackageReport]:
     return found
 
 
-def _workspace(path: str, manifests: Mapping[str, Manifest]) -> Manifest | None:
-    """The nearest Cargo.toml around that has something to inherit."""
-    folder = PurePosixPath(path).parent
-    for around in (folder, *folder.parents):
-        manifest = manifests.get(str(around / "Cargo.toml"))
-        if manifest is not None and (manifest.shared or manifest.shared_version or manifest.members):
-            return manifest
-    return None
+def _filled(manifest: Manifest, around: Sequence[Manifest]) -> Sequence[Dependency]:
+    """The dependencies, with what is inherited; a name may stand for several."""
+    found: list[Dependency] = []
+    for one in manifest.dependencies:
+        shared = next((each.shared[one.name] for each in around if one.name in each.shared), ())
+        found += [replace(of, group=one.group or of.group) for of in shared if one.inherited] or [one]
+        if len(found) >= MAX_DEPENDENCIES:
+            break
+    return dependencies(found)
+
+
+_SHARED_IN: Mapping[str, Sequence[str]] = {
+    "rust": ("Cargo.toml",),
+    "java": ("pom.xml", "gradle/libs.versions.toml"),
+    "dotnet": ("Directory.Packages.props",),
+}
+"""Ecosystem → where a folder says what manifests in it, and in folders below, inherit."""
+
+
+def _around(path: str, manifest: Manifest, manifests: Mapping[str, Manifest]) -> list[Manifest]:
+    """The manifests that this one may inherit from, the nearest first."""
+    names = _SHARED_IN.get(manifest.ecosystem, ())
+    folders = PurePosixPath(path).parents if names else ()
+    found = (manifests.get(str(folder / name)) for folder in folders for name in names)
+    return [each for each in found if each is not None and (each.shared or each.shared_version)]
 
 
 async def entry_points(
@@ -133,7 +158,8 @@ def _entry_points(
             owner = manifests.get(f"{crate}/Cargo.toml" if crate not in ("src", "src/bin") else "Cargo.toml")
             called = name.removesuffix(".rs") if name != "main.rs" else owner.name if owner is not None else crate
             found["program", path, path] = EntryPointReport("program", called or path, path, path)
-    covered = {point.path for point in found.values()} | {point.target for point in found.values()}
+    covered = {point.path for point in found.values()}
+    covered |= {posixpath.normpath(posixpath.join(posixpath.dirname(p.path), p.target)) for p in found.values()}
     for symbol in mains:
         path = str(symbol.path)
         main_like = languages.get(path, "") in _MAIN_LANGUAGES and symbol.kind in ("function", "method")

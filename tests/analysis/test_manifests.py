@@ -360,6 +360,125 @@ READ = [
         [],
         [("task", "default", ""), ("task", "build", ""), ("task", "test-all", "")],
     ),
+    ("build.zig.zon", '.{ .name = "", .version = "", .dependencies = .{} }', ("zig", "", "", ""), [], []),
+    (
+        "setup.cfg",
+        """
+        [metadata]
+        name = shop
+        [options]
+        install_requires = click>=8; httpx
+        """,
+        ("python", "shop", "", ""),
+        [("click", ">=8", ""), ("httpx", "", "")],
+        [],
+    ),
+    (
+        "pyproject.toml",
+        """
+        [tool.uv]
+        dev-dependencies = ["mypy>1"]
+        [tool.pdm.dev-dependencies]
+        docs = ["sphinx"]
+        """,
+        ("python", "", "", ""),
+        [("sphinx", "", "docs"), ("mypy", ">1", "dev")],
+        [],
+    ),
+    (
+        "build.gradle.kts",
+        """
+        dependencies { implementation("a.b:one:1.0"); testImplementation("a.b:two:2") }
+        dependencies {
+            api(group = "a.b", name = "three", version = "3")
+            compile group: 'a.b', name: 'four'
+            implementation(kotlin("stdlib"))
+            implementation(platform("a.b:bom:5"))
+            implementation(libs.ok.http) { exclude("x") }
+            kapt(project(":lib:core"))
+        }
+        """,
+        ("java", "", "", ""),
+        [
+            ("a.b:one", "1.0", ""), ("a.b:two", "2", "test"), ("a.b:bom", "5", ""), ("a.b:three", "3", ""),
+            ("a.b:four", "", ""), ("org.jetbrains.kotlin:kotlin-stdlib", "", ""), ("libs.ok.http", "", ""),
+            (":lib:core", "in the project", "kapt"),
+        ],
+        [],
+    ),
+    (
+        "a.csproj",
+        """
+        <Project Sdk="Microsoft.NET.Sdk"><ItemGroup>
+          <PackageReference Include="One" /><PackageReference Include="Two" VersionOverride="2" />
+        </ItemGroup></Project>
+        """.strip(),
+        ("dotnet", "", "", ""),
+        [("One", "", ""), ("Two", "2", "")],
+        [],
+    ),
+    (
+        "pom.xml",
+        """
+        <project><parent><groupId>shop</groupId><version>7</version></parent><artifactId>api</artifactId>
+        <dependencies><dependency><groupId>${project.groupId}</groupId><artifactId>core</artifactId>
+        <version>${project.version}</version></dependency></dependencies></project>
+        """.strip(),
+        ("java", "api", "7", ""),
+        [("shop:core", "7", "")],
+        [],
+    ),
+    (
+        "CMakeLists.txt",
+        "project(x)\npkg_check_modules(GTK REQUIRED gtk+-3.0>=3.20 glib-2.0)\n",
+        ("c++", "x", "", ""),
+        [("gtk+-3.0", ">=3.20", ""), ("glib-2.0", "", "")],
+        [],
+    ),
+    (
+        "conanfile.txt",
+        "[requires]\nfmt/10.1.1\n# no\nzlib/1.3@user/stable\n[tool_requires]\ncmake/3.25\n[generators]\nCMakeDeps\n",
+        ("c++", "", "", ""),
+        [("fmt", "10.1.1", ""), ("zlib", "1.3", ""), ("cmake", "3.25", "build")],
+        [],
+    ),
+    (
+        "conanfile.py",
+        """
+        class Shop(ConanFile):
+            name = "shop"
+            version = "1.0"
+            requires = "fmt/10.0.0", "spdlog/1.12"  # and more
+            def requirements(self):
+                self.requires("poco/1.12", force=True)
+                self.test_requires("gtest/1.13")
+        """,
+        ("c++", "shop", "1.0", ""),
+        [("fmt", "10.0.0", ""), ("spdlog", "1.12", ""), ("poco", "1.12", ""), ("gtest", "1.13", "test")],
+        [],
+    ),
+    (
+        "vcpkg.json",
+        """
+        {"name": "shop", "version-string": "2", "dependencies": ["fmt", {"name": "curl", "version>=": "8"}, 5, null,
+         {"name": "cmake", "host": true}], "features": {"gui": {"dependencies": ["qt"]}, "odd": 7}}
+        """,
+        ("c++", "shop", "2", ""),
+        [("fmt", "", ""), ("curl", "8", ""), ("cmake", "", "build"), ("qt", "", "optional:gui")],
+        [],
+    ),
+    (
+        "meson.build",
+        """
+        project('shop', 'c', version : '0.3')
+        glib = dependency('glib-2.0', version: ['>=2.50', '<3'])  # dependency('none')
+        executable('shopper', 'main.c', dependencies: [glib])
+        shared_library('shoplib', files)
+        """,
+        ("c++", "shop", "0.3", ""),
+        [("glib-2.0", ">=2.50", "")],
+        [("program", "shopper", "main.c"), ("library", "shoplib", "")],
+    ),
 ]  # fmt: skip
 
 
@@ -407,6 +526,7 @@ BROKEN = [
     ("setup.py", b"x = 1" + b"+1" * 50_000, "too many operators"),
     ("setup.py", b"def", "no Python"),
     ("setup.cfg", b"x", "no INI file"),
+    ("setup.cfg", b"[a]\n" + b"y\n" * 100_000, "larger than"),
     ("pom.xml", b'<!DOCTYPE a [<!ENTITY b "bb"><!ENTITY c "&b;&b;">]><project>&c;</project>', "document type"),
     ("pom.xml", '<!DOCTYPE a [<!ENTITY b "bb">]><project/>'.encode("utf-16"), "document type"),
     ("pom.xml", b"<a>" * 100_000, "nested too deeply"),
@@ -434,12 +554,17 @@ PATTERNS = (
     "gem ",
     "implementation( ",
     ".add_dependency ",
+    "\n requires = 'a', ",
+    "include ':a', ",
+    "{ api group: 'a', name: 'b', ",
+    "dependency('a', version: ",
     "FROM a AS b\n",
 )
 NAMES = (
     *("pyproject.toml", "requirements.txt", "setup.cfg", "setup.py", "package.json", "Cargo.toml", "build.zig.zon"),
     *("build.zig", "go.mod", "pom.xml", "build.gradle", "CMakeLists.txt", "a.csproj", "Gemfile", "a.gemspec"),
     *("Makefile", "Dockerfile", "Pipfile", "pnpm-workspace.yaml", "a.rockspec", "justfile"),
+    *("settings.gradle", "libs.versions.toml", "conanfile.txt", "conanfile.py", "vcpkg.json", "meson.build"),
 )
 
 

@@ -106,6 +106,59 @@ async def test_languages_packages_entry_points_and_tests_are_told(tmp_path: Path
     assert report.history.state == "none"
 
 
+INHERITING = {
+    "jvm/settings.gradle.kts": 'rootProject.name = "till"\ninclude(":app", ":lib:core")\n',
+    "jvm/gradle/libs.versions.toml": """
+[versions]
+ok = "4.12"
+[libraries]
+ok-http = { module = "com.squareup:okhttp", version.ref = "ok" }
+gson = "com.google:gson:2.10"
+[bundles]
+net = ["ok-http", "gson"]
+""",
+    "jvm/app/build.gradle.kts": "dependencies { implementation(libs.bundles.net); testImplementation(libs.ok.http) }\n",
+    "maven/pom.xml": "<project><groupId>a</groupId><artifactId>all</artifactId><properties><v>9</v></properties>"
+    "<dependencyManagement><dependencies><dependency><groupId>a</groupId><artifactId>b</artifactId>"
+    "<version>${v}</version></dependency></dependencies></dependencyManagement></project>",
+    "maven/api/pom.xml": "<project><artifactId>api</artifactId><dependencies><dependency><groupId>a</groupId>"
+    "<artifactId>b</artifactId></dependency></dependencies></project>",
+    "net/Directory.Packages.props": '<Project><ItemGroup><PackageVersion Include="Json" Version="13"/>'
+    "</ItemGroup></Project>",
+    "net/App/App.csproj": '<Project Sdk="Microsoft.NET.Sdk"><PropertyGroup><OutputType>Exe</OutputType>'
+    '</PropertyGroup><ItemGroup><PackageReference Include="Json"/></ItemGroup></Project>',
+    "cpp/CMakeLists.txt": "project(tool)\nadd_executable(tool src/main.cpp)\n",
+    "cpp/src/main.cpp": "int main() { return 0; }\n",
+}
+
+
+async def test_what_manifests_inherit_is_told_and_each_program_once(tmp_path: Path) -> None:
+    report = await report_of(tmp_path, INHERITING)
+    assert {
+        package.path: (package.name, package.members, [(of.name, of.wanted, of.group) for of in package.dependencies])
+        for package in report.packages
+    } == {
+        "jvm/settings.gradle.kts": ("till", ["app", "lib/core"], []),
+        "jvm/app/build.gradle.kts": (
+            "",
+            [],
+            [
+                ("com.squareup:okhttp", "4.12", ""),
+                ("com.google:gson", "2.10", ""),
+                ("com.squareup:okhttp", "4.12", "test"),
+            ],
+        ),
+        "maven/pom.xml": ("all", [], []),
+        "maven/api/pom.xml": ("api", [], [("a:b", "9", "")]),
+        "net/App/App.csproj": ("App", [], [("Json", "13", "")]),
+        "cpp/CMakeLists.txt": ("tool", [], []),
+    }
+    assert [(point.kind, point.name, point.target, point.path) for point in report.entry_points] == [
+        ("program", "tool", "src/main.cpp", "cpp/CMakeLists.txt"),
+        ("program", "App", "", "net/App/App.csproj"),
+    ]
+
+
 async def test_the_module_graph_tells_circles_and_central_files(tmp_path: Path) -> None:
     modules = (await report_of(tmp_path, SHOP)).modules
     assert modules.cycles == [ImportCycle(2, ["shop/orders.py", "shop/storage.py"])]

@@ -18,6 +18,8 @@ from ghostd.analysis.manifests.manifest import (
 _COMMAND = re.compile(r"^[ \t]{0,80}([A-Za-z_]{1,60})[ \t]{0,20}\(([^()]{0,4000})", re.MULTILINE)
 _CMAKE_COMMENT = re.compile(r"#[^\n]*")
 _VERSION = re.compile(r"\bVERSION\s{1,20}([\w.]{1,40})")
+_MODULE = re.compile(r"([^<>=]{0,200})(.{0,200})")
+"""Of pkg-config: a name, and the version wanted."""
 _TARGET = re.compile(r"^([A-Za-z0-9_][\w ./-]{0,120}?)[ \t]{0,20}::?(?![:=])", re.MULTILINE)
 _RECIPE = re.compile(
     r"^@?([A-Za-z][\w-]{0,80})(?:[ \t]+[^\s:'\"]+|'[^'\n]{0,200}'|\"[^\"\n]{0,200}\")*+[ \t]*:(?!=)", re.MULTILINE
@@ -46,7 +48,8 @@ def read_cmake(data: bytes) -> Manifest:
             found.append(Dependency(words[0], place))
         elif command == "pkg_check_modules":
             options = ("REQUIRED", "QUIET", "IMPORTED_TARGET", "GLOBAL", "NO_CMAKE_PATH")
-            found += [Dependency(word.strip('"')) for word in words[1:] if word not in options and "$" not in word]
+            modules = [word.strip('"') for word in words[1:] if word not in options and "$" not in word]
+            found += [Dependency(*_MODULE.findall(module)[0]) for module in modules if module]
         elif command == "add_executable" and _NO_LIBRARY.isdisjoint(words[1:2]):
             source_file = next((word for word in words[1:] if "." in word and "$" not in word), "")
             points.append(EntryPoint("program", words[0], source_file))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -38,7 +38,7 @@ class Dependency:
     """The version asked for, as written; or a path or address. "" where none is."""
     group: DependencyGroup = ""
     inherited: bool = False
-    """Whether the workspace around it says the version (Cargo)."""
+    """Whether a manifest around it says what is wanted: see `Manifest.shared`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,9 @@ class Manifest:
     entry_points: tuple[EntryPoint, ...] = ()
     members: tuple[str, ...] = ()
     """Folders of a workspace's packages, as patterns."""
-    shared: Mapping[str, Dependency] = field(default_factory=dict)
-    """What a workspace's packages may inherit, by name."""
+    shared: Mapping[str, Sequence[Dependency]] = field(default_factory=dict)
+    """What manifests below it may inherit, by the name that they give it: Cargo's workspace dependencies, Maven's
+    managed ones, NuGet's central versions, Gradle's catalog."""
     shared_version: str = ""
     inherits_version: bool = False
 

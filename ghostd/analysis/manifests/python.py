@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import configparser
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 
 from ghostd.analysis.manifests.manifest import (
@@ -62,6 +63,9 @@ def read_pyproject(data: bytes) -> Manifest:
     for name, group in inside(poetry, "group").items():
         found += _poetry(inside(table(group), "dependencies"), name)
     found += _requirements(texts(flit.get("requires")))
+    for name, wanted in inside(whole, "tool", "pdm", "dev-dependencies").items():
+        found += _requirements(texts(wanted), name)
+    found += _requirements(texts(inside(whole, "tool", "uv").get("dev-dependencies")), "dev")
     found += _requirements(texts(inside(whole, "build-system").get("requires")), "build")
     points: list[EntryPoint] = []
     for key in ("scripts", "gui-scripts"):
@@ -106,6 +110,8 @@ def read_requirements(data: bytes) -> Manifest:
 
 def read_setup_cfg(data: bytes) -> Manifest:
     """setuptools' declarative setup.cfg."""
+    if len(data) > _MAX_SETUP_BYTES:  # the parser takes quadratic time to complain
+        raise ManifestProblem(f"it is larger than {_MAX_SETUP_BYTES // 1024} KiB")
     parser = configparser.RawConfigParser(strict=False)
     try:
         parser.read_string(text_of(data))
@@ -115,11 +121,11 @@ def read_setup_cfg(data: bytes) -> Manifest:
     def value(section: str, key: str) -> str:
         return parser.get(section, key, fallback="") or ""
 
-    found = list(_requirements(value("options", "install_requires").splitlines()))
-    found += _requirements(value("options", "setup_requires").splitlines(), "build")
+    found = list(_requirements(_items(value("options", "install_requires"))))
+    found += _requirements(_items(value("options", "setup_requires")), "build")
     if parser.has_section("options.extras_require"):
         for name, lines in parser.items("options.extras_require"):
-            found += _requirements((lines or "").splitlines(), f"optional:{name}")
+            found += _requirements(_items(lines or ""), f"optional:{name}")
     points: list[EntryPoint] = []
     if parser.has_section("options.entry_points"):
         points = [
@@ -138,6 +144,11 @@ def read_setup_cfg(data: bytes) -> Manifest:
     )
 
 
+def _items(value: str) -> list[str]:
+    """One on each line or, on a single line, one behind each semicolon."""
+    return value.splitlines() if "\n" in value else value.split(";")
+
+
 def _entry_lines(group: str, lines: Iterable[str]) -> Iterator[EntryPoint]:
     for line in lines:
         name, equals, target = line.partition("=")
@@ -153,7 +164,8 @@ def read_setup_py(data: bytes) -> Manifest:
     source = text_of(data)
     _check_nesting(source)
     try:
-        tree = ast.parse(source)
+        with warnings.catch_warnings(action="ignore"):  # of escapes and numbers: its authors' business
+            tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise ManifestProblem("it is no Python of this version, or nested too deeply") from None
     known: dict[str, ast.expr] = {}

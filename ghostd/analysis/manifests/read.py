@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable, Mapping
 
 from ghostd.analysis.manifests.build_files import read_cmake, read_dockerfile, read_justfile, read_makefile
+from ghostd.analysis.manifests.cpp_packages import read_conanfile_py, read_conanfile_txt, read_meson, read_vcpkg
 from ghostd.analysis.manifests.dotnet import read_csproj
 from ghostd.analysis.manifests.go import read_go_mod
-from ghostd.analysis.manifests.java import read_gradle, read_pom
+from ghostd.analysis.manifests.gradle import read_gradle, read_gradle_settings, read_version_catalog
+from ghostd.analysis.manifests.java import read_pom
 from ghostd.analysis.manifests.lua import read_rockspec
 from ghostd.analysis.manifests.manifest import Manifest
 from ghostd.analysis.manifests.node import read_package_json, read_pnpm_workspace
@@ -35,7 +37,15 @@ _BY_NAME: Mapping[str, Reader] = {
     "pom.xml": read_pom,
     "build.gradle": read_gradle,
     "build.gradle.kts": read_gradle,
+    "settings.gradle": read_gradle_settings,
+    "settings.gradle.kts": read_gradle_settings,
+    "libs.versions.toml": read_version_catalog,
+    "Directory.Packages.props": read_csproj,
     "CMakeLists.txt": read_cmake,
+    "conanfile.txt": read_conanfile_txt,
+    "conanfile.py": read_conanfile_py,
+    "vcpkg.json": read_vcpkg,
+    "meson.build": read_meson,
     "Gemfile": read_gemfile,
     "Makefile": read_makefile,
     "makefile": read_makefile,

@@ -51,7 +51,7 @@ def read_cargo(data: bytes) -> Manifest:
         dependencies(found),
         entry_points(points),
         texts(workspace.get("members"))[:200],
-        {one.name: one for one in shared},
+        {one.name: (one,) for one in shared},
         clean(text(inside(workspace, "package").get("version"))),
         table(package.get("version")).get("workspace") is True,
     )

@@ -33,10 +33,10 @@ def read_zon(data: bytes) -> Manifest:
     source = without_comments(text_of(data))
     start = _DEPENDENCIES.search(source)
     head = source if start is None else source[: start.start()]
-    fields = {match[1]: match[2] or match[3] for match in _FIELD.finditer(head)}
+    fields = _fields(head)
     if start is not None and not {"name", "version"} <= fields.keys():
         depth_free = _DEPENDENCY.sub("", source[start.end() :])
-        fields = {**{match[1]: match[2] or match[3] for match in _FIELD.finditer(depth_free)}, **fields}
+        fields = {**_fields(depth_free), **fields}
     found = []
     if start is not None:
         for _, match in zip(range(_MAX_FOUND), _DEPENDENCY.finditer(source, start.end()), strict=False):
@@ -45,6 +45,10 @@ def read_zon(data: bytes) -> Manifest:
                 found.append(Dependency(match[1] or match[2], place[2]))
     name, version = clean(fields.get("name", "")), clean(fields.get("version", ""))
     return Manifest("zig", name, version, dependencies=dependencies(found))
+
+
+def _fields(source: str) -> dict[str, str]:
+    return {match[1]: match[2] or match[3] or "" for match in _FIELD.finditer(source)}
 
 
 def read_build(data: bytes) -> Manifest:
