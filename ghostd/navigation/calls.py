@@ -93,7 +93,8 @@ class Calls:
             return []
         family = family_of(symbol.path)
         by_name: defaultdict[tuple[str, str], list[Reference]] = defaultdict(list)
-        for use in await view.uses(root, symbol.path):
+        all_uses = await view.uses(root, symbol.path)
+        for use in all_uses:
             if symbol.span.start <= use.span.start < symbol.span.end:
                 now = _now(text, use)
                 if is_called(text, now, family):
@@ -101,7 +102,7 @@ class Calls:
         callees: dict[tuple[PurePosixPath, int], Callee] = {}
         for uses in list(by_name.values())[:_MAX_CALLEES]:
             first = uses[0]
-            asked = Asked(root, symbol.path, first.name, _now(text, first).start, text)
+            asked = Asked(root, symbol.path, first.name, _now(text, first).start, text, all_uses)
             meaning = await self.meanings.of(asked, view)
             found = [each for each in meaning.definitions if each.symbol.kind in CALLABLES | TYPES]
             if meaning.within is not None or (not meaning.known and len(found) > _UNSURE):

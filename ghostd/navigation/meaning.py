@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ghostd.code_ports import Index
-from ghostd.indexed import Import, Span, Symbol, SymbolKind
+from ghostd.indexed import Import, Reference, Span, Symbol, SymbolKind
 from ghostd.navigation.families import family_of
 from ghostd.navigation.found import Found, distance
 from ghostd.navigation.locals import binding
@@ -41,6 +41,8 @@ class Asked:
     """Where the name starts, in `text`."""
     text: bytes
     """The file as it is now."""
+    uses: Sequence[Reference] | None = None
+    """All uses of names in the file, where the caller has read them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +85,14 @@ class Meanings:
         imports = await self.resolver.imports(root, asked.path, view)
         if imported := _imported(asked, chain, imports):
             return Meaning([Found(root, _whole(name, path)) for path in imported], known=True)
-        if not chain and (bound := binding(asked.text, outline, name, asked.offset)) is not None:
-            return _own_name(asked, *bound)
+        if not chain:
+            uses = await view.uses(root, asked.path) if asked.uses is None else asked.uses
+            places = [
+                *(use.span for use in uses if use.name == name),
+                *(s.name_span for s in outline if s.name == name),
+            ]
+            if (bound := binding(asked.text, outline, name, asked.offset, places)) is not None:
+                return _own_name(asked, *bound)
         found = await self._resolved(asked, chain, outline, view)
         if not found and chain != "?":
             modules = await self.resolver.module_of(root, asked.path, _dotted(chain, name), view)

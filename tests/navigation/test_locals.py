@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 from navigation_harness import parsed
 
+from ghostd.indexed import Span
 from ghostd.navigation.locals import binding
 
 
@@ -27,6 +28,35 @@ from ghostd.navigation.locals import binding
         ("a.py", "def f():\n    x.found = 1\n    HERE", "found", False),
         ("a.py", "def outer(item):\n    def inner():\n        HERE", "item", True),
         ("a.py", "found = 1\ndef f():\n    HERE", "found", False),
+        ("a.py", "def f(item: list[Kind] | Other, x: Map[str, Third] = 1):\n    HERE", "Kind", False),
+        ("a.py", "def f(item: list[Kind] | Other, x: Map[str, Third] = 1):\n    HERE", "Other", False),
+        ("a.py", "def f(item: list[Kind] | Other, x: Map[str, Third] = 1):\n    HERE", "Third", False),
+        ("a.py", "def f(item: list[Kind] | Other, x: Map[str, Third] = 1):\n    HERE", "x", True),
+        ("a.py", "def f():\n    # found\n    g('found', found=1)\n    found = 2\n    HERE", "found", True),
+        ("a.py", "def f():\n    g(THING, key=1)\n    HERE", "THING", False),
+        ("a.py", "def f():\n    g(THING, key=1)\n    HERE", "key", False),
+        ("a.py", "def f():\n    g(\n        key=1,\n        other=HERE,\n    )", "other", False),
+        ("a.py", "def f():\n    if THING in x: HERE", "THING", False),
+        ("a.py", "def f():\n    if (found := g()):\n        HERE", "found", True),
+        ("a.py", "def f():\n    a, (b, c) = g()\n    HERE", "a", True),
+        ("a.py", "def f():\n    x = [item for key, item in g()]\n    HERE", "item", True),
+        ("a.py", "def f():\n    def inner():\n        found = 1\n    HERE", "found", False),
+        ("a.ts", "function f() {\n  total = 1;\n  HERE\n}", "total", False),
+        ("a.ts", "function f() {\n  const { a, deep } = g();\n  HERE\n}", "deep", True),
+        ("a.ts", "function f() {\n  for (const x of things) HERE\n}", "things", False),
+        ("a.ts", "function f(item: A | Kind): B<Kind> {\n  HERE\n}", "Kind", False),
+        ("a.ts", "function f() {\n  on(function (item, next) { HERE });\n}", "next", True),
+        ("a.rs", "fn f(x: &[Kind]) {\n  let Point { x, y } = g(A | FLAG); HERE\n}", "Kind", False),
+        ("a.rs", "fn f(x: &[Kind]) {\n  let Point { x, y } = g(A | FLAG); HERE\n}", "Point", False),
+        ("a.rs", "fn f(x: &[Kind]) {\n  let Point { x, y } = g(A | FLAG); HERE\n}", "FLAG", False),
+        ("a.rs", "fn f(x: &[Kind]) {\n  let Point { x, y } = g(A | FLAG); HERE\n}", "y", True),
+        ("a.zig", "fn f() void {\n  for (items, 0..) |item, i| { HERE; }\n}", "i", True),
+        ("a.go", "package a\nfunc f(m map[Kind]int) {\n  a, found := g(); HERE\n}", "Kind", False),
+        ("a.go", "package a\nfunc f(m map[Kind]int) {\n  a, found := g(); HERE\n}", "a", True),
+        ("a.c", "int f(void) {\n  struct kind *item = g(a * thing);\n  return HERE;\n}", "item", True),
+        ("a.c", "int f(void) {\n  struct kind *item = g(a * thing);\n  return HERE;\n}", "thing", False),
+        ("a.c", "int f(void) {\n  return thing;\n  HERE;\n}", "thing", False),
+        ("A.java", "class A { void f() { for (Kind item : all) HERE; } }", "item", True),
         ("a.ts", "function f(item: Kind, { deep }: X) {\n  HERE\n}", "item", True),
         ("a.ts", "function f(item: Kind, { deep }: X) {\n  HERE\n}", "deep", True),
         ("a.ts", "function f(item: Kind, { deep }: X) {\n  HERE\n}", "Kind", False),
@@ -65,7 +95,8 @@ async def test_a_name_is_a_functions_own_where_that_binds_it(
 ) -> None:
     index = await parsed(tmp_path, {path: text})
     outline = list(await index.outline(tmp_path, PurePosixPath(path)))
-    found = binding(text.encode(), outline, name, text.index("HERE"))
+    places = [use.span for use in await index.uses(tmp_path, PurePosixPath(path)) if use.name == name]
+    found = binding(text.encode(), outline, name, text.index("HERE"), places)
     assert (found is not None) == own
     if found is not None:
         assert text[found[1].start : found[1].end] == name
@@ -78,5 +109,7 @@ async def test_a_huge_function_or_name_takes_no_time(tmp_path: Path) -> None:
     whole = function.__class__(
         "f", "function", function.path, function.span.__class__(0, len(text)), function.name_span, 1
     )
-    assert binding(text.encode(), [whole], "y" * 50_000, text.index("HERE")) is None
-    assert binding(text.encode(), [whole], "HERE", text.index("HERE")) is None
+    for name in ("y" * 50_000, "HERE", "x" * 50_000):
+        place = text.find(name)
+        places = [Span(place, place + len(name))] * 1000
+        assert binding(text.encode(), [whole], name, text.index("HERE"), places) is None
