@@ -149,7 +149,8 @@ def branch(repository: pygit2.Repository, location: Location, config: HistoryCon
             if parted is None:
                 continue
             own = []
-            walk = repository.walk(commit.id, pygit2.enums.SortMode.TIME)
+            # After a rebase many commits are of the same second.
+            walk = repository.walk(commit.id, pygit2.enums.SortMode.TOPOLOGICAL | pygit2.enums.SortMode.TIME)
             walk.hide(parted.id)
             for one in walk:
                 own.append([str(one.id), one.commit_time, subject_of(one)])

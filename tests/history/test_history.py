@@ -93,6 +93,20 @@ async def test_a_branch_is_compared_with_where_it_parted(repository: Path, histo
     assert branch.changes[0].hunks == (Hunk(2, 2, "", "2\n"),)
 
 
+async def test_commits_of_the_same_second_stay_in_their_order(repository: Path, history: GitHistory) -> None:
+    """As after a rebase."""
+    commit(repository, "base", {"a.py": "0"})
+    git(repository, "checkout", "-q", "-b", "feature")
+    subjects = [f"step {number}" for number in range(8)]
+    for subject in subjects:
+        commit(repository, subject, {"a.py": subject})
+    branch = await history.branch(repository)
+    assert branch is not None
+    assert [one.subject for one in branch.commits] == subjects[::-1]
+    await history.wait_read(repository)
+    assert [one.subject for one in await history.commits(repository)] == [*subjects[::-1], "base"]
+
+
 async def test_blame_and_the_commits_of_lines(repository: Path, history: GitHistory) -> None:
     commit(repository, "one", {"a.py": "1\n2\n3\n"}, 1_700_000_000)
     commit(repository, "two", {"a.py": "1\ntwo\n3\n"}, 1_700_000_100)
