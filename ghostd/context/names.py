@@ -70,7 +70,11 @@ def features(names: Names, candidates: Sequence[Candidate], around: Surroundings
     highest = np.maximum.reduceat(pieces, starts)
     score = pieces[:, 0]
     nearby = _parts_nearby(around)
-    alike = [sum(map(nearby.__getitem__, parts)) / (len(parts) or 1) for parts in map(parts_of, names.names)]
+    known = frozenset(nearby)
+    alike = [
+        0.0 if known.isdisjoint(parts) else sum(map(nearby.__getitem__, known & parts)) / len(parts)
+        for parts in map(parts_of, names.names)
+    ]
     return np.column_stack(
         (
             np.ones(len(starts)),

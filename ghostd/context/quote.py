@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from ghostd.context.selection import ContextChunk
@@ -26,6 +27,7 @@ def quoted(chunk: ContextChunk, mark: str) -> str:
     return f"{mark} {_shown(chunk.path)}\n{chunk.text}\n\n"
 
 
+@lru_cache(maxsize=4096)
 def frame_bytes(path: PurePosixPath) -> int:
     """At most how much longer a piece of this file is as it stands in a prompt."""
     return len(f"// {_shown(path)}\n\n\n".encode("utf-8", "replace"))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from array import array
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 from pathlib import Path, PurePosixPath
+
+import numpy as np
 
 from ghostd.code_ports import Index
 from ghostd.context.outlines import OutlinePiece, pieces_of
@@ -24,6 +24,7 @@ MAX_PIECES = 2_000
 _MAX_QUOTED_LINE_CHARS = 400
 """Longer lines are data: they are cut in a quotation."""
 
+_FEED = ord("\n")
 _DEFINES = re.compile(
     r"\b(?:def|class|fn|func|function|struct|enum|union|interface|trait|type|const|var|let|mod|module|macro_rules!)"
     r"\s+(?:\([^)]*\)\s*)?([^\W\d]\w*)"
@@ -48,8 +49,9 @@ class FileLines:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._ends = array("I", accumulate(map(len, data.split(b"\n"))))
-        """Where each line ends, line feeds not counted."""
+        feeds = np.flatnonzero(np.frombuffer(data, np.uint8) == _FEED)
+        self._ends = np.append(feeds, len(data)).astype(np.uint32)
+        """Where each line ends."""
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -57,7 +59,7 @@ class FileLines:
     @property
     def size_bytes(self) -> int:
         """What it takes in memory."""
-        return len(self._data) + self._ends.itemsize * len(self._ends)
+        return len(self._data) + self._ends.nbytes
 
     def between(self, first_line: int, last_line: int) -> list[str]:
         """The lines of these numbers, from 1, the last one included; fewer where the file ends before."""
@@ -75,7 +77,7 @@ class FileLines:
         return bisect_left(range(first_line, len(self)), end, key=lambda line: self._start(line + 1)) + first_line
 
     def _start(self, line: int) -> int:
-        return self._ends[line - 2] + line - 1 if line > 1 else 0
+        return int(self._ends[line - 2]) + 1 if line > 1 else 0
 
 
 @dataclass(slots=True)
