@@ -14,6 +14,7 @@ _MAX_LINE_BYTES = 200
 _PARAMETER_BEFORE = re.compile(
     rb"(?:[(,\[{]|\.\.\.|\*)\s*(?:(?:mut|comptime|noalias|readonly|public|private|protected|ref)\s+)*[*&.]*\s*$"
 )
+_COMMENTS = re.compile(rb"(?:#|//)[^\n]*\n")
 
 _TYPE_FIRST = frozenset(("c", "java", "csharp"))
 """Where the type stands before the name."""
@@ -106,14 +107,14 @@ def _opening(text: bytes, start: int, end: int) -> int:
 
 def _is_parameter(text: bytes, opened: int, span: Span, family: str) -> bool:
     """Whether a name in a function's head is a parameter's, and not that of a type or a default value."""
-    before = text[max(opened, span.start - _MAX_LINE_BYTES) : span.start]
+    before = _COMMENTS.sub(b"\n", text[opened : span.start])
     if family in _TYPE_FIRST:
         return _TYPED_BEFORE.search(before) is not None and _TYPED_BEHIND.match(text, span.end) is not None
     if _PARAMETER_BEFORE.search(before) is None:
         return False
     told: list[bool] = []
     """Of each bracket around the name, whether a type or a value has begun there since the last comma."""
-    for character in text[opened : span.start].decode("latin-1"):
+    for character in before.decode("latin-1"):
         if character in "([{":
             told.append(False)
         elif character in ")]}" and told:

@@ -32,6 +32,8 @@ from ghostd.navigation.locals import binding
         ("a.py", "def f(item: list[Kind] | Other, x: Map[str, Third] = 1):\n    HERE", "Other", False),
         ("a.py", "def f(item: list[Kind] | Other, x: Map[str, Third] = 1):\n    HERE", "Third", False),
         ("a.py", "def f(item: list[Kind] | Other, x: Map[str, Third] = 1):\n    HERE", "x", True),
+        ("a.py", "def f(\n    a: int,  # so: [more\n    item: Kind,\n):\n    HERE", "item", True),
+        ("a.ts", "function f(\n  a: A, // so: {more\n  item: Kind,\n) {\n  HERE\n}", "item", True),
         ("a.py", "def f():\n    # found\n    g('found', found=1)\n    found = 2\n    HERE", "found", True),
         ("a.py", "def f():\n    g(THING, key=1)\n    HERE", "THING", False),
         ("a.py", "def f():\n    g(THING, key=1)\n    HERE", "key", False),
