@@ -163,6 +163,8 @@ def whole_chunk(prefix: str, suffix: str, before: str, after: str) -> bool:
     """Whether the two chunks reach to the margin, or to the file's ends, on either side."""
     if _CONDITIONAL.search(before) or _CONDITIONAL.search(after):
         return False  # of C's branches only one counts, and each may have the same bracket
+    if any(text.count(mark) % 2 for text in (prefix, suffix) for mark in _LONG_MARKS):
+        return False  # it lies in a long string, whose lines may begin at the margin, too
     starts = len(before) == len(prefix) or _begins(before, 0)
     return starts and (len(after) == len(suffix) or _begins(suffix, len(after)))
 
@@ -172,6 +174,7 @@ def _begins(text: str, line: int) -> bool:
     return line < len(text) and text[line] not in " \t\r\n)]}#/*'\"`|.,;:&=+-\\"
 
 
+_LONG_MARKS = ('"""', "'''")
 _CONDITIONAL = re.compile(r"^#\s*(?:if|el|endif)", re.MULTILINE)
 _CONTINUES = re.compile(r"(?:else|elif|except|finally|catch|case|end|then|do|fi|done|esac|in)\b")
 

@@ -20,6 +20,9 @@ _MANUAL_S = 0.25
 _UNFINISHED = " \t,;:.|&+-*/%<>=\\"
 _NEEDS_MORE = re.compile(r"\s*[@#]")
 """A decorator, an attribute, a directive: not wrong, but for what has to come."""
+_MACROS = re.compile(r"^[ \t]*#|\b[A-Z][A-Z0-9_]{2,}\b|\b[A-Z]\w*\(", re.MULTILINE)
+"""What may be a directive or a macro of C's, of which the grammar does not know what it stands for."""
+_PREPROCESSED = frozenset((".c", ".h", ".cc", ".cpp", ".cxx", ".hpp", ".hh"))
 
 
 class SyntaxGuard:
@@ -33,12 +36,14 @@ class SyntaxGuard:
         self._request = request
         self._wait_s = wait_s if request.trigger == "automatic" else max(wait_s, _MANUAL_S)
         self._syntax = syntax_of(request.language, request.path)
+        name = "" if request.path is None else request.path.suffix.lower()
+        self._preprocessed = request.language in ("c", "cpp") or (not request.language and name in _PREPROCESSED)
         self._around = "", ""
         self._sound = asyncio.get_running_loop().create_task(self._look(), name="syntax of a file")
 
     async def kept(self, text: str) -> str:
         """As much of a text as leaves a sound file sound; all of it where that is not told in time."""
-        if not text.strip():
+        if not text.strip() or (self._preprocessed and _MACROS.search(text)):
             return text
         try:
             async with asyncio.timeout(self._wait_s):
