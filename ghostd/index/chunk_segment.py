@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ghostd.index.blobs import DamagedBlob, inflate
 from ghostd.index.chunks import HEADER as BLOB_HEADER
 from ghostd.index.segment_file import HEADER, MAGIC, VERSION, SegmentInvalid, map_checked
 
@@ -163,9 +164,9 @@ def _decoded(blob: bytes, before: int) -> tuple[Numbers, Numbers, Numbers, Numbe
     """Term and chunk of each posting, and the chunks' first lines and numbers of lines."""
     try:
         chunks, terms = BLOB_HEADER.unpack_from(blob)
-        body = zlib.decompress(memoryview(blob)[BLOB_HEADER.size :])
-    except (struct.error, zlib.error) as error:
-        raise ValueError(f"damaged chunks: {error}") from None
+    except struct.error as error:
+        raise DamagedBlob(str(error)) from None
+    body = inflate(memoryview(blob)[BLOB_HEADER.size :])
     position = 0
     parts: list[Numbers] = []
     for kind, length in ((np.uint32, chunks), (np.uint32, terms), (np.uint16, chunks), (np.uint8, chunks)):

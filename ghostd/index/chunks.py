@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from itertools import accumulate, chain
 from typing import Any
 
+from ghostd.index.blobs import inflate
 from ghostd.index.terms import KEY_BYTES, TermKeys, only_words
 
 MAX_LINES = 16
@@ -91,7 +92,7 @@ def chunk_lines(blob: bytes) -> list[tuple[int, int]]:
     if not blob:
         return []
     count, _ = HEADER.unpack_from(blob)
-    body = zlib.decompress(blob[HEADER.size :])
+    body = inflate(blob[HEADER.size :])
     first_lines = array("I", body[: 4 * count])
     return [(first, first + lines - 1) for first, lines in zip(first_lines, body[-count:], strict=True)]
 

@@ -62,6 +62,8 @@ class IndexedRoot:
     _ignored: set[str] = field(default_factory=set)
     """Entries that the worker found to be ignored, folders with a slash: their changes wake nobody."""
     _rescan: bool = False
+    _damage: str = ""
+    """What the readers found to be wrong with the store: the next pass builds it anew."""
     _own: str | None = None
     """The folder of the stores, relative to the root; None when it lies elsewhere."""
     _updating: int = 0
@@ -142,6 +144,11 @@ class IndexedRoot:
         self._rescan = True
         self._schedule()
 
+    def damaged(self, problem: str) -> None:
+        """The store cannot be read as it was written: build it again from the files."""
+        self._damage = problem
+        self.overflowed()
+
     def lost(self) -> None:
         """See Sink."""
         self._pending.clear()
@@ -183,7 +190,8 @@ class IndexedRoot:
             self._reconcile = None
         if self.state == "failed" or self.report is None:
             self.state = "scanning"
-        order = pass_order(self.root, self.store, self.config)
+        order = pass_order(self.root, self.store, self.config, self._damage)
+        self._damage = ""
         self._jobs["pass"] = self.supervisor.submit(order, lambda message: self._hear("pass", message))
 
     def _hear(self, kind: str, message: Message) -> None:

@@ -111,6 +111,9 @@ class _Worker:
             return
         try:
             context = self._context(order)
+            if order.get("damage"):
+                self._rebuild(context.store, order["damage"], context.root)
+                self._tell_opened(order["job"], context.store)
         except (sqlite3.Error, OSError) as error:
             self._send(order["job"], {"error": f"the index file cannot be written: {error}"})
             return
@@ -172,8 +175,7 @@ class _Worker:
             except sqlite3.DatabaseError as error:
                 if not is_damage(error):
                     raise
-                store.rebuild(f"it is damaged ({error})")
-                store.prepare(root, extractor_version(), given)
+                self._rebuild(store, error, root, given)
             guard = self._guard(root, limits.parse_timeout_ms / 1000)
             chunks = ChunkBuilder(store, order["max_postings"])
             context = RootContext(root, store, limits, self._watch, guard, chunks)
@@ -202,14 +204,18 @@ class _Worker:
         try:
             if not is_damage(error):
                 raise error
-            job.context.store.rebuild(f"it is damaged ({error})")
-            job.context.store.prepare(job.context.root, extractor_version(), "")
+            self._rebuild(job.context.store, error, job.context.root)
         except (sqlite3.Error, OSError) as problem:
             self.jobs.remove(job)
             self._send(job.number, {"error": f"the index file cannot be written: {problem}"})
         else:
             self._tell_opened(job.number, job.context.store)
             job.work = complete_pass(job.context)
+
+    @staticmethod
+    def _rebuild(store: Store, problem: object, root: str, limits: str = "") -> None:
+        store.rebuild(f"it is damaged ({problem})")
+        store.prepare(root, extractor_version(), limits)
 
     def _tell_opened(self, job: int, store: Store) -> None:
         """Say that the store can be read, and, once, why it was built again."""

@@ -34,9 +34,10 @@ class Reader:
     executor: Executor
     _free: list[sqlite3.Connection] = field(default_factory=list)
     """Never more than the executor has threads: each takes one when it begins, not when it is asked to."""
-    _age: int = 0
+    age: int = 0
+    """How often all connections have been given up."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    """Around `_free` and `_age`."""
+    """Around `_free` and `age`."""
 
     async def run(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """The query's answer; raises sqlite3.Error. A caller that is cancelled before its turn costs nothing."""
@@ -45,21 +46,21 @@ class Reader:
     def reopen(self) -> None:
         """Forget all connections: the file has been replaced, or reading ends."""
         with self._lock:
-            self._age += 1
+            self.age += 1
             free, self._free = self._free, []
         for connection in free:
             self._close(connection)
 
     def _ask(self, query: Callable[[sqlite3.Connection], T]) -> T:
         with self._lock:
-            age = self._age
+            age = self.age
             connection = self._free.pop() if self._free else None
         kept = False
         try:
             connection = connection or self._open()
             answer = query(connection)
             with self._lock:
-                if kept := age == self._age:
+                if kept := age == self.age:
                     self._free.append(connection)
             return answer
         finally:

@@ -28,7 +28,7 @@ from ghostd.index.search import Reader
 from ghostd.index.seen import SeenIndex
 from ghostd.index.segment_file import DamagedChunks
 from ghostd.index.soundness import Soundness
-from ghostd.index.store import store_path
+from ghostd.index.store import is_damage, store_path
 from ghostd.index.supervisor import Supervisor
 from ghostd.index.watch import NoWatch, Watch, open_watch
 from ghostd.indexed import (
@@ -291,12 +291,17 @@ class SqliteIndex:
         if found is None:
             return empty
         await found.opened.wait()
+        age = found.reader.age
         try:
             return await found.reader.run(query)
         except (sqlite3.Error, DamagedChunks) as error:
             _log.warning("the index of %s cannot be read (%s); comparing it with the files", root, error)
-            found.reader.reopen()
-            found.overflowed()
+            if age == found.reader.age:  # else it has been replaced meanwhile
+                found.reader.reopen()
+                if isinstance(error, sqlite3.DatabaseError) and is_damage(error):
+                    found.damaged(str(error))
+                else:
+                    found.overflowed()
             return empty
 
     def _went_quiet(self) -> None:

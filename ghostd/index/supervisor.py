@@ -204,10 +204,10 @@ class Supervisor:
         )
 
 
-def pass_order(root: Path, store: Path, config: IndexConfig) -> dict[str, Any]:
-    """The order for a complete pass."""
+def pass_order(root: Path, store: Path, config: IndexConfig, damage: str = "") -> dict[str, Any]:
+    """The order for a complete pass; over an empty store, if `damage` says what is wrong with the one there is."""
     # By the token a worker knows the pass that the one before it has begun.
-    return {"op": "pass", "token": token_hex(8), **_base_order(root, store, config)}
+    return {"op": "pass", "token": token_hex(8), "damage": damage, **_base_order(root, store, config)}
 
 
 def update_order(root: Path, store: Path, config: IndexConfig, paths: list[str]) -> dict[str, Any]:

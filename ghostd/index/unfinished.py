@@ -68,7 +68,7 @@ class PlanFile:
                 plan.updated.update(note["updated"])
                 plan.folders.update(note["folders"])
             self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except (OSError, ValueError, LookupError, TypeError):
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
             return None
         return plan
 

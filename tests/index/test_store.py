@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from hashlib import blake2b
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -107,6 +107,39 @@ async def test_chunks_of_an_older_form_are_made_anew_while_definitions_answer(ro
     assert rows(path, "SELECT name FROM definition") == [("one",)]
     async with following(root, store) as followed:
         assert len(await followed.index.search(root, {"mast": 1.0})) == 1
+
+
+@pytest.mark.parametrize(
+    "damage", ["outline = x'00'", "uses = substr(uses, 1, 10)", "outline = substr(outline, 1, 10)"]
+)
+async def test_what_sqlite_does_not_see_to_be_damaged_is_built_again_once_it_is_read(
+    damage: str, root: Path, store: Path
+) -> None:
+    write(root, {"a.py": "import b\n\n\ndef one():\n    return two()\n"})
+    async with following(root, store) as followed:
+        index = followed.index
+        rows(store_path(store, root), f"UPDATE parsed SET {damage}")
+
+        async def whole() -> bool:
+            imports = await index.imports(root, PurePosixPath("a.py"))
+            return bool(imports and await index.definitions(root, "one") and await index.references(root, "two"))
+
+        await followed.until_true(whole)
+        await followed.until_true(lambda: index.roots()[0].state == "ready")
+        assert "its index was set aside and is built anew: it is damaged" in index.roots()[0].detail
+
+
+async def test_damaged_chunks_do_not_end_the_worker_again_and_again(root: Path, store: Path) -> None:
+    write(root, {"a.py": "def one():\n    return 'mast'\n"})
+    await index_once(store, root, IndexConfig())
+    path = store_path(store, root)
+    rows(path, "UPDATE parsed SET chunks = substr(chunks, 1, 12)")
+    rows(path, "UPDATE content SET segment = NULL")
+    rows(path, "DELETE FROM segment")
+    path.with_suffix(".pass").write_bytes(b"[" * 100_000)
+    async with following(root, store) as followed:
+        assert len(await followed.index.search(root, {"mast": 1.0})) == 1
+        assert "it is damaged" in followed.index.roots()[0].detail
 
 
 async def test_a_method_is_found_by_its_type_wherever_the_types_are_kept(root: Path, store: Path) -> None:
