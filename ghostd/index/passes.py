@@ -60,7 +60,7 @@ def complete_pass(context: RootContext, token: str = "") -> Iterator[Message | N
 
     A pass whose token is that of one which did not come to its end goes on from there.
     """
-    began = time.perf_counter()
+    began = time.monotonic()
     context.chunks.check()
     plan = context.plan_file.read(token, context.store.generation) if token else None
     known = context.store.known()
@@ -69,6 +69,7 @@ def complete_pass(context: RootContext, token: str = "") -> Iterator[Message | N
         plan = yield from _walked(context, known)
         if plan is None:
             return
+        plan.began = began
         todo = plan.todo
         context.plan_file.write(token, context.store.generation, plan)
     else:
@@ -93,7 +94,7 @@ def complete_pass(context: RootContext, token: str = "") -> Iterator[Message | N
     context.store.replace_skips(skips | newer)
     context.plan_file.forget()
     yield from context.chunks.settle(everything=True)
-    yield {"done": _report(context, parsed, time.perf_counter() - began)}
+    yield {"done": _report(context, parsed, time.monotonic() - plan.began)}
 
 
 def _walked(context: RootContext, known: dict[str, Known]) -> Generator[Message, None, Plan | None]:

@@ -32,6 +32,8 @@ class Plan:
     """Paths updated since."""
     folders: set[str] = field(default_factory=set)
     """Folders walked anew since."""
+    began: float = 0.0
+    """When, by the clock of all processes (`time.monotonic`)."""
 
 
 @dataclass(slots=True)
@@ -46,7 +48,7 @@ class PlanFile:
         self.forget()
         if not plan.todo:
             return  # nothing is parsed, so nothing can die of it
-        head = {"token": token, "generation": generation, "extractor": extractor_version()}
+        head = {"began": plan.began, "token": token, "generation": generation, "extractor": extractor_version()}
         files = [(found.path, found.size, found.changed_ns) for found in plan.todo]
         with suppress(OSError):
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -63,7 +65,7 @@ class PlanFile:
             head, *notes = [json.loads(line) for line in self.path.read_bytes().splitlines()]
             if (head["token"], head["extractor"]) != (token, extractor_version()) or head["generation"] > generation:
                 return None
-            plan = Plan([Found(*file) for file in head["todo"]], head["gone"], head["skips"])
+            plan = Plan([Found(*file) for file in head["todo"]], head["gone"], head["skips"], began=head["began"])
             for note in notes:
                 plan.updated.update(note["updated"])
                 plan.folders.update(note["folders"])

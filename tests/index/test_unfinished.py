@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,6 +44,20 @@ def until_walked(messages: Iterator[Message | None]) -> None:
 def indexed(context: RootContext) -> list[str]:
     """The indexed files."""
     return sorted(path for path, known in context.store.known().items() if known.problem is None)
+
+
+def test_the_report_counts_the_seconds_of_the_worker_that_died(
+    root: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(root, {"a.py": "x = 1\n", "b.py": "y = 1\n"})
+    first = context_of(root, store)
+    with monkeypatch.context() as patched:
+        now = time.monotonic()
+        patched.setattr("ghostd.index.passes.time.monotonic", lambda: now - 1000)
+        until_walked(complete_pass(first, TOKEN))
+    first.store.close()
+    (*_, last) = ended(complete_pass(context_of(root, store), TOKEN))
+    assert last["done"]["seconds"] >= 1000
 
 
 @pytest.fixture
