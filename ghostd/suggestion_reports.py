@@ -22,6 +22,10 @@ class SourceReport(msgspec.Struct, frozen=True):
     """By bucket; the last one holds what is above all bounds."""
     stages_ms: dict[str, float]
     """Means of queue, retrieval, prompt, prefill, decode and post, where a model was asked."""
+    sum_ms: float
+    """Of all that were shown; only grows."""
+    stages_sum_ms: dict[str, float]
+    """Of the stages, likewise."""
 
 
 class CompletionsReport(msgspec.Struct, frozen=True):

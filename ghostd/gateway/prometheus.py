@@ -47,8 +47,8 @@ class _Completions(Collector):
             labels=("model", "source", "stage"),
         )
         for source in report.sources:
-            for stage, mean_ms in source.stages_ms.items():
-                stages.add_metric([source.model, source.origin, stage], mean_ms * source.shown / 1000)
+            for stage, sum_ms in source.stages_sum_ms.items():
+                stages.add_metric([source.model, source.origin, stage], sum_ms / 1000)
         yield stages
 
 
@@ -64,5 +64,5 @@ def _latency(report: CompletionsReport) -> HistogramMetricFamily:
         for bound, count in zip(bounds, source.counts, strict=True):
             total += count
             buckets.append((bound, total))
-        found.add_metric([source.model, source.origin], buckets, sum_value=source.mean_ms * source.shown / 1000)
+        found.add_metric([source.model, source.origin], buckets, sum_value=source.sum_ms / 1000)
     return found

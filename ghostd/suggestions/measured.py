@@ -43,9 +43,9 @@ class Histogram:
                 return bound
         return BOUNDS_MS[-1]
 
-    def stage_means(self) -> dict[str, float]:
-        """Milliseconds of each stage."""
-        return {stage: getattr(self.stages, stage) / self.count for stage in STAGES}
+    def stage_sums(self, origin: str) -> dict[str, float]:
+        """Milliseconds of each stage; none for what was there before it was asked for."""
+        return {} if origin in ("kept", "prepared") else {stage: getattr(self.stages, stage) for stage in STAGES}
 
 
 class Measured:
@@ -75,7 +75,9 @@ class Measured:
                 found.quantile_ms(0.95),
                 found.sum_ms / found.count,
                 list(found.counts),
-                {} if origin in ("kept", "prepared") else found.stage_means(),
+                {stage: ms / found.count for stage, ms in found.stage_sums(origin).items()},
+                found.sum_ms,
+                found.stage_sums(origin),
             )
             for (model, origin), found in sorted(self.by_source.items())
         ]

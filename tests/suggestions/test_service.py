@@ -10,9 +10,12 @@ from dataclasses import replace
 import pytest
 from suggestions.models import CLOUD, KEEPS, MODEL, READY, SLOW, Models, all_of, ask, service, texts, until
 
+from ghostd.completion.stages import Stages
 from ghostd.errors import WorkerCrashed
+from ghostd.gateway.prometheus import figures
 from ghostd.suggestions.filler import Filler
 from ghostd.suggestions.generation import Generation
+from ghostd.suggestions.suggestion import Suggestion
 from ghostd.types import Delta, Usage
 
 HEAD = "def load(path):\n    "
@@ -415,6 +418,21 @@ async def test_a_text_that_grows_while_it_is_looked_at_counts_once_and_can_be_ac
     task = asyncio.create_task(all_of(suggestions, ask(HEAD + whole)))
     await until(lambda: ("req-2", "accepted", 1.0) in models.outcomes)
     task.cancel()
+
+
+async def test_figures_for_prometheus_never_go_down() -> None:
+    """It would take that for a new start, and count all of it again."""
+    suggestions = service(Models(MODEL))
+    slow = Suggestion("req-1", "a", "model", "fresh", None, final=True, stages=Stages(decode=12_009.148407))
+    suggestions.measured.shown(slow, 12_009.148407)
+    quick = replace(slow, stages=Stages())
+    before: dict[str, float] = {}
+    for _ in range(100):
+        suggestions.measured.shown(quick, 0.0)
+        lines = [line for line in figures(suggestions).decode().splitlines() if "_created" not in line]
+        now = {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
+        assert all(now[name] >= value for name, value in before.items())
+        before = now
 
 
 async def test_the_time_for_another_models_text_that_did_not_fit_counts_as_waiting() -> None:
