@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
+from ghostd.index.blobs import DamagedBlob
 from ghostd.index.chunks import chunk_lines
 from ghostd.index.rows import all_uses, decode_imports, decode_outline, find_symbols, find_uses, name_crc
 from ghostd.index.store import BUSY_TIMEOUT_S
@@ -59,6 +60,9 @@ class Reader:
         try:
             connection = connection or self._open()
             answer = query(connection)
+        except UnicodeDecodeError as error:  # in what SQLite says of a damaged schema
+            raise DamagedBlob(str(error)) from None
+        else:
             with self._lock:
                 if kept := age == self.age:
                     self._free.append(connection)

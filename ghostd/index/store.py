@@ -128,7 +128,7 @@ class Store:
         self._steps = migrations() if steps is None else steps
         try:
             self._db = self._open()
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter: SQLite's own message is no text
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _IN_THE_WAY or not path.exists():
                 raise
             self._set_aside(f"it is damaged ({error})")
@@ -335,7 +335,7 @@ class Store:
                 # executescript would commit between statements.
                 db.executescript(f"BEGIN; {self._steps[number]}; PRAGMA user_version = {number + 1}; COMMIT;")
             db.execute("SELECT count(*) FROM meta").fetchone()
-        except sqlite3.DatabaseError:
+        except (sqlite3.DatabaseError, UnicodeDecodeError):
             db.close()
             raise
         return db

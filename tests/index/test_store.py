@@ -129,6 +129,23 @@ async def test_what_sqlite_does_not_see_to_be_damaged_is_built_again_once_it_is_
         assert "its index was set aside and is built anew: it is damaged" in index.roots()[0].detail
 
 
+async def test_a_schema_that_is_no_text_is_damage_before_and_after_the_start(root: Path, store: Path) -> None:
+    def spoil() -> None:
+        with closing(sqlite3.connect(store_path(store, root))) as connection, connection:
+            connection.execute("PRAGMA writable_schema = 1")
+            connection.execute("UPDATE sqlite_master SET sql = sql || CAST(x'20ad' AS TEXT) WHERE name = 'totals'")
+            connection.execute("PRAGMA schema_version = 4711")
+
+    write(root, {"a.py": "def one(): ...\n"})
+    await index_once(store, root, IndexConfig())
+    spoil()
+    async with following(root, store) as followed:
+        assert len(await followed.index.definitions(root, "one")) == 1
+        spoil()
+        await followed.until_defined("one")
+        assert "it is damaged" in followed.index.roots()[0].detail
+
+
 async def test_damaged_chunks_do_not_end_the_worker_again_and_again(root: Path, store: Path) -> None:
     write(root, {"a.py": "def one():\n    return 'mast'\n"})
     await index_once(store, root, IndexConfig())
