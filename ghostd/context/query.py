@@ -192,6 +192,12 @@ KEYWORDS = frozenset(
 """Of the languages that the index parses. They say nothing of what a line is about."""
 
 
+_CALL_CHARS = 400
+"""How far before the cursor the call may begin, and how long its name may be."""
+_BRACKET = re.compile(r"[()]")
+_LAST_NAME = re.compile(r"[^\W\d]\w*\Z")
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """What to look for."""
@@ -200,6 +206,8 @@ class Query:
     """Identifiers, with weights for the search."""
     nearby: Mapping[str, float]
     """Identifiers of at least MIN_NAME_CHARS, by closeness to the cursor (1 on its line); the closest MAX_NEARBY."""
+    called: str = ""
+    """What is called where the cursor stands between the call's brackets."""
 
 
 def query_of(prefix: str, suffix: str) -> Query:
@@ -230,7 +238,18 @@ def query_of(prefix: str, suffix: str) -> Query:
                 nearby[word] = max(nearby.get(word, 0.0), closeness)
     if len(nearby) > MAX_NEARBY:
         nearby = dict(sorted(nearby.items(), key=lambda item: -item[1])[:MAX_NEARBY])
-    return Query(words, nearby)
+    return Query(words, nearby, _called(prefix))
+
+
+def _called(prefix: str) -> str:
+    """The identifier before the innermost round bracket that is open at the end of a text; "" without one nearby."""
+    closed = 0
+    for bracket in reversed(list(_BRACKET.finditer(prefix, max(0, len(prefix) - _CALL_CHARS)))):
+        closed += 1 if bracket[0] == ")" else -1
+        if closed < 0:
+            name = _LAST_NAME.search(prefix[max(0, bracket.start() - _CALL_CHARS) : bracket.start()])
+            return name[0] if name is not None and name[0] not in KEYWORDS else ""
+    return ""
 
 
 _BLOCK_CHARS = 4096

@@ -21,6 +21,9 @@ LIKELY = 0.02
 """What a name is worth that is told of as a reason."""
 MEANING = 0.01
 """What it counts that a piece defines a name which stands on the cursor's line already; further away it counts less."""
+CALLED = 0.3
+"""What it counts that a piece defines what is called where the cursor stands between the call's brackets; where several
+files define it, each counts its share."""
 TEXT = 1e-4
 """What a piece counts that is the search's best and has no such names: it is quoted where room is left."""
 _LEAST = 0.1
@@ -49,12 +52,14 @@ def expected(candidates: Sequence[Candidate], around: Surroundings, weights: Flo
     logits = features(names, candidates, around) @ weights
     likely = 1 / (1 + np.exp(-np.clip(logits, -20, 20)))
     nearby, best, number = around.query.nearby, around.best_search or 1.0, len(names.names)
+    called = CALLED / max(1, len({one.place for one in candidates if around.query.called in one.defines}))
     places: dict[str | tuple[str, str], int] = {}
     worth: list[float] = []
     told = []
     for one, of_names in zip(candidates, names.told, strict=True):
         more: list[tuple[str | tuple[str, str], float]] = [
-            (name, MEANING * nearby[name]) for name in one.defines & nearby.keys()
+            (name, called if name == around.query.called else MEANING * nearby[name])
+            for name in one.defines & nearby.keys()
         ]
         more.append(((one.kind, one.text), TEXT * max(one.search_score / best, _LEAST)))
         for key, counts in more:

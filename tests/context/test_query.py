@@ -66,3 +66,21 @@ def test_it_is_bounded_and_knows_only_words_of_the_text(prefix: str, suffix: str
 def test_a_file_of_one_long_line_costs_little() -> None:
     query = query_of("x" * 5_000_000 + "; name = ", "y" * 5_000_000)
     assert len(query.words) <= 2
+
+
+@pytest.mark.parametrize(
+    ("prefix", "called"),
+    [
+        ("total = price.gross(", "gross"),
+        ("gross(net(1), ", "gross"),
+        ("gross(\n    net=1,\n    ", "gross"),
+        ("gross(net(", "net"),
+        ("gross(1)", ""),
+        ("x = (1 + ", ""),
+        ("if (", ""),
+        ("gross(" + "1, " * 500, ""),
+        ("", ""),
+    ],
+)
+def test_what_is_called_is_the_name_before_the_innermost_open_bracket(prefix: str, called: str) -> None:
+    assert query_of(prefix, ")\n").called == called

@@ -100,6 +100,24 @@ async def test_the_definition_behind_a_name_at_the_cursor_is_quoted_and_why_is_t
     assert found.late == ()
 
 
+CALLING = {
+    "paint/layers.py": "def blend_layers(till, order_items):\n    return order_items\n",
+    "shop/till.py": "class Till:\n"
+    + "".join(
+        f"    def order_{word}(self, order_items): ...\n"
+        for word in ("tax", "sum", "date", "list", "page", "rate", "time")
+    ),
+    "shop/main.py": "from shop.till import Till\n\n\ndef order_all(till: Till, order_items):\n"
+    "    till.order_items = blend_layers(\n",
+}
+
+
+async def test_what_is_called_at_the_cursor_is_quoted_before_all_else(tmp_path: Path) -> None:
+    async with project(tmp_path, CALLING) as shop:
+        first = (await shop.at("shop/main.py", "blend_layers(", budget_tokens=18)).chunks[0]
+        assert "def blend_layers(till, order_items)" in first.text
+
+
 async def test_members_of_the_base_class_are_quoted_where_a_method_is_written(tmp_path: Path) -> None:
     async with project(tmp_path, SHOP) as shop:
         found = await shop.at("shop/orders.py", "order = self.")
