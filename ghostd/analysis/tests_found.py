@@ -26,9 +26,11 @@ _FRAMEWORKS = (
     "org.junit.jupiter:junit-jupiter", "org.testng:testng", "node:test", "github.com/stretchr/testify",
 )  # fmt: skip
 _OTHERS = re.compile(
-    r"(?:_test\.go|(?:^|/)src/test/.*\.(?:java|kt|scala|groovy)|(?:Test|Tests|IT)\.java|_(?:spec|test)\.rb|"
-    r"(?:Test|Tests)\.cs|(?:_test|_tests|_unittest|^test_|/test_)[\w.-]*\.(?:c|cc|cpp|cxx)|_spec\.lua|\.bats)$"
+    r"(?:_test\.go|(?:Test|Tests|IT)\.java|_(?:spec|test)\.rb|(?:Test|Tests)\.cs|"
+    r"(?:_test|_tests|_unittest|^test_|/test_)[\w.-]*\.(?:c|cc|cpp|cxx)|_spec\.lua|\.bats|"
+    r"(?:^|/)(?:tests?|specs?|[\w.-]*Tests?)/.*\.(?:c|h|cc|hh|cpp|hpp|cxx|cs|fs|vb|rb|lua|java|kt|scala|groovy|php|swift))$"
 )
+"""By their names, or by their folders: `tests`, `src/test`, `Shop.Tests`."""
 
 
 def is_test(path: str) -> bool:

@@ -11,6 +11,7 @@ from index_harness import Followed, following, write
 
 from ghostd.analysis.analyst import Analyst
 from ghostd.analysis.modules import cycles, page_rank
+from ghostd.analysis.tests_found import is_test
 from ghostd.analysis.text import render
 from ghostd.analysis.tokens import estimate
 from ghostd.code_ports import GitHistory
@@ -264,3 +265,24 @@ def test_what_is_imported_by_what_is_imported_ranks_high() -> None:
     assert sorted(range(4), key=lambda n: -rank[n])[:2] == [3, 2]
     assert abs(rank.sum() - 1) < 1e-9
     assert len(page_rank([])) == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("tests/check_cart.c", True),
+        ("test/unit/cart.cpp", True),
+        ("src/cart_test.cc", True),
+        ("Shop.Tests/CartBehaviour.cs", True),
+        ("spec/spec_helper.rb", True),
+        ("src/test/java/shop/Cart.java", True),
+        ("app/src/androidTest/java/shop/Cart.kt", True),
+        ("pkg/cart_test.go", True),
+        ("tests/data/cart.json", False),
+        ("src/contest/cart.c", False),
+        ("src/protest.rb", False),
+        ("Latest/cart.cs", False),
+    ],
+)
+def test_tests_are_known_by_their_names_and_folders(path: str, told: bool) -> None:
+    assert is_test(path) is told
