@@ -22,7 +22,7 @@ from ghostd.resolve.resolver import Resolver
 from ghostd.resolve.scopes import type_at
 
 _OF_A_NAME = 500
-_MAX_BASES = 20
+_MAX_TYPES = 20
 _PARTS = re.compile(r"::|[./]")
 _QUOTING = frozenset(("typescript", "zig"))
 """Where an import names its module in quotes."""
@@ -103,18 +103,45 @@ class Meanings:
 
     async def _resolved(self, asked: Asked, chain: str, outline: Sequence[Symbol], view: Index) -> Sequence[Symbol]:
         root, path, name = asked.root, asked.path, asked.name
-        if chain.partition(".")[0] in _OWN:
+        first = chain.partition(".")[0]
+        if first in _OWN and not (first == "super" and family_of(path) == "rust"):  # there it is a module
             owner = type_at(outline, asked.offset) if "." not in chain else None
-            if owner is None:
-                return ()
-            members = [symbol for symbol in outline if symbol.name == name and symbol.container == _label(owner)]
-            if members:
-                return members
-            inherited = await self.resolver.members(root, owner)
-            return [s for s in inherited if s.name == name] or await _attribute(asked, owner, inherited, view)
+            return () if owner is None else await self._member(asked, chain, owner, outline, view)
         if chain == "?":
             return ()
         return await self.resolver.behind(root, path, _dotted(chain, name), view)
+
+    async def _member(
+        self, asked: Asked, chain: str, owner: Symbol, outline: Sequence[Symbol], view: Index
+    ) -> Sequence[Symbol]:
+        """What a name is to the type around it."""
+        if chain == "super":
+            return await self._inherited(asked.root, owner, asked.name)
+        members = [symbol for symbol in outline if symbol.name == asked.name and symbol.container == _label(owner)]
+        if members:
+            return members
+        inherited = await self.resolver.members(asked.root, owner)
+        return [s for s in inherited if s.name == asked.name] or await self._attribute(asked, owner, view)
+
+    async def _attribute(self, asked: Asked, owner: Symbol, view: Index) -> list[Symbol]:
+        """Where a type, or one of its bases, binds an attribute of its objects, which the index does not list."""
+        name = re.escape(asked.name.encode("utf-8", "replace"))
+        pattern = re.compile(rb"(?<![\w.])(?:self|this|cls)\.(%b)[ \t]*(?::[^=\n]*)?=(?![=>])" % name)
+        types = [owner]
+        for each in types:
+            text = asked.text if each.path == asked.path else await view.text(asked.root, each.path) or b""
+            if bound := pattern.search(text, each.span.start, each.span.end):
+                return [_bound_here(asked.name, "field", each.path, text, Span(*bound.span(1)), _label(each))]
+            if len(types) < _MAX_TYPES:
+                types += [base for base in await self.resolver.bases(asked.root, each) if base not in types]
+        return []
+
+    async def _inherited(self, root: Path, owner: Symbol, name: str) -> list[Symbol]:
+        """The member that a type has from its bases, though it may have its own."""
+        for base in await self.resolver.bases(root, owner):
+            if found := [s for s in await self.resolver.members(root, base) if s.name == name]:
+                return found
+        return []
 
     async def is_another(self, symbol: Symbol, root: Path, path: PurePosixPath, chain: str, view: Index) -> bool:
         """Whether a name as that of `symbol`, as a member of `chain` in a file, is known to mean something else."""
@@ -149,20 +176,6 @@ async def same_name(
         return unlike, distance(path, symbol.path), symbol.path, symbol.span.start
 
     return [Found(root, symbol) for symbol in sorted(symbols, key=rank)]
-
-
-async def _attribute(asked: Asked, owner: Symbol, members: Sequence[Symbol], view: Index) -> list[Symbol]:
-    """Where a class, or one of its bases, binds an attribute of its objects, which the index does not list."""
-    pattern = re.compile(
-        rb"(?<![\w.])(?:self|this|cls)\.(%b)[ \t]*(?::[^=\n]*)?=(?![=>])" % re.escape(asked.name.encode())
-    )
-    types = dict.fromkeys([(owner.path, _label(owner)), *((each.path, each.container) for each in members)])
-    for path, label in list(types)[:_MAX_BASES]:
-        text = asked.text if path == asked.path else await view.text(asked.root, path) or b""
-        for symbol in await view.outline(asked.root, path):
-            if _label(symbol) == label and (bound := pattern.search(text, symbol.span.start, symbol.span.end)):
-                return [_bound_here(asked.name, "field", path, text, Span(*bound.span(1)), label)]
-    return []
 
 
 def _imported(asked: Asked, chain: str, imports: Sequence[ResolvedImport]) -> Sequence[PurePosixPath]:

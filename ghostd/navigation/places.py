@@ -11,6 +11,8 @@ _MAX_CHAIN_BYTES = 300
 _LINK = rb"(?:\?\.|(?<!\.)\.|::|->)"
 # No space before a link: `from .module import name`.
 _CHAIN = re.compile(rb"(?:[\w$\x80-\xff]+%b[ \t]*)+$|%b[ \t]*$" % (_LINK, _LINK))
+_SUPER = re.compile(rb"(?<![\w.])super\([^()\n]*\)\.$")
+"""Python's."""
 _LINKS = re.compile(rb"\?\.|\.|::|->")
 _MAX_LOOK_BYTES = 64 * 1024
 """How far a name may have moved, both ways."""
@@ -55,6 +57,8 @@ def chain_before(text: bytes, start: int) -> str:
     "?" where that is no name, but the value of some expression.
     """
     line = text[max(text.rfind(b"\n", 0, start) + 1, start - _MAX_CHAIN_BYTES) : start]
+    if _SUPER.search(line):
+        return "super"
     found = _CHAIN.search(line)
     if found is None:
         return ""

@@ -10,6 +10,7 @@ from ghostd.indexed import ChangeBatch, Symbol, path_of
 from ghostd.resolve.docs import doc_of
 from ghostd.resolve.families import family_of
 from ghostd.resolve.graph import GraphKeeper, is_listed
+from ghostd.resolve.impls import all_bases
 from ghostd.resolve.members import members_of
 from ghostd.resolve.names import behind
 from ghostd.resolve.project import Project
@@ -76,6 +77,12 @@ class Resolver:
     async def members(self, root: Path, symbol: Symbol, limit: int = 200) -> Sequence[Symbol]:
         """What a class, struct, trait or module has, its own first, then what it inherits."""
         return await members_of(self._project(root), symbol, limit)
+
+    async def bases(self, root: Path, symbol: Symbol) -> Sequence[Symbol]:
+        """The types of the project that a type is made from, as it names them."""
+        project = self._project(root)
+        named = [await behind(project, symbol.path, base) for base in await all_bases(project, symbol)]
+        return [base for found in named for base in found.symbols]
 
     async def doc(self, root: Path, symbol: Symbol) -> str:
         """The first paragraph of a definition's documentation, on one line, at most 400 characters."""

@@ -83,6 +83,8 @@ async def test_a_name_leads_to_what_it_means_where_it_stands(
         ("src/lib.rs", "child::kid", [("src/odd/child.rs", 0, 0)]),
         ("src/lib.rs", "kid;", [("src/odd/child.rs", 1, 7)]),
         ("main.zig", "run(2)", [("main.zig", 0, 3)]),
+        ("kit/use.py", "start()", [("kit/base.py", 1, 8)]),
+        ("web/Card.ts", "draw(); }", [("web/Card.ts", 1, 20)]),
     ],
 )
 async def test_modules_attributes_and_parameters_are_told_apart(
@@ -95,8 +97,9 @@ async def test_modules_attributes_and_parameters_are_told_apart(
         "kit/use.py": (
             "from .user import user\nfrom .base import Base\n\nclass Use(Base):\n    def go(self):\n"
             "        self.label = 'x'\n        self.count + 1\n        print(self.label)\n"
+            "    def start(self):\n        super().start()\n"
         ),
-        "web/Card.ts": "\nexport class Card {}\n",
+        "web/Card.ts": "\nexport class Card { draw() {} }\nclass Own extends Card { draw() { super.draw(); } }\n",
         "web/page.ts": (
             'import {\n  Card } from "./Card.js";\nexport const item = 1;\n'
             "export function page(all: Card[]) {\n  return all\n    .filter((x, item) => item.at(x));\n}\n"

@@ -54,6 +54,8 @@ from ghostd.navigation.locals import binding
         ("a.rs", "fn f(x: &[Kind]) {\n  let Point { x, y } = g(A | FLAG); HERE\n}", "y", True),
         ("a.zig", "fn f() void {\n  for (items, 0..) |item, i| { HERE; }\n}", "i", True),
         ("a.go", "package a\nfunc f(m map[Kind]int) {\n  a, found := g(); HERE\n}", "Kind", False),
+        ("a.go", "package a\nfunc f() {\n  g(func(w Writer, item *Kind) { HERE })\n}", "item", True),
+        ("a.go", "package a\nfunc f() {\n  g(func(w Writer, item *Kind) { HERE })\n}", "Kind", False),
         ("a.go", "package a\nfunc f(m map[Kind]int) {\n  a, found := g(); HERE\n}", "a", True),
         ("a.c", "int f(void) {\n  struct kind *item = g(a * thing);\n  return HERE;\n}", "item", True),
         ("a.c", "int f(void) {\n  struct kind *item = g(a * thing);\n  return HERE;\n}", "thing", False),

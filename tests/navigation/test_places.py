@@ -45,6 +45,9 @@ def test_a_name_is_looked_for_nearby_and_its_place_lies_inside(text: bytes, span
         ("é.NAME", "é"),
         ("a.\nNAME", ""),
         ("from .NAME", "?"),
+        ("super().NAME", "super"),
+        ("super(A, self).NAME", "super"),
+        ("x.super().NAME", "?"),
         ("a." * 5000 + "NAME", ".".join("a" * 150)),
     ],
 )
