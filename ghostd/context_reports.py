@@ -62,6 +62,15 @@ class ChangedTogether(msgspec.Struct, frozen=True):
     commits: int
 
 
+class LastChange(msgspec.Struct, frozen=True):
+    """A commit that left lines as they are."""
+
+    commit: str
+    time_s: int
+    """In seconds since 1970."""
+    subject: str
+
+
 class ContextReport(msgspec.Struct, frozen=True):
     """What a prompt for one place would quote of the rest of the project."""
 
@@ -91,6 +100,8 @@ class ContextReport(msgspec.Struct, frozen=True):
     """The innermost definition around the cursor, with its container; "" where there is none, or it is not saved."""
     changed_together: list[ChangedTogether] = []
     """What git history says to have changed with it; at most 10. For people: it is not quoted because of that."""
+    last_changes: list[LastChange] = []
+    """The commits that its lines are of, the newest first; at most 3."""
     object: str = "context"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -111,6 +112,12 @@ def _print_left_out(pieces: Sequence[OmittedPiece], shown: int) -> None:
 
 def _print_together(report: ContextReport) -> None:
     """What git history says of the definition at the cursor."""
+    if report.last_changes:
+        click.echo(click.style(f"the lines of {printable(report.inside)} are of", bold=True))
+        for change in report.last_changes:
+            day = datetime.fromtimestamp(change.time_s, UTC).date()
+            click.echo(f"{day}  {change.commit[:10]}  {printable(change.subject)}")
+        click.echo()
     if not report.changed_together:
         return
     click.echo(click.style(f"changed together with {printable(report.inside)}", bold=True))

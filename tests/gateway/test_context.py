@@ -16,11 +16,12 @@ import pytest
 from index_harness import Followed, following, write
 
 from ghostd.code_ports import GitHistory
-from ghostd.committed import FileChange, HistoryState, SymbolCoChange
+from ghostd.committed import BlameSpan, CommitInfo, FileChange, HistoryState, Hunk, SymbolCoChange
 from ghostd.config.context import ContextConfig
 from ghostd.config.providers import ProviderConfig
 from ghostd.config.settings import Config
 from ghostd.context.service import ContextService
+from ghostd.context.together import committed
 from ghostd.engine import Engine
 from ghostd.gateway.doors import context_doors
 from ghostd.ports import Provider
@@ -101,7 +102,8 @@ async def test_what_would_be_quoted_is_told_with_source_score_tokens_and_reasons
         reply = await shop.shown(path=str(shop.root / "orders.py"), line=5, column=17)
     assert set(reply) == {
         "root", "path", "line", "column", "chunks", "left_out", "tokens", "budget", "counter", "candidates", "seconds",
-        "late", "redactions", "redacted", "prompt", "inside", "changed_together", "object",
+        "late", "redactions", "redacted", "prompt", "inside", "changed_together", "last_changes",
+        "object",
     }  # fmt: skip
     assert (reply["root"], reply["path"], reply["line"], reply["column"]) == (str(shop.root), "orders.py", 5, 17)
     assert (reply["budget"], reply["late"], reply["redacted"], reply["redactions"]) == (1000, [], False, 0)
@@ -346,3 +348,36 @@ async def test_what_changed_together_with_the_definition_at_the_cursor_is_told(t
     told = {"path": "storage.py", "name": "Storage.fetch_row", "score": 0.5, "commits": 3}
     assert (reply["inside"], reply["changed_together"]) == ("load", [told])
     assert (outside["inside"], outside["changed_together"]) == ("", [])
+
+
+async def test_the_last_commits_of_the_definitions_lines_are_told_as_the_last_commit_had_them(tmp_path: Path) -> None:
+    path = PurePosixPath("orders.py")
+    old, new, other = (CommitInfo(name * 40, time_s, name) for name, time_s in (("a", 100), ("b", 200), ("c", 300)))
+    history = MemoryHistory(
+        known=HistoryState("ready", "0" * 40, 3, True),
+        spans={path: (BlameSpan(1, 2, other), BlameSpan(3, 3, new), BlameSpan(4, 9, old))},
+        changes=(FileChange(path, "modified", None, (Hunk(1, 1, "", "import new\n"),)),),
+    )
+    async with door(tmp_path, history=history) as shop:
+        reply = await shop.shown(path=str(shop.root / "orders.py"), line=5, column=17)
+    assert reply["inside"] == "load"
+    assert reply["last_changes"] == [
+        {"commit": "b" * 40, "time_s": 200, "subject": "b"},
+        {"commit": "a" * 40, "time_s": 100, "subject": "a"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("hunks", "lines"),
+    [
+        ((), range(5, 8)),
+        ((Hunk(1, 2, "", "1\n2\n"),), range(3, 6)),
+        ((Hunk(2, 1, "1\n2\n", ""),), range(7, 10)),
+        ((Hunk(6, 6, "1\n2\n", "1\n"),), range(5, 9)),
+        ((Hunk(6, 7, "", "1\n2\n"),), range(5, 6)),
+        ((Hunk(9, 9, "", "1\n"),), range(5, 8)),
+        ((Hunk(1, 30, "", "1\n" * 30),), range(5, 5)),
+    ],
+)
+def test_lines_are_found_again_in_the_last_commit(hunks: tuple[Hunk, ...], lines: range) -> None:
+    assert committed(range(5, 8), hunks) == lines

@@ -15,7 +15,7 @@ from ghostd.code_ports import Index
 from ghostd.context.cursor import Cursor, cursor_at, cursor_between
 from ghostd.context.selection import MAX_BUDGET_TOKENS
 from ghostd.context.service import Asked, ContextService
-from ghostd.context.together import changed_together
+from ghostd.context.together import with_history
 from ghostd.context_reports import ContextReport
 from ghostd.errors import InvalidRequest
 from ghostd.gateway.doc import Doc
@@ -95,8 +95,7 @@ async def context(service: ContextService, exchange: Exchange) -> Response:
         )
     )
     offset = len(cursor.prefix.encode("utf-8", "replace"))
-    inside, together = await changed_together(service.index, service.history, root, path, offset, deadline_ms / 1000)
-    report = msgspec.structs.replace(report, inside=inside, changed_together=together)
+    report = await with_history(report, service.index, service.history, root, offset, deadline_ms / 1000)
     return exchange.json(_ENCODER.encode(report))
 
 
