@@ -14,6 +14,7 @@ from ghostd.navigation.found import CALLABLES, TYPES, Found, Place, place_of
 from ghostd.navigation.meaning import Asked, Meanings
 from ghostd.navigation.places import chain_before, is_called, locate
 from ghostd.navigation.references import enclosing, uses_of
+from ghostd.resolve.scopes import type_at
 
 MAX_CALLS = 1000
 """How many uses of a name are looked at."""
@@ -60,11 +61,11 @@ class Calls:
         for path, uses in by_file.items():
             text = await view.text(root, path)
             places = uses if text is None else [use for use in uses if is_called(text, _now(text, use), family)]
-            if text is not None:
-                places = await self._meaning_it(symbol, root, path, text, places, view)
             if not places:
                 continue
             outline = await view.outline(root, path)
+            if text is not None:
+                places = await self._meaning_it(symbol, root, path, text, places, outline, view)
             by_symbol: defaultdict[Symbol | None, list[Place]] = defaultdict(list)
             for place in places:
                 by_symbol[enclosing(outline, place.span.start)].append(place)
@@ -72,12 +73,23 @@ class Calls:
         return callers
 
     async def _meaning_it(
-        self, symbol: Symbol, root: Path, path: PurePosixPath, text: bytes, places: Sequence[Place], view: Index
+        self,
+        symbol: Symbol,
+        root: Path,
+        path: PurePosixPath,
+        text: bytes,
+        places: Sequence[Place],
+        outline: Sequence[Symbol],
+        view: Index,
     ) -> list[Place]:
         """The places in a file where the name is not known to mean another definition."""
         by_chain: defaultdict[str, list[Place]] = defaultdict(list)
         for place in places:
-            by_chain[chain_before(text, _now(text, place).start)].append(place)
+            chain = chain_before(text, _now(text, place).start)
+            if chain in ("self", "Self") and family_of(path) == "rust":  # where no other type can be meant
+                owner = type_at(outline, place.span.start)
+                chain = chain if owner is None else owner.name
+            by_chain[chain].append(place)
         others = {
             chain
             for chain in list(by_chain)[:_MAX_CHAINS]

@@ -157,7 +157,11 @@ class Meanings:
         # A type that neither the project defines nor the file imports is the language's own, as Rust's `String`.
         is_type = owner[:1].isupper() and len(owner) > 1 and owner != symbol.container.rpartition(".")[2]
         bound = (name for each in imports for name in each.statement.as_names or each.statement.names)
-        return is_type and owner not in bound and not await view.definitions(root, owner, 1)
+        if not is_type or owner in bound:
+            return False
+        defined = {each.kind for each in await view.definitions(root, owner, _OF_A_NAME)}
+        # In Rust only a trait, or another name of the type, may mean it.
+        return not (defined & {"trait", "type"} if family_of(path) == "rust" else defined)
 
 
 async def same_name(

@@ -94,6 +94,8 @@ async def test_a_function_of_the_same_name_of_another_type_is_not_called(tmp_pat
             "use crate::a::A as Other;\nuse std::collections::HashMap;\npub struct B;\n"
             "impl B { pub fn new() -> Self { B } }\nfn one() { Other::new(); }\nfn two() { B::new(); }\n"
             "fn three() { String::new(); }\nfn four() { HashMap::new(); }\nfn five<T>() { T::new(); }\n"
+            "impl B { fn six() { Self::new(); } fn seven(&self) { crate::c::See::new(); } }\n"
+            "mod m { pub struct Dee; pub enum E { String } }\nfn eight() { m::Dee::new(); }\n"
         ),
     }
     async with editor(tmp_path, files) as client:
