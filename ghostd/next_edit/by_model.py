@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -23,6 +23,8 @@ from ghostd.types import ChatRequest, CompletionRequest, Delta, Sampling
 _MAX_TOKENS = 1024
 _MAX_CHARS = 64_000
 """Of an answer."""
+_END_S, _END_CHARS = 0.2, 16
+"""Behind the answer: a fence's end, and the end of the reply."""
 
 
 class Models(Protocol):
@@ -88,9 +90,23 @@ class ModelEdits:
             async for delta in deltas:
                 seen = max(len(text) - len(END), 0)
                 text += delta.text
-                if END in text[seen:] or len(text) > _MAX_CHARS:
+                if len(text) > _MAX_CHARS:
+                    break
+                if END in text[seen:]:
+                    await _ended(deltas)
                     break
         return text
+
+
+async def _ended(deltas: AsyncGenerator[Delta, None]) -> None:
+    """Let a model that has given its answer end by itself, as most do at once: else its tokens are never told."""
+    chars = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_END_S):
+            async for delta in deltas:
+                chars += len(delta.text)
+                if chars > _END_CHARS:
+                    return
 
 
 async def _indexed(asked: Asked, edits: Sequence[Edit]) -> list[Edit] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from ghostd.config.next_edit import NextEditConfig
 from ghostd.config.settings import Config
 from ghostd.engine import Engine
 from ghostd.models import ModelInfo
+from ghostd.next_edit import by_model
 from ghostd.next_edit.by_model import ModelEdits
 from ghostd.routing.registry import Registry
 from ghostd.testing.scripted import ALL, ScriptedUpstreamProvider
@@ -89,6 +91,27 @@ async def test_another_form_of_answer_is_no_proposal(said: str, tmp_path: Path) 
     shop = await shop_of(tmp_path, {"a.txt": "a = 1\nb = 1\n"}, upstream(said))
     shop.edit("a.txt", "1", "2")
     assert await shop.proposals(with_model=True) == []
+
+
+@pytest.mark.parametrize(
+    ("behind", "closed"),
+    [
+        ([Delta("\n```"), Delta(finish_reason="stop", usage=Usage(1, 1))], 0),
+        ([Delta("b" * 100), Delta(finish_reason="stop", usage=Usage(1, 1))], 1),
+        ([asyncio.Event()], 1),
+    ],
+    ids=["it ends", "it goes on", "it hangs"],
+)
+async def test_a_model_that_has_answered_may_end_by_itself(
+    behind: list[Delta | asyncio.Event], closed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(by_model, "_END_S", 0.01 if isinstance(behind[0], asyncio.Event) else 60.0)
+    script = [Delta(answer("a = 2", "b = 2", "")), *behind]
+    model = ScriptedUpstreamProvider(script, info=ModelInfo("", "acme", ALL, remote=True))
+    shop = await shop_of(tmp_path, {"a.txt": "a = 1\nb = 1\n"}, model)
+    shop.edit("a.txt", "1", "2")
+    assert [found.new for found in await shop.proposals(with_model=True)] == ["b = 2"]
+    assert model.closed == closed
 
 
 async def test_an_answer_that_never_ends_is_given_up(tmp_path: Path) -> None:
