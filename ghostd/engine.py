@@ -158,7 +158,12 @@ class Engine:
     def fill_as(self, request: FillRequest, client: str) -> tuple[str, AsyncGenerator[Delta, None]]:
         """As `fill`; also says the request's id in the ledger."""
         call = _call("fill", request)
-        call.hints = Hints(client=client, project=str(request.root or ""), language=request.language or "")
+        call.hints = Hints(
+            client=client,
+            project=str(request.root or ""),
+            language=request.language or "",
+            session=request.session,
+        )
         return call.id, _deltas(self.serve(call))
 
     def fillers(self, model: str) -> list[Filler]:

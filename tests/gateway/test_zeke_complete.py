@@ -116,8 +116,12 @@ async def test_a_stream_says_the_text_in_pieces_that_follow_one_another() -> Non
 async def test_incremental_events_hold_the_whole_text_and_the_last_one_is_final() -> None:
     async with door(ScriptedProvider(pieces=("return", " a"))) as zeke:
         events = await zeke.events(prefix="def f(a):\n    ", incremental=True, file_path="a.py")
+        call_id = events[-1].pop("id")
         assert events[-1] == {"content": "return a", "final": True}
-        status, reply = await zeke.post(prefix="def f(a):\n    ret", incremental=True, file_path="a.py")
+        body = {"prefix": "def f(a):\n    ret", "incremental": True, "file_path": "a.py"}
+        async with zeke.client.post(zeke.url, json=body) as answer:
+            status, reply = answer.status, await answer.json()
+            assert answer.headers["x-ghostd-id"] == call_id != ""  # it is the same text, for feedback
     assert (status, reply["content"], reply["model"]) == (200, "urn a", "scripted-model")
 
 
@@ -175,6 +179,10 @@ async def test_a_client_that_hangs_up_amid_the_events_ends_the_generation(increm
         body = {"model": "acme/m", "prefix": "def f():\n    ", "suffix": "\n", "language": "python", "session": "s"}
         reply = await zeke.client.post(zeke.url, json={**body, "stream": True, "incremental": incremental})
         event = json.loads((await reply.content.readline()).removeprefix(b"data: "))
-        assert event == {"content": "a = 1\n    b = 2" if not incremental else "a = 1", "final": False}
+        assert {**event, "id": ""} == {
+            "content": "a = 1\n    b = 2" if not incremental else "a = 1",
+            "final": False,
+            "id": "",
+        }
         reply.close()
         await model.until_closed()

@@ -6,11 +6,13 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from routing_harness import chat, upstream, whole, world
+from routing_harness import chat, deltas, upstream, whole, world
 
+from ghostd.completion.fill import collect
 from ghostd.config.routing import ExperimentArm, ExperimentConfig
 from ghostd.routing.call import Hints
 from ghostd.routing.experiments import assign, by_model
+from ghostd.types import FillRequest
 
 SPLIT = ExperimentConfig(
     model="r", arms={"old": ExperimentArm(model="a/m", weight=3), "new": ExperimentArm(model="b/m")}
@@ -87,6 +89,19 @@ async def test_a_split_route_goes_to_its_arms_also_by_an_alias() -> None:
         assert await w.ask(model="nick") == "b"
         assert await w.ask(model="a/m") == "a"
         assert w.row.experiment == ""
+
+
+async def test_the_completions_of_an_editors_session_belong_to_one_arm() -> None:
+    settings = SETTINGS + 'subject = "session"\narms.old.model = "a/m"\n'
+    async with world(settings, upstream("a", *[deltas("a")] * 20), upstream("b", *[deltas("b")] * 20)) as w:
+        said: dict[str, set[str]] = {}
+        for session in ("lsp-1", "lsp-2", "lsp-3", "lsp-4", "lsp-5"):
+            for _ in range(4):
+                w.calls += 1
+                text = (await collect(w.engine.fill(FillRequest("r", "a = ", "\n", session=session)))).text
+                said.setdefault(session, set()).add(text)
+        assert all(len(texts) == 1 for texts in said.values())
+        assert w.row.session not in ("", "lsp-5")
 
 
 async def test_an_arm_may_name_the_model_that_is_split() -> None:

@@ -114,14 +114,17 @@ async def _incremental(
         async with aclosing(found):
             best = [suggestion async for suggestion in found][-1:]
         text, model = (best[0].text, best[0].model) if best else ("", "")
-        return exchange.json(_ENCODER.encode(_reply(engine, text, model)))
+        response = exchange.json(_ENCODER.encode(_reply(engine, text, model)))
+        if best:
+            response.headers["x-ghostd-id"] = best[0].id
+        return response
     async with exchange.open_stream() as events, aclosing(found):
-        text = ""
+        text, call_id = "", ""
         async for suggestion in found:
-            text = suggestion.text
+            text, call_id = suggestion.text, suggestion.id
             if not suggestion.final:
-                await events.send(event(text, final=False))
-        await events.close(event(text, final=True) + DONE)
+                await events.send(event(text, final=False, call_id=call_id))
+        await events.close(event(text, final=True, call_id=call_id) + DONE)
     return None
 
 

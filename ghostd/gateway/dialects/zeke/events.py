@@ -17,11 +17,13 @@ class TextEvent(msgspec.Struct, kw_only=True):
 
     content: str
     final: bool
+    id: str | msgspec.UnsetType = msgspec.UNSET
+    """With `incremental`: names the text for feedback, as the header `x-ghostd-id` does elsewhere."""
 
 
-def event(text: str, *, final: bool) -> bytes:
+def event(text: str, *, final: bool, call_id: str = "") -> bytes:
     """One event."""
-    return unbroken(sse_data(_ENCODER.encode(TextEvent(content=text, final=final))))
+    return unbroken(sse_data(_ENCODER.encode(TextEvent(content=text, final=final, id=call_id or msgspec.UNSET))))
 
 
 def pieces(text: str) -> bytes:
