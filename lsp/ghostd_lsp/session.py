@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import logging
 import os
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ from ghostd.engine import FrontendHost
 from ghostd.errors import RootError
 from ghostd.next_edit.history import EditHistory
 from ghostd.types import OpenDocument
+from ghostd_lsp.capabilities import items, member, says
 from ghostd_lsp.decoding import convert_params
 from ghostd_lsp.documents import Document, Snapshot
 from ghostd_lsp.errors import INVALID_PARAMS, RpcError
+from ghostd_lsp.folders import is_home_or_disk, paths_of, root_key, roots_of
 from ghostd_lsp.params import (
     DidChangeConfigurationParams,
     DidChangeParams,
@@ -101,21 +103,21 @@ class Session:
         inline = documents is not None and documents.inline_completion is not None
         wanted = params.initialization_options.plain_completion if params.initialization_options else None
         self.plain_completion = not inline if wanted is None else wanted
-        self.nests_symbols = documents is not None and _says(
+        self.nests_symbols = documents is not None and says(
             documents.document_symbol, "hierarchicalDocumentSymbolSupport"
         )
-        self.markdown_hover = documents is not None and "markdown" in _list(documents.hover, "contentFormat")
+        self.markdown_hover = documents is not None and "markdown" in items(documents.hover, "contentFormat")
         workspace = params.capabilities.workspace
-        resolved = _member(workspace.symbol if workspace else None, "resolveSupport")
+        resolved = member(workspace.symbol if workspace else None, "resolveSupport")
         edits = workspace.workspace_edit if workspace else None
-        self.versioned_edits = _says(edits, "documentChanges")
-        self.shows_documents = _says(_member(params.capabilities.window, "showDocument"), "support")
-        self.resolves_locations = "location.range" in _list(resolved, "properties")
+        self.versioned_edits = says(edits, "documentChanges")
+        self.shows_documents = says(member(params.capabilities.window, "showDocument"), "support")
+        self.resolves_locations = "location.range" in items(resolved, "properties")
         self.languages.begin(params.process_id)
         if params.initialization_options:
             self.languages.change(params.initialization_options)
         self._in_background(self.host.context.load(), "lsp context")
-        self._add_roots(_roots(params))
+        self._add_roots(roots_of(params))
 
     def end(self) -> None:
         """Cancel what still runs, and have the index forget the documents."""
@@ -142,9 +144,9 @@ class Session:
 
     def change_folders(self, params: DidChangeWorkspaceFoldersParams) -> None:
         """Index the added folders. Removed ones stay indexed: other editors may show them."""
-        for path in _paths(folder.uri for folder in params.event.removed):
-            self._folders.pop(_key(path), None)
-        self._add_roots(_paths(folder.uri for folder in params.event.added))
+        for path in paths_of(folder.uri for folder in params.event.removed):
+            self._folders.pop(root_key(path), None)
+        self._add_roots(paths_of(folder.uri for folder in params.event.added))
 
     def change_configuration(self, params: DidChangeConfigurationParams) -> None:
         """Take over what the editor says of symbols; settings of other kinds are not ghostd's."""
@@ -161,7 +163,7 @@ class Session:
         return list(dict.fromkeys([root for root in documents if root is not None] + folders))
 
     def _add_roots(self, roots: list[Path]) -> None:
-        self._folders.update(dict.fromkeys(map(_key, roots)))
+        self._folders.update(dict.fromkeys(map(root_key, roots)))
         if roots:
             self._in_background(self._index(roots), "lsp roots")
 
@@ -174,7 +176,7 @@ class Session:
     async def _index(self, roots: list[Path]) -> None:
         problems = []
         for root in roots:
-            if await asyncio.to_thread(_is_home_or_disk, root):
+            if await asyncio.to_thread(is_home_or_disk, root):
                 self.protocol.log_message(f"{root} is not indexed: open a project's folder instead.")
                 continue
             try:
@@ -362,42 +364,3 @@ class Session:
                 "or a very long line. Reopen it once it is smaller.",
                 types.MessageType.Warning,
             )
-
-
-def _roots(params: InitializeParams) -> list[Path]:
-    """The folders to index: workspaceFolders, or the older fields that it replaced."""
-    if params.workspace_folders is not None:
-        return _paths(folder.uri for folder in params.workspace_folders)
-    if params.root_uri is not None:
-        return _paths([params.root_uri])
-    path = Path(params.root_path) if params.root_path else None
-    return [path] if path is not None and path.is_absolute() else []
-
-
-def _key(root: Path) -> Path:
-    """As the index calls a root."""
-    return Path(os.path.normpath(root))
-
-
-def _member(of: Any, name: str) -> Any:
-    """A member of a capability; None where the client says something else."""
-    return of.get(name) if isinstance(of, dict) else None
-
-
-def _says(of: Any, name: str) -> bool:
-    return _member(of, name) is True
-
-
-def _list(of: Any, name: str) -> Sequence[Any]:
-    found = _member(of, name)
-    return found if isinstance(found, list) else ()
-
-
-def _is_home_or_disk(root: Path) -> bool:
-    """Whether this is what an editor names by accident, say for a home folder under version control."""
-    real = os.path.realpath(root)
-    return real in (os.path.realpath(Path.home()), root.anchor)
-
-
-def _paths(uris: Iterable[str]) -> list[Path]:
-    return list(dict.fromkeys(path for uri in uris if (path := file_path(uri)) is not None))
