@@ -31,6 +31,8 @@ _MIN_SHARED_CHARS = 8
 """Of a line: shorter ones are equal by chance."""
 _MIN_BEGUN_CHARS = 16
 """Of a last line that is the beginning of the one below: what the limit of tokens has left of it."""
+_MIXED = 20
+"""Where more than one in so many indented lines begins with a tab, both kinds are meant, as in GNU's C."""
 _MAX_CUTS = 12
 _ECHO_LINES = 12
 """Lines before the cursor that a text may repeat, at most."""
@@ -108,7 +110,7 @@ def same_indentation(text: str, prefix: str, suffix: str, syntax: Syntax) -> str
         width = min((_spaces(one) for one in lines if _spaces(one) > 1), default=4)
         width = width if width in (2, 4, 8) else 4
         lines = ["\t" * (_spaces(one) // width) + one[_spaces(one) // width * width :] for one in lines]
-    elif spaces > 2 * tabs:
+    elif spaces > _MIXED * tabs:
         unit = " " * _unit(prefix, suffix)
         lines = [unit * (len(one) - len(one.lstrip("\t"))) + one.lstrip("\t") for one in lines]
     return "\n".join((first, *lines))
