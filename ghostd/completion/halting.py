@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ghostd.completion.lexing import CLOSER, PLAIN, Bracket, Syntax, chunk_after, chunk_before, lex
+from ghostd.completion.lexing import CLOSER, PLAIN, SCRIPT, Bracket, Syntax, chunk_after, chunk_before, lex
 from ghostd.completion.shape import opens_block
 
 _CONTINUES = re.compile(
@@ -14,8 +14,12 @@ _CONTINUES = re.compile(
 )
 _TOP_LEVEL = re.compile(
     r"(?:async def|def|class|fn|func|function|pub|export|impl|struct|enum|interface|trait|import|from|package|namespace"
-    r"|module|@\w|if __name__)\b"
+    r"|module|@\w|if __name__)\b|#!?\["
 )
+_ATTRIBUTE = re.compile(r"\s*(?:@\w|#\[)")
+"""A decorator or an attribute: what it is for follows."""
+_TAG_OPENED = re.compile(r"(?<![\w.)\]])<(?=[A-Za-z>])")
+_TAG_CLOSED = re.compile(r"</|/>")
 _MEETS_AT = 3
 """Characters that a line has at least for it to be recognised as the one below the cursor."""
 
@@ -37,6 +41,8 @@ class Halt:
     """Brackets that the text has to close; None where nothing can be said."""
     before: str
     """What the text's brackets are read after."""
+    spare: int = 0
+    """Closers behind the cursor for which nothing before it opens a bracket: the text does, and need not close it."""
 
     def end(self, text: str, *, complete: bool = False) -> int | None:
         """Where the text so far ends; None: not yet. `complete` says that nothing follows it."""
@@ -61,7 +67,31 @@ class Halt:
         if self.lines:
             return None
         end = text.find("\n", 1 if text.startswith("\n") else 0)
-        return end if end >= 0 else None
+        if self.closers is None or not text[:end].strip():
+            return end if end >= 0 else None
+        # The brackets, elements and long strings that the line has opened are written to their ends.
+        at, depth = len(self.before), 0
+        tokens = self.syntax.tokens.finditer(f"{self.before}{text}\n", at)
+        match = next(tokens, None)
+        while end >= 0:
+            while match is not None and match.end() - at <= end:
+                if match.lastgroup == "begun" and (len(match[0]) > 1 or match[0] == "`"):
+                    return None
+                depth = max(depth + {"open": 1, "close": -1}.get(match.lastgroup or "", 0), 0)
+                match = next(tokens, None)
+            within = match is not None and match.start() - at < end
+            if not within and depth <= self.spare and not self._goes_on(text[:end]):
+                return end
+            end = text.find("\n", end + 1)
+        return None
+
+    def _goes_on(self, text: str) -> bool:
+        """Whether a text in which no bracket is open wants another line."""
+        last = text[text.rfind("\n") + 1 :] if "\n" in text else self.line + text
+        if _ATTRIBUTE.match(last) or last.endswith("\\"):
+            return True
+        begun = (self.line + text).lstrip()
+        return self.syntax is SCRIPT and begun.startswith("<") and not last.endswith(";") and _open_tags(begun) > 0
 
     def _block_end(self, text: str, *, complete: bool) -> int | None:
         start = text.find("\n") + 1
@@ -69,7 +99,7 @@ class Halt:
             return None
         opened = opens_block(self.line + text[: start - 1], self.syntax)
         deeper = False
-        begun = bool(text[: start - 1].strip())
+        begun = bool(text[: start - 1].strip()) and not _ATTRIBUTE.match(self.line + text[: start - 1])
         while True:
             stop = text.find("\n", start)
             line = text[start : stop if stop >= 0 else len(text)]
@@ -84,7 +114,7 @@ class Halt:
                 if self._leaves(bare, indent, opened=opened, deeper=deeper, begun=begun):
                     return start - 1
                 deeper = deeper or indent > self.indent
-                begun = True
+                begun = begun or not _ATTRIBUTE.match(line)
             if stop < 0:
                 return None
             start = stop + 1
@@ -135,11 +165,17 @@ def halt_at(prefix: str, suffix: str, syntax: Syntax, *, lines: bool) -> Halt:
     before = chunk_before(prefix)
     here = lex(before, syntax)
     after = lex(chunk_after(suffix), syntax)
-    closers = None
+    closers, spare = None, 0
     if syntax is not PLAIN and here.inside == "code" and not here.closed:
         closers = _left_to_close(here.opened, after.closed)
+        spare = len(after.closed) - (len(here.opened) - closers)
     below = next((one for one in suffix.split("\n", 40)[1:40] if one.strip()), "")
-    return Halt(lines, syntax, len(line) - len(line.lstrip(" \t")), line, below, closers, before)
+    return Halt(lines, syntax, len(line) - len(line.lstrip(" \t")), line, below, closers, before, spare)
+
+
+def _open_tags(text: str) -> int:
+    """How many elements of JSX are open at a text's end."""
+    return len(_TAG_OPENED.findall(text)) - len(_TAG_CLOSED.findall(text))
 
 
 def _left_to_close(opened: Sequence[Bracket], closed: Sequence[Bracket]) -> int:

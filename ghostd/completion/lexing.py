@@ -68,7 +68,14 @@ _REGEX = r"(?<=[(,=:\[!&|?{; ])/(?![/*= ])(?:\\.|\[(?:\\.|[^\]\\\n]){0,200}\]|[^
 _LONG = r'"""(?:\\.|[^\\])*?"""|' + r"'''(?:\\.|[^\\])*?'''"
 PYTHON = _syntax("indentation", r"#[^\n]*", rf"{_LONG}|(?!\"\"\"|''')(?:{_SHORT})", "\"\"\"|'''|\"|'")
 C_LIKE = _syntax("brackets", _BLOCK, r'"(?:\\.|[^"\\\n])*"|' + _CHARACTER, r'/\*|"')
-SCRIPT = _syntax("brackets", _BLOCK, r"`(?:\\.|[^`\\])*`|" + _REGEX + "|" + _SHORT, "/\\*|`|\"|'")
+_APOSTROPHE = r"(?<![A-Za-z])'"
+"""In a script: behind a letter it stands for itself, in the text of an element, and quotes nothing."""
+SCRIPT = _syntax(
+    "brackets",
+    _BLOCK,
+    r"`(?:\\.|[^`\\])*`|" + _REGEX + r'|"(?:\\.|[^"\\\n])*"|' + _APOSTROPHE + r"(?:\\.|[^'\\\n])*'",
+    r"/\*|`|\"|" + _APOSTROPHE,
+)
 GO = _syntax("brackets", _BLOCK, r"`[^`]*`|" + r'"(?:\\.|[^"\\\n])*"|' + _CHARACTER, r'/\*|`|"')
 RUST = _syntax("brackets", _BLOCK, r'r#+".*?"#+|' + r'"(?:\\.|[^"\\])*"|' + _CHARACTER, r'/\*|r#+"|"')
 ZIG = _syntax("brackets", r"//[^\n]*", r"\\\\[^\n]*|" + r'"(?:\\.|[^"\\\n])*"|' + _CHARACTER, r'"')
@@ -171,9 +178,11 @@ def whole_chunk(prefix: str, suffix: str, before: str, after: str) -> bool:
 
 def _begins(text: str, line: int) -> bool:
     """Whether a line begins at the margin, and with what does not end something."""
-    return line < len(text) and text[line] not in " \t\r\n)]}#/*'\"`|.,;:&=+-\\"
+    return line < len(text) and text[line] not in " \t\r\n)]}#/*'\"`|.,;:&=+-\\" and not _LABEL.match(text, line)
 
 
+_LABEL = re.compile(r"(?:(?:public|private|protected) )?\w+[ \t]*:[ \t]*(?:$|/[/*])", re.MULTILINE)
+"""C's labels, and C++'s accesses, stand at the margin amid a function or a class."""
 _LONG_MARKS = ('"""', "'''")
 _CONDITIONAL = re.compile(r"^#\s*(?:if|el|endif)", re.MULTILINE)
 _CONTINUES = re.compile(r"(?:else|elif|except|finally|catch|case|end|then|do|fi|done|esac|in)\b")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from ghostd.completion.lexing import PLAIN, Syntax, chunk_before, lex
+from ghostd.completion.lexing import PLAIN, SCRIPT, Syntax, chunk_before, lex
 
 _OPENS_BY_WORD = re.compile(r"(?:\b(?:do|then|else|begin|repeat)|\bfunction\b.*\)|=>|->)$")
 _DEFINES_BY_WORD = re.compile(r"^\s*(?:def|class|module|while|until|if|unless|for|case)\b")
@@ -30,10 +30,11 @@ def wants_lines(prefix: str, suffix: str, syntax: Syntax) -> bool:
     above = _last_line(prefix)
     if above and opens_block(above, syntax):
         return _is_empty(_indent(above), below)
-    if lexed.opened and lexed.opened[-1].text in "([":
-        return False  # inside a call
-    # Between two statements of one block there is room for one more; at the end of a block for several.
+    # Between two statements of one block there is room for one more; at the end of a block, or element, for several.
     following = _first_line(below)
+    in_element = syntax is SCRIPT and following.lstrip().startswith("</")
+    if lexed.opened and lexed.opened[-1].text in "([" and not in_element:
+        return False  # inside a call
     return not following or _indent(following) < max(_indent(line), 1)
 
 

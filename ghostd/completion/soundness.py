@@ -20,6 +20,12 @@ _MANUAL_S = 0.25
 _UNFINISHED = " \t,;:.|&+-*/%<>=\\"
 _NEEDS_MORE = re.compile(r"\s*[@#]")
 """A decorator, an attribute, a directive: not wrong, but for what has to come."""
+_HEAD = re.compile(
+    r"\s*(?:[})]\s*)?(?:pub|fn|func|function|impl|if|else|for|foreach|while|loop|match|switch|struct|enum|union|trait"
+    r"|interface|class|record|namespace|mod|module|type|template|try|catch|unsafe|async|await|inline|comptime|export"
+    r"|default|abstract|declare|public|private|protected|internal|static|final|sealed|override|virtual|extern)\b"
+)
+"""What begins a block in braces, which is cut off where it is not closed; the rest of the line is the grammar's."""
 _MACROS = re.compile(r"^[ \t]*#|\b[A-Z][A-Z0-9_]{2,}\b|\b[A-Z]\w*\(", re.MULTILINE)
 """What may be a directive or a macro of C's, of which the grammar does not know what it stands for."""
 _PREPROCESSED = frozenset((".c", ".h", ".cc", ".cpp", ".cxx", ".hpp", ".hh"))
@@ -90,9 +96,12 @@ def _parts(text: str, before: str, syntax: Syntax) -> Iterator[tuple[str, str]]:
     if syntax.blocks == "indentation" and last.rstrip().endswith(":"):
         yield text, f"{text} pass"
         yield text, f"{text} pass\n{indent}finally: pass"
+    finished = text.rstrip(_UNFINISHED)
+    if syntax.blocks == "brackets" and finished == text.rstrip() and _HEAD.match(last):
+        yield text, f"{text} {{}}"
+        yield text, f"{text} {{}} finally {{}}"
     if _NEEDS_MORE.match(last):
         yield text, "\n".join(lines[:-1]) if len(lines) > 1 else ""
-    finished = text.rstrip(_UNFINISHED)
     if finished != text.rstrip() and finished.strip():
         yield finished, finished
     for count in range(len(lines) - 1, max(len(lines) - 1 - _MOST_LINES, 0), -1):

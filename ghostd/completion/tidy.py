@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from ghostd.completion.chatter import without_chatter
-from ghostd.completion.lexing import PLAIN, Syntax, chunk_after, chunk_before, lex, whole_chunk
+from ghostd.completion.lexing import C_LIKE, GO, PLAIN, RUST, ZIG, Syntax, chunk_after, chunk_before, lex, whole_chunk
 from ghostd.completion.shape import opens_block
 from ghostd.fim_markers import MARKER_TEXTS
 
@@ -31,6 +31,10 @@ _MIN_SHARED_CHARS = 8
 """Of a line: shorter ones are equal by chance."""
 _MIN_BEGUN_CHARS = 16
 """Of a last line that is the beginning of the one below: what the limit of tokens has left of it."""
+_STRING_LETTERS = re.compile(r"\b(?:[rbfut]|[bft]r|r[bft]|u8|c|cr|L|U)#*$", re.IGNORECASE)
+"""Before a string's quote: they are a part of it."""
+_CHARACTERS = (C_LIKE, GO, RUST, ZIG)
+"""Where an apostrophe begins no string: a character, or a lifetime."""
 _MIXED = 20
 """Where more than one in so many indented lines begins with a tab, both kinds are meant, as in GNU's C."""
 _MAX_CUTS = 12
@@ -228,8 +232,11 @@ def balanced(text: str, prefix: str, suffix: str, syntax: Syntax) -> str:
     if not any(one in "()[]{}\"'`" for one in text) or _sound(text, prefix, suffix, syntax):
         return text
     before, after = chunk_before(prefix), chunk_after(suffix)
-    for cut in (*_cuts(text, ")]}\n"), *_cuts(text, "\"'`"), *_cuts(text, "([{")):
+    quotes = '"`' if syntax in _CHARACTERS else "\"'`"
+    for cut in (*_cuts(text, ")]}\n"), *_cuts(text, quotes), *_cuts(text, "([{")):
         kept = text[:cut].rstrip()
+        if text[cut] in "\"'" and (letters := _STRING_LETTERS.search(kept)) is not None and len(kept) == cut:
+            kept = kept[: letters.start()].rstrip()
         if kept.strip() and lex(before + kept + after, syntax).sound:
             return kept
     if lex(before + after, syntax).sound:
@@ -241,8 +248,12 @@ def balanced(text: str, prefix: str, suffix: str, syntax: Syntax) -> str:
 
 
 def _cuts(text: str, at_any: str) -> list[int]:
-    """Places to cut at, the last first: before each of these characters."""
-    cuts = [place for place, one in enumerate(text) if one in at_any]
+    """Places to cut at, the last first: before each of these characters, but not between a long string's quotes."""
+    cuts = [
+        place
+        for place, one in enumerate(text)
+        if one in at_any and not (one in "\"'`" and place and text[place - 1] == one)
+    ]
     return cuts[: -_MAX_CUTS - 1 : -1]
 
 

@@ -88,6 +88,14 @@ async def kept(code: str, text: str, name: str = "area.py", check: Here | None =
         ("fn f() void {\n    §\n}\n", "const a == 1;", "", "f.zig"),
         ("class A {\n  §\n}\n", "public void run() { }", "public void run() { }", "A.java"),
         ("class A {\n  §\n}\n", "public void void run() { }", "", "A.java"),
+        # The head of a block that is too long to be shown.
+        (RUST, "if let Some(one) = width", "if let Some(one) = width", "area.rs"),
+        ("§\n", "fn f<'a>(x: &'a str) -> &'a str", "fn f<'a>(x: &'a str) -> &'a str", "area.rs"),
+        (GO, "if err := f(width); err != nil", "if err := f(width); err != nil", "area.go"),
+        (TYPESCRIPT, "try", "try", "area.ts"),
+        ("class A {\n  §\n}\n", "public void run() throws B", "public void run() throws B", "A.java"),
+        (RUST, "if width height", "", "area.rs"),
+        (GO, "for in width", "", "area.go"),
         ("def f\n  §\nend\n", "if x", "if x", "f.rb"),  # `end` is still to come
         ("# Title\n\n§\n", "any text at all", "any text at all", "README.md"),
     ],
