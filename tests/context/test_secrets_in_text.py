@@ -89,7 +89,7 @@ def test_a_private_key_that_is_cut_into_pieces_is_taken_out_of_each(piece: str) 
         ('TOKEN = "d9f8a7b6c5d4e3f2"', f'TOKEN = "{REDACTED}"'),
         ('"x-api-key": "c0rrecthorse"', f'"x-api-key": "{REDACTED}"'),
         ("aws_secret_access_key = wJalrXUtnFEMI/K7MDENG", f"aws_secret_access_key = {REDACTED}"),
-        ("//registry.npmjs.org/:_authToken=c0rrecthorse", f"//registry.npmjs.org/:_authToken={REDACTED}"),
+        ("//packages.example.org/:_authToken=c0rrecthorse", f"//packages.example.org/:_authToken={REDACTED}"),
         ("jdbc:mysql://h/db?user=a&password=c0rrecthorse", f"jdbc:mysql://h/db?user=a&password={REDACTED}"),
         ("<password>c0rrecthorse</password>", f"<password>{REDACTED}</password>"),
         ("curl -u admin:c0rrecthorse https://x", f"curl -u admin:{REDACTED} https://x"),
