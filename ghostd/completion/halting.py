@@ -6,7 +6,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ghostd.completion.lexing import CLOSER, PLAIN, SCRIPT, Bracket, Syntax, chunk_after, chunk_before, lex
+from ghostd.completion.lexing import (
+    C_LIKE,
+    CLOSER,
+    PLAIN,
+    RUST,
+    SCRIPT,
+    Bracket,
+    Syntax,
+    chunk_after,
+    chunk_before,
+    lex,
+)
 from ghostd.completion.shape import opens_block
 
 _CONTINUES = re.compile(
@@ -48,7 +59,11 @@ class Halt:
         """Where the text so far ends; None: not yet. `complete` says that nothing follows it."""
         found = [
             end
-            for end in (self._line_end(text), self._block_end(text, complete=complete), self._bracket_end(text))
+            for end in (
+                self._line_end(text, complete=complete),
+                self._block_end(text, complete=complete),
+                self._bracket_end(text),
+            )
             if end is not None
         ]
         return min(found, default=None)
@@ -63,7 +78,7 @@ class Halt:
             return start - 1
         return len(text)
 
-    def _line_end(self, text: str) -> int | None:
+    def _line_end(self, text: str, *, complete: bool) -> int | None:
         if self.lines:
             return None
         end = text.find("\n", 1 if text.startswith("\n") else 0)
@@ -81,9 +96,19 @@ class Halt:
                 match = next(tokens, None)
             within = match is not None and match.start() - at < end
             if not within and depth <= self.spare and not self._goes_on(text[:end]):
-                return end
+                chained = self._chained(text, end, complete=complete)
+                if not chained:
+                    return None if chained is None else end
             end = text.find("\n", end + 1)
         return None
+
+    def _chained(self, text: str, end: int, *, complete: bool) -> bool | None:
+        """Whether a statement that has no end yet, where it needs one, goes on with a dot on its next line; None where
+        that cannot be told yet."""
+        if self.syntax not in (RUST, C_LIKE) or text[:end].rstrip()[-1:] in (";", "{", "}", ",", ":"):
+            return False
+        following = text[end:].lstrip()
+        return following.startswith(".") if following or complete else None
 
     def _goes_on(self, text: str) -> bool:
         """Whether a text in which no bracket is open wants another line."""
