@@ -26,6 +26,8 @@ _HEAD = re.compile(
     r"|default|abstract|declare|public|private|protected|internal|static|final|sealed|override|virtual|extern)\b"
 )
 """What begins a block in braces, which is cut off where it is not closed; the rest of the line is the grammar's."""
+_HEAD_BEHIND = re.compile(r"=\s.*\b(?:match|switch|if|else|loop|unsafe|struct|enum|union)\b")
+"""The same amid a statement, which ends behind the block."""
 _MACROS = re.compile(r"^[ \t]*#|\b[A-Z][A-Z0-9_]{2,}\b|\b[A-Z]\w*\(", re.MULTILINE)
 """What may be a directive or a macro of C's, of which the grammar does not know what it stands for."""
 _PREPROCESSED = frozenset((".c", ".h", ".cc", ".cpp", ".cxx", ".hpp", ".hh"))
@@ -100,6 +102,8 @@ def _parts(text: str, before: str, syntax: Syntax) -> Iterator[tuple[str, str]]:
     if syntax.blocks == "brackets" and finished == text.rstrip() and _HEAD.match(last):
         yield text, f"{text} {{}}"
         yield text, f"{text} {{}} finally {{}}"
+    elif syntax.blocks == "brackets" and finished == text.rstrip() and _HEAD_BEHIND.search(last):
+        yield text, f"{text} {{}};"
     if _NEEDS_MORE.match(last):
         yield text, "\n".join(lines[:-1]) if len(lines) > 1 else ""
     if finished != text.rstrip() and finished.strip():

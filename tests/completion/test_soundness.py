@@ -95,6 +95,13 @@ async def kept(code: str, text: str, name: str = "area.py", check: Here | None =
         (TYPESCRIPT, "try", "try", "area.ts"),
         ("class A {\n  §\n}\n", "public void run() throws B", "public void run() throws B", "A.java"),
         (RUST, "if width height", "", "area.rs"),
+        (RUST, "let total = match width", "let total = match width", "area.rs"),
+        (RUST, "let Some(total) = width else", "let Some(total) = width else", "area.rs"),
+        (RUST, "let total = match width height", "", "area.rs"),
+        ("§\nfn f() void {}\n", "const A = struct", "const A = struct", "f.zig"),
+        ("§\nfn f() void {}\n", "const A = opaque {};", "const A = opaque {};", "f.zig"),
+        ("§\n", "const A = enum(u8) {\n    // none\n};", "const A = enum(u8) {\n    // none\n};", "f.zig"),
+        ("§\n", "const A = struct struct {};", "", "f.zig"),
         (GO, "for in width", "", "area.go"),
         ("def f\n  §\nend\n", "if x", "if x", "f.rb"),  # `end` is still to come
         ("# Title\n\n§\n", "any text at all", "any text at all", "README.md"),
