@@ -22,7 +22,7 @@ def test_commands_need_a_daemon_and_say_how_to_start_one() -> None:
 @pytest.mark.parametrize("place", ["file.py", "file.py:0", "file.py:1:0", ":3"])
 def test_a_place_that_is_none_is_told(place: str) -> None:
     result = CliRunner().invoke(ghostctl, ["complete", place])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "is no FILE:LINE[:COLUMN]" in result.output
 
 

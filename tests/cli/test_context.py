@@ -151,7 +151,7 @@ def test_a_file_outside_of_every_project_is_told_with_the_command_that_adds_its_
 
 def test_what_is_no_place_is_refused(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for place in ("orders.py", "orders.py:0", "orders.py:x", "orders.py:1:0", ":1", f"orders.py:{'9' * 40}"):
-        assert "FILE:LINE" in says("context", place, status=1).stderr
+        assert "FILE:LINE" in says("context", place, status=2).stderr
     assert "--hide-line" in says("context", "orders.py:1:2", "--hide-line", status=2).stderr
     says("context", "orders.py:1", "--tokens", "0", status=2)
 
