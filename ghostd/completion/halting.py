@@ -31,6 +31,8 @@ _ATTRIBUTE = re.compile(r"\s*(?:@\w|#\[)")
 """A decorator or an attribute: what it is for follows."""
 _TAG_OPENED = re.compile(r"(?<![\w.)\]])<(?=[A-Za-z>])")
 _TAG_CLOSED = re.compile(r"</|/>")
+_MOST_LINES = 40
+"""Of one statement: a model that opens one thing after the other never ends it, and each token is a new look at it."""
 _MEETS_AT = 3
 """Characters that a line has at least for it to be recognised as the one below the cursor."""
 
@@ -85,10 +87,12 @@ class Halt:
         if self.closers is None or not text[:end].strip():
             return end if end >= 0 else None
         # The brackets, elements and long strings that the line has opened are written to their ends.
-        at, depth = len(self.before), 0
+        at, depth, lines = len(self.before), 0, 1
         tokens = self.syntax.tokens.finditer(f"{self.before}{text}\n", at)
         match = next(tokens, None)
         while end >= 0:
+            if lines == _MOST_LINES:
+                return end
             while match is not None and match.end() - at <= end:
                 if match.lastgroup == "begun" and (len(match[0]) > 1 or match[0] == "`"):
                     return None
@@ -100,6 +104,7 @@ class Halt:
                 if not chained:
                     return None if chained is None else end
             end = text.find("\n", end + 1)
+            lines += 1
         return None
 
     def _chained(self, text: str, end: int, *, complete: bool) -> bool | None:

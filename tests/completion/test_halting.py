@@ -279,3 +279,19 @@ async def test_a_token_that_is_no_text_ends_a_fill() -> None:
     got = [delta async for delta in until_tokens(deltas(), frozenset((3,)))]
     assert got == [Delta("a", tokens=(10,)), Delta("", "stop", Usage(5, 3))]
     assert closed == [True]
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix", "suffix", "line"),
+    [
+        ("a.tsx", "const A = () => (\n  <p>\n    ", "\n    <b/>\n  </p>\n);\n", "    <a>\n"),
+        ("a.py", "def f():\n    ", "\n    return 1\n", "    (\n"),
+        ("a.py", "def f():\n    ", "\n    return 1\n", "    @a\n"),
+        ("a.rs", "fn f() {\n    a", "\n    b();\n}\n", "        .a()\n"),
+    ],
+)
+def test_a_statement_that_never_ends_is_ended(name: str, prefix: str, suffix: str, line: str) -> None:
+    halt = halt_at(prefix, suffix, syntax_of(None, Path(name)), lines=False)
+    assert halt.end(line * 30) is None
+    end = halt.end(line * 50)
+    assert end is not None and end < len(line) * 41
